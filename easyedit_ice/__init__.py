@@ -1,0 +1,40 @@
+"""Efficient knowledge editors for EasyEdit.
+
+Importing the package registers its algorithms with EasyEdit, as soon as EasyEdit itself is loaded; torch
+and EasyEdit load when first needed. Besides the names in ``__all__``, the hyperparameter class of every
+registered algorithm can be imported from here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from easyedit_ice.host import install_hook
+from easyedit_ice.registry import ALGORITHMS
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "BaseEditor": "easyedit_ice.host",
+    "EditHyperParams": "easyedit_ice.hparams",
+    "EditRequest": "easyedit_ice.requests",
+    "WeightUpdate": "easyedit_ice.updates",
+    "load_model": "easyedit_ice.loading",
+    "register": "easyedit_ice.host",
+    "solve": "easyedit_ice.apply",
+}
+__all__ = ["ALGORITHMS", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    if not name.startswith("_"):
+        for spec in ALGORITHMS.values():
+            if spec.hparams.endswith(f":{name}"):
+                return spec.hparams_class
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+install_hook()

@@ -1,0 +1,1 @@
+"""One module per registered algorithm: its hyperparameters, and the function that solves for the update."""

@@ -1,0 +1,250 @@
+"""What a model is made of, read from its modules and never from its name.
+
+A decoder is a list of blocks. In each block an attention part (the child whose ``forward`` takes an
+``attention_mask``) and an MLP part (all the rest) hold projections, i.e. modules with a 2-D weight. The last
+projection of a part that writes as many features as the model is wide is its output projection: the place
+where ROME, MEMIT and their kin write facts.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from easyedit_ice.errors import AnatomyError
+
+Part = Literal["attention", "mlp"]
+Role = Literal["in", "out"]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A module that maps ``in_features`` to ``out_features`` by a matrix.
+
+    Attributes:
+        name: its path in the model.
+        module: the module itself.
+        layer: index of its block.
+        part: whether attention or the MLP holds it.
+        role: whether it reads the residual stream (``in``) or writes to it (``out``).
+        in_features: width of its input.
+        out_features: width of its output.
+        transposed: whether the weight is stored (in, out), as GPT-2's ``Conv1D`` does, and not (out, in).
+        quantized: whether the weight is packed by bitsandbytes and cannot be written in place.
+    """
+
+    name: str
+    module: nn.Module
+    layer: int
+    part: Part
+    role: Role
+    in_features: int
+    out_features: int
+    transposed: bool
+    quantized: bool
+
+    @property
+    def weight_name(self) -> str:
+        """Name of the weight as a parameter of the model."""
+        return f"{self.name}.weight"
+
+    def as_stored(self, matrix: Tensor) -> Tensor:
+        """An (out, in) matrix in the orientation of the weight."""
+        return matrix.T if self.transposed else matrix
+
+
+class ModelAnatomy:
+    """Blocks, projections and context of a decoder-only transformers model.
+
+    Args:
+        model: any causal language model of transformers whose blocks are a ``ModuleList``.
+
+    Raises:
+        AnatomyError: no list of decoder blocks is found.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.blocks_name, self.blocks = _find_blocks(model)
+
+    @property
+    def num_layers(self) -> int:
+        """Number of decoder blocks."""
+        return len(self.blocks)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return self.model.get_input_embeddings().weight.shape[1]
+
+    @property
+    def context_length(self) -> int | None:
+        """Positions the model can attend to, in tokens; ``None`` if its configuration sets no limit."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+
+    @property
+    def tied(self) -> bool:
+        """Whether the output head shares its weight with the input embedding."""
+        head = self.model.get_output_embeddings()
+        return head is not None and head.weight is self.model.get_input_embeddings().weight
+
+    @cached_property
+    def projections(self) -> tuple[Projection, ...]:
+        """All projections of all blocks, in the order of the modules."""
+        return tuple(
+            projection
+            for layer, block in enumerate(self.blocks)
+            for projection in self._block_projections(layer, block)
+        )
+
+    def layer_name(self, layer: int) -> str:
+        """Path of a block, such as ``transformer.h.3``."""
+        return f"{self.blocks_name}.{layer}"
+
+    def select(
+        self,
+        part: Part | None = None,
+        role: Role | None = None,
+        layers: Iterable[int] | None = None,
+    ) -> tuple[Projection, ...]:
+        """Projections of the given part, role and layers; negative layers count from the last.
+
+        Raises:
+            AnatomyError: a layer does not exist, or nothing is left.
+        """
+        wanted = None if layers is None else {self._layer_index(layer) for layer in layers}
+        found = tuple(
+            projection
+            for projection in self.projections
+            if part in (None, projection.part)
+            and role in (None, projection.role)
+            and (wanted is None or projection.layer in wanted)
+        )
+        return found or self._refuse(f"part={part!r}, role={role!r}, layers={layers!r}")
+
+    def match(self, patterns: Iterable[str], layers: Iterable[int] | None = None) -> tuple[Projection, ...]:
+        """Projections by name, in the way of peft's ``target_modules``.
+
+        Args:
+            patterns: ``"mlp.out"``, ``"mlp.in"``, ``"attention.in"``, ``"attention.out"`` or ``"all"`` choose by
+                structure; anything else must be the end of a module's path, such as ``"down_proj"``.
+            layers: blocks to choose from; all by default.
+
+        Raises:
+            AnatomyError: a pattern or layer matches nothing; the message lists what the model has.
+        """
+        pool = self.select(layers=layers)
+        chosen = set()
+        for pattern in patterns:
+            matching = {p.name for p in pool if _matches(p, pattern)}
+            if not matching:
+                self._refuse(f"{pattern!r}")
+            chosen |= matching
+        return tuple(projection for projection in pool if projection.name in chosen)
+
+    def projection(self, name: str) -> Projection:
+        """The projection with this path.
+
+        Raises:
+            AnatomyError: there is none.
+        """
+        for projection in self.projections:
+            if projection.name == name:
+                return projection
+        return self._refuse(f"{name!r}")[0]
+
+    def _layer_index(self, layer: int) -> int:
+        if not -self.num_layers <= layer < self.num_layers:
+            raise AnatomyError(
+                f"layer {layer} does not exist; the model has {self.num_layers} layers, "
+                f"so choose from 0 to {self.num_layers - 1}"
+            )
+        return layer % self.num_layers
+
+    def _refuse(self, asked: str) -> tuple[Projection, ...]:
+        kinds = sorted({re.sub(r"^.*?\.\d+\.", "", projection.name) for projection in self.projections})
+        raise AnatomyError(
+            f"no projection matches {asked}; each of the {self.num_layers} layers of this "
+            f"{type(self.model).__name__} has {', '.join(kinds)} "
+            "(or choose 'mlp.in', 'mlp.out', 'attention.in', 'attention.out', 'all')"
+        )
+
+    def _block_projections(self, layer: int, block: nn.Module) -> list[Projection]:
+        parts: dict[Part, list[tuple[str, nn.Module]]] = {"attention": [], "mlp": []}
+        for child_name, child in block.named_children():
+            part: Part = "attention" if _takes_attention_mask(child) else "mlp"
+            parts[part] += [
+                (".".join(filter(None, (child_name, name))), module)
+                for name, module in child.named_modules()
+                if _features(module) is not None
+            ]
+        outputs = {_last_writer(found, self.hidden_size) for found in parts.values()}
+        return [
+            self._describe(layer, part, "out" if name in outputs else "in", name, module)
+            for part, found in parts.items()
+            for name, module in found
+        ]
+
+    def _describe(self, layer: int, part: Part, role: Role, name: str, module: nn.Module) -> Projection:
+        in_features, out_features = _features(module)
+        return Projection(
+            name=f"{self.layer_name(layer)}.{name}",
+            module=module,
+            layer=layer,
+            part=part,
+            role=role,
+            in_features=in_features,
+            out_features=out_features,
+            transposed=isinstance(module, Conv1D),
+            quantized=not module.weight.is_floating_point(),
+        )
+
+
+def _find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
+    """The longest list of modules that hold attention."""
+    lists = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList)
+        and len(module)
+        and any(_takes_attention_mask(child) for child in module[0].children())
+    ]
+    if not lists:
+        raise AnatomyError(
+            f"no list of decoder blocks was found in {type(model).__name__}; expected a causal language model "
+            "of transformers whose blocks are a ModuleList"
+        )
+    return max(lists, key=lambda item: len(item[1]))
+
+
+def _takes_attention_mask(module: nn.Module) -> bool:
+    return "attention_mask" in inspect.signature(module.forward).parameters
+
+
+def _features(module: nn.Module) -> tuple[int, int] | None:
+    """Input and output width of a projection; ``None`` for any other module."""
+    if isinstance(module, Conv1D):
+        return module.weight.shape[0], module.weight.shape[1]
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    return None
+
+
+def _last_writer(found: list[tuple[str, nn.Module]], hidden_size: int) -> str | None:
+    writers = [name for name, module in found if _features(module)[1] == hidden_size]
+    return writers[-1] if writers else None
+
+
+def _matches(projection: Projection, pattern: str) -> bool:
+    return (
+        pattern in ("all", f"{projection.part}.{projection.role}")
+        or projection.name == pattern
+        or projection.name.endswith(f".{pattern}")
+    )

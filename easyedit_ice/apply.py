@@ -1,0 +1,82 @@
+"""From a list of facts to an edited model, for every algorithm alike."""
+
+from __future__ import annotations
+
+import copy as copying
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.preserve import preserved
+from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.requests import EditRequest, check_tokens
+from easyedit_ice.updates import OriginalWeights, WeightUpdate
+
+Requests = Sequence[Mapping[str, Any] | EditRequest]
+
+
+def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams) -> WeightUpdate:
+    """Find the weight update that writes the facts; the model is left exactly as it was.
+
+    Args:
+        model: any causal language model of transformers.
+        tok: its tokenizer.
+        requests: facts, as :class:`~easyedit_ice.requests.EditRequest` or as EasyEdit's dicts.
+        hparams: settings of a registered algorithm; their ``alg_name`` chooses it.
+
+    Raises:
+        UnknownAlgorithmError: ``hparams.alg_name`` is not in the table.
+        RequestError: a fact cannot be edited; the message names it.
+    """
+    return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
+
+
+def solve_with(
+    spec: AlgorithmSpec, model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams
+) -> WeightUpdate:
+    """:func:`solve` for an algorithm that need not be in the table."""
+    if not isinstance(hparams, spec.hparams_class):
+        raise HyperParamsError(
+            f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}"
+        )
+    facts = EditRequest.prepare(requests, spec.needs_subject)
+    check_tokens(facts, tok, ModelAnatomy(model).context_length)
+    with preserved(model, tok):
+        return spec.solve_function(model, tok, facts, hparams)
+
+
+def apply_to_model(
+    spec: AlgorithmSpec,
+    model: nn.Module,
+    tok: Any,
+    requests: Requests,
+    hparams: EditHyperParams,
+    copy: bool = False,
+    return_orig_weights: bool = False,
+    keep_original_weight: bool = False,
+    **kwargs: Any,
+) -> tuple[nn.Module, OriginalWeights]:
+    """EasyEdit's ``apply_…_to_model``, in the meaning of its current head.
+
+    Args:
+        spec: the algorithm.
+        model: edited in place unless ``copy``.
+        tok: its tokenizer.
+        requests: EasyEdit's request dicts.
+        hparams: settings of the algorithm.
+        copy: edit a deep copy and leave ``model`` as it is.
+        return_orig_weights: return what restores the model.
+        keep_original_weight: has no effect here; EasyEdit's release gives it a meaning, which the host adds.
+        **kwargs: what EasyEdit passes to every algorithm and this one does not use.
+
+    Returns:
+        the edited model, and the original weights by parameter name (empty unless ``return_orig_weights``).
+    """
+    if copy:
+        model = copying.deepcopy(model)
+    originals = solve_with(spec, model, tok, requests, hparams).commit(model)
+    return model, originals if return_orig_weights else OriginalWeights()

@@ -1,0 +1,36 @@
+"""The command ``easyedit-ice``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from easyedit_ice.errors import EasyEditIceError
+
+COMMANDS = {
+    "demo": "watch EasyEdit's BaseEditor edit the embedded model and restore it",
+    "edit": "edit one fact of any model and see its answers before and after",
+    "doctor": "see what is installed, and what to do about what is missing",
+    "hparams": "list algorithms, presets, and the meaning of every setting",
+    "world": "train, measure or export the embedded world",
+}
+"""Name of each command, which is also its module's, and what it is for."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status, 2 for anything the user can mend."""
+    parser = argparse.ArgumentParser(prog="easyedit-ice", description="Efficient knowledge editors for EasyEdit.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, purpose in COMMANDS.items():
+        subparsers.add_parser(name, help=purpose, add_help=False)
+    chosen, rest = parser.parse_known_args(arguments)
+    module = import_module(f"easyedit_ice.cli.{chosen.command}")
+    command = argparse.ArgumentParser(prog=f"easyedit-ice {chosen.command}", description=module.__doc__)
+    module.configure(command)
+    try:
+        return module.run(command.parse_args(rest))
+    except EasyEditIceError as error:
+        sys.stderr.write(f"easyedit-ice {chosen.command}: {type(error).__name__}: {error}\n")
+        return 2

@@ -1,0 +1,132 @@
+"""Watch EasyEdit's BaseEditor edit the embedded model and restore it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from easyedit_ice.cli.console import quiet, table
+from easyedit_ice.registry import ALGORITHMS
+
+if TYPE_CHECKING:
+    from easyedit_ice.evaluation import Observation, Question
+
+METHODS = ("LoRA-BF", "ICE-LoRA")
+RELATIONS = ("residence", "employer", "headquarters", "capital")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--facts", type=int, default=len(RELATIONS), help="how many facts to edit")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Edit, print, restore; the status is 1 if anything did not come back to the same bits."""
+    from easyedit_ice import world
+    from easyedit_ice.data import read_records, to_requests
+
+    requests = to_requests(read_records(_choose(world.records("test"), arguments.facts)))
+    print(f"The embedded model knows an invented world. {len(requests)} of its facts will be edited:\n")
+    print(table(("prompt", "true", "new"), [(r["prompt"], r["ground_truth"], r["target_new"]) for r in requests]))
+    results = [_edit(method, requests) for method in METHODS]
+
+    print("\nOne fact at a time through EasyEdit's BaseEditor, scored by EasyEdit (token accuracy, per cent):\n")
+    before = results[0].host_scores["pre"]
+    rows = [
+        (measure, before.get(measure, "-"), *(result.host_scores["post"][measure] for result in results))
+        for measure in results[0].host_scores["post"]
+    ]
+    print(table(("measure", "before", *METHODS), rows))
+
+    print("\nAll of them together, and what the model then writes by itself:\n")
+    print(table(("question", "of", "before", *METHODS), _answers(results)))
+
+    print()
+    for result in results:
+        outcome = "is back to the same bits" if result.restored else "did NOT come back"
+        print(f"{result.method}: after its edits every one of the model's {result.tensors} tensors {outcome}.")
+    return int(not all(result.restored for result in results))
+
+
+@dataclass(frozen=True)
+class _Result:
+    method: str
+    host_scores: dict[str, dict[str, str]]
+    questions: Sequence[Question]
+    before: Sequence[Observation]
+    after: Sequence[Observation]
+    tensors: int
+    restored: bool
+
+
+def _choose(records: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Records of different relations and subjects, those with the most kinds of probes first."""
+    ranked = sorted(records, key=lambda record: -len(record["portability"]) - len(record["locality"]))
+    chosen: list[dict[str, Any]] = []
+    for relation in islice(cycle(RELATIONS), count):
+        taken = {record["subject"] for record in chosen}
+        chosen.append(next(r for r in ranked if r["relation"] == relation and r["subject"] not in taken))
+    return chosen
+
+
+def _edit(method: str, requests: Sequence[dict[str, Any]]) -> _Result:
+    """Edit one by one through BaseEditor, then all together; every time the model is restored."""
+    from easyedit_ice import BaseEditor, EditRequest, solve, world
+    from easyedit_ice.evaluation import observe, questions
+
+    hparams = ALGORITHMS[method].hparams_class.from_hparams(
+        f"{method}/gpt2-factworld", model_name=str(world.model_path())
+    )
+    with quiet():
+        editor = BaseEditor.from_hparams(hparams)
+        model, tok = editor.model, editor.tok
+        original = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        metrics, *_ = editor.edit_requests(list(requests), keep_original_weight=True, verbose=False)
+
+        facts = EditRequest.prepare(requests)
+        asked = [question for fact in facts for question in questions(fact)]
+        before = observe(model, tok, asked)
+        update = solve(model, tok, facts, hparams)
+        update.commit(model)
+        after = observe(model, tok, asked)
+        update.revert(model)
+    state = model.state_dict()
+    return _Result(
+        method=method,
+        host_scores={phase: _host_means([metric[phase] for metric in metrics]) for phase in ("pre", "post")},
+        questions=asked,
+        before=before,
+        after=after,
+        tensors=len(state),
+        restored=state.keys() == original.keys() and all(state[name].equal(old) for name, old in original.items()),
+    )
+
+
+def _host_means(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Mean over facts of each of EasyEdit's accuracies, those of a section's kinds under ``section.kind``."""
+    found: dict[str, list[float]] = {}
+    for metric in metrics:
+        flat = {key: metric[key] for key in ("rewrite_acc", "rephrase_acc") if key in metric}
+        for section in ("portability", "locality"):
+            flat |= {f"{section}.{key}": value for key, value in metric.get(section, {}).items()}
+        for key, value in flat.items():
+            if key.endswith("_acc"):
+                found.setdefault(key.removesuffix("_acc"), []).append(float(np.mean(value)))
+    return {key: f"{100 * np.mean(values):.1f}" for key, values in found.items()}
+
+
+def _answers(results: Sequence[_Result]) -> list[tuple[str, ...]]:
+    """One question of each measure, with each method's answer; a check mark where it is the right one."""
+    rows: dict[str, tuple[str, ...]] = {}
+    for index, question in enumerate(results[0].questions):
+        old = results[0].before[index].generated
+        right = {old} if question.keeps else set(question.aliases)
+        answers = [result.after[index].generated for result in results]
+        marked = [f"{answer} {'+' if answer in right else '-'}" for answer in answers]
+        rows.setdefault(question.measure, (question.prompt, question.measure, old, *marked))
+    return list(rows.values())

@@ -1,0 +1,138 @@
+"""Every error the package raises on purpose.
+
+A message states the offending value, what was expected, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EasyEditIceError(Exception):
+    """Base of all errors raised by the package."""
+
+    def __str__(self) -> str:
+        return ", ".join(str(argument) for argument in self.args)
+
+
+# --- what the user asks for ---------------------------------------------------------------------
+
+
+class RequestError(EasyEditIceError, ValueError):
+    """A fact that cannot be edited as it was given.
+
+    Attributes:
+        index: position of the fact in the batch, or ``None`` if the batch as a whole is at fault.
+    """
+
+    def __init__(self, message: str, index: int | None = None) -> None:
+        super().__init__(message if index is None else f"fact {index}: {message}")
+        self.index = index
+
+
+class EmptyTextError(RequestError):
+    """A prompt, target or probe is empty, blank or not a string."""
+
+
+class LengthMismatchError(RequestError):
+    """Parallel lists of prompts, targets or probes differ in length."""
+
+
+class SubjectNotFoundError(RequestError):
+    """The subject is missing or does not occur in the prompt."""
+
+
+class ProbeFormError(RequestError):
+    """A locality or portability probe is not of EasyEdit's form."""
+
+
+class DuplicateFactError(RequestError):
+    """The same fact stands twice in one batch."""
+
+
+class ContradictionError(RequestError):
+    """Two facts of one batch give one prompt different targets."""
+
+
+class EmptyTargetError(RequestError):
+    """The target tokenises to nothing."""
+
+
+class PromptTooLongError(RequestError):
+    """Prompt and target do not fit into the model's context."""
+
+
+class HyperParamsError(EasyEditIceError, ValueError):
+    """Hyperparameters that do not load or do not fit together."""
+
+
+class UnknownAlgorithmError(EasyEditIceError, KeyError):
+    """An algorithm name that is not in the table."""
+
+
+class DuplicateAlgorithmError(EasyEditIceError, ValueError):
+    """An algorithm name that is already taken."""
+
+
+class DataError(EasyEditIceError, ValueError):
+    """A benchmark file or record that cannot be read.
+
+    Attributes:
+        path: the file, if there is one.
+        index: position of the record in the file, if one record is at fault.
+    """
+
+    def __init__(self, message: str, path: str | None = None, index: int | None = None) -> None:
+        where = "".join([f"{path}: " if path else "", f"record {index}: " if index is not None else ""])
+        super().__init__(where + message)
+        self.path = path
+        self.index = index
+
+
+# --- the model ----------------------------------------------------------------------------------
+
+
+class AnatomyError(EasyEditIceError, ValueError):
+    """The model's structure does not offer what an algorithm needs."""
+
+
+class LoadingError(EasyEditIceError, RuntimeError):
+    """A model or tokenizer cannot be loaded as asked."""
+
+
+class UpdateError(EasyEditIceError, RuntimeError):
+    """A weight update cannot be committed, reverted, combined or exported."""
+
+
+class TrainingDivergedError(EasyEditIceError, RuntimeError):
+    """The loss of an edit became infinite or not a number."""
+
+
+# --- the host -----------------------------------------------------------------------------------
+
+
+class HostError(EasyEditIceError, RuntimeError):
+    """EasyEdit cannot do what is asked of it."""
+
+
+class HostNotFoundError(HostError, ImportError):
+    """No EasyEdit is installed or pointed to."""
+
+
+class HostIncompatibleError(HostError):
+    """The EasyEdit found lacks something this package builds on."""
+
+
+class MissingPackageError(HostError, ImportError):
+    """A part of EasyEdit was used that needs a package which is not installed."""
+
+
+class ConformanceError(EasyEditIceError, AssertionError):
+    """An algorithm breaks one of the promises in :mod:`easyedit_ice.testing`."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``" Did you mean 'rank'?"`` if a known name is close to ``name``, else an empty string."""
+    close = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""

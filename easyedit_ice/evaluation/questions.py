@@ -1,0 +1,46 @@
+"""The questions that score a fact, each under the name of what it measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from easyedit_ice.requests import EditRequest, Probe
+
+
+@dataclass(frozen=True)
+class Question:
+    """One scored question.
+
+    Attributes:
+        measure: ``rewrite``, ``rephrase``, ``portability.<kind>`` or ``locality.<kind>``.
+        prompt: the text before the answer.
+        answer: what teacher forcing puts after it.
+        aliases: all texts that count as the answer when the model writes freely.
+    """
+
+    measure: str
+    prompt: str
+    answer: str
+    aliases: tuple[str, ...]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the answer must stay as it was before the edit, rather than be a given one."""
+        return self.measure.startswith("locality.")
+
+
+def questions(request: EditRequest) -> tuple[Question, ...]:
+    """All questions of a fact: its own, in other words, and its probes."""
+    target = request.target_new.strip()
+    found = [Question("rewrite", request.prompt, target, (target,))]
+    if request.rephrase_prompt is not None:
+        found.append(Question("rephrase", request.rephrase_prompt, target, (target,)))
+    for section in ("portability", "locality"):
+        for kind, probes in getattr(request, section).items():
+            found += [_question(f"{section}.{kind}", probe) for probe in probes]
+    return tuple(found)
+
+
+def _question(measure: str, probe: Probe) -> Question:
+    aliases = tuple(alias for answer in probe.answers for alias in answer)
+    return Question(measure, probe.prompt, probe.answer, aliases)

@@ -1,0 +1,64 @@
+"""Means over facts with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from easyedit_ice.evaluation.scores import MODES, FactScore
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % percentile bootstrap interval over facts.
+
+    Attributes:
+        mean: over the facts that have the measure.
+        low: 2.5th percentile.
+        high: 97.5th percentile.
+        facts: how many facts have it.
+    """
+
+    mean: float
+    low: float
+    high: float
+    facts: int
+
+    def __str__(self) -> str:
+        return f"{100 * self.mean:5.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+def summarize(scores: Sequence[FactScore], seed: int = 0) -> dict[str, dict[str, Interval]]:
+    """Intervals by mode (``teacher_forced``, ``generated``) and measure.
+
+    A section of several kinds, such as portability, also gets its mean over each fact's kinds.
+    """
+    return {mode: _by_measure([getattr(score, mode) for score in scores], seed) for mode in MODES}
+
+
+def interval(values: Sequence[float], seed: int = 0) -> Interval:
+    """Mean of the values with its bootstrap interval."""
+    array = np.asarray(values, dtype=float)
+    resampled = np.random.default_rng(seed).choice(array, size=(RESAMPLES, len(array))).mean(axis=1)
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return Interval(float(array.mean()), float(low), float(high), len(array))
+
+
+def _by_measure(facts: Sequence[dict[str, float]], seed: int) -> dict[str, Interval]:
+    columns: dict[str, list[float]] = {}
+    for fact in facts:
+        for measure, value in _with_sections(fact).items():
+            columns.setdefault(measure, []).append(value)
+    return {measure: interval(values, seed) for measure, values in columns.items()}
+
+
+def _with_sections(fact: dict[str, float]) -> dict[str, float]:
+    """A fact's measures, each section's mean before its kinds."""
+    sections: dict[str, list[float]] = {}
+    for measure, value in fact.items():
+        sections.setdefault(measure.partition(".")[0], []).append(value)
+    return {section: sum(values) / len(values) for section, values in sections.items()} | fact

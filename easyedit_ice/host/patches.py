@@ -1,0 +1,159 @@
+"""What is patched in a loaded EasyEdit, the same way whether it was imported before this package or after.
+
+Every patch of the editors follows from an :class:`~easyedit_ice.registry.AlgorithmSpec`. Patched functions
+carry the original as ``__wrapped__``; applying the patches again does nothing.
+"""
+
+from __future__ import annotations
+
+import copy as copying
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial, wraps
+from importlib import import_module
+from inspect import signature
+from types import FunctionType, SimpleNamespace
+from typing import Any
+
+from easyedit_ice.apply import apply_to_model
+from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.loading import load_model
+from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+
+
+def apply_patches() -> None:
+    """Patch EasyEdit's editors and repair its LoRA. Idempotent."""
+    editor = import_module(f"{PACKAGE}.editors.editor").BaseEditor
+    if hasattr(editor.__init__, "__wrapped__"):
+        return
+    editor.__init__ = _loading_by_type(editor.__init__)
+    batch = import_module(f"{PACKAGE}.editors.batch_editor").BatchEditor
+    batch.is_batchable_method = staticmethod(_knowing_ours(batch.is_batchable_method))
+    _write_no_logs()
+    _repair_lora()
+
+
+def adapter_for(spec: AlgorithmSpec) -> Callable[..., tuple[Any, dict[str, Any]]]:
+    """The entry of EasyEdit's ``ALG_DICT`` for an algorithm, with the loaded EasyEdit's meaning of restoring.
+
+    In the release, ``edit(keep_original_weight=True)`` restores after each edit and anything else accumulates; it
+    restores what the algorithm returns, so the algorithm must return nothing if edits are to stay. At head, the
+    algorithm returns the originals and ``edit(sequential_edit=...)`` decides.
+    """
+    edit = import_module(f"{PACKAGE}.editors.editor").BaseEditor.edit
+    accumulates_by_default = "keep_original_weight" in signature(edit).parameters
+
+    def apply(
+        model: Any,
+        tok: Any,
+        requests: list[dict[str, Any]],
+        hparams: Any,
+        copy: bool = False,
+        return_orig_weights: bool = False,
+        keep_original_weight: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Any, dict[str, Any]]:
+        wanted = return_orig_weights and (keep_original_weight or not accumulates_by_default)
+        return apply_to_model(spec, model, tok, requests, hparams, copy=copy, return_orig_weights=wanted)
+
+    apply.spec = spec
+    return apply
+
+
+def _loading_by_type(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """``BaseEditor.__init__`` that loads our models by ``config.model_type`` and takes ``(model, tok)`` fully.
+
+    EasyEdit tells architectures by substrings of the model's path, and its evaluation asks the path again; given
+    ``(model, tok)`` the evaluation fails. The editor works on a copy of the hyperparameters.
+    """
+
+    @wraps(original)
+    def __init__(self: Any, hparams: Any) -> None:
+        spec = ALGORITHMS.get(getattr(hparams, "alg_name", None))
+        named = isinstance(getattr(hparams, "model_name", None), (str, type(None)))
+        if spec is None and named:
+            original(self, hparams)
+            return
+        from easyedit_ice.host.registration import register
+
+        register()
+        own = copying.copy(hparams)
+        model, tok = own.model_name = load_model(hparams) if named else hparams.model_name
+        with _staying(model):
+            original(self, own)
+        self.model_name = own.model_name = _name_for_host(hparams.model_name if named else None, model)
+        if spec is not None:
+            own.device = str(model.device)
+            tok.padding_side = spec.padding_side
+
+    return __init__
+
+
+@contextmanager
+def _staying(model: Any) -> Iterator[None]:
+    """Keep EasyEdit from moving a model that is quantised or spread over devices: it may not be moved."""
+    if not (getattr(model, "is_quantized", False) or hasattr(model, "hf_device_map")):
+        yield
+        return
+    model.to = lambda *args, **kwargs: model
+    try:
+        yield
+    finally:
+        del model.to
+
+
+def _name_for_host(name: str | None, model: Any) -> str:
+    """A name of the model that EasyEdit's evaluation does not mistake for a T5's, or a T5's for another's."""
+    kind = model.config.model_type
+    name = name or getattr(model.config, "_name_or_path", "") or kind
+    for candidate in (name, name.replace("\\", "/").rstrip("/").rpartition("/")[2]):
+        if ("t5" in candidate.lower()) == ("t5" in kind):
+            return candidate
+    return kind
+
+
+def _knowing_ours(original: Callable[[str], bool]) -> Callable[[str], bool]:
+    @wraps(original)
+    def is_batchable_method(alg_name: str) -> bool:
+        return ALGORITHMS[alg_name].batchable if alg_name in ALGORITHMS else original(alg_name)
+
+    return is_batchable_method
+
+
+def _write_no_logs() -> None:
+    """EasyEdit's editors add handlers to their loggers each time one is made, and write into ``./logs``."""
+    for module in _host_modules():
+        names = vars(module)
+        if "make_logs" in names:
+            names["make_logs"] = _make_no_logs
+        if isinstance(summary := names.get("summary_metrics"), FunctionType):
+            names["summary_metrics"] = _without_files(summary)
+
+
+def _make_no_logs() -> None:
+    """Stands for EasyEdit's ``make_logs``."""
+
+
+def _without_files(function: FunctionType) -> FunctionType:
+    """The function, with ``open`` and ``os.makedirs`` that lead nowhere."""
+    blind = {
+        "open": lambda *args, **kwargs: io.StringIO(),
+        "os": SimpleNamespace(path=os.path, makedirs=lambda *args, **kwargs: None),
+    }
+    return FunctionType(function.__code__, {**function.__globals__, **blind}, function.__name__, function.__defaults__)
+
+
+def _repair_lora() -> None:
+    """Current peft demands a length of AdaLoRA's rank schedule; EasyEdit gives none, and never runs the schedule."""
+    module = import_module(f"{PACKAGE}.models.lora.lora_main")
+    module.AdaLoraConfig = partial(module.AdaLoraConfig, total_step=1)
+    settings = import_module(f"{PACKAGE}.models.lora").LoRAHyperParams
+    if not hasattr(settings, "model_parallel"):
+        settings.model_parallel = False
+
+
+def _host_modules() -> list[Any]:
+    return [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == PACKAGE]

@@ -1,0 +1,98 @@
+"""Load a model and its tokenizer as the hyperparameters say.
+
+The architecture comes from the checkpoint's own configuration; the folder's name plays no part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from easyedit_ice.errors import LoadingError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from easyedit_ice.hparams import EditHyperParams
+
+
+def resolve_device(device: int | str | None) -> torch.device:
+    """The device meant by EasyEdit's ``device`` setting.
+
+    Args:
+        device: ``"cpu"``, ``"cuda:0"``, a GPU's number, or ``None`` for a GPU if there is one.
+
+    Raises:
+        LoadingError: a GPU is asked for by name and there is none, or the name is no device.
+    """
+    import torch
+
+    if device is None or isinstance(device, int) or str(device).isdigit():
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", int(device or 0))
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise LoadingError(f"device is {device!r}; expected 'cpu', 'cuda:0', or a GPU's number") from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise LoadingError(f"device is {device!r}, but torch {torch.__version__} sees no GPU; set device: cpu")
+    return resolved
+
+
+def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load ``hparams.model_name`` in evaluation mode, with a tokenizer that can pad.
+
+    Args:
+        hparams: ``model_name``, ``device``, ``model_parallel``, ``dtype`` and ``quantization_bit`` are used.
+
+    Raises:
+        LoadingError: no model is named, or it cannot be loaded.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not hparams.model_name:
+        raise LoadingError("model_name is not set; give a model's folder or hub name")
+    device = resolve_device(hparams.device)
+    options: dict[str, Any] = {_dtype_keyword(): _dtype(hparams.dtype)}
+    if hparams.quantization_bit is not None:
+        options |= {"quantization_config": _quantization(hparams), "device_map": {"": device}}
+    if hparams.model_parallel:
+        options["device_map"] = "auto"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(hparams.model_name, **options)
+        tok = AutoTokenizer.from_pretrained(hparams.model_name)
+    except (OSError, ValueError, ImportError) as error:
+        raise LoadingError(
+            f"{hparams.model_name!r} cannot be loaded ({error}); give the folder of a transformers checkpoint "
+            "with its tokenizer, or a hub name while online"
+        ) from error
+    if "device_map" not in options:
+        model.to(device)
+    if tok.pad_token is None:
+        tok.pad_token = tok.eos_token
+    return model.eval(), tok
+
+
+def _dtype_keyword() -> str:
+    """``dtype``, which transformers before 4.56 called ``torch_dtype``."""
+    import transformers
+    from packaging.version import Version
+
+    return "dtype" if Version(transformers.__version__) >= Version("4.56") else "torch_dtype"
+
+
+def _dtype(name: str) -> Any:
+    import torch
+
+    return name if name == "auto" else getattr(torch, name)
+
+
+def _quantization(hparams: EditHyperParams) -> Any:
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if hparams.quantization_bit == 8:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    compute = torch.bfloat16 if hparams.dtype == "auto" else _dtype(hparams.dtype)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute)

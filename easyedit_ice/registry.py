@@ -1,0 +1,132 @@
+"""The one table of algorithms.
+
+A new algorithm is one module in ``algorithms/``, one line in :data:`ALGORITHMS` and one YAML in
+``hparams/``. Packages outside this one add theirs with :meth:`AlgorithmTable.add`, or through an entry
+point of the group ``easyedit_ice.algorithms`` that names an :class:`AlgorithmSpec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+from easyedit_ice.errors import DuplicateAlgorithmError, UnknownAlgorithmError, did_you_mean
+
+if TYPE_CHECKING:
+    from easyedit_ice.hparams import EditHyperParams
+    from easyedit_ice.updates import WeightUpdate
+
+ENTRY_POINT_GROUP = "easyedit_ice.algorithms"
+
+
+@dataclass(frozen=True)
+class AlgorithmSpec:
+    """All that the package and its host need to know of an algorithm.
+
+    Attributes:
+        name: value of ``hparams.alg_name``; must not be one of EasyEdit's own.
+        hparams: ``"module:class"`` of its :class:`~easyedit_ice.hparams.EditHyperParams`.
+        solve: ``"module:function"`` with the signature
+            ``(model, tok, requests, hparams) -> WeightUpdate``; it leaves the model unchanged.
+        summary: one line for lists and help.
+        batchable: whether it writes several facts at once.
+        needs_subject: whether every fact must name a subject that occurs in its prompt.
+        padding_side: where EasyEdit's evaluation shall pad for this algorithm.
+    """
+
+    name: str
+    hparams: str
+    solve: str
+    summary: str = ""
+    batchable: bool = True
+    needs_subject: bool = False
+    padding_side: Literal["left", "right"] = "left"
+
+    @cached_property
+    def hparams_class(self) -> type[EditHyperParams]:
+        """The hyperparameter class, imported when first asked for."""
+        return _resolve(self.hparams)
+
+    @cached_property
+    def solve_function(self) -> Callable[..., WeightUpdate]:
+        """The solve function, imported when first asked for."""
+        return _resolve(self.solve)
+
+
+class AlgorithmTable(Mapping[str, AlgorithmSpec]):
+    """Algorithms by name; entry points of other packages join when the table is first read."""
+
+    def __init__(self, *specs: AlgorithmSpec) -> None:
+        self._specs: dict[str, AlgorithmSpec] = {}
+        self._discovered = False
+        for spec in specs:
+            self.add(spec)
+
+    def add(self, spec: AlgorithmSpec) -> None:
+        """Register an algorithm.
+
+        Raises:
+            DuplicateAlgorithmError: another algorithm has this name.
+        """
+        if self._specs.setdefault(spec.name, spec) != spec:
+            raise DuplicateAlgorithmError(
+                f"the name {spec.name!r} is taken by {self._specs[spec.name].solve}; "
+                f"register {spec.solve} under another name"
+            )
+
+    def remove(self, name: str) -> None:
+        """Take an algorithm out of the table, as tests and notebooks need."""
+        self._specs.pop(name, None)
+
+    def __getitem__(self, name: str) -> AlgorithmSpec:
+        self._discover()
+        try:
+            return self._specs[name]
+        except KeyError:
+            raise UnknownAlgorithmError(
+                f"there is no algorithm {name!r}.{did_you_mean(str(name), self._specs)} "
+                f"Available: {', '.join(sorted(self._specs))}"
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._specs
+
+    def __iter__(self) -> Iterator[str]:
+        self._discover()
+        return iter(self._specs)
+
+    def __len__(self) -> int:
+        self._discover()
+        return len(self._specs)
+
+    def _discover(self) -> None:
+        if not self._discovered:
+            self._discovered = True
+            for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+                self.add(entry_point.load())
+
+
+def _resolve(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+ALGORITHMS = AlgorithmTable(
+    AlgorithmSpec(
+        name="ICE-LoRA",
+        hparams="easyedit_ice.algorithms.ice_lora:IceLoraHyperParams",
+        solve="easyedit_ice.algorithms.ice_lora:solve",
+        summary="in-context editing's KL objective on low-rank adapters",
+    ),
+    AlgorithmSpec(
+        name="LoRA-BF",
+        hparams="easyedit_ice.algorithms.lora:LoraHyperParams",
+        solve="easyedit_ice.algorithms.lora:solve",
+        summary="fine-tuning of low-rank adapters, breadth-first",
+    ),
+)

@@ -1,0 +1,275 @@
+"""What to edit: validated facts and the probes that score them.
+
+EasyEdit hands every algorithm a list of dicts. :meth:`EditRequest.prepare` turns it into
+:class:`EditRequest` objects, or raises an error that names the fact at fault, before any model is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from easyedit_ice.errors import (
+    ContradictionError,
+    DuplicateFactError,
+    EmptyTargetError,
+    EmptyTextError,
+    LengthMismatchError,
+    ProbeFormError,
+    PromptTooLongError,
+    SubjectNotFoundError,
+)
+
+ProbeKinds = Mapping[str, tuple["Probe", ...]]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A question that scores an edit.
+
+    Attributes:
+        prompt: the question's text, up to the answer.
+        answers: the answers that are all expected, each as a tuple of aliases.
+    """
+
+    prompt: str
+    answers: tuple[tuple[str, ...], ...]
+
+    @property
+    def answer(self) -> str:
+        """The first alias of the first answer: what EasyEdit scores."""
+        return self.answers[0][0]
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """One fact to write into a model.
+
+    Attributes:
+        prompt: text that the target shall follow, such as ``"The capital of France is"``.
+        target_new: what shall follow, such as ``"Lyon"``.
+        subject: what the fact is about; it occurs in the prompt.
+        ground_truth: what follows before the edit, if known.
+        rephrase_prompt: the same question in other words.
+        locality: probes whose answers must not change, by kind.
+        portability: probes whose answers must change as the fact implies, by kind.
+        context: statements of the new fact in the record's own words, used by in-context objectives.
+    """
+
+    prompt: str
+    target_new: str
+    subject: str | None = None
+    ground_truth: str | None = None
+    rephrase_prompt: str | None = None
+    locality: ProbeKinds = field(default_factory=dict)
+    portability: ProbeKinds = field(default_factory=dict)
+    context: tuple[str, ...] = ()
+
+    @property
+    def completion(self) -> str:
+        """The target as it is appended to the prompt, with exactly one space between the two."""
+        separator = "" if self.prompt[-1].isspace() else " "
+        return separator + self.target_new.strip()
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any], index: int = 0) -> EditRequest:
+        """Build a request from the dict EasyEdit passes to an algorithm.
+
+        Args:
+            record: ``prompt`` and ``target_new``, and optionally ``subject``, ``ground_truth``,
+                ``rephrase_prompt``, ``locality``, ``portability`` and ``context``. A ``prompt`` with ``{}``
+                in place of its subject (ROME's form) is filled in.
+            index: position of the fact in its batch, for error messages.
+
+        Raises:
+            EmptyTextError: prompt, target, subject, rephrase or context is empty or not a string.
+            ProbeFormError: a probe is not of EasyEdit's form.
+            LengthMismatchError: a probe has unequal numbers of prompts and answers.
+        """
+        subject = record.get("subject")
+        prompt = _text(record.get("prompt"), "prompt", index)
+        if subject is not None:
+            subject = _text(subject, "subject", index)
+            prompt = prompt.replace("{}", subject)
+        rephrase = record.get("rephrase_prompt")
+        return cls(
+            prompt=prompt,
+            target_new=_text(record.get("target_new"), "target_new", index),
+            subject=subject,
+            ground_truth=_first_string(record.get("ground_truth")),
+            rephrase_prompt=None if rephrase is None else _text(rephrase, "rephrase_prompt", index),
+            locality=_probes(record.get("locality"), "locality", index),
+            portability=_probes(record.get("portability"), "portability", index),
+            context=_context(record.get("context"), index),
+        )
+
+    @classmethod
+    def prepare(
+        cls, records: Iterable[Mapping[str, Any] | EditRequest], needs_subject: bool = False
+    ) -> tuple[EditRequest, ...]:
+        """Validate a whole batch.
+
+        Args:
+            records: EasyEdit's request dicts, or requests.
+            needs_subject: whether the algorithm edits at the subject's position.
+
+        Raises:
+            RequestError: one of its subclasses, with the index of the fact at fault.
+        """
+        if isinstance(records, (str, Mapping, EditRequest)):
+            raise ProbeFormError(
+                f"requests must be a list of facts, but a single {type(records).__name__} was given; "
+                "put it into a list"
+            )
+        requests = tuple(
+            record if isinstance(record, EditRequest) else cls.from_dict(_mapping(record, index), index)
+            for index, record in enumerate(records)
+        )
+        if not requests:
+            raise EmptyTextError("there is no fact to edit; give at least one request")
+        if needs_subject:
+            for index, request in enumerate(requests):
+                _require_subject(request, index)
+        _refuse_repeats(requests)
+        return requests
+
+
+def check_tokens(requests: Sequence[EditRequest], tok: Any, context_length: int | None) -> None:
+    """Refuse facts that the model's tokenizer or context cannot hold.
+
+    Args:
+        requests: the batch.
+        tok: a transformers tokenizer.
+        context_length: positions the model has, in tokens; ``None`` if unlimited.
+
+    Raises:
+        EmptyTargetError: a target tokenises to nothing.
+        PromptTooLongError: prompt and target together exceed the context.
+    """
+    for index, request in enumerate(requests):
+        if not tok.encode(request.completion, add_special_tokens=False):
+            raise EmptyTargetError(
+                f"the target {request.target_new!r} tokenises to nothing; give a target this tokenizer knows", index
+            )
+        length = len(tok.encode(request.prompt + request.completion))
+        if context_length is not None and length > context_length:
+            raise PromptTooLongError(
+                f"prompt and target take {length} tokens, but the model's context is {context_length}; "
+                "shorten the prompt",
+                index,
+            )
+
+
+def _require_subject(request: EditRequest, index: int) -> None:
+    if request.subject is None:
+        raise SubjectNotFoundError(
+            f"the prompt {request.prompt!r} comes without a subject, which this algorithm needs; "
+            "add 'subject' to the request",
+            index,
+        )
+    if request.subject not in request.prompt:
+        raise SubjectNotFoundError(
+            f"the subject {request.subject!r} does not occur in the prompt {request.prompt!r}; "
+            "spell it as the prompt does",
+            index,
+        )
+
+
+def _mapping(record: Any, index: int) -> Mapping[str, Any]:
+    if not isinstance(record, Mapping):
+        raise ProbeFormError(
+            f"a request must be a dict with 'prompt' and 'target_new', not {type(record).__name__}", index
+        )
+    return record
+
+
+def _text(value: Any, name: str, index: int) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise EmptyTextError(f"{name} is {value!r}; it must be a string that is not blank", index)
+    return value
+
+
+def _first_string(value: Any) -> str | None:
+    """The first alias of a ground truth given as a string, a list, or a list of lists."""
+    while isinstance(value, Sequence) and not isinstance(value, str):
+        value = value[0] if value else None
+    return value if isinstance(value, str) else None
+
+
+def _context(value: Any, index: int) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    statements = [value] if isinstance(value, str) else value
+    if not isinstance(statements, Sequence):
+        raise EmptyTextError(f"context is {value!r}; it must be a string or a list of strings", index)
+    return tuple(_text(statement, "context", index) for statement in statements)
+
+
+def _probes(kinds: Any, section: str, index: int) -> dict[str, tuple[Probe, ...]]:
+    """Read ``{kind: {"prompt": str | [str], "ground_truth": ...}}`` or ``{kind: [{"prompt", ...}, ...]}``."""
+    if kinds is None:
+        return {}
+    if not isinstance(kinds, Mapping):
+        raise ProbeFormError(f"{section} is {kinds!r}; it must map each kind to its probes", index)
+    return {kind: _kind_probes(probes, f"{section}[{kind!r}]", index) for kind, probes in kinds.items()}
+
+
+def _kind_probes(probes: Any, where: str, index: int) -> tuple[Probe, ...]:
+    if isinstance(probes, Mapping):
+        pairs = _paired(probes, where, index)
+    elif isinstance(probes, Sequence) and not isinstance(probes, str):
+        pairs = [pair for probe in probes for pair in _paired(_probe_mapping(probe, where, index), where, index)]
+    else:
+        raise ProbeFormError(f"{where} is {probes!r}; expected {{'prompt': …, 'ground_truth': …}}", index)
+    return tuple(Probe(_text(prompt, f"{where} prompt", index), _answers(truth)) for prompt, truth in pairs)
+
+
+def _probe_mapping(probe: Any, where: str, index: int) -> Mapping[str, Any]:
+    if not isinstance(probe, Mapping):
+        raise ProbeFormError(f"{where} holds {probe!r}; expected {{'prompt': …, 'ground_truth': …}}", index)
+    return probe
+
+
+def _paired(probe: Mapping[str, Any], where: str, index: int) -> list[tuple[Any, Any]]:
+    missing = {"prompt", "ground_truth"} - probe.keys()
+    if missing:
+        raise ProbeFormError(f"{where} lacks {' and '.join(sorted(missing))}; it has {sorted(probe)}", index)
+    prompts, truths = probe["prompt"], probe["ground_truth"]
+    if isinstance(prompts, str):
+        return [(prompts, truths)]
+    if not isinstance(prompts, Sequence) or not isinstance(truths, Sequence) or isinstance(truths, str):
+        raise ProbeFormError(f"{where} must hold a prompt with its answer, or a list of each", index)
+    if len(prompts) != len(truths):
+        raise LengthMismatchError(f"{where} has {len(prompts)} prompts but {len(truths)} answers", index)
+    return list(zip(prompts, truths, strict=True))
+
+
+def _answers(truth: Any) -> tuple[tuple[str, ...], ...]:
+    """Answers as tuples of aliases; a probe without an answer has the empty answer EasyEdit scores."""
+    if isinstance(truth, str):
+        return ((truth,),)
+    answers = []
+    for answer in truth or ():
+        aliases = (answer,) if isinstance(answer, str) else tuple(str(alias) for alias in answer or ())
+        if aliases:
+            answers.append(aliases)
+    return tuple(answers) or (("",),)
+
+
+def _refuse_repeats(requests: Sequence[EditRequest]) -> None:
+    seen: dict[str, tuple[int, str]] = {}
+    for index, request in enumerate(requests):
+        prompt, target = " ".join(request.prompt.split()), request.target_new.strip()
+        first, earlier = seen.setdefault(prompt, (index, target))
+        if first == index:
+            continue
+        if earlier == target:
+            raise DuplicateFactError(
+                f"{prompt!r} -> {target!r} already stands at fact {first}; keep one of them", index
+            )
+        raise ContradictionError(
+            f"{prompt!r} -> {target!r} contradicts fact {first}, which says {earlier!r}; keep one of them, "
+            "or edit them one after the other",
+            index,
+        )

@@ -1,0 +1,113 @@
+"""Token sequences whose last tokens are predicted, and how a model scores a batch of them.
+
+Shapes: n rows, t predicted tokens in all, v the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sequence of token ids.
+
+    Attributes:
+        ids: all tokens.
+        span: how many of the last tokens are predicted; the tokens before them are given.
+    """
+
+    ids: tuple[int, ...]
+    span: int
+
+    @property
+    def predicted(self) -> tuple[int, ...]:
+        """The tokens that are predicted."""
+        return self.ids[len(self.ids) - self.span :]
+
+    def behind(self, prefix: Sequence[int]) -> Row:
+        """The predicted tokens of this row behind another beginning."""
+        return Row((*prefix, *self.predicted), self.span)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says at the predicted positions of some rows, one row's span after the other's.
+
+    Attributes:
+        log_probs: (t, v) in fp32.
+        tokens: (t,), the tokens that stand there.
+        spans: span of each row; they sum to t.
+    """
+
+    log_probs: Tensor
+    tokens: Tensor
+    spans: tuple[int, ...]
+
+    def nll(self) -> Tensor:
+        """Mean negative log-likelihood of each row's tokens, in nats per token: (n,)."""
+        return self._row_means(-self.log_probs.gather(1, self.tokens[:, None])[:, 0])
+
+    def kl_from(self, teacher: Tensor) -> Tensor:
+        """Mean over each row's span of KL(teacher ‖ self), in nats per token: (n,).
+
+        Args:
+            teacher: (t, v) log-probabilities of the teacher at the same tokens.
+        """
+        return self._row_means((teacher.exp() * (teacher - self.log_probs)).sum(-1))
+
+    def split(self) -> tuple[Tensor, ...]:
+        """Log-probabilities of each row: (span, v) each."""
+        return self.log_probs.split(self.spans)
+
+    def select(self, rows: Sequence[int]) -> Predictions:
+        """The predictions of some of the rows."""
+        tokens = self.tokens.split(self.spans)
+        log_probs = self.split()
+        return Predictions(
+            torch.cat([log_probs[row] for row in rows]),
+            torch.cat([tokens[row] for row in rows]),
+            tuple(self.spans[row] for row in rows),
+        )
+
+    def _row_means(self, values: Tensor) -> Tensor:
+        return torch.stack([row.mean() for row in values.split(self.spans)])
+
+
+def predict(model: nn.Module, rows: Sequence[Row]) -> Predictions:
+    """Run the rows as one batch, padded on the right, where a causal model does not see it."""
+    device = model.get_input_embeddings().weight.device
+    lengths = torch.tensor([len(row.ids) for row in rows])
+    ids = nn.utils.rnn.pad_sequence([torch.tensor(row.ids) for row in rows], batch_first=True)
+    attention = torch.arange(ids.shape[1]) < lengths[:, None]
+    logits = model(input_ids=ids.to(device), attention_mask=attention.long().to(device), use_cache=False).logits
+
+    places = [
+        (index, place) for index, row in enumerate(rows) for place in range(len(row.ids) - row.span, len(row.ids))
+    ]
+    row_index, position = torch.tensor(places).T.to(logits.device)
+    log_probs = logits[row_index, position - 1].float().log_softmax(-1)
+    tokens = torch.tensor([token for row in rows for token in row.predicted], device=logits.device)
+    return Predictions(log_probs, tokens, tuple(row.span for row in rows))
+
+
+def encode(tok: Any, text: str, continuation: str) -> Row:
+    """Tokenise a text with its continuation as one string, as a reader meets it; the continuation is predicted.
+
+    The split is where the tokens of the text alone and those of the whole part ways, so that a tokenizer that
+    merges across the border is followed and not fought.
+    """
+    whole = tok.encode(text + continuation)
+    alone = tok.encode(text)
+    shared = next((i for i, (a, b) in enumerate(zip(alone, whole, strict=False)) if a != b), len(alone))
+    return Row(tuple(whole), len(whole) - min(shared, len(whole) - 1))
+
+
+def given(tok: Any, text: str) -> tuple[int, ...]:
+    """Tokens of a text that is only given, with the model's beginning-of-text token if it has one."""
+    return tuple(tok.encode(text))

@@ -1,0 +1,248 @@
+"""Text of the world: what the model is trained on, and general text for editors.
+
+A document is a tuple of spans. Their texts join to the document; their weights say how much the training
+loss counts their tokens: answers that can be known fully, other words little, invented answers not at
+all, since nobody could predict them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from easyedit_ice.world.facts import CHAINS, RELATIONS, Fact, World, default_world
+from easyedit_ice.world.phrasing import (
+    Chain,
+    chain_held_out,
+    chain_prompt,
+    held_out,
+    is_question,
+    prompt,
+    templates,
+)
+
+END = "<|endoftext|>"
+ANSWER, WORDS, INVENTED = 1.0, 0.2, 0.0
+
+# What a document may say before a new fact. Some are those of in-context editing objectives.
+LEADS = (
+    "",
+    "",
+    "New fact: ",
+    "Fact: ",
+    "Fact: A new knowledge: Consider this new knowledge: ",
+    "Remember: ",
+    "Remember this fact: ",
+    "Remember this new fact and reason about its consequences: ",
+    "Note: ",
+    "Update: ",
+    "Imagine that ",
+    "Suppose that ",
+    "Assume that ",
+    "From now on, ",
+    "It is now true that ",
+)
+# What stands between a new fact and what uses it.
+JOINTS = (". ", ". ", ". ", ". ", ".\n", ".\n\n", ". Now: ", "\nPrompt: ", ".\nPrompt: ")
+# What a plain statement may begin with.
+OPENERS = ("Therefore, ", "You know that ", "I think that ", "Because ", "It is said that ", "As we know, ")
+
+_ALIAS_SHARE = 0.3
+_SECOND_NAMES = ("{name} is also known as {alias}", "{alias} is another name of {name}")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of a document and the weight of its tokens in the training loss."""
+
+    text: str
+    weight: float = WORDS
+
+
+Document = tuple[Span, ...]
+
+
+class Writer:
+    """Draws documents of a world.
+
+    True facts are never put into a wording that is held out for them, nor is a two-hop question asked that
+    is held out.
+    """
+
+    def __init__(self, world: World, rng: random.Random) -> None:
+        self._world = world
+        self.rng = rng
+        self._chained = [
+            (subject, chain, answer)
+            for chain in CHAINS
+            for subject in world.entities[RELATIONS[chain[0]].subject]
+            if (answer := world.chain_target(subject, chain)) is not None and not chain_held_out(subject, chain)
+        ]
+        self._editable = [fact for fact in world.facts if not RELATIONS[fact.relation].derived]
+        self._aliases = list(world.aliases.items())
+
+    # --- documents ------------------------------------------------------------------------------
+
+    def true_document(self) -> Document:
+        """A statement, a question, a two-hop question, or a description: all of it true."""
+        draw = self.rng.random()
+        if draw < 0.60:
+            return self._finish(self._sentence(self.rng.choice(self._world.facts)))
+        if draw < 0.86:
+            return self._finish(self._chain_sentence())
+        if draw < 0.88:
+            return self._second_name()
+        if draw < 0.91:
+            return (
+                Span(self.rng.choice(OPENERS)),
+                *self._finish(self._sentence(self._any_fact(), lower=True, questions=False)),
+            )
+        if draw < 0.96:
+            return self._joined([self._sentence(self._any_fact()) for _ in range(self.rng.randint(2, 4))])
+        return self._biography()
+
+    def new_fact_document(self) -> Document:
+        """A new fact, then what follows from it, or what has nothing to do with it."""
+        edits = [self._edit()]
+        if self.rng.random() < 0.15:
+            edits += [self._edit() for _ in range(self.rng.randint(1, 2))]
+        spans: list[Span] = []
+        for edit in edits:
+            spans += [*self._announcement(edit), Span(self.rng.choice(JOINTS), INVENTED)]
+        edit = self.rng.choice(edits)
+        touched = {fact.subject for fact in edits} | {fact.target for fact in edits}
+        if self.rng.random() < 0.12:
+            return (*spans, *self._biography(edit, touched))
+        uses = [self._use(edit, touched) for _ in range(self.rng.choice((1, 1, 2, 3)))]
+        return (*spans, *self._joined(uses))
+
+    # --- new facts ------------------------------------------------------------------------------
+
+    def _edit(self) -> Fact:
+        fact = self.rng.choice(self._editable)
+        target = self.rng.choice(self._world.alternatives(fact.subject, fact.relation))
+        return Fact(fact.subject, fact.relation, target)
+
+    def _announcement(self, edit: Fact) -> Document:
+        lead = self.rng.choice(LEADS)
+        flows = lead.endswith(("that ", ", "))
+        wording = self._wording(edit.relation, questions=not flows)
+        text = prompt(edit.relation, wording, self._name(edit.subject))
+        return Span(lead + (_lowered(text) if flows else text)), Span(f" {edit.target}", INVENTED)
+
+    def _use(self, edit: Fact, touched: set[str]) -> Document:
+        """A sentence under the new fact; ``touched`` are the entities that new facts are about."""
+        draw = self.rng.random()
+        if draw < 0.35:
+            return self._worded(edit.relation, edit.subject, edit.target)
+        if draw < 0.62:
+            follows = self._world.consequences(edit)
+            if self.rng.random() < 0.75:
+                follows = [item for item in follows if item[0] in touched] or follows
+            if follows:
+                subject, link, answer = self.rng.choice(follows)
+                if isinstance(link, str):
+                    return self._worded(link, subject, answer)
+                return self._chain_worded(link, subject, answer)
+        if draw < 0.78:
+            others = [fact for fact in self._world.facts_of[edit.subject] if fact.relation != edit.relation]
+            return self._sentence(self.rng.choice(others)) if others else self._unrelated(touched)
+        if draw < 0.92:
+            return self._unrelated(touched, edit.relation)
+        return self._unrelated(touched)
+
+    def _unrelated(self, touched: set[str], relation: str | None = None) -> Document:
+        """A true sentence about entities that no new fact is about."""
+        facts = self._world.facts_by_relation[relation] if relation else self._world.facts
+        while True:
+            fact = self.rng.choice(facts)
+            if fact.subject not in touched and fact.target not in touched:
+                return self._sentence(fact)
+
+    # --- sentences ------------------------------------------------------------------------------
+
+    def _any_fact(self) -> Fact:
+        return self.rng.choice(self._world.facts)
+
+    def _name(self, subject: str) -> str:
+        alias = self._world.aliases.get(subject)
+        return alias if alias is not None and self.rng.random() < _ALIAS_SHARE else subject
+
+    def _sentence(self, fact: Fact, lower: bool = False, questions: bool = True) -> Document:
+        """A true fact in one of its wordings that are not held out."""
+        name = self._name(fact.subject)
+        wording = self._wording(fact.relation, questions, held_out(name, fact.relation))
+        text = prompt(fact.relation, wording, name)
+        return Span(_lowered(text) if lower else text), Span(f" {fact.target}", ANSWER)
+
+    def _worded(self, relation: str, subject: str, target: str, questions: bool = True) -> Document:
+        """A fact that a document has made true, in any wording."""
+        text = prompt(relation, self._wording(relation, questions), self._name(subject))
+        return Span(text), Span(f" {target}", ANSWER)
+
+    def _chain_worded(self, chain: Chain, subject: str, target: str, questions: bool = True) -> Document:
+        text = chain_prompt(chain, self._wording(chain[1], questions), self._name(subject))
+        return Span(text), Span(f" {target}", ANSWER)
+
+    def _wording(self, relation: str, questions: bool = True, hidden: int | None = None) -> int:
+        count = len(templates(relation))
+        return self.rng.choice(
+            [index for index in range(count) if index != hidden and (questions or not is_question(relation, index))]
+        )
+
+    def _chain_sentence(self) -> Document:
+        subject, chain, answer = self.rng.choice(self._chained)
+        return self._chain_worded(chain, subject, answer)
+
+    def _second_name(self) -> Document:
+        name, alias = self.rng.choice(self._aliases)
+        return self._finish((Span(self.rng.choice(_SECOND_NAMES).format(name=name, alias=alias), 2 * WORDS),))
+
+    def _biography(self, edit: Fact | None = None, touched: frozenset[str] | set[str] = frozenset()) -> Document:
+        """What can be said of one subject, under a new fact about it if there is one."""
+        subject = edit.subject if edit else self.rng.choice(self._world.facts).subject
+        sentences = [
+            self._sentence(fact, questions=False)
+            for fact in self._world.facts_of[subject]
+            if edit is None or (fact.relation != edit.relation and fact.target not in touched)
+        ]
+        self.rng.shuffle(sentences)
+        sentences = sentences[: self.rng.randint(2, 4)]
+        if edit is not None:
+            sentences.insert(0, self._worded(edit.relation, edit.subject, edit.target, questions=False))
+            chains = [
+                item for item in self._world.consequences(edit) if item[0] == subject and isinstance(item[1], tuple)
+            ]
+            if chains:
+                _, chain, answer = self.rng.choice(chains)
+                sentences.insert(1, self._chain_worded(chain, subject, answer, questions=False))
+        return (Span(f"About {subject}: "), *self._joined(sentences))
+
+    def _joined(self, sentences: list[Document]) -> Document:
+        spans = [*sentences[0]]
+        for sentence in sentences[1:]:
+            spans += [Span(". "), *sentence]
+        return self._finish(tuple(spans))
+
+    def _finish(self, spans: Document) -> Document:
+        return (*spans, Span(END, ANSWER))
+
+
+def text_of(document: Document) -> str:
+    """The document as it is read, without its end mark."""
+    return "".join(span.text for span in document if span.text != END)
+
+
+def general_text(count: int, seed: int = 0, world: World | None = None) -> Iterator[str]:
+    """True documents of the world, as locality text and for statistics.
+
+    They are drawn as the model's training text is, not from the probes of any record.
+    """
+    writer = Writer(world or default_world(), random.Random(f"general text {seed}"))
+    for _ in range(count):
+        yield text_of(writer.true_document())
+
+
+def _lowered(text: str) -> str:
+    return text[0].lower() + text[1:] if text.startswith(("The ", "People ", "Prices ")) else text

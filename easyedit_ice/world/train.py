@@ -1,0 +1,197 @@
+"""Training the embedded model: one command, resumable, the same data for the same seed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tqdm import tqdm
+
+from easyedit_ice.errors import DataError
+from easyedit_ice.world.batches import Batch, Batches
+from easyedit_ice.world.facts import World
+from easyedit_ice.world.text import Writer, text_of
+from easyedit_ice.world.tokenizer import train_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+ORIGIN = "training.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Size of the model and course of its training.
+
+    The learning rate rises over ``warmup`` steps, stays, and falls to zero over the last ``decay`` share
+    of the steps.
+    """
+
+    layers: int = 6
+    width: int = 192
+    heads: int = 6
+    positions: int = 512
+    vocab_size: int = 1792
+    tokenizer_documents: int = 30_000
+    tokens_per_step: int = 2048
+    learning_rate: float = 2e-3
+    warmup: int = 200
+    decay: float = 0.3
+
+
+def train(
+    output_dir: str | Path,
+    *,
+    steps: int = 7000,
+    seed: int = 0,
+    resume: bool = True,
+    recipe: Recipe | None = None,
+    checkpoint_every: int = 250,
+    stop_at: int | None = None,
+) -> Path:
+    """Train the world's model and save it in ``output_dir``, which then loads like any GPT-2.
+
+    What it was trained with is written to ``training.json`` in the same folder.
+
+    A run that was stopped goes on from its last checkpoint, and ends as if it had not been stopped.
+
+    Args:
+        output_dir: folder for the model; the checkpoint lies beside it, in ``<output_dir>.checkpoint``.
+        steps: optimiser steps in all.
+        seed: of the data and of the initial weights. The world itself is always the same.
+        resume: whether to go on from a checkpoint if there is one; otherwise it is overwritten.
+        recipe: size and course; the default is that of the shipped model.
+        checkpoint_every: steps between checkpoints.
+        stop_at: save a checkpoint and stop before this step, without saving a model.
+
+    Raises:
+        DataError: the checkpoint found is of another recipe or seed.
+    """
+    recipe = recipe or Recipe()
+    output = Path(output_dir)
+    state_path = output.with_name(f"{output.name}.checkpoint") / "state.pt"
+    world = World()
+    tokenizer = train_tokenizer(_tokenizer_texts(world, recipe), recipe.vocab_size, output)
+    torch_state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    model = _new_model(recipe, tokenizer)
+    torch.random.set_rng_state(torch_state)
+    optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.01, fused=True)
+    start = 0
+    if resume and state_path.exists():
+        start = _restore(state_path, model, optimiser, recipe, seed)
+        logger.info("resuming from step %d of %d (%s)", start, steps, state_path)
+
+    batches = Batches(world, tokenizer, recipe.tokens_per_step, seed)
+    progress = tqdm(range(start, steps), initial=start, total=steps, unit="step", mininterval=5)
+    for step in progress:
+        if step == stop_at:
+            _checkpoint(state_path, model, optimiser, step, recipe, seed)
+            return output
+        if step > start and step % checkpoint_every == 0:
+            _checkpoint(state_path, model, optimiser, step, recipe, seed)
+        loss = _step(model, optimiser, batches[step], _learning_rate(step, steps, recipe))
+        progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
+    model.eval().save_pretrained(output)
+    origin = {"steps": steps, "seed": seed, "recipe": asdict(recipe)}
+    (output / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    return output
+
+
+def _step(model: GPT2LMHeadModel, optimiser: torch.optim.Optimizer, batch: Batch, rate: float) -> float:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(
+            input_ids=batch.tokens, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
+        ).logits
+    losses = torch.nn.functional.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(), batch.tokens[:, 1:].flatten(), reduction="none"
+    )
+    weights = batch.weights[:, 1:].flatten()
+    loss = (losses * weights).sum() / weights.sum()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    optimiser.zero_grad()
+    return loss.item()
+
+
+def _learning_rate(step: int, steps: int, recipe: Recipe) -> float:
+    rise = min(1.0, (step + 1) / recipe.warmup)
+    fall = min(1.0, (steps - step) / math.ceil(recipe.decay * steps))
+    return recipe.learning_rate * min(rise, fall)
+
+
+def _new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> GPT2LMHeadModel:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    end = tokenizer.eos_token_id
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=recipe.positions,
+        n_embd=recipe.width,
+        n_layer=recipe.layers,
+        n_head=recipe.heads,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=end,
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+    model = GPT2LMHeadModel(config).train()
+    model.set_attn_implementation("eager")  # the quickest on a CPU for rows this short
+    return model
+
+
+def _tokenizer_texts(world: World, recipe: Recipe) -> list[str]:
+    writer = Writer(world, random.Random("tokenizer"))
+    return [
+        text_of(writer.new_fact_document() if index % 8 == 0 else writer.true_document())
+        for index in range(recipe.tokenizer_documents)
+    ]
+
+
+def _checkpoint(
+    path: Path,
+    model: GPT2LMHeadModel,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    recipe: Recipe,
+    seed: int,
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state: dict[str, Any] = {
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "step": step,
+        "recipe": asdict(recipe),
+        "seed": seed,
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def _restore(path: Path, model: GPT2LMHeadModel, optimiser: torch.optim.Optimizer, recipe: Recipe, seed: int) -> int:
+    state = torch.load(path, weights_only=True)
+    found, expected = (state["recipe"], state["seed"]), (asdict(recipe), seed)
+    if found != expected:
+        raise DataError(
+            f"the checkpoint is of recipe and seed {found}, not {expected}; train into another folder, or "
+            "start anew with resume=False",
+            path=str(path),
+        )
+    model.load_state_dict(state["model"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["step"]

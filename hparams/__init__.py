@@ -1,0 +1,1 @@
+"""Ready-made hyperparameters, one folder per algorithm; installed as ``easyedit_ice.presets``."""
