@@ -66,12 +66,7 @@ class EditHyperParams:
     seed: int = setting(0, "seed of everything random in an edit", low=0)
 
     def __post_init__(self) -> None:
-        expected = type(self).algorithm()
-        if expected and self.alg_name != expected:
-            raise HyperParamsError(
-                f"alg_name is {self.alg_name!r}, but {type(self).__name__} is for {expected!r}; "
-                "load the file with the class of its algorithm"
-            )
+        self._refuse_other(self.alg_name)
         for field in fields(self):
             _check_bounds(field, getattr(self, field.name))
 
@@ -119,13 +114,16 @@ class EditHyperParams:
         from omegaconf.errors import OmegaConfBaseException
 
         known = {field.name: field for field in fields(cls)}
+        cls._refuse_other(values.get("alg_name", cls.algorithm()))
         for name in values:
             if name not in known:
                 raise HyperParamsError(
                     f"{source}: {cls.__name__} has no setting {name!r}.{did_you_mean(str(name), known)} "
                     f"It has: {', '.join(known)}"
                 )
-        numbers = {name: _plain_number(value) for name, value in values.items()}
+        numbers = {
+            name: value if "str" in _type_name(known[name]) else _plain_number(value) for name, value in values.items()
+        }
         try:
             return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), numbers))
         except OmegaConfBaseException as error:
@@ -161,6 +159,14 @@ class EditHyperParams:
             for entry in folder.iterdir()
             if entry.name.endswith(".yaml")
         )
+
+    @classmethod
+    def _refuse_other(cls, alg_name: str) -> None:
+        if cls.algorithm() and alg_name != cls.algorithm():
+            raise HyperParamsError(
+                f"alg_name is {alg_name!r}, but {cls.__name__} is for {cls.algorithm()!r}; "
+                "load the file with the class of its algorithm"
+            )
 
     @classmethod
     def _find(cls, name: str) -> Any:

@@ -18,7 +18,7 @@ from torch import nn
 
 @contextmanager
 def preserved(model: nn.Module, tok: Any | None = None) -> Iterator[None]:
-    """Restore modules, hooks, ``requires_grad``, ``grad``, mode, ``use_cache``, padding and RNGs at the end.
+    """Restore modules, hooks, ``requires_grad``, ``grad``, mode, configuration, padding and torch's random state.
 
     Args:
         model: restored to the very modules, parameters, hooks and attributes it had.

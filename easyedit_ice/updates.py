@@ -188,9 +188,9 @@ class WeightUpdate:
 
         folder = Path(folder)
         try:
-            manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+            manifest = dict(json.loads((folder / _MANIFEST).read_text(encoding="utf-8")))
             tensors = load_file(folder / _WEIGHTS)
-        except (OSError, ValueError, SafetensorError) as error:
+        except (OSError, TypeError, ValueError, SafetensorError) as error:
             raise UpdateError(
                 f"{folder} holds no readable update ({error}); expected {_WEIGHTS} and {_MANIFEST}"
             ) from error
@@ -202,9 +202,9 @@ class WeightUpdate:
             parts.setdefault(name, {})[part] = tensor
         try:
             deltas = {name: Delta.load(kind, parts[name]) for name, kind in manifest["kinds"].items()}
+            return cls(deltas, manifest["info"])
         except KeyError as error:
-            raise UpdateError(f"{folder}: {_WEIGHTS} lacks {error} that {_MANIFEST} names; save it again") from error
-        return cls(deltas, manifest["info"])
+            raise UpdateError(f"{folder}: {error} is missing from {_WEIGHTS} or {_MANIFEST}; save it again") from error
 
     def to_peft(self, model: nn.Module, folder: str | Path) -> None:
         """Write a LoRA adapter that ``peft.PeftModel.from_pretrained(model, folder)`` loads without this package.

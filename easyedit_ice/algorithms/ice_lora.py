@@ -23,8 +23,12 @@ from easyedit_ice.hparams import setting
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.contexts import SOURCES, TEMPLATES, contexts
-from easyedit_ice.training.objectives import InContext, Objective, TargetInContext
+from easyedit_ice.training.objectives import InContext, Objective, Opening, TargetInContext
 from easyedit_ice.updates import WeightUpdate
+
+ABOUT = ("subject", "target", "anything")
+CONTINUATION, FREE = "context", "consequences"
+"""Names of the two in-context objectives, in the course of a training."""
 
 
 @dataclass
@@ -33,8 +37,14 @@ class IceLoraHyperParams(LoraHyperParams):
 
     alg_name: str = setting("ICE-LoRA", "name of the algorithm in the table")
     locality_weight: float = setting(1.0, "weight of the divergence from the unedited model on general text", low=0)
+    neighbour_weight: float = setting(
+        1.0, "weight of the same divergence after the fact's prompt with other names in place of the subject", low=0
+    )
     ice_weight: float = setting(1.0, "λ: weight of the in-context term on continuations of the fact", low=0)
-    free_weight: float = setting(1.0, "λ_free: weight of the in-context term on free text about the subject", low=0)
+    free_weight: float = setting(1.0, "λ_free: weight of the in-context term on free text about the fact", low=0)
+    free_about: list[str] = setting(
+        list(ABOUT), f"how free texts begin, in turn: with any of {', '.join(ABOUT)}; what follows a mention counts"
+    )
     teacher: str = setting(
         "static", "weights of the teacher: before the edit, or as they are now", choices=("static", "dynamic")
     )
@@ -64,6 +74,8 @@ class IceLoraHyperParams(LoraHyperParams):
         unknown = [source for source in self.context_sources if source not in SOURCES]
         if unknown or not self.context_sources:
             raise HyperParamsError(f"context_sources is {self.context_sources}; expected some of {', '.join(SOURCES)}")
+        if not self.free_about or any(about not in ABOUT for about in self.free_about):
+            raise HyperParamsError(f"free_about is {self.free_about}; expected some of {', '.join(ABOUT)}")
         for template in self.context_templates:
             if "{fact}" not in template and "{target}" not in template:
                 raise HyperParamsError(
@@ -100,8 +112,6 @@ def solve(
             "temperature": hparams.temperature,
             "top_k": hparams.top_k,
         }
-        continuations = {"samples": hparams.continuation_samples, "length": hparams.continuation_length}
-        free_texts = {"samples": hparams.free_samples, "length": hparams.free_length}
         objectives: list[Objective] = []
         if hparams.context_nll_weight:
             objectives.append(
@@ -109,15 +119,53 @@ def solve(
                     tok, requests, own, append_eos=hparams.append_eos, weight=hparams.context_nll_weight
                 )
             )
-        for weight, free, texts in (
-            (hparams.ice_weight, False, continuations),
-            (hparams.free_weight, True, free_texts),
-        ):
-            if weight:
-                objectives.append(InContext(model, tok, requests, own, weight=weight, free=free, **texts, **shared))
+        if hparams.ice_weight:
+            objectives.append(
+                InContext(
+                    CONTINUATION,
+                    model,
+                    tok,
+                    _continued(requests, own),
+                    weight=hparams.ice_weight,
+                    length=hparams.continuation_length,
+                    samples=hparams.continuation_samples,
+                    **shared,
+                )
+            )
+        if hparams.free_weight:
+            objectives.append(
+                InContext(
+                    FREE,
+                    model,
+                    tok,
+                    _free(requests, own, hparams.free_about),
+                    weight=hparams.free_weight,
+                    length=hparams.free_length,
+                    samples=hparams.free_samples,
+                    **shared,
+                )
+            )
         return objectives
 
-    stops = {}
-    if hparams.stop_kl is not None:
-        stops = {InContext.continuation: hparams.stop_kl, InContext.free_text: hparams.stop_kl}
+    stops = {} if hparams.stop_kl is None else {CONTINUATION: hparams.stop_kl, FREE: hparams.stop_kl}
     return solve_low_rank(model, tok, requests, hparams, in_context=in_context, stop_below=stops)
+
+
+def _continued(requests: Sequence[EditRequest], contexts: Sequence[Sequence[str]]) -> list[list[Opening]]:
+    """The fact's own sentence, to go on with: the paper's continuation."""
+    return [
+        [Opening(context, request.prompt + request.completion) for context in own]
+        for request, own in zip(requests, contexts, strict=True)
+    ]
+
+
+def _free(
+    requests: Sequence[EditRequest], contexts: Sequence[Sequence[str]], about: Sequence[str]
+) -> list[list[Opening]]:
+    """Free texts: about the subject, about the target, or about anything that leads to the subject."""
+    openings = []
+    for request, own in zip(requests, contexts, strict=True):
+        subject, target = request.subject or request.prompt, request.target_new.strip()
+        begins = {"subject": (subject, ""), "target": (target, ""), "anything": ("", subject)}
+        openings.append([Opening(context, *begins[kind]) for context in own for kind in about])
+    return openings

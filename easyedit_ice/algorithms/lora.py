@@ -21,7 +21,9 @@ from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.loop import train
-from easyedit_ice.training.objectives import FineTuning, Locality, Objective, general_texts
+from easyedit_ice.training.objectives import FineTuning, Locality, Objective
+from easyedit_ice.training.rows import Row
+from easyedit_ice.training.surroundings import general_texts, neighbour_texts
 from easyedit_ice.updates import WeightUpdate
 
 
@@ -57,6 +59,12 @@ class LoraHyperParams(EditHyperParams):
     locality_samples: int = setting(32, "general texts the model writes for that", low=1)
     locality_length: int = setting(32, "their length in tokens", low=2)
     locality_rows: int = setting(8, "how many of them each step looks at", low=1)
+    neighbour_weight: float = setting(
+        0.0, "weight of the same divergence after the fact's prompt with other names in place of the subject", low=0
+    )
+    neighbour_names: int = setting(32, "names for that, from the general texts", low=1)
+    neighbour_length: int = setting(4, "tokens after each such prompt", low=1)
+    neighbour_rows: int = setting(8, "how many of them each step looks at, for each fact", low=1)
     mixed_precision: str = setting("no", "type of the forward passes in training", choices=("no", "bf16", "fp16"))
     gradient_checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
 
@@ -95,9 +103,7 @@ def solve_low_rank(
     torch.manual_seed(hparams.seed)
     model.eval()
     projections = ModelAnatomy(model).match(hparams.target_modules, hparams.layers)
-    texts = []
-    if hparams.locality_weight:
-        texts = general_texts(model, tok, hparams.locality_samples, hparams.locality_length)
+    surroundings = _surroundings(model, tok, requests, hparams)
     adapter = LowRankAdapter(
         model, projections, rank=hparams.rank, alpha=hparams.lora_alpha, dropout=hparams.lora_dropout
     )
@@ -105,16 +111,10 @@ def solve_low_rank(
     with autocast:
         objectives: list[Objective] = [FineTuning(tok, requests, append_eos=hparams.append_eos)]
         objectives += in_context(adapter)
-        if texts:
-            objectives.append(
-                Locality(
-                    model,
-                    texts,
-                    weight=hparams.locality_weight,
-                    before=adapter.disabled,
-                    rows_per_step=hparams.locality_rows,
-                )
-            )
+        objectives += [
+            Locality(model, rows, weight=weight, before=adapter.disabled, rows_per_step=count)
+            for rows, weight, count in surroundings
+        ]
     adapter.train(gradient_checkpointing=hparams.gradient_checkpointing)
     stops = {} if hparams.stop_nll is None else {FineTuning.name: hparams.stop_nll, **(stop_below or {})}
     course = train(
@@ -139,6 +139,27 @@ def solve_low_rank(
         "course": asdict(course),
     }
     return WeightUpdate(adapter.deltas(), info)
+
+
+def _surroundings(
+    model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: LoraHyperParams
+) -> list[tuple[dict[int | None, list[Row]], float, int]]:
+    """Texts to be left alone by fact, their weight, and how many a step looks at."""
+    if not hparams.locality_weight and not hparams.neighbour_weight:
+        return []
+    general = general_texts(model, tok, hparams.locality_samples, hparams.locality_length)
+    found: list[tuple[dict[int | None, list[Row]], float, int]] = []
+    if hparams.locality_weight:
+        found.append(({None: general}, hparams.locality_weight, hparams.locality_rows))
+    if hparams.neighbour_weight:
+        neighbours: dict[int | None, list[Row]] = {
+            fact: neighbour_texts(
+                model, tok, request, general, hparams.neighbour_names, hparams.neighbour_length
+            )
+            for fact, request in enumerate(requests)
+        }
+        found.append((neighbours, hparams.neighbour_weight, hparams.neighbour_rows))
+    return found
 
 
 def _autocast(model: nn.Module, precision: str) -> AbstractContextManager:

@@ -24,12 +24,16 @@ from easyedit_ice.loading import load_model
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 
 
-def apply_patches() -> None:
-    """Patch EasyEdit's editors and repair its LoRA. Idempotent."""
+def apply_patches(register: Callable[[], None]) -> None:
+    """Patch EasyEdit's editors and repair its LoRA. Idempotent.
+
+    Args:
+        register: called before an editor is made, for algorithms that have come into the table since.
+    """
     editor = import_module(f"{PACKAGE}.editors.editor").BaseEditor
     if hasattr(editor.__init__, "__wrapped__"):
         return
-    editor.__init__ = _loading_by_type(editor.__init__)
+    editor.__init__ = _loading_by_type(editor.__init__, register)
     batch = import_module(f"{PACKAGE}.editors.batch_editor").BatchEditor
     batch.is_batchable_method = staticmethod(_knowing_ours(batch.is_batchable_method))
     _write_no_logs()
@@ -63,7 +67,7 @@ def adapter_for(spec: AlgorithmSpec) -> Callable[..., tuple[Any, dict[str, Any]]
     return apply
 
 
-def _loading_by_type(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[], None]) -> Callable[[Any, Any], None]:
     """``BaseEditor.__init__`` that loads our models by ``config.model_type`` and takes ``(model, tok)`` fully.
 
     EasyEdit tells architectures by substrings of the model's path, and its evaluation asks the path again; given
@@ -77,8 +81,6 @@ def _loading_by_type(original: Callable[[Any, Any], None]) -> Callable[[Any, Any
         if spec is None and named:
             original(self, hparams)
             return
-        from easyedit_ice.host.registration import register
-
         register()
         own = copying.copy(hparams)
         model, tok = own.model_name = load_model(hparams) if named else hparams.model_name

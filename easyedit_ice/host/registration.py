@@ -54,8 +54,10 @@ def register() -> None:
         )
     if not isinstance(host.__spec__.loader, HostLoader):
         change_loaded_host()
-    apply_patches()
-    algorithms.update({name: adapter_for(spec) for name, spec in ALGORITHMS.items() if name not in algorithms})
+    apply_patches(register)
+    for name, spec in ALGORITHMS.items():
+        if name not in algorithms or algorithms[name].spec != spec:
+            algorithms[name] = adapter_for(spec)
 
 
 def base_editor() -> type:

@@ -50,6 +50,7 @@ class LowRankAdapter:
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         for parameter in self.parameters():
+            parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
 
     def parameters(self) -> list[Tensor]:

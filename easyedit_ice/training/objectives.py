@@ -8,17 +8,17 @@ objectives it is given; fine-tuning, in-context editing and locality are each on
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.training.rows import Row, encode, given, predict
-from easyedit_ice.training.sampling import beginning, sample
+from easyedit_ice.training.sampling import sample
 
 
 @dataclass(frozen=True)
@@ -112,22 +112,35 @@ class TargetInContext(Objective):
         ]
 
 
+@dataclass(frozen=True)
+class Opening:
+    """How a text begins that the model then goes on with.
+
+    Attributes:
+        context: what only the teacher reads.
+        said: what both read.
+        after: the text counts only from behind the first mention of this; empty to count all of it.
+    """
+
+    context: str
+    said: str
+    after: str = ""
+
+
 class InContext(Objective):
     """KL(p(x | c, ·) ‖ p(x | ·)): without the context, answer as with it (Qi et al. 2024, arXiv 2406.11194, eq. 6).
 
     The model itself is the teacher, given the context c; its distribution is detached. The text x is the model's
-    own: what it writes after ``[c, q, x*]`` (the paper's continuation), or, in ``free`` form, what it writes about
-    the subject after ``[c, subject]``, so that consequences of the fact are taught and not only its sentence.
+    own: what it writes after the opening in context.
 
     Args:
+        name: of the objective.
         model: student and teacher.
         tok: its tokenizer.
-        requests: the facts.
-        contexts: statements for each fact.
+        openings: for each fact how its texts begin.
         weight: factor of this objective.
-        length: most tokens of x.
+        length: most tokens the model writes.
         samples: texts drawn for each fact at a time.
-        free: which text x is, as above.
         teacher: a context manager under which the model is the teacher: a no-op for the current weights
             ("dynamic"), the adapter's ``disabled`` for those before the edit ("static").
         resample_every: steps between two drawings of x; 0 to draw once.
@@ -135,31 +148,24 @@ class InContext(Objective):
         top_k: of the drawing; 0 for the whole vocabulary.
     """
 
-    continuation: ClassVar[str] = "context"
-    free_text: ClassVar[str] = "consequences"
-
     def __init__(
         self,
+        name: str,
         model: nn.Module,
         tok: Any,
-        requests: Sequence[EditRequest],
-        contexts: Sequence[Sequence[str]],
+        openings: Sequence[Sequence[Opening]],
         *,
         weight: float,
         length: int,
         samples: int,
-        free: bool,
         teacher: Callable[[], AbstractContextManager[None]] = nullcontext,
         resample_every: int = 0,
         temperature: float = 1.0,
         top_k: int = 0,
     ) -> None:
-        self.name = self.free_text if free else self.continuation
+        self.name = name
         self._model, self._tok = model, tok
-        self._openings = [
-            [_opening(tok, request, context, free) for context in own]
-            for request, own in zip(requests, contexts, strict=True)
-        ]
+        self._openings = openings
         self._weight, self._samples = weight, samples
         self._drawing = {"length": length, "temperature": temperature, "top_k": top_k}
         self._teacher = teacher
@@ -185,7 +191,7 @@ class InContext(Objective):
         return bool(self._resample_every) and step - self._drawn[fact][0] >= self._resample_every
 
     def _draw(self, facts: Sequence[int], step: int) -> None:
-        """Draw new texts for some facts: pairs of the teacher's row and the student's."""
+        """Let the teacher write new texts for some facts: pairs of the teacher's row and the student's."""
         if not facts:
             return
         chosen = [
@@ -193,14 +199,15 @@ class InContext(Objective):
             for fact in facts
             for index in range(self._samples)
         ]
+        prefixes = [given(self._tok, (opening.context + opening.said).rstrip()) for _, opening in chosen]
         with self._teacher():
-            texts = sample(self._model, self._tok, [teacher for _, (teacher, _) in chosen], **self._drawing)
+            texts = sample(self._model, self._tok, prefixes, **self._drawing)
         for fact in facts:
             self._drawn[fact] = (step, [])
-        for (fact, (teacher, student)), text in zip(chosen, texts, strict=True):
-            if text:
-                row = Row((*teacher, *text), len(text))
-                self._drawn[fact][1].append((row, row.behind(student)))
+        for (fact, opening), text in zip(chosen, texts, strict=True):
+            pair = _pair(self._tok, opening, text)
+            if pair is not None:
+                self._drawn[fact][1].append(pair)
 
 
 class Locality(Objective):
@@ -208,10 +215,10 @@ class Locality(Objective):
 
     Args:
         model: the student.
-        texts: token ids of general text, at least two tokens each.
+        rows: the texts, by fact, or under ``None`` what concerns all facts.
         weight: factor of this objective.
         before: context manager under which the model is as before the edit.
-        rows_per_step: how many texts each step uses.
+        rows_per_step: how many texts of each group a step uses, in turn.
     """
 
     name = "locality"
@@ -219,41 +226,80 @@ class Locality(Objective):
     def __init__(
         self,
         model: nn.Module,
-        texts: Sequence[Sequence[int]],
+        rows: Mapping[int | None, Sequence[Row]],
         *,
         weight: float,
         before: Callable[[], AbstractContextManager[None]],
         rows_per_step: int,
     ) -> None:
-        self._rows = [Row(tuple(text), len(text) - 1) for text in texts]
-        with torch.no_grad(), before():
-            self._before = [
-                distribution
-                for start in range(0, len(self._rows), rows_per_step)
-                for distribution in predict(model, self._rows[start : start + rows_per_step]).split()
-            ]
-        self._weight, self._rows_per_step = weight, rows_per_step
-        self._next = 0
+        self._groups = {group: _Turns(model, own, before, rows_per_step) for group, own in rows.items() if own}
+        self._weight = weight
 
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
-        """The next few texts, in turn."""
-        count = min(self._rows_per_step, len(self._rows))
-        indices = [(self._next + offset) % len(self._rows) for offset in range(count)]
-        self._next = (self._next + count) % len(self._rows)
-        return [Term(self.name, self._rows[i], self._weight / count, None, self._before[i]) for i in indices]
+        """The next few texts of each group."""
+        return [
+            Term(self.name, row, self._weight / len(batch), group, distribution)
+            for group in (None, *facts)
+            if group in self._groups
+            for batch in [self._groups[group].next()]
+            for row, distribution in batch
+        ]
 
 
-def general_texts(model: nn.Module, tok: Any, count: int, length: int) -> list[tuple[int, ...]]:
-    """Texts the model writes when nothing is asked of it."""
-    start = (beginning(tok),)
-    texts = [start + text for text in sample(model, tok, [start] * count, length=length)]
-    return [text for text in texts if len(text) > 2] or texts
+class _Turns:
+    """Texts with the distributions of the unedited model, a few at a time."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        rows: Sequence[Row],
+        before: Callable[[], AbstractContextManager[None]],
+        count: int,
+    ) -> None:
+        with torch.no_grad(), before():
+            self._texts = [
+                pair
+                for start in range(0, len(rows), count)
+                for pair in _distributions(model, rows[start : start + count])
+            ]
+        self._count, self._next = min(count, len(rows)), 0
+
+    def next(self) -> list[tuple[Row, Tensor]]:
+        """The next few, from the first again after the last."""
+        chosen = [self._texts[(self._next + offset) % len(self._texts)] for offset in range(self._count)]
+        self._next = (self._next + self._count) % len(self._texts)
+        return chosen
 
 
-def _opening(
-    tok: Any, request: EditRequest, context: str, free: bool
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What teacher and student are given before the text x."""
-    said = (request.subject or request.prompt) if free else request.prompt + request.completion
-    return given(tok, context + said), given(tok, said)
+def _distributions(model: nn.Module, rows: Sequence[Row]) -> list[tuple[Row, Tensor]]:
+    return list(zip(rows, predict(model, rows).split(), strict=True))
 
+
+def _pair(tok: Any, opening: Opening, text: Sequence[int]) -> tuple[Row, Row] | None:
+    """The teacher's row and the student's, predicting what the two have in common of the text.
+
+    A tokenizer may cut the first tokens of the text differently where no context precedes them; those are given.
+    """
+    ends = text[-1:] == (tok.eos_token_id,)
+    written = tok.decode(text[:-1] if ends else text)
+    if not opening.said:
+        written = written.lstrip()
+    end = (tok.eos_token_id,) if ends else ()
+    teacher = (*given(tok, opening.context + opening.said + written), *end)
+    student = (*given(tok, opening.said + written), *end)
+    counted = _counted(tok, opening, written, len(student), len(text))
+    span = min(_common_ending(teacher, student), counted, len(student) - 1)
+    return (Row(teacher, span), Row(student, span)) if span > 0 else None
+
+
+def _counted(tok: Any, opening: Opening, written: str, total: int, drawn: int) -> int:
+    """How many of the student's last tokens count."""
+    if not opening.after:
+        return drawn
+    before, mention, _ = written.partition(opening.after)
+    return total - len(given(tok, opening.said + before + mention)) if mention else 0
+
+
+def _common_ending(one: Sequence[int], other: Sequence[int]) -> int:
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((count for count, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,16 +12,35 @@ from typing import TYPE_CHECKING
 import torch
 
 from easyedit_ice.world.facts import World
-from easyedit_ice.world.text import Document, Writer
+from easyedit_ice.world.text import Document, Mix, Writer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_LONG_EVERY = 10
 _LONG_ROW = 512
 _SHORT_ROW = 128
-_EARLY_STEPS = 1500
-_EARLY_SHARE, _LATE_SHARE = 0.30, 0.17
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the course: up to which step, how often rows are long, and what documents are drawn."""
+
+    until: float
+    long_every: int
+    mix: Mix
+
+
+# To follow a context comes first and is quickly learnt; then the facts; then to tell subjects apart in the
+# context, to reason over two hops, and to answer after other text, all of which build on the facts.
+STAGES = (
+    Stage(1500, 10, Mix(new_facts=0.30)),
+    Stage(3000, 10, Mix()),
+    Stage(
+        math.inf,
+        3,
+        Mix(new_facts=0.25, statements=0.40, two_hops=0.45, aliases=0.4, several=0.5, rivals=True, others=0.20),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -43,28 +63,28 @@ class Batch:
 class Batches:
     """The batch of a step, a function of seed and step alone, so that training resumes exactly.
 
-    In short rows each document sees only itself, at positions from 0. Every tenth batch has long rows in
-    which documents follow one another, so that later positions and earlier text are known as well.
+    In short rows each document sees only itself, at positions from 0. Some batches have long rows in which
+    documents follow one another, so that later positions and earlier text are known as well.
     """
 
     def __init__(self, world: World, tokenizer: PreTrainedTokenizerBase, tokens: int, seed: int) -> None:
-        self._writer = Writer(world, random.Random())
+        self._rng = random.Random()
+        self._writer = Writer(world, self._rng)
         self._tokenizer = tokenizer
         self._tokens = tokens
         self._seed = seed
 
     def __getitem__(self, step: int) -> Batch:
-        rng = random.Random(f"batch {self._seed} {step}")
-        self._writer.rng = rng
-        share = _EARLY_SHARE if step < _EARLY_STEPS else _LATE_SHARE
-        documents = self._documents(rng, share)
-        if step % _LONG_EVERY == _LONG_EVERY - 1:
-            return _long_rows(documents, self._tokens // _LONG_ROW)
-        return _short_rows(documents, self._tokens // _SHORT_ROW)
+        self._rng.seed(f"batch {self._seed} {step}")
+        stage = next(stage for stage in STAGES if step < stage.until)
+        self._writer.mix = stage.mix
+        if step % stage.long_every == stage.long_every - 1:
+            return _long_rows(self._documents(), self._tokens // _LONG_ROW)
+        return _short_rows(self._documents(), self._tokens // _SHORT_ROW)
 
-    def _documents(self, rng: random.Random, share: float) -> Iterator[tuple[list[int], list[float]]]:
+    def _documents(self) -> Iterator[tuple[list[int], list[float]]]:
         while True:
-            new = rng.random() < share
+            new = self._rng.random() < self._writer.mix.new_facts
             yield self.encode(self._writer.new_fact_document() if new else self._writer.true_document())
 
     def encode(self, document: Document) -> tuple[list[int], list[float]]:

@@ -48,8 +48,30 @@ JOINTS = (". ", ". ", ". ", ". ", ".\n", ".\n\n", ". Now: ", "\nPrompt: ", ".\nP
 # What a plain statement may begin with.
 OPENERS = ("Therefore, ", "You know that ", "I think that ", "Because ", "It is said that ", "As we know, ")
 
-_ALIAS_SHARE = 0.3
 _SECOND_NAMES = ("{name} is also known as {alias}", "{alias} is another name of {name}")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often documents are of which sort.
+
+    Attributes:
+        new_facts: share of documents that state a new fact.
+        statements: share of true documents that are a single statement or question.
+        two_hops: share of true documents that are a two-hop question.
+        aliases: share of mentions by a second name.
+        several: share of new-fact documents that state more than one.
+        rivals: whether these are of one relation, so that only the subject tells them apart.
+        others: share of the sentences under a new fact that ask its relation of another subject.
+    """
+
+    new_facts: float = 0.17
+    statements: float = 0.60
+    two_hops: float = 0.26
+    aliases: float = 0.3
+    several: float = 0.15
+    rivals: bool = False
+    others: float = 0.14
 
 
 @dataclass(frozen=True)
@@ -70,9 +92,10 @@ class Writer:
     is held out.
     """
 
-    def __init__(self, world: World, rng: random.Random) -> None:
+    def __init__(self, world: World, rng: random.Random, mix: Mix | None = None) -> None:
+        self.mix = mix or Mix()
         self._world = world
-        self.rng = rng
+        self._rng = rng
         self._chained = [
             (subject, chain, answer)
             for chain in CHAINS
@@ -86,46 +109,57 @@ class Writer:
 
     def true_document(self) -> Document:
         """A statement, a question, a two-hop question, or a description: all of it true."""
-        draw = self.rng.random()
-        if draw < 0.60:
-            return self._finish(self._sentence(self.rng.choice(self._world.facts)))
-        if draw < 0.86:
+        draw = self._rng.random()
+        if draw < self.mix.statements:
+            return self._finish(self._sentence(self._any_fact()))
+        if draw < self.mix.statements + self.mix.two_hops:
             return self._finish(self._chain_sentence())
         if draw < 0.88:
             return self._second_name()
         if draw < 0.91:
             return (
-                Span(self.rng.choice(OPENERS)),
+                Span(self._rng.choice(OPENERS)),
                 *self._finish(self._sentence(self._any_fact(), lower=True, questions=False)),
             )
         if draw < 0.96:
-            return self._joined([self._sentence(self._any_fact()) for _ in range(self.rng.randint(2, 4))])
+            return self._joined([self._sentence(self._any_fact()) for _ in range(self._rng.randint(2, 4))])
         return self._biography()
 
     def new_fact_document(self) -> Document:
         """A new fact, then what follows from it, or what has nothing to do with it."""
         edits = [self._edit()]
-        if self.rng.random() < 0.15:
-            edits += [self._edit() for _ in range(self.rng.randint(1, 2))]
+        if self._rng.random() < self.mix.several:
+            count = self._rng.randint(1, 2)
+            edits += self._rivals(edits[0], count) if self.mix.rivals else [self._edit() for _ in range(count)]
         spans: list[Span] = []
         for edit in edits:
-            spans += [*self._announcement(edit), Span(self.rng.choice(JOINTS), INVENTED)]
-        edit = self.rng.choice(edits)
+            spans += [*self._announcement(edit), Span(self._rng.choice(JOINTS), INVENTED)]
+        edit = self._rng.choice(edits)
         touched = {fact.subject for fact in edits} | {fact.target for fact in edits}
-        if self.rng.random() < 0.12:
+        if self._rng.random() < 0.12:
             return (*spans, *self._biography(edit, touched))
-        uses = [self._use(edit, touched) for _ in range(self.rng.choice((1, 1, 2, 3)))]
+        uses = [self._use(edit, touched) for _ in range(self._rng.choice((1, 1, 2, 3)))]
         return (*spans, *self._joined(uses))
 
     # --- new facts ------------------------------------------------------------------------------
 
     def _edit(self) -> Fact:
-        fact = self.rng.choice(self._editable)
-        target = self.rng.choice(self._world.alternatives(fact.subject, fact.relation))
+        fact = self._rng.choice(self._editable)
+        target = self._rng.choice(self._world.alternatives(fact.subject, fact.relation))
         return Fact(fact.subject, fact.relation, target)
 
+    def _rivals(self, edit: Fact, count: int) -> list[Fact]:
+        """New facts of the same relation; no subject or answer comes twice."""
+        facts = [fact for fact in self._world.facts_by_relation[edit.relation] if fact.subject != edit.subject]
+        rivals, taken = [], {edit.subject, edit.target}
+        for fact in self._rng.sample(facts, count):
+            targets = [name for name in self._world.alternatives(fact.subject, fact.relation) if name not in taken]
+            rivals.append(Fact(fact.subject, fact.relation, self._rng.choice(targets)))
+            taken |= {fact.subject, rivals[-1].target}
+        return rivals
+
     def _announcement(self, edit: Fact) -> Document:
-        lead = self.rng.choice(LEADS)
+        lead = self._rng.choice(LEADS)
         flows = lead.endswith(("that ", ", "))
         wording = self._wording(edit.relation, questions=not flows)
         text = prompt(edit.relation, wording, self._name(edit.subject))
@@ -133,22 +167,22 @@ class Writer:
 
     def _use(self, edit: Fact, touched: set[str]) -> Document:
         """A sentence under the new fact; ``touched`` are the entities that new facts are about."""
-        draw = self.rng.random()
+        draw = self._rng.random()
         if draw < 0.35:
             return self._worded(edit.relation, edit.subject, edit.target)
         if draw < 0.62:
             follows = self._world.consequences(edit)
-            if self.rng.random() < 0.75:
+            if self._rng.random() < 0.75:
                 follows = [item for item in follows if item[0] in touched] or follows
             if follows:
-                subject, link, answer = self.rng.choice(follows)
+                subject, link, answer = self._rng.choice(follows)
                 if isinstance(link, str):
                     return self._worded(link, subject, answer)
                 return self._chain_worded(link, subject, answer)
         if draw < 0.78:
             others = [fact for fact in self._world.facts_of[edit.subject] if fact.relation != edit.relation]
-            return self._sentence(self.rng.choice(others)) if others else self._unrelated(touched)
-        if draw < 0.92:
+            return self._sentence(self._rng.choice(others)) if others else self._unrelated(touched)
+        if draw < 0.78 + self.mix.others:
             return self._unrelated(touched, edit.relation)
         return self._unrelated(touched)
 
@@ -156,18 +190,18 @@ class Writer:
         """A true sentence about entities that no new fact is about."""
         facts = self._world.facts_by_relation[relation] if relation else self._world.facts
         while True:
-            fact = self.rng.choice(facts)
+            fact = self._rng.choice(facts)
             if fact.subject not in touched and fact.target not in touched:
                 return self._sentence(fact)
 
     # --- sentences ------------------------------------------------------------------------------
 
     def _any_fact(self) -> Fact:
-        return self.rng.choice(self._world.facts)
+        return self._rng.choice(self._world.facts)
 
     def _name(self, subject: str) -> str:
         alias = self._world.aliases.get(subject)
-        return alias if alias is not None and self.rng.random() < _ALIAS_SHARE else subject
+        return alias if alias is not None and self._rng.random() < self.mix.aliases else subject
 
     def _sentence(self, fact: Fact, lower: bool = False, questions: bool = True) -> Document:
         """A true fact in one of its wordings that are not held out."""
@@ -187,35 +221,35 @@ class Writer:
 
     def _wording(self, relation: str, questions: bool = True, hidden: int | None = None) -> int:
         count = len(templates(relation))
-        return self.rng.choice(
+        return self._rng.choice(
             [index for index in range(count) if index != hidden and (questions or not is_question(relation, index))]
         )
 
     def _chain_sentence(self) -> Document:
-        subject, chain, answer = self.rng.choice(self._chained)
+        subject, chain, answer = self._rng.choice(self._chained)
         return self._chain_worded(chain, subject, answer)
 
     def _second_name(self) -> Document:
-        name, alias = self.rng.choice(self._aliases)
-        return self._finish((Span(self.rng.choice(_SECOND_NAMES).format(name=name, alias=alias), 2 * WORDS),))
+        name, alias = self._rng.choice(self._aliases)
+        return self._finish((Span(self._rng.choice(_SECOND_NAMES).format(name=name, alias=alias), 2 * WORDS),))
 
     def _biography(self, edit: Fact | None = None, touched: frozenset[str] | set[str] = frozenset()) -> Document:
         """What can be said of one subject, under a new fact about it if there is one."""
-        subject = edit.subject if edit else self.rng.choice(self._world.facts).subject
+        subject = edit.subject if edit else self._any_fact().subject
         sentences = [
             self._sentence(fact, questions=False)
             for fact in self._world.facts_of[subject]
             if edit is None or (fact.relation != edit.relation and fact.target not in touched)
         ]
-        self.rng.shuffle(sentences)
-        sentences = sentences[: self.rng.randint(2, 4)]
+        self._rng.shuffle(sentences)
+        sentences = sentences[: self._rng.randint(2, 4)]
         if edit is not None:
             sentences.insert(0, self._worded(edit.relation, edit.subject, edit.target, questions=False))
             chains = [
                 item for item in self._world.consequences(edit) if item[0] == subject and isinstance(item[1], tuple)
             ]
             if chains:
-                _, chain, answer = self.rng.choice(chains)
+                _, chain, answer = self._rng.choice(chains)
                 sentences.insert(1, self._chain_worded(chain, subject, answer, questions=False))
         return (Span(f"About {subject}: "), *self._joined(sentences))
 

@@ -136,6 +136,19 @@ def an_algorithm_added_after_registration_is_found(world: World) -> None:
 
 
 @behaviour()
+def edits_on_a_gpu_are_restored_bit_exactly(world: World) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Skipped("needs a GPU")
+    for editor in (world.editor(device=0), world.own_editor("ROME", device=0)):
+        before = world.state(editor)
+        world.edit(editor, stay=False)
+        assert editor.model.device == torch.device("cuda:0")
+        assert world.state(editor) == before
+
+
+@behaviour()
 def ice_lora_edits_through_base_editor(world: World) -> None:
     from easyedit_ice import IceLoraHyperParams
 

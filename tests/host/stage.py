@@ -75,7 +75,7 @@ class World:
         """An editor for the toy algorithm."""
         given = settings.pop("model_name", str(self.gpt2))
         name = settings.pop("alg_name", "Toy")
-        hparams = self.toys.ToyHyperParams(device="cpu", **settings)
+        hparams = self.toys.ToyHyperParams(**{"device": "cpu", **settings})
         hparams.model_name, hparams.alg_name = given, name
         return self.BaseEditor.from_hparams(hparams)
 
@@ -107,7 +107,7 @@ class World:
 
     def state(self, editor: Any) -> dict[str, bytes]:
         """The bits of every tensor of the editor's model."""
-        return {name: tensor.numpy().tobytes() for name, tensor in editor.model.state_dict().items()}
+        return {name: tensor.cpu().numpy().tobytes() for name, tensor in editor.model.state_dict().items()}
 
     def save_statistics(self) -> None:
         """Second moments of MEMIT's keys, in the files in which EasyEdit caches them."""

@@ -1,0 +1,53 @@
+"""A tiny Llama whose weights bitsandbytes has packed."""
+
+from __future__ import annotations
+
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import torch
+
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.loading import load_model
+from easyedit_ice.testing.models import tokenizer
+
+IDS = torch.tensor([[5, 6, 7, 8]])
+
+
+def packed_llama(bits: int) -> torch.nn.Module:
+    """A model in 4 or 8 bits, of widths that bitsandbytes' kernels take."""
+    pytest.importorskip("bitsandbytes", reason="needs bitsandbytes to pack weights")
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    config = LlamaConfig(
+        vocab_size=len(tokenizer()),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    with TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+        tokenizer().save_pretrained(folder)
+        settings = {"model_name": folder, "device": "cpu", "dtype": "float32", "quantization_bit": bits}
+        model, _ = load_model(EditHyperParams(**settings))
+    logits(model)  # at its first inference on a CPU bitsandbytes may lay the packed bytes out anew
+    return model
+
+
+@torch.no_grad()
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    """What the model says to a fixed text."""
+    return model(input_ids=IDS).logits
+
+
+def packed_bytes(model: torch.nn.Module) -> dict[str, Any]:
+    """The packed weights, bit by bit."""
+    return {p.name: p.module.weight.data.numpy().tobytes() for p in ModelAnatomy(model).projections}

@@ -1,0 +1,248 @@
+"""Hyperparameters load from anywhere, and say what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
+from easyedit_ice.algorithms.lora import LoraHyperParams
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.registry import ALGORITHMS
+
+FOLDER = Path(__file__).resolve().parent.parent / "hparams"
+PRESETS = sorted(path for path in FOLDER.rglob("*.yaml"))
+CLASSES = [ALGORITHMS[name].hparams_class for name in sorted(ALGORITHMS)]
+EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=[cls.__name__ for cls in CLASSES])
+VALUES = {"alg_name": "ICE-LoRA", "rank": 7, "lr": 3e-4, "layers": [1, -1], "stop_nll": None}
+
+
+@pytest.fixture
+def yaml_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(VALUES))
+    return path
+
+
+def _holds_values(hparams: IceLoraHyperParams) -> bool:
+    return all(getattr(hparams, name) == value for name, value in VALUES.items())
+
+
+def test_a_yaml_file_is_loaded(yaml_file):
+    assert _holds_values(IceLoraHyperParams.from_hparams(yaml_file))
+    assert _holds_values(IceLoraHyperParams.from_hparams(str(yaml_file)))
+
+
+def test_the_suffix_may_be_left_out(yaml_file):
+    assert _holds_values(IceLoraHyperParams.from_hparams(str(yaml_file.with_suffix(""))))
+
+
+@pytest.mark.parametrize("load", [IceLoraHyperParams.from_json, IceLoraHyperParams.from_hparams])
+def test_a_json_file_is_loaded(tmp_path, load):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(VALUES))
+    assert _holds_values(load(path))
+
+
+def test_a_mapping_is_loaded():
+    assert _holds_values(IceLoraHyperParams.from_dict(VALUES))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "brief",
+        "ICE-LoRA/brief",
+        "ICE-LoRA/brief.yaml",
+        "./hparams/ICE-LoRA/brief",
+        "./hparams/ICE-LoRA/brief.yaml",
+        "../hparams/ICE-LoRA/brief.yaml",
+        "hparams\\ICE-LoRA\\brief",
+    ],
+)
+def test_a_preset_is_found_by_name_from_any_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert IceLoraHyperParams.from_hparams(name).ice_weight == 0.5
+
+
+def test_a_file_of_the_users_comes_before_a_preset_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("brief.yaml").write_text("alg_name: ICE-LoRA\nrank: 3\n")
+    assert IceLoraHyperParams.from_hparams("brief").rank == 3
+
+
+def test_overrides_win_over_the_file_and_are_checked(yaml_file):
+    assert IceLoraHyperParams.from_hparams(yaml_file, rank=2, lr="1e-2").rank == 2
+    with pytest.raises(HyperParamsError, match="rank is 0"):
+        IceLoraHyperParams.from_hparams(yaml_file, rank=0)
+
+
+def test_an_unknown_preset_gets_a_suggestion_and_the_list():
+    with pytest.raises(HyperParamsError, match=r"'ICE-LoRA/breif'.*Did you mean 'ICE-LoRA/brief'\?.*paper_code"):
+        IceLoraHyperParams.from_hparams("ICE-LoRA/breif")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("bad.yaml", "a: [", "not valid YAML"),
+        ("bad.json", "{", "not valid JSON"),
+        ("bad.yaml", "- a list", "must map the names of settings to values"),
+        ("bad.yaml", "", "must map"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name, text, words):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(HyperParamsError, match=words) as caught:
+        IceLoraHyperParams.from_hparams(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"rnak": 3}, r"IceLoraHyperParams has no setting 'rnak'. Did you mean 'rank'\?.*num_steps"),
+        ({"rank": "many"}, "rank is 'many'; expected int: rank of each adapter"),
+        ({"rank": 2.5}, "rank is 2.5; expected int"),
+        ({"rank": None}, "rank is None; expected int"),
+        ({"lr": "fast"}, "lr is 'fast'; expected float: learning rate"),
+        ({"layers": 3}, "layers is 3"),
+        ({"layers": ["first"]}, "layers is"),
+        ({"append_eos": "perhaps"}, "append_eos is 'perhaps'; expected bool"),
+        ({"rank": 0}, "rank is 0; expected at least 1: rank of each adapter"),
+        ({"lr": 0}, "lr is 0.0; expected greater than 0"),
+        ({"lr": -1e-3}, "lr is -0.001; expected greater than 0"),
+        ({"lora_dropout": 1.5}, "lora_dropout is 1.5; expected at most 1"),
+        ({"stop_nll": 0}, "stop_nll is 0.0; expected greater than 0"),
+        ({"dtype": "int8"}, "dtype is 'int8'; expected one of auto, float32, bfloat16, float16"),
+        ({"quantization_bit": 3}, "quantization_bit is 3; expected one of 4, 8"),
+        ({"teacher": "wise"}, "teacher is 'wise'; expected one of static, dynamic"),
+        ({"mixed_precision": "fp8"}, "mixed_precision is 'fp8'; expected one of no, bf16, fp16"),
+        ({"alg_name": "LoRA"}, "alg_name is 'LoRA', but IceLoraHyperParams is for 'ICE-LoRA'"),
+        ({"context_sources": ["news"]}, r"context_sources is \['news'\]; expected some of template, record, model"),
+        ({"context_sources": []}, r"context_sources is \[\]"),
+        ({"context_templates": []}, "context_templates is empty"),
+        ({"context_templates": ["No fact here. "]}, "'No fact here. ' does not state the fact"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_what_was_expected(values, words):
+    with pytest.raises(HyperParamsError, match=words):
+        IceLoraHyperParams.from_dict(values)
+
+
+@pytest.mark.parametrize("template", ["{fact} {unknown}", "{fact} {", "{fact} {}"])
+def test_a_template_with_other_placeholders_is_refused(template):
+    with pytest.raises(HyperParamsError, match="context template"):
+        IceLoraHyperParams(context_templates=[template])
+
+
+def test_the_constructor_checks_bounds_as_well():
+    with pytest.raises(HyperParamsError, match="rank is 0"):
+        IceLoraHyperParams(rank=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1e-4", 1e-4), ("5E-3", 5e-3), ("1.0e-3", 1e-3), ("0.25", 0.25), ("2", 2.0)]
+)
+def test_numbers_written_as_text_are_numbers(tmp_path, text, number):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"alg_name: ICE-LoRA\nlr: {text}\nice_weight: '{text}'\n")
+    hparams = IceLoraHyperParams.from_hparams(path)
+    assert (hparams.lr, hparams.ice_weight) == (number, number)
+
+
+def test_a_whole_number_in_scientific_notation_is_an_int():
+    assert LoraHyperParams.from_dict({"num_steps": "1e2"}).num_steps == 100
+
+
+@pytest.mark.parametrize("name", ["1e5", "nan", "infinity", "007"])
+def test_a_models_name_that_looks_like_a_number_stays_a_name(name):
+    assert LoraHyperParams.from_dict({"model_name": name}).model_name == name
+
+
+def test_a_setting_that_is_not_a_number_is_refused():
+    with pytest.raises(HyperParamsError, match="lr is nan"):
+        LoraHyperParams.from_dict({"lr": "nan"})
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0", 0, None])
+def test_the_device_may_be_a_name_a_number_or_none(device):
+    assert LoraHyperParams.from_dict({"device": device}).device == device
+
+
+@EVERY_CLASS
+def test_every_setting_has_help_text_and_is_described(cls):
+    described = cls.describe()
+    assert [name for name, *_ in described] == [field.name for field in fields(cls)]
+    assert all(help_text.strip() for *_, help_text in described)
+
+
+@EVERY_CLASS
+def test_settings_survive_the_way_through_a_mapping(cls):
+    assert cls.from_dict(cls().to_dict()) == cls()
+
+
+@EVERY_CLASS
+def test_the_classes_are_structured_configs_of_omegaconf(cls):
+    from omegaconf import OmegaConf
+    from omegaconf.errors import ValidationError
+
+    config = OmegaConf.structured(cls)
+    merged = OmegaConf.merge(config, OmegaConf.from_dotlist(["rank=3", "layers=[1,2]"]))
+    assert OmegaConf.to_object(merged) == cls(rank=3, layers=[1, 2])
+    with pytest.raises(ValidationError):
+        config.rank = "many"
+
+
+@EVERY_CLASS
+def test_lists_are_not_shared_between_instances(cls):
+    cls().target_modules.append("q_proj")
+    assert cls().target_modules == ["mlp.out"]
+
+
+def test_replacing_gives_a_checked_copy():
+    hparams = IceLoraHyperParams()
+    assert hparams.replace(rank=3).rank == 3
+    assert hparams.rank == IceLoraHyperParams().rank
+    with pytest.raises(HyperParamsError, match="Did you mean 'rank'"):
+        hparams.replace(rnak=3)
+
+
+def test_an_algorithm_of_ones_own_gets_all_of_this():
+    @dataclass
+    class Mine(EditHyperParams):
+        alg_name: str = setting("Mine", "name")
+        strength: float = setting(1.0, "how strongly", low=0)
+
+    assert Mine.from_dict({"strength": "5e-1"}).strength == 0.5
+    with pytest.raises(HyperParamsError, match="strength is -1.0; expected at least 0: how strongly"):
+        Mine.from_dict({"strength": -1})
+    with pytest.raises(HyperParamsError, match="alg_name is 'ICE-LoRA', but Mine is for 'Mine'"):
+        Mine.from_hparams("ICE-LoRA/brief")
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=[str(path.relative_to(FOLDER)) for path in PRESETS])
+def test_every_preset_loads_with_the_class_of_its_folder(path):
+    cls = ALGORITHMS[path.parent.name].hparams_class
+    name = f"{path.parent.name}/{path.stem}"
+    assert name in cls.presets()
+    assert cls.from_hparams(name) == cls.from_hparams(path)
+
+
+@EVERY_CLASS
+def test_both_settings_for_comparison_and_the_usual_models_have_presets(cls):
+    models = {"gpt2-medium", "gpt2-xl", "gpt-j-6b", "llama2-7b", "llama3-8b", "llama3.2-1b", "qwen2.5-7b", "mistral-7b"}
+    assert {f"{cls().alg_name}/{name}" for name in models | {"brief"}} <= set(cls.presets())
+
+
+def test_the_papers_preset_has_no_term_the_paper_lacks():
+    hparams = IceLoraHyperParams.from_hparams("paper_code")
+    assert (hparams.ice_weight, hparams.context_nll_weight) == (1, 1)
+    assert (hparams.free_weight, hparams.locality_weight) == (0, 0)
+    assert hparams.stop_nll is None

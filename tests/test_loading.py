@@ -1,0 +1,95 @@
+"""Models load as the hyperparameters say."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from packed import packed_llama
+
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.errors import LoadingError
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.loading import load_model, resolve_device
+from easyedit_ice.testing.models import SHAPES, tokenizer
+
+
+@pytest.fixture(params=[SHAPES[0], SHAPES[3]], ids=[SHAPES[0].name, SHAPES[3].name])
+def checkpoint(request, tmp_path):
+    """A folder whose name tells nothing, or something else."""
+    folder = tmp_path / "t5-chatglm"
+    request.param.build().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return request.param, folder
+
+
+def _load(folder, **settings):
+    return load_model(EditHyperParams(model_name=str(folder), device="cpu", **settings))
+
+
+def test_architecture_weights_and_dtype_are_the_checkpoints(checkpoint):
+    shape, folder = checkpoint
+    model, tok = _load(folder)
+    expected = shape.build()
+    assert type(model) is type(expected)
+    assert not model.training
+    assert all(torch.equal(p, expected.get_parameter(name)) for name, p in model.named_parameters())
+    assert tok.encode("The capital of Avaria") == tokenizer().encode("The capital of Avaria")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_a_dtype_asked_for_is_the_one_loaded(checkpoint, dtype):
+    model, _ = _load(checkpoint[1], dtype=dtype)
+    assert {parameter.dtype for parameter in model.parameters()} == {getattr(torch, dtype)}
+
+
+def test_a_tokenizer_without_a_padding_token_gets_one(tmp_path):
+    from transformers import PreTrainedTokenizerFast
+
+    SHAPES[0].build().save_pretrained(tmp_path)
+    bare = PreTrainedTokenizerFast(tokenizer_object=tokenizer()._tokenizer, eos_token="<|endoftext|>")
+    bare.save_pretrained(tmp_path)
+    _, tok = _load(tmp_path)
+    assert tok.pad_token == "<|endoftext|>"
+
+
+def test_a_model_must_be_named():
+    with pytest.raises(LoadingError, match="model_name is not set"):
+        load_model(EditHyperParams())
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"model_type": "unheard"}'])
+def test_a_folder_without_a_model_is_refused_by_name(tmp_path, content):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(LoadingError, match="(?s)cannot be loaded.*give the folder of a") as caught:
+        _load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_weights_are_packed_on_request(bits):
+    assert all(projection.quantized for projection in ModelAnatomy(packed_llama(bits)).projections)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "meant"),
+    [
+        (None, False, "cpu"),
+        (0, False, "cpu"),
+        ("cpu", True, "cpu"),
+        (None, True, "cuda:0"),
+        (1, True, "cuda:1"),
+        ("1", True, "cuda:1"),
+        ("cuda:1", True, "cuda:1"),
+    ],
+)
+def test_the_device_is_resolved(monkeypatch, device, gpus, meant):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus)
+    assert resolve_device(device) == torch.device(meant)
+
+
+@pytest.mark.parametrize(("device", "words"), [("cuda:0", "sees no GPU; set device: cpu"), ("gpu", "'gpu'; expected")])
+def test_a_device_that_is_not_there_is_refused(monkeypatch, device, words):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(LoadingError, match=words):
+        resolve_device(device)

@@ -1,0 +1,184 @@
+"""Facts are checked before a model is touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from easyedit_ice.errors import (
+    ContradictionError,
+    DuplicateFactError,
+    EmptyTargetError,
+    EmptyTextError,
+    LengthMismatchError,
+    ProbeFormError,
+    PromptTooLongError,
+    RequestError,
+    SubjectNotFoundError,
+)
+from easyedit_ice.requests import EditRequest, Probe, check_tokens
+from easyedit_ice.testing.models import FACTS, tokenizer
+
+GOOD = {"prompt": "The capital of Avaria is", "target_new": "Lodel", "subject": "Avaria"}
+OTHER = {"prompt": "Mira Tolven works as a", "target_new": "baker", "subject": "Mira Tolven"}
+
+
+def _with_probe(probe: object, section: str = "locality") -> dict:
+    return {**OTHER, section: {"kind": probe}}
+
+
+@pytest.mark.parametrize(
+    ("fact", "error", "words"),
+    [
+        ({**OTHER, "prompt": ""}, EmptyTextError, "prompt is ''"),
+        ({**OTHER, "prompt": " \n"}, EmptyTextError, "prompt"),
+        ({**OTHER, "prompt": 3}, EmptyTextError, "prompt is 3"),
+        ({**OTHER, "prompt": ["a list"]}, EmptyTextError, "prompt"),
+        ({"target_new": "baker"}, EmptyTextError, "prompt is None"),
+        ({**OTHER, "target_new": ""}, EmptyTextError, "target_new is ''"),
+        ({**OTHER, "target_new": None}, EmptyTextError, "target_new is None"),
+        ({**OTHER, "subject": " "}, EmptyTextError, "subject"),
+        ({**OTHER, "rephrase_prompt": ""}, EmptyTextError, "rephrase_prompt"),
+        ({**OTHER, "context": 3}, EmptyTextError, "context is 3"),
+        ({**OTHER, "context": ["fine", ""]}, EmptyTextError, "context is ''"),
+        ({**OTHER, "locality": ["no mapping"]}, ProbeFormError, "locality"),
+        (_with_probe("no mapping"), ProbeFormError, r"locality\['kind'\]"),
+        (_with_probe(["no mapping"]), ProbeFormError, r"locality\['kind'\]"),
+        (_with_probe({"prompt": "lonely"}), ProbeFormError, "lacks ground_truth"),
+        (_with_probe({"ground_truth": "lonely"}, "portability"), ProbeFormError, r"portability.*lacks prompt"),
+        (_with_probe({"prompt": ["one"], "ground_truth": "one"}), ProbeFormError, "a list of each"),
+        (_with_probe({"prompt": 3, "ground_truth": "one"}), ProbeFormError, "prompt"),
+        (_with_probe({"prompt": "", "ground_truth": "one"}), EmptyTextError, "prompt is ''"),
+        (_with_probe({"prompt": ["one", "two"], "ground_truth": ["one"]}), LengthMismatchError, "2 prompts but 1"),
+        ("no mapping", ProbeFormError, "must be a dict"),
+        (GOOD, DuplicateFactError, "stands at fact 0"),
+        ({**GOOD, "prompt": "The capital  of Avaria is ", "target_new": " Lodel"}, DuplicateFactError, "fact 0"),
+        ({**GOOD, "target_new": "Ommer"}, ContradictionError, "contradicts fact 0, which says 'Lodel'"),
+    ],
+)
+def test_a_bad_fact_is_refused_by_name_and_index(fact, error, words):
+    with pytest.raises(error, match=words) as caught:
+        EditRequest.prepare([GOOD, fact])
+    assert caught.value.index == 1
+    assert str(caught.value).startswith("fact 1: ")
+
+
+def test_every_request_error_is_a_value_error():
+    with pytest.raises(ValueError):
+        EditRequest.from_dict({"prompt": "", "target_new": "x"})
+    assert issubclass(RequestError, ValueError)
+
+
+@pytest.mark.parametrize("subject", [None, "Somebody Else"])
+def test_a_missing_subject_is_refused_where_the_algorithm_needs_it(subject):
+    fact = {**OTHER, "subject": subject}
+    with pytest.raises(SubjectNotFoundError, match="subject") as caught:
+        EditRequest.prepare([GOOD, fact], needs_subject=True)
+    assert caught.value.index == 1
+    assert len(EditRequest.prepare([GOOD, fact])) == 2
+
+
+@pytest.mark.parametrize("single", [GOOD, "a prompt", EditRequest("a prompt", "a target")])
+def test_a_single_fact_outside_a_list_is_refused(single):
+    with pytest.raises(ProbeFormError, match="put it into a list"):
+        EditRequest.prepare(single)
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(EmptyTextError, match="no fact to edit"):
+        EditRequest.prepare([])
+
+
+def test_prepared_requests_may_be_prepared_again():
+    once = EditRequest.prepare([GOOD, OTHER])
+    assert EditRequest.prepare(once) == once
+
+
+def test_different_prompts_may_have_the_same_target():
+    assert len(EditRequest.prepare([GOOD, {**OTHER, "target_new": "Lodel"}])) == 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "target", "completion"),
+    [
+        ("The capital is", "Lodel", " Lodel"),
+        ("The capital is", " Lodel", " Lodel"),
+        ("The capital is ", "Lodel", "Lodel"),
+        ("The capital is\n", " Lodel ", "Lodel"),
+    ],
+)
+def test_exactly_one_space_stands_between_prompt_and_target(prompt, target, completion):
+    assert EditRequest(prompt, target).completion == completion
+
+
+def test_braces_in_the_prompt_stand_for_the_subject():
+    assert EditRequest.from_dict({**GOOD, "prompt": "The capital of {} is"}).prompt == GOOD["prompt"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("Ommer", "Ommer"),
+        (["Ommer", "Omm"], "Ommer"),
+        ([["Ommer", "Omm"], ["Sundray"]], "Ommer"),
+        ([], None),
+        ([[]], None),
+        (None, None),
+    ],
+)
+def test_the_ground_truth_may_be_a_string_a_list_or_lists(given, kept):
+    assert EditRequest.from_dict({**GOOD, "ground_truth": given}).ground_truth == kept
+
+
+@pytest.mark.parametrize(
+    "probes",
+    [
+        {"prompt": "Avaria lies in", "ground_truth": "Sundray"},
+        {"prompt": ["Avaria lies in"], "ground_truth": ["Sundray"]},
+        [{"prompt": "Avaria lies in", "ground_truth": "Sundray"}],
+        [{"prompt": "Avaria lies in", "ground_truth": ["Sundray"]}],
+    ],
+)
+@pytest.mark.parametrize("section", ["locality", "portability"])
+def test_probes_are_read_in_each_of_easyedits_forms(section, probes):
+    request = EditRequest.from_dict({**GOOD, section: {"kind": probes}})
+    assert getattr(request, section) == {"kind": (Probe("Avaria lies in", (("Sundray",),)),)}
+
+
+def test_aliases_of_an_answer_are_kept_and_the_first_is_scored():
+    probe = {"prompt": "Avaria lies in", "ground_truth": [["Sundray", "the Sundray"], ["Ommer"]]}
+    (read,) = EditRequest.from_dict({**GOOD, "portability": {"kind": probe | {"prompt": [probe["prompt"]] * 2}}})\
+        .portability["kind"][:1]
+    assert read.answers == (("Sundray",), ("the Sundray",))
+    (whole,) = EditRequest.from_dict({**GOOD, "portability": {"kind": [probe]}}).portability["kind"]
+    assert whole.answers == (("Sundray", "the Sundray"), ("Ommer",))
+    assert whole.answer == "Sundray"
+
+
+@pytest.mark.parametrize("context", ["Avaria moved.", ["Avaria moved."], ("Avaria moved.",)])
+def test_a_records_own_context_is_kept(context):
+    assert EditRequest.from_dict({**GOOD, "context": context}).context == ("Avaria moved.",)
+
+
+class _Silent:
+    """A tokenizer that knows no word."""
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        return [0] if add_special_tokens else []
+
+
+def test_a_target_that_tokenises_to_nothing_is_refused():
+    with pytest.raises(EmptyTargetError, match="'Lodel' tokenises to nothing") as caught:
+        check_tokens(EditRequest.prepare([GOOD]), _Silent(), None)
+    assert caught.value.index == 0
+
+
+def test_a_prompt_longer_than_the_models_context_is_refused():
+    tok = tokenizer()
+    facts = EditRequest.prepare(FACTS)
+    lengths = [len(tok.encode(fact.prompt + fact.completion)) for fact in facts]
+    longest = lengths.index(max(lengths))
+    check_tokens(facts, tok, max(lengths))
+    check_tokens(facts, tok, None)
+    with pytest.raises(PromptTooLongError, match=f"{max(lengths)} tokens.*{max(lengths) - 1}") as caught:
+        check_tokens(facts, tok, max(lengths) - 1)
+    assert caught.value.index == longest
