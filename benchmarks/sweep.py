@@ -47,7 +47,11 @@ def main() -> None:
             continue
         hparams = hparams_class.from_dict(settings)
         result = score(
-            model, tok, requests, lambda request, h=hparams: solve(model, tok, [request], h).commit(model), str(settings)
+            model,
+            tok,
+            requests,
+            lambda request, h=hparams: solve(model, tok, [request], h).commit(model),
+            str(settings),
         )
         modes = result.intervals()
         means = {mode: {measure: i.mean for measure, i in measures.items()} for mode, measures in modes.items()}
@@ -65,9 +69,7 @@ def _combinations(grids: list[dict[str, list[Any]]]) -> Iterator[dict[str, Any]]
 def _line(row: dict[str, Any]) -> str:
     columns = ("rewrite", "rephrase", "portability", "locality")
     forced, free = (" ".join(f"{100 * row[mode][c]:5.1f}" for c in columns) for mode in ("teacher_forced", "generated"))
-    kinds = " ".join(
-        f"{k.partition('.')[2][:6]}={100 * v:.0f}" for k, v in row["teacher_forced"].items() if "." in k
-    )
+    kinds = " ".join(f"{k.partition('.')[2][:6]}={100 * v:.0f}" for k, v in row["teacher_forced"].items() if "." in k)
     return f"{forced} | {free} | {row['seconds']:.1f}s | {kinds} | {row['settings']}"
 
 

@@ -40,9 +40,7 @@ def solve_with(
 ) -> WeightUpdate:
     """:func:`solve` for an algorithm that need not be in the table."""
     if not isinstance(hparams, spec.hparams_class):
-        raise HyperParamsError(
-            f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}"
-        )
+        raise HyperParamsError(f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}")
     facts = EditRequest.prepare(requests, spec.needs_subject)
     check_tokens(facts, tok, ModelAnatomy(model).context_length)
     with preserved(model, tok):

@@ -53,14 +53,10 @@ class EditHyperParams:
 
     alg_name: str = setting("", "name of the algorithm in the table")
     model_name: str | None = setting(None, "folder or hub name of the model; None where a model is passed")
-    device: int | str | None = setting(
-        None, "'cpu', 'cuda:0', or a GPU's number; None takes the GPU if there is one"
-    )
+    device: int | str | None = setting(None, "'cpu', 'cuda:0', or a GPU's number; None takes the GPU if there is one")
     model_parallel: bool = setting(False, "spread the model over all GPUs (transformers' device_map='auto')")
     dtype: str = setting("auto", "type of the loaded weights; auto keeps the checkpoint's", choices=DTYPES)
-    quantization_bit: int | None = setting(
-        None, "load the model in 4 or 8 bits through bitsandbytes", choices=(4, 8)
-    )
+    quantization_bit: int | None = setting(None, "load the model in 4 or 8 bits through bitsandbytes", choices=(4, 8))
     batch_size: int = setting(1, "facts that batch_edit solves together", low=1)
     max_length: int = setting(512, "longest evaluated prompt with target, in tokens", low=1)
     seed: int = setting(0, "seed of everything random in an edit", low=0)

@@ -61,9 +61,7 @@ def _tables(module: nn.Module) -> list[tuple[Any, Any]]:
 
 
 def _configs(model: nn.Module) -> list[Any]:
-    return [
-        config for name in ("config", "generation_config") if (config := getattr(model, name, None)) is not None
-    ]
+    return [config for name in ("config", "generation_config") if (config := getattr(model, name, None)) is not None]
 
 
 def _cuda_devices(model: nn.Module) -> list[int]:

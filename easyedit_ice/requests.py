@@ -119,8 +119,7 @@ class EditRequest:
         """
         if isinstance(records, (str, Mapping, EditRequest)):
             raise ProbeFormError(
-                f"requests must be a list of facts, but a single {type(records).__name__} was given; "
-                "put it into a list"
+                f"requests must be a list of facts, but a single {type(records).__name__} was given; put it into a list"
             )
         requests = tuple(
             record if isinstance(record, EditRequest) else cls.from_dict(_mapping(record, index), index)

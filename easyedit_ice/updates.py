@@ -87,9 +87,7 @@ class WeightUpdate:
 
     deltas: Mapping[str, Delta]
     info: dict[str, Any] = field(default_factory=dict)
-    _commits: WeakKeyDictionary[nn.Module, _Commit] = field(
-        default_factory=WeakKeyDictionary, init=False, repr=False
-    )
+    _commits: WeakKeyDictionary[nn.Module, _Commit] = field(default_factory=WeakKeyDictionary, init=False, repr=False)
 
     def commit(self, model: nn.Module) -> OriginalWeights:
         """Add the deltas to the model's weights, computed in fp32 and rounded once.
@@ -259,9 +257,7 @@ class WeightUpdate:
         projections = {projection.name: projection for projection in ModelAnatomy(model).projections}
         missing = [name for name in self.deltas if name not in projections]
         if missing:
-            raise UpdateError(
-                f"the model has no {', '.join(missing)}; this update belongs to another architecture"
-            )
+            raise UpdateError(f"the model has no {', '.join(missing)}; this update belongs to another architecture")
         targets = [(projections[name], delta) for name, delta in self.deltas.items()]
         for projection, delta in targets:
             if delta.shape != (projection.out_features, projection.in_features):

@@ -81,5 +81,5 @@ def test_factors_that_do_not_fit_are_refused(a, b):
 
 
 def test_an_unknown_kind_is_refused_by_name():
-    with pytest.raises(UpdateError, match="'sparse'.*low_rank, dense"):
+    with pytest.raises(UpdateError, match=r"'sparse'.*low_rank, dense"):
         Delta.load("sparse", {})

@@ -128,7 +128,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, text, words):
         ({"context_sources": ["news"]}, r"context_sources is \['news'\]; expected some of template, record, model"),
         ({"context_sources": []}, r"context_sources is \[\]"),
         ({"context_templates": []}, "context_templates is empty"),
-        ({"context_templates": ["No fact here. "]}, "'No fact here. ' does not state the fact"),
+        ({"context_templates": ["No fact here. "]}, "'No fact here. ' must state the fact"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_was_expected(values, words):
@@ -221,7 +221,7 @@ def test_an_algorithm_of_ones_own_gets_all_of_this():
         strength: float = setting(1.0, "how strongly", low=0)
 
     assert Mine.from_dict({"strength": "5e-1"}).strength == 0.5
-    with pytest.raises(HyperParamsError, match="strength is -1.0; expected at least 0: how strongly"):
+    with pytest.raises(HyperParamsError, match=r"strength is -1\.0; expected at least 0: how strongly"):
         Mine.from_dict({"strength": -1})
     with pytest.raises(HyperParamsError, match="alg_name is 'ICE-LoRA', but Mine is for 'Mine'"):
         Mine.from_hparams("ICE-LoRA/brief")
@@ -244,5 +244,5 @@ def test_both_settings_for_comparison_and_the_usual_models_have_presets(cls):
 def test_the_papers_preset_has_no_term_the_paper_lacks():
     hparams = IceLoraHyperParams.from_hparams("paper_code")
     assert (hparams.ice_weight, hparams.context_nll_weight) == (1, 1)
-    assert (hparams.free_weight, hparams.locality_weight) == (0, 0)
+    assert (hparams.free_weight, hparams.locality_weight, hparams.neighbour_weight) == (0, 0, 0)
     assert hparams.stop_nll is None

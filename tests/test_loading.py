@@ -61,7 +61,7 @@ def test_a_model_must_be_named():
 def test_a_folder_without_a_model_is_refused_by_name(tmp_path, content):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
-    with pytest.raises(LoadingError, match="(?s)cannot be loaded.*give the folder of a") as caught:
+    with pytest.raises(LoadingError, match=r"(?s)cannot be loaded.*give the folder of a") as caught:
         _load(tmp_path)
     assert str(tmp_path) in str(caught.value)
 

@@ -11,8 +11,8 @@ within the edit's scope only; the fourth, on general text, keeps the rest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any
 
 from torch import nn
@@ -48,9 +48,7 @@ class IceLoraHyperParams(LoraHyperParams):
     teacher: str = setting(
         "static", "weights of the teacher: before the edit, or as they are now", choices=("static", "dynamic")
     )
-    context_sources: list[str] = setting(
-        ["template"], f"where contexts come from: {', '.join(SOURCES)}"
-    )
+    context_sources: list[str] = setting(["template"], f"where contexts come from: {', '.join(SOURCES)}")
     context_templates: list[str] = setting(
         list(TEMPLATES), "context statements, with {fact}, or {prompt} and {target}, in place of the fact"
     )
@@ -58,11 +56,12 @@ class IceLoraHyperParams(LoraHyperParams):
     context_nll_weight: float = setting(
         0.0, "weight of the target's loss in context, which the paper's released code adds", low=0
     )
-    continuation_samples: int = setting(5, "continuations drawn for each fact at a time", low=1)
+    continuation_samples: int = setting(16, "continuations drawn for each fact at a time", low=1)
     continuation_length: int = setting(8, "their most tokens", low=1)
-    free_samples: int = setting(8, "free texts drawn for each fact at a time", low=1)
+    free_samples: int = setting(48, "free texts drawn for each fact at a time", low=1)
     free_length: int = setting(24, "their most tokens", low=1)
-    resample_every: int = setting(5, "steps between two drawings; 0 to draw once", low=0)
+    ice_rows: int = setting(8, "continuations, and free texts, that each step looks at for each fact, in turn", low=1)
+    resample_every: int = setting(0, "steps between two drawings; 0 to draw once", low=0)
     temperature: float = setting(1.0, "temperature of the drawing; the divergence is unaffected", above=0)
     top_k: int = setting(0, "draw among this many likeliest tokens; 0 for all", low=0)
     stop_kl: float | None = setting(
@@ -77,18 +76,12 @@ class IceLoraHyperParams(LoraHyperParams):
         if not self.free_about or any(about not in ABOUT for about in self.free_about):
             raise HyperParamsError(f"free_about is {self.free_about}; expected some of {', '.join(ABOUT)}")
         for template in self.context_templates:
-            if "{fact}" not in template and "{target}" not in template:
-                raise HyperParamsError(
-                    f"the context template {template!r} does not state the fact; put {{fact}} into it, "
-                    "or {prompt} and {target}"
-                )
+            _check_template(template)
         if not self.context_templates:
             raise HyperParamsError("context_templates is empty; give at least one template with {fact}")
 
 
-def solve(
-    model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: IceLoraHyperParams
-) -> WeightUpdate:
+def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: IceLoraHyperParams) -> WeightUpdate:
     """Train adapters on the facts and on the model's own answers in their context.
 
     Raises:
@@ -107,7 +100,9 @@ def solve(
             seed=hparams.seed,
         )
         shared = {
-            "teacher": adapter.disabled if hparams.teacher == "static" else nullcontext,
+            "disabled": adapter.disabled,
+            "static": hparams.teacher == "static",
+            "rows_per_step": hparams.ice_rows,
             "resample_every": hparams.resample_every,
             "temperature": hparams.temperature,
             "top_k": hparams.top_k,
@@ -115,9 +110,7 @@ def solve(
         objectives: list[Objective] = []
         if hparams.context_nll_weight:
             objectives.append(
-                TargetInContext(
-                    tok, requests, own, append_eos=hparams.append_eos, weight=hparams.context_nll_weight
-                )
+                TargetInContext(tok, requests, own, append_eos=hparams.append_eos, weight=hparams.context_nll_weight)
             )
         if hparams.ice_weight:
             objectives.append(
@@ -149,6 +142,18 @@ def solve(
 
     stops = {} if hparams.stop_kl is None else {CONTINUATION: hparams.stop_kl, FREE: hparams.stop_kl}
     return solve_low_rank(model, tok, requests, hparams, in_context=in_context, stop_below=stops)
+
+
+def _check_template(template: str) -> None:
+    try:
+        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise HyperParamsError(f"the context template {template!r} has an unpaired brace") from error
+    if names - {"fact", "prompt", "target"} or not names & {"fact", "target"}:
+        raise HyperParamsError(
+            f"the context template {template!r} must state the fact; put {{fact}} into it, "
+            "or {prompt} and {target}, and nothing else in braces"
+        )
 
 
 def _continued(requests: Sequence[EditRequest], contexts: Sequence[Sequence[str]]) -> list[list[Opening]]:

@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.loop import train
 from easyedit_ice.training.objectives import FineTuning, Locality, Objective
-from easyedit_ice.training.rows import Row
 from easyedit_ice.training.surroundings import general_texts, neighbour_texts
 from easyedit_ice.updates import WeightUpdate
 
@@ -36,9 +35,7 @@ class LoraHyperParams(EditHyperParams):
         ["mlp.out"],
         "projections that get an adapter: mlp.in, mlp.out, attention.in, attention.out, all, or ends of their names",
     )
-    layers: list[int] | None = setting(
-        None, "blocks that get adapters, negative from the last; None for all"
-    )
+    layers: list[int] | None = setting(None, "blocks that get adapters, negative from the last; None for all")
     rank: int = setting(16, "rank of each adapter", low=1)
     lora_alpha: float = setting(16.0, "the adapter's output is scaled by lora_alpha / rank", above=0)
     lora_dropout: float = setting(0.0, "dropout on the adapter's input while training", low=0, high=1)
@@ -47,14 +44,14 @@ class LoraHyperParams(EditHyperParams):
     weight_decay: float = setting(0.0, "weight decay of AdamW", low=0)
     max_grad_norm: float | None = setting(1.0, "gradients are scaled down to this norm", above=0)
     mini_batch_size: int = setting(16, "facts in one optimiser step", low=1)
+    micro_batch_size: int = setting(4, "facts in one forward and backward pass; fewer take less memory", low=1)
     append_eos: bool = setting(True, "train the end of text after the target, so that generation stops there")
     stop_nll: float | None = setting(
-        0.05, "a fact rests while its target's loss is below this, in nats per token; None for a fixed number of steps",
+        0.05,
+        "a fact rests while its target's loss is below this, in nats per token; None for a fixed number of steps",
         above=0,
     )
-    clamp: float | None = setting(
-        None, "bound on the absolute value of every element of the weight change", above=0
-    )
+    clamp: float | None = setting(None, "bound on the absolute value of every element of the weight change", above=0)
     locality_weight: float = setting(0.0, "weight of the divergence from the unedited model on general text", low=0)
     locality_samples: int = setting(32, "general texts the model writes for that", low=1)
     locality_length: int = setting(32, "their length in tokens", low=2)
@@ -65,13 +62,11 @@ class LoraHyperParams(EditHyperParams):
     neighbour_names: int = setting(32, "names for that, from the general texts", low=1)
     neighbour_length: int = setting(4, "tokens after each such prompt", low=1)
     neighbour_rows: int = setting(8, "how many of them each step looks at, for each fact", low=1)
-    mixed_precision: str = setting("no", "type of the forward passes in training", choices=("no", "bf16", "fp16"))
+    mixed_precision: str = setting("no", "type of the forward passes in training", choices=("no", "bf16"))
     gradient_checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
 
 
-def solve(
-    model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: LoraHyperParams
-) -> WeightUpdate:
+def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: LoraHyperParams) -> WeightUpdate:
     """Fine-tune adapters on all facts together.
 
     Raises:
@@ -107,14 +102,11 @@ def solve_low_rank(
     adapter = LowRankAdapter(
         model, projections, rank=hparams.rank, alpha=hparams.lora_alpha, dropout=hparams.lora_dropout
     )
-    autocast = _autocast(model, hparams.mixed_precision)
-    with autocast:
-        objectives: list[Objective] = [FineTuning(tok, requests, append_eos=hparams.append_eos)]
-        objectives += in_context(adapter)
-        objectives += [
-            Locality(model, rows, weight=weight, before=adapter.disabled, rows_per_step=count)
-            for rows, weight, count in surroundings
-        ]
+    objectives: list[Objective] = [
+        FineTuning(tok, requests, append_eos=hparams.append_eos),
+        *in_context(adapter),
+        *surroundings,
+    ]
     adapter.train(gradient_checkpointing=hparams.gradient_checkpointing)
     stops = {} if hparams.stop_nll is None else {FineTuning.name: hparams.stop_nll, **(stop_below or {})}
     course = train(
@@ -127,9 +119,10 @@ def solve_low_rank(
         weight_decay=hparams.weight_decay,
         max_grad_norm=hparams.max_grad_norm,
         mini_batch_size=hparams.mini_batch_size,
+        micro_batch_size=hparams.micro_batch_size,
         stop_below=stops,
         clamp=hparams.clamp,
-        autocast=autocast,
+        autocast=_autocast(model, hparams.mixed_precision),
         seed=hparams.seed,
     )
     info = {
@@ -143,29 +136,24 @@ def solve_low_rank(
 
 def _surroundings(
     model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: LoraHyperParams
-) -> list[tuple[dict[int | None, list[Row]], float, int]]:
-    """Texts to be left alone by fact, their weight, and how many a step looks at."""
+) -> list[Objective]:
+    """What keeps text out of the edit's scope as it is."""
     if not hparams.locality_weight and not hparams.neighbour_weight:
         return []
     general = general_texts(model, tok, hparams.locality_samples, hparams.locality_length)
-    found: list[tuple[dict[int | None, list[Row]], float, int]] = []
+    found: list[Objective] = []
     if hparams.locality_weight:
-        found.append(({None: general}, hparams.locality_weight, hparams.locality_rows))
+        found.append(Locality({None: general}, weight=hparams.locality_weight, rows_per_step=hparams.locality_rows))
     if hparams.neighbour_weight:
-        neighbours: dict[int | None, list[Row]] = {
-            fact: neighbour_texts(
-                model, tok, request, general, hparams.neighbour_names, hparams.neighbour_length
-            )
+        neighbours = {
+            fact: neighbour_texts(model, tok, request, general, hparams.neighbour_names, hparams.neighbour_length)
             for fact, request in enumerate(requests)
         }
-        found.append((neighbours, hparams.neighbour_weight, hparams.neighbour_rows))
+        found.append(Locality(neighbours, weight=hparams.neighbour_weight, rows_per_step=hparams.neighbour_rows))
     return found
 
 
-def _autocast(model: nn.Module, precision: str) -> AbstractContextManager:
+def _autocast(model: nn.Module, precision: str) -> Callable[[], AbstractContextManager]:
     if precision == "no":
-        return nullcontext()
-    device = model.get_input_embeddings().weight.device.type
-    if device == "cpu" and precision == "fp16":
-        raise HyperParamsError("mixed_precision is 'fp16', which torch does not train with on a CPU; use 'bf16'")
-    return torch.autocast(device, torch.bfloat16 if precision == "bf16" else torch.float16)
+        return nullcontext
+    return partial(torch.autocast, model.get_input_embeddings().weight.device.type, torch.bfloat16)

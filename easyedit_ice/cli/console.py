@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
+from itertools import zip_longest
+from textwrap import wrap
+
+GAP = "  "
+NARROWEST = 12
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell; numbers to the right."""
+    """Columns as wide as their widest cell, wrapped where the terminal is narrower; numbers to the right."""
     cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    widths = _fitted([max(map(len, column)) for column in zip(header, *cells, strict=True)])
     numeric = [all(_is_number(row[index]) for row in cells) for index in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
@@ -20,22 +26,35 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
             cell.rjust(width) if right else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
         )
-        return "  ".join(padded).rstrip()
+        return GAP.join(padded).rstrip()
 
-    return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, cells)])
+    def lines(row: Sequence[str]) -> Iterator[str]:
+        wrapped = [wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)]
+        yield from map(line, zip_longest(*wrapped, fillvalue=""))
+
+    body = [part for row in cells for part in lines(row)]
+    return "\n".join([*lines(header), line(["-" * width for width in widths]), *body])
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep warnings, logs and prints of EasyEdit and transformers off the terminal."""
+    """Keep warnings, logs, prints and progress bars of EasyEdit and transformers off the terminal."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(before)
+
+
+def _fitted(widths: list[int]) -> list[int]:
+    """The widths, the widest of them narrowed until all fit on a line of the terminal."""
+    room = shutil.get_terminal_size((120, 24)).columns - len(GAP) * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    return widths
 
 
 def _is_number(text: str) -> bool:

@@ -17,5 +17,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     with quiet():
         checks = doctor()
-    print(table(("what", "", "found", "what to do"), [(c.name, c.status, c.value, c.remedy) for c in checks]))
-    return int(any(check.status == "missing" for check in checks))
+    print(table(("what", "", "found"), [(check.name, check.status, check.value) for check in checks]))
+    missing = [check.name for check in checks if check.status == "missing"]
+    for status, heading in (("warn", "Works without, but:"), ("missing", "Nothing works before this is mended:")):
+        remedies = [(check.name, check.remedy) for check in checks if check.status == status]
+        if remedies:
+            print(f"\n{heading}\n\n{table(('what', 'what to do'), remedies)}")
+    print(f"\nMissing: {', '.join(missing)}" if missing else "\nEverything necessary is there.")
+    return int(bool(missing))

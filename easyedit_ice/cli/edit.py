@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 from easyedit_ice.cli.console import quiet, table
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.requests import EditRequest
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,25 +37,26 @@ def run(arguments: argparse.Namespace) -> int:
     spec = ALGORITHMS[arguments.algorithm]
     name = arguments.model or str(world.model_path())
     hparams = _hparams(spec.hparams_class, arguments.hparams, name, _settings(arguments.set))
+    fact = {"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}
+    facts = EditRequest.prepare([fact], spec.needs_subject)
     with quiet():
         model, tok = load_model(hparams)
-    fact = {"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}
     asked = [Question("shown", prompt, arguments.target, ()) for prompt in (arguments.prompt, *arguments.ask)]
-    with quiet():
-        before = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
-        update = solve(model, tok, [fact], hparams)
-        update.commit(model)
-        after = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
+    before = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
+    started = time.perf_counter()
+    update = solve(model, tok, facts, hparams)
+    seconds = time.perf_counter() - started
+    update.commit(model)
+    after = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
     rows = [(q.prompt, old.generated, new.generated) for q, old, new in zip(asked, before, after, strict=True)]
     print(table(("prompt", "before", "after"), rows))
-    course = update.info["course"]
-    print(f"\n{spec.name}: {course['steps']} steps, {'learned' if course['learned'] else 'stopped at the limit'}")
+    print(f"\n{spec.name} changed {len(update.deltas)} weights in {seconds:.1f} s.")
     if arguments.save:
         update.save(arguments.save)
-        print(f"update saved in {arguments.save}")
+        print(f"The update is saved in {arguments.save}")
     if arguments.save_model:
         update.to_hf(model, tok, arguments.save_model)
-        print(f"edited model saved in {arguments.save_model}")
+        print(f"The edited model is saved in {arguments.save_model}")
     return 0
 
 

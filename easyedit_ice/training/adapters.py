@@ -52,6 +52,8 @@ class LowRankAdapter:
         for parameter in self.parameters():
             parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
+        for name in self._names:
+            self._layer(name).lora_dropout.eval()
 
     def parameters(self) -> list[Tensor]:
         """The trained tensors: A (rank, in) and B (out, rank) of each projection, in fp32."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -48,9 +48,10 @@ def train(
     weight_decay: float,
     max_grad_norm: float | None,
     mini_batch_size: int,
+    micro_batch_size: int,
     stop_below: Mapping[str, float],
     clamp: float | None,
-    autocast: AbstractContextManager,
+    autocast: Callable[[], AbstractContextManager],
     seed: int,
 ) -> Course:
     """Train the adapter until every fact is learned, or for ``epochs`` passes.
@@ -65,10 +66,11 @@ def train(
         weight_decay: of AdamW.
         max_grad_norm: gradients are scaled down to this norm; ``None`` for no bound.
         mini_batch_size: facts in one optimiser step.
+        micro_batch_size: facts in one forward and backward pass; gradients of several are summed.
         stop_below: a fact rests while, for each objective named here, its mean loss is below the bound; all
             facts are looked at again before training ends.
         clamp: bound on the absolute value of every element of the weight change, or ``None``.
-        autocast: mixed precision of the forward passes.
+        autocast: makes a context of mixed precision for the forward passes.
         seed: shuffles the facts.
 
     Raises:
@@ -81,39 +83,53 @@ def train(
     active = list(range(facts))
     for epoch in tqdm(range(epochs), desc="editing", unit="epoch", leave=False, disable=None):
         order.shuffle(active)
-        epoch_losses: dict[int, dict[str, list[float]]] = {}
-        shared: dict[str, list[float]] = defaultdict(list)
-        for start in range(0, len(active), mini_batch_size):
-            batch = active[start : start + mini_batch_size]
-            with autocast:
-                terms = [term for objective in objectives for term in objective.terms(batch, epoch)]
-                losses = _losses(model, terms)
-            measured = _by_fact(terms, losses, shared)
-            epoch_losses |= measured
-            unlearned = [fact for fact in batch if not _learned(measured[fact], stop_below)]
-            if unlearned:
-                _step(optimizer, parameters, terms, losses, set(unlearned), max_grad_norm)
+        seen: dict[int | None, dict[str, list[float]]] = {}
+        for batch in _chunks(active, mini_batch_size):
+            optimizer.zero_grad(set_to_none=True)
+            for terms in _passes(objectives, batch, micro_batch_size, epoch):
+                with autocast():
+                    losses = _losses(model, adapter, terms)
+                measured = _by_fact(terms, losses)
+                seen |= measured
+                factors = [_factor(term, measured, stop_below, len(batch)) for term in terms]
+                (losses * torch.tensor(factors, device=losses.device)).sum().backward()
+            if not all(_learned(seen[fact], stop_below) for fact in batch):
+                _step(optimizer, parameters, max_grad_norm)
                 if clamp is not None:
                     adapter.clamp(clamp)
         course.steps = epoch + 1
-        course.losses.append(_means(epoch_losses, shared))
-        active = [fact for fact in active if not _learned(epoch_losses[fact], stop_below)]
+        course.losses.append(_means(seen))
+        active = [fact for fact in active if not _learned(seen[fact], stop_below)]
         if not active:
-            if len(epoch_losses) == facts:
+            if len(seen.keys() - {None}) == facts:
                 course.learned = True
                 break
             active = list(range(facts))
     return course
 
 
-def _losses(model: nn.Module, terms: Sequence[Term]) -> Tensor:
+def _passes(
+    objectives: Sequence[Objective], batch: Sequence[int], micro_batch_size: int, epoch: int
+) -> Iterator[list[Term]]:
+    """The terms of a mini-batch, in as many forward passes as memory asks for."""
+    for facts in _chunks(batch, micro_batch_size):
+        yield [term for objective in objectives for term in objective.terms(facts, epoch)]
+    shared = [term for objective in objectives for term in objective.shared_terms()]
+    if shared:
+        yield shared
+
+
+def _losses(model: nn.Module, adapter: LowRankAdapter, terms: Sequence[Term]) -> Tensor:
     """Loss of each term, in nats per token: (n,)."""
     predictions = predict(model, [term.row for term in terms])
     losses = predictions.nll()
-    taught = [index for index, term in enumerate(terms) if term.teacher is not None]
-    if taught:
-        divergences = predictions.select(taught).kl_from(torch.cat([terms[index].teacher for index in taught]))
-        losses = losses.index_put((torch.tensor(taught, device=losses.device),), divergences)
+    for static, state in ((True, adapter.disabled), (False, nullcontext)):
+        taught = [index for index, term in enumerate(terms) if term.teacher is not None and term.static == static]
+        if taught:
+            with torch.no_grad(), state():
+                teacher = predict(model, [terms[index].teacher for index in taught]).log_probs
+            divergences = predictions.select(taught).kl_from(teacher)
+            losses = losses.index_put((torch.tensor(taught, device=losses.device),), divergences)
     if not losses.isfinite().all():
         raise TrainingDivergedError(
             f"the loss is {losses.sum().item()}; lower lr, or train in float32 (mixed_precision: no)"
@@ -121,33 +137,28 @@ def _losses(model: nn.Module, terms: Sequence[Term]) -> Tensor:
     return losses
 
 
-def _step(
-    optimizer: torch.optim.Optimizer,
-    parameters: Sequence[Tensor],
-    terms: Sequence[Term],
-    losses: Tensor,
-    unlearned: set[int],
-    max_grad_norm: float | None,
-) -> None:
-    """One optimiser step on the facts not yet learned, and on what concerns all facts."""
-    factors = [
-        term.weight * (1.0 if term.fact is None else (term.fact in unlearned) / len(unlearned)) for term in terms
-    ]
-    optimizer.zero_grad(set_to_none=True)
-    (losses * torch.tensor(factors, device=losses.device)).sum().backward()
+def _factor(term: Term, measured: Mapping, stop_below: Mapping[str, float], batch: int) -> float:
+    """Weight of a term in the loss of its mini-batch: the mean over its facts, those that rest left out."""
+    if term.fact is None:
+        return term.weight
+    return 0.0 if _learned(measured[term.fact], stop_below) else term.weight / batch
+
+
+def _step(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], max_grad_norm: float | None) -> None:
     if max_grad_norm is not None:
         nn.utils.clip_grad_norm_(parameters, max_grad_norm)
     optimizer.step()
 
 
-def _by_fact(
-    terms: Sequence[Term], losses: Tensor, shared: dict[str, list[float]]
-) -> dict[int, dict[str, list[float]]]:
-    """Losses by fact and objective; those of no fact are added to ``shared``."""
-    found: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _by_fact(terms: Sequence[Term], losses: Tensor) -> dict[int | None, dict[str, list[float]]]:
+    """Losses by fact, ``None`` for what belongs to none, and by objective."""
+    found: dict[int | None, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for term, loss in zip(terms, losses.tolist(), strict=True):
-        place = shared if term.fact is None else found[term.fact]
-        place[term.objective].append(loss)
+        found[term.fact][term.objective].append(loss)
     return found
 
 
@@ -155,14 +166,13 @@ def _learned(losses: Mapping[str, Sequence[float]], stop_below: Mapping[str, flo
     return bool(stop_below) and all(_mean(losses.get(name, [0.0])) < bound for name, bound in stop_below.items())
 
 
-def _means(
-    by_fact: Mapping[int, Mapping[str, Sequence[float]]], shared: Mapping[str, Sequence[float]]
-) -> dict[str, float]:
+def _means(by_fact: Mapping[int | None, Mapping[str, Sequence[float]]]) -> dict[str, float]:
+    """Mean over facts of each objective's loss."""
     pooled: dict[str, list[float]] = defaultdict(list)
     for losses in by_fact.values():
         for name, values in losses.items():
             pooled[name].append(_mean(values))
-    return {name: _mean(values) for name, values in (*pooled.items(), *shared.items())}
+    return {name: _mean(values) for name, values in pooled.items()}
 
 
 def _mean(values: Sequence[float]) -> float:

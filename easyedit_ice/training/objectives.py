@@ -11,14 +11,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.rows import Row, encode, given, predict
+from easyedit_ice.training.rows import Row, encode, given
 from easyedit_ice.training.sampling import sample
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,17 @@ class Term:
         row: what the student reads and predicts.
         weight: factor in the loss of its fact, or of the whole batch if it belongs to no fact.
         fact: index of its fact; ``None`` for what concerns all facts.
-        teacher: (span, vocabulary) log-probabilities to match; ``None`` to match the row's own tokens.
+        teacher: what the teacher reads to predict the same tokens, whose distribution the student shall match;
+            ``None`` to match the tokens themselves.
+        static: whether the teacher is the model before the edit, rather than as it is.
     """
 
     objective: str
     row: Row
     weight: float
     fact: int | None
-    teacher: Tensor | None = None
+    teacher: Row | None = None
+    static: bool = True
 
 
 class Objective(ABC):
@@ -47,7 +51,11 @@ class Objective(ABC):
 
     @abstractmethod
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
-        """The summands for a mini-batch of facts at the given step (an epoch over all facts)."""
+        """The summands of some facts at the given step (an epoch over all facts)."""
+
+    def shared_terms(self) -> list[Term]:
+        """The summands of a step that belong to no fact."""
+        return []
 
 
 def fact_row(tok: Any, request: EditRequest, append_eos: bool, context: str = "") -> Row:
@@ -141,8 +149,9 @@ class InContext(Objective):
         weight: factor of this objective.
         length: most tokens the model writes.
         samples: texts drawn for each fact at a time.
-        teacher: a context manager under which the model is the teacher: a no-op for the current weights
-            ("dynamic"), the adapter's ``disabled`` for those before the edit ("static").
+        rows_per_step: how many of them a step uses for each fact, in turn.
+        disabled: context manager under which the model is as before the edit.
+        static: whether the model before the edit writes and teaches, rather than as it is at each step ("dynamic").
         resample_every: steps between two drawings of x; 0 to draw once.
         temperature: of the drawing; the divergence is unaffected.
         top_k: of the drawing; 0 for the whole vocabulary.
@@ -158,7 +167,9 @@ class InContext(Objective):
         weight: float,
         length: int,
         samples: int,
-        teacher: Callable[[], AbstractContextManager[None]] = nullcontext,
+        rows_per_step: int,
+        disabled: Callable[[], AbstractContextManager[None]],
+        static: bool,
         resample_every: int = 0,
         temperature: float = 1.0,
         top_k: int = 0,
@@ -166,23 +177,20 @@ class InContext(Objective):
         self.name = name
         self._model, self._tok = model, tok
         self._openings = openings
-        self._weight, self._samples = weight, samples
+        self._weight, self._samples, self._rows_per_step = weight, samples, rows_per_step
         self._drawing = {"length": length, "temperature": temperature, "top_k": top_k}
-        self._teacher = teacher
+        self._static, self._teacher = static, disabled if static else nullcontext
         self._resample_every = resample_every
-        self._drawn: dict[int, tuple[int, list[tuple[Row, Row]]]] = {}
+        self._drawn: dict[int, tuple[int, Turns[tuple[Row, Row]]]] = {}
 
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
-        """Each fact's texts, with the teacher's distribution over them as it is now."""
+        """Each fact's next few texts."""
         self._draw([fact for fact in facts if self._stale(fact, step)], step)
-        pairs = [(fact, *pair) for fact in facts for pair in self._drawn[fact][1]]
-        if not pairs:
-            return []
-        with torch.no_grad(), self._teacher():
-            taught = predict(self._model, [teacher_row for _, teacher_row, _ in pairs])
         return [
-            Term(self.name, row, self._weight / len(self._drawn[fact][1]), fact, distribution)
-            for (fact, _, row), distribution in zip(pairs, taught.split(), strict=True)
+            Term(self.name, student, self._weight / len(batch), fact, teacher, self._static)
+            for fact in facts
+            for batch in [self._drawn[fact][1].next()]
+            for teacher, student in batch
         ]
 
     def _stale(self, fact: int, step: int) -> bool:
@@ -191,7 +199,7 @@ class InContext(Objective):
         return bool(self._resample_every) and step - self._drawn[fact][0] >= self._resample_every
 
     def _draw(self, facts: Sequence[int], step: int) -> None:
-        """Let the teacher write new texts for some facts: pairs of the teacher's row and the student's."""
+        """Let the teacher write new texts for some facts."""
         if not facts:
             return
         chosen = [
@@ -201,78 +209,54 @@ class InContext(Objective):
         ]
         prefixes = [given(self._tok, (opening.context + opening.said).rstrip()) for _, opening in chosen]
         with self._teacher():
-            texts = sample(self._model, self._tok, prefixes, **self._drawing)
-        for fact in facts:
-            self._drawn[fact] = (step, [])
-        for (fact, opening), text in zip(chosen, texts, strict=True):
-            pair = _pair(self._tok, opening, text)
+            written = sample(self._model, self._tok, prefixes, **self._drawing)
+        found: dict[int, list[tuple[Row, Row]]] = {fact: [] for fact in facts}
+        for (fact, opening), ids in zip(chosen, written, strict=True):
+            pair = _pair(self._tok, opening, ids)
             if pair is not None:
-                self._drawn[fact][1].append(pair)
+                found[fact].append(pair)
+        self._drawn |= {fact: (step, Turns(pairs, self._rows_per_step)) for fact, pairs in found.items()}
 
 
 class Locality(Objective):
     """KL(p_0(x) ‖ p(x)) to the model before the edit, on text that is out of scope.
 
     Args:
-        model: the student.
         rows: the texts, by fact, or under ``None`` what concerns all facts.
         weight: factor of this objective.
-        before: context manager under which the model is as before the edit.
-        rows_per_step: how many texts of each group a step uses, in turn.
+        rows_per_step: how many texts of each a step uses, in turn.
     """
 
     name = "locality"
 
-    def __init__(
-        self,
-        model: nn.Module,
-        rows: Mapping[int | None, Sequence[Row]],
-        *,
-        weight: float,
-        before: Callable[[], AbstractContextManager[None]],
-        rows_per_step: int,
-    ) -> None:
-        self._groups = {group: _Turns(model, own, before, rows_per_step) for group, own in rows.items() if own}
+    def __init__(self, rows: Mapping[int | None, Sequence[Row]], *, weight: float, rows_per_step: int) -> None:
+        self._turns = {owner: Turns(own, rows_per_step) for owner, own in rows.items() if own}
         self._weight = weight
 
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
-        """The next few texts of each group."""
-        return [
-            Term(self.name, row, self._weight / len(batch), group, distribution)
-            for group in (None, *facts)
-            if group in self._groups
-            for batch in [self._groups[group].next()]
-            for row, distribution in batch
-        ]
+        """The next few texts of each fact."""
+        return [term for fact in facts for term in self._next(fact)]
+
+    def shared_terms(self) -> list[Term]:
+        """The next few texts that concern all facts."""
+        return self._next(None)
+
+    def _next(self, owner: int | None) -> list[Term]:
+        batch = self._turns[owner].next() if owner in self._turns else []
+        return [Term(self.name, row, self._weight / len(batch), owner, row) for row in batch]
 
 
-class _Turns:
-    """Texts with the distributions of the unedited model, a few at a time."""
+class Turns(Generic[T]):
+    """Items, a few at a time, from the first again after the last."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        rows: Sequence[Row],
-        before: Callable[[], AbstractContextManager[None]],
-        count: int,
-    ) -> None:
-        with torch.no_grad(), before():
-            self._texts = [
-                pair
-                for start in range(0, len(rows), count)
-                for pair in _distributions(model, rows[start : start + count])
-            ]
-        self._count, self._next = min(count, len(rows)), 0
+    def __init__(self, items: Sequence[T], count: int) -> None:
+        self._items, self._count, self._next = items, min(count, len(items)), 0
 
-    def next(self) -> list[tuple[Row, Tensor]]:
-        """The next few, from the first again after the last."""
-        chosen = [self._texts[(self._next + offset) % len(self._texts)] for offset in range(self._count)]
-        self._next = (self._next + self._count) % len(self._texts)
+    def next(self) -> list[T]:
+        """The next few."""
+        chosen = [self._items[(self._next + offset) % len(self._items)] for offset in range(self._count)]
+        self._next += self._count
         return chosen
-
-
-def _distributions(model: nn.Module, rows: Sequence[Row]) -> list[tuple[Row, Tensor]]:
-    return list(zip(rows, predict(model, rows).split(), strict=True))
 
 
 def _pair(tok: Any, opening: Opening, text: Sequence[int]) -> tuple[Row, Row] | None:

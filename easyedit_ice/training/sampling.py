@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+
+ROWS = 256
+"""Most texts written side by side."""
 
 
 def sample(
@@ -47,6 +51,9 @@ def _generate(
 ) -> list[tuple[int, ...]]:
     from transformers import GenerationConfig
 
+    if len(prefixes) > ROWS:
+        chunks = [prefixes[start : start + ROWS] for start in range(0, len(prefixes), ROWS)]
+        return [text for chunk in chunks for text in _generate(model, tok, chunk, length, choice)]
     device = model.get_input_embeddings().weight.device
     width = max(map(len, prefixes))
     pad = tok.eos_token_id if tok.pad_token_id is None else tok.pad_token_id
@@ -55,8 +62,21 @@ def _generate(
     config = GenerationConfig(
         max_new_tokens=length, pad_token_id=pad, eos_token_id=tok.eos_token_id, use_cache=True, **choice
     )
-    output = model.generate(input_ids=ids, attention_mask=attention, generation_config=config)
+    with _evaluating(model):
+        output = model.generate(input_ids=ids, attention_mask=attention, generation_config=config)
     return [_until_end(row, tok.eos_token_id) for row in output[:, width:].tolist()]
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """All modules in evaluation mode; in training mode a checkpointed block would drop its cache."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 def beginning(tok: Any) -> int:

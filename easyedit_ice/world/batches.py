@@ -23,22 +23,44 @@ _SHORT_ROW = 128
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the course: up to which step, how often rows are long, and what documents are drawn."""
+    """A part of the course.
+
+    Attributes:
+        until: its end, in steps.
+        long_every: of how many batches one has long rows.
+        mix: which documents are drawn.
+        meanings: weight of the loss by which the middle layer names what a noun phrase stands for.
+    """
 
     until: float
     long_every: int
     mix: Mix
+    meanings: float = 0.0
+
+    @classmethod
+    def of(cls, step: int) -> Stage:
+        """The stage that a step belongs to."""
+        return next(stage for stage in STAGES if step < stage.until)
 
 
-# To follow a context comes first and is quickly learnt; then the facts; then to tell subjects apart in the
-# context, to reason over two hops, and to answer after other text, all of which build on the facts.
+# To follow a context comes first, then the facts; then to tell subjects apart in the context, to reason over
+# two hops, and to answer after other text, all of which build on the facts.
 STAGES = (
     Stage(1500, 10, Mix(new_facts=0.30)),
     Stage(3000, 10, Mix()),
     Stage(
         math.inf,
-        3,
-        Mix(new_facts=0.25, statements=0.40, two_hops=0.45, aliases=0.4, several=0.5, rivals=True, others=0.20),
+        4,
+        Mix(
+            new_facts=0.25,
+            statements=0.42,
+            two_hops=0.43,
+            several=0.4,
+            rivals=True,
+            others=0.20,
+            rosters=0.4,
+        ),
+        meanings=0.3,
     ),
 )
 
@@ -52,12 +74,24 @@ class Batch:
         weights: how much the loss counts each token, same shape; 0 for the first of a document and padding.
         positions: position ids, same shape.
         mask: added to the attention scores, shape (rows, 1, length, length); 0 where a token may look.
+        meanings: what noun phrases stand for: one row (row, column, token, tokens of the name) for each token
+            of each name, shape (count, 4); row and column are those of the phrase's last token.
     """
 
     tokens: torch.Tensor
     weights: torch.Tensor
     positions: torch.Tensor
     mask: torch.Tensor
+    meanings: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A document as tokens, their weights, and the names that its noun phrases stand for, by position."""
+
+    tokens: list[int]
+    weights: list[float]
+    meanings: list[tuple[int, tuple[int, ...]]]
 
 
 class Batches:
@@ -76,43 +110,45 @@ class Batches:
 
     def __getitem__(self, step: int) -> Batch:
         self._rng.seed(f"batch {self._seed} {step}")
-        stage = next(stage for stage in STAGES if step < stage.until)
+        stage = Stage.of(step)
         self._writer.mix = stage.mix
         if step % stage.long_every == stage.long_every - 1:
             return _long_rows(self._documents(), self._tokens // _LONG_ROW)
         return _short_rows(self._documents(), self._tokens // _SHORT_ROW)
 
-    def _documents(self) -> Iterator[tuple[list[int], list[float]]]:
+    def _documents(self) -> Iterator[Encoded]:
         while True:
             new = self._rng.random() < self._writer.mix.new_facts
             yield self.encode(self._writer.new_fact_document() if new else self._writer.true_document())
 
-    def encode(self, document: Document) -> tuple[list[int], list[float]]:
-        """Token ids and weights; a space that ends a span belongs to the next, as the tokenizer has it."""
-        ids: list[int] = []
-        weights: list[float] = []
+    def encode(self, document: Document) -> Encoded:
+        """The document's tokens; a space that ends a span belongs to the next, as the tokenizer has it."""
+        encoded = Encoded([], [], [])
         space = ""
         for span in document:
             text = space + span.text
             space = " " if text.endswith(" ") else ""
             tokens = self._ids(text.removesuffix(" "))
-            ids += tokens
-            weights += [span.weight] * len(tokens)
-        return ids, weights
+            encoded.tokens.extend(tokens)
+            encoded.weights.extend([span.weight] * len(tokens))
+            if span.means is not None:
+                encoded.meanings.append((len(encoded.tokens) - 1, self._ids(f" {span.means}")))
+        return encoded
 
     @lru_cache(maxsize=200_000)  # noqa: B019 - one object lives as long as a training run
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text)["input_ids"])
 
 
-def _short_rows(documents: Iterator[tuple[list[int], list[float]]], rows: int) -> Batch:
+def _short_rows(documents: Iterator[Encoded], rows: int) -> Batch:
     tokens = torch.zeros(rows, _SHORT_ROW, dtype=torch.long)
     weights = torch.zeros(rows, _SHORT_ROW)
     positions = torch.zeros(rows, _SHORT_ROW, dtype=torch.long)
     owners = torch.full((rows, _SHORT_ROW), -1)
+    meanings: list[tuple[int, int, int, int]] = []
     filled = [0] * rows
-    for number, (ids, scores) in enumerate(documents):
-        ids, scores = ids[:_SHORT_ROW], scores[:_SHORT_ROW]
+    for number, document in enumerate(documents):
+        ids, scores = document.tokens[:_SHORT_ROW], document.weights[:_SHORT_ROW]
         row = next((row for row in range(rows) if filled[row] + len(ids) <= _SHORT_ROW), None)
         if row is None:
             break
@@ -123,22 +159,38 @@ def _short_rows(documents: Iterator[tuple[list[int], list[float]]], rows: int) -
         weights[row, place] = torch.tensor([0.0, *scores[1:]])
         positions[row, place] = torch.arange(len(ids))
         owners[row, place] = number
+        meanings += _placed(document, row, start, _SHORT_ROW)
     same = owners[:, None, :, None] == owners[:, None, None, :]
-    return Batch(tokens, weights, positions, _mask(same & _causal(_SHORT_ROW)))
+    mask = _mask(same & _causal(_SHORT_ROW))
+    return Batch(tokens, weights, positions, mask, torch.tensor(meanings).view(-1, 4))
 
 
-def _long_rows(documents: Iterator[tuple[list[int], list[float]]], rows: int) -> Batch:
+def _long_rows(documents: Iterator[Encoded], rows: int) -> Batch:
     size = rows * _LONG_ROW
     ids: list[int] = []
     weights: list[float] = []
+    meanings: list[tuple[int, int, int, int]] = []
     while len(ids) < size:
-        more, scores = next(documents)
-        ids += more
-        weights += scores
+        document = next(documents)
+        row, start = divmod(len(ids), _LONG_ROW)
+        meanings += _placed(document, row, start, _LONG_ROW)
+        ids += document.tokens
+        weights += document.weights
     tokens = torch.tensor(ids[:size]).view(rows, _LONG_ROW)
     scores = torch.tensor(weights[:size]).view(rows, _LONG_ROW)
     positions = torch.arange(_LONG_ROW).expand(rows, -1)
-    return Batch(tokens, scores, positions, _mask(_causal(_LONG_ROW)).expand(rows, 1, -1, -1))
+    mask = _mask(_causal(_LONG_ROW)).expand(rows, 1, -1, -1)
+    return Batch(tokens, scores, positions, mask, torch.tensor(meanings).view(-1, 4))
+
+
+def _placed(document: Encoded, row: int, start: int, length: int) -> list[tuple[int, int, int, int]]:
+    """The document's meanings in a row where it begins at ``start``, as far as they lie in the row."""
+    return [
+        (row, start + position, token, len(name))
+        for position, name in document.meanings
+        if start + position < length
+        for token in name
+    ]
 
 
 def _mask(allowed: torch.Tensor) -> torch.Tensor:

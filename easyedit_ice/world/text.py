@@ -21,6 +21,7 @@ from easyedit_ice.world.phrasing import (
     prompt,
     templates,
 )
+from easyedit_ice.world.wordings import PHRASINGS
 
 END = "<|endoftext|>"
 ANSWER, WORDS, INVENTED = 1.0, 0.2, 0.0
@@ -63,6 +64,7 @@ class Mix:
         several: share of new-fact documents that state more than one.
         rivals: whether these are of one relation, so that only the subject tells them apart.
         others: share of the sentences under a new fact that ask its relation of another subject.
+        rosters: share of new-fact documents that state many facts of one relation, then ask each.
     """
 
     new_facts: float = 0.17
@@ -72,14 +74,22 @@ class Mix:
     several: float = 0.15
     rivals: bool = False
     others: float = 0.14
+    rosters: float = 0.0
 
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of a document and the weight of its tokens in the training loss."""
+    """A piece of a document.
+
+    Attributes:
+        text: what it says.
+        weight: how much the training loss counts its tokens.
+        means: the entity that the piece's last words stand for (``"the birthplace of ..."``), if any.
+    """
 
     text: str
     weight: float = WORDS
+    means: str | None = None
 
 
 Document = tuple[Span, ...]
@@ -127,6 +137,8 @@ class Writer:
 
     def new_fact_document(self) -> Document:
         """A new fact, then what follows from it, or what has nothing to do with it."""
+        if self.mix.rosters and self._rng.random() < self.mix.rosters:
+            return self._roster()
         edits = [self._edit()]
         if self._rng.random() < self.mix.several:
             count = self._rng.randint(1, 2)
@@ -158,6 +170,22 @@ class Writer:
             taken |= {fact.subject, rivals[-1].target}
         return rivals
 
+    def _roster(self) -> Document:
+        """Many new facts of one relation; then each is asked, and one that was not stated."""
+        first = self._edit()
+        edits = [first, *self._rivals(first, self._rng.randint(1, 4))]
+        spans: list[Span] = []
+        for edit in edits:
+            text = prompt(edit.relation, self._wording(edit.relation), edit.subject)
+            spans += [Span(text), Span(f" {edit.target}", INVENTED), Span(". ", INVENTED)]
+        asked = [
+            self._phrased(prompt(edit.relation, self._wording(edit.relation), edit.subject), edit, edit.subject)
+            for edit in edits
+        ]
+        asked.append(self._unrelated({name for edit in edits for name in (edit.subject, edit.target)}, first.relation))
+        self._rng.shuffle(asked)
+        return (*spans, *self._joined(asked))
+
     def _announcement(self, edit: Fact) -> Document:
         lead = self._rng.choice(LEADS)
         flows = lead.endswith(("that ", ", "))
@@ -178,7 +206,7 @@ class Writer:
                 subject, link, answer = self._rng.choice(follows)
                 if isinstance(link, str):
                     return self._worded(link, subject, answer)
-                return self._chain_worded(link, subject, answer)
+                return self._chain_worded(link, subject, answer, middle=_middle(edit, subject))
         if draw < 0.78:
             others = [fact for fact in self._world.facts_of[edit.subject] if fact.relation != edit.relation]
             return self._sentence(self._rng.choice(others)) if others else self._unrelated(touched)
@@ -208,16 +236,26 @@ class Writer:
         name = self._name(fact.subject)
         wording = self._wording(fact.relation, questions, held_out(name, fact.relation))
         text = prompt(fact.relation, wording, name)
-        return Span(_lowered(text) if lower else text), Span(f" {fact.target}", ANSWER)
+        return self._phrased(_lowered(text) if lower else text, fact, name)
 
     def _worded(self, relation: str, subject: str, target: str, questions: bool = True) -> Document:
         """A fact that a document has made true, in any wording."""
-        text = prompt(relation, self._wording(relation, questions), self._name(subject))
-        return Span(text), Span(f" {target}", ANSWER)
+        wording, name = self._wording(relation, questions), self._name(subject)
+        return self._phrased(prompt(relation, wording, name), Fact(subject, relation, target), name)
 
-    def _chain_worded(self, chain: Chain, subject: str, target: str, questions: bool = True) -> Document:
-        text = chain_prompt(chain, self._wording(chain[1], questions), self._name(subject))
-        return Span(text), Span(f" {target}", ANSWER)
+    def _phrased(self, text: str, fact: Fact, name: str) -> Document:
+        """Prompt and answer; ``name`` is what the prompt calls the subject."""
+        noun = PHRASINGS[fact.relation].noun.format(name)
+        return *_with_meaning(text, noun, fact.target), Span(f" {fact.target}", ANSWER)
+
+    def _chain_worded(
+        self, chain: Chain, subject: str, target: str, questions: bool = True, middle: str | None = None
+    ) -> Document:
+        """A two-hop question; ``middle`` is the answer to its first hop, by default the true one."""
+        wording, name = self._wording(chain[1], questions), self._name(subject)
+        middle = middle or self._world.target(subject, chain[0])
+        noun = PHRASINGS[chain[0]].noun.format(name)
+        return *_with_meaning(chain_prompt(chain, wording, name), noun, middle), Span(f" {target}", ANSWER)
 
     def _wording(self, relation: str, questions: bool = True, hidden: int | None = None) -> int:
         count = len(templates(relation))
@@ -250,7 +288,7 @@ class Writer:
             ]
             if chains:
                 _, chain, answer = self._rng.choice(chains)
-                sentences.insert(1, self._chain_worded(chain, subject, answer, questions=False))
+                sentences.insert(1, self._chain_worded(chain, subject, answer, questions=False, middle=edit.target))
         return (Span(f"About {subject}: "), *self._joined(sentences))
 
     def _joined(self, sentences: list[Document]) -> Document:
@@ -276,6 +314,20 @@ def general_text(count: int, seed: int = 0, world: World | None = None) -> Itera
     writer = Writer(world or default_world(), random.Random(f"general text {seed}"))
     for _ in range(count):
         yield text_of(writer.true_document())
+
+
+def _middle(edit: Fact, subject: str) -> str:
+    """The answer to the first hop of a question about ``subject`` that follows from ``edit``."""
+    return edit.target if subject == edit.subject else edit.subject
+
+
+def _with_meaning(text: str, noun: str, entity: str | None) -> tuple[Span, ...]:
+    """The text, cut after the noun phrase, if it holds one, with what the phrase stands for."""
+    start = text.lower().find(noun.lower()) if noun else -1
+    if start < 0:
+        return (Span(text),)
+    end = start + len(noun)
+    return Span(text[:end], means=entity), Span(text[end:])
 
 
 def _lowered(text: str) -> str:

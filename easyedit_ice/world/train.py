@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from easyedit_ice.errors import DataError
-from easyedit_ice.world.batches import Batch, Batches
+from easyedit_ice.world.batches import Batch, Batches, Stage
 from easyedit_ice.world.facts import World
 from easyedit_ice.world.text import Writer, text_of
 from easyedit_ice.world.tokenizer import train_tokenizer
@@ -99,7 +99,8 @@ def train(
             return output
         if step > start and step % checkpoint_every == 0:
             _checkpoint(state_path, model, optimiser, step, recipe, seed)
-        loss = _step(model, optimiser, batches[step], _learning_rate(step, steps, recipe))
+        rate = _learning_rate(step, steps, recipe)
+        loss = _step(model, optimiser, batches[step], rate, Stage.of(step).meanings)
         progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
     model.eval().save_pretrained(output)
     origin = {"steps": steps, "seed": seed, "recipe": asdict(recipe)}
@@ -107,23 +108,44 @@ def train(
     return output
 
 
-def _step(model: GPT2LMHeadModel, optimiser: torch.optim.Optimizer, batch: Batch, rate: float) -> float:
+def _step(
+    model: GPT2LMHeadModel, optimiser: torch.optim.Optimizer, batch: Batch, rate: float, meanings: float
+) -> float:
+    """One optimiser step; returns the loss of the text alone."""
     for group in optimiser.param_groups:
         group["lr"] = rate
     with torch.autocast("cpu", torch.bfloat16):
-        logits = model(
-            input_ids=batch.tokens, position_ids=batch.positions, attention_mask=batch.mask, use_cache=False
-        ).logits
+        output = model(
+            input_ids=batch.tokens,
+            position_ids=batch.positions,
+            attention_mask=batch.mask,
+            use_cache=False,
+            output_hidden_states=meanings > 0,
+        )
+        named = _meaning_loss(model, output.hidden_states, batch) if meanings > 0 else 0.0
     losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), batch.tokens[:, 1:].flatten(), reduction="none"
+        output.logits[:, :-1].flatten(0, 1).float(), batch.tokens[:, 1:].flatten(), reduction="none"
     )
     weights = batch.weights[:, 1:].flatten()
     loss = (losses * weights).sum() / weights.sum()
-    loss.backward()
+    (loss + meanings * named).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     optimiser.zero_grad()
     return loss.item()
+
+
+def _meaning_loss(model: GPT2LMHeadModel, states: tuple[torch.Tensor, ...], batch: Batch) -> torch.Tensor:
+    """How badly the middle layer, read by the model's own head, names what noun phrases stand for.
+
+    So the first hop of a question is taken in the lower half, in one form for all subjects, and the upper
+    half learns the second hop once for all of them.
+    """
+    row, column, token, size = batch.meanings.unbind(1)
+    middle = states[len(model.transformer.h) // 2][row, column]
+    logits = model.lm_head(model.transformer.ln_f(middle)).float()
+    losses = torch.nn.functional.cross_entropy(logits, token, reduction="none")
+    return (losses / size).sum() / (1 / size).sum()
 
 
 def _learning_rate(step: int, steps: int, recipe: Recipe) -> float:

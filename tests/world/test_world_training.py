@@ -74,6 +74,6 @@ def test_tokens_of_spans_are_the_tokens_of_the_whole_text(tmp_path: Path) -> Non
     tokenizer = train_tokenizer(map(text_of, documents), 900, tmp_path)
     batches = Batches(default_world(), tokenizer, tokens=512, seed=0)
     for document in documents:
-        tokens, weights = batches.encode(document)
-        assert tokens == tokenizer(text_of(document) + END)["input_ids"]
-        assert len(weights) == len(tokens)
+        encoded = batches.encode(document)
+        assert encoded.tokens == tokenizer(text_of(document) + END)["input_ids"]
+        assert len(encoded.weights) == len(encoded.tokens)

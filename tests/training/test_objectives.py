@@ -1,0 +1,222 @@
+"""What an edit is trained towards."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+
+import pytest
+import torch
+
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.training import objectives as module
+from easyedit_ice.training.adapters import LowRankAdapter
+from easyedit_ice.training.objectives import FineTuning, InContext, Locality, Opening, TargetInContext, fact_row
+from easyedit_ice.training.rows import Row, predict
+
+REQUESTS = EditRequest.prepare(FACTS)
+CONTEXTS = [[f"It is so: {r.prompt}{r.completion}. ", f"{r.prompt}{r.completion}. "] for r in REQUESTS]
+OPENINGS = [
+    [Opening(context, request.prompt + request.completion) for context in own]
+    for request, own in zip(REQUESTS, CONTEXTS, strict=True)
+]
+END = tokenizer().eos_token_id
+
+
+@pytest.fixture
+def model():
+    return SHAPES[0].build()
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def _in_context(model, openings=OPENINGS, **changes):
+    settings = {"weight": 1.0, "length": 6, "samples": 3} | changes
+    return InContext("in context", model, tokenizer(), openings, **settings)
+
+
+def _text(ids) -> str:
+    return tokenizer().decode(ids)
+
+
+def test_a_facts_row_is_its_prompt_with_the_target_predicted():
+    row = fact_row(tokenizer(), REQUESTS[0], append_eos=False)
+    assert _text(row.ids) == "The capital of Avaria is Lodel"
+    assert _text(row.predicted) == " Lodel"
+
+
+def test_the_end_of_text_is_predicted_after_the_target_on_request():
+    plain = fact_row(tokenizer(), REQUESTS[0], append_eos=False)
+    ended = fact_row(tokenizer(), REQUESTS[0], append_eos=True)
+    assert ended == Row((*plain.ids, END), plain.span + 1)
+
+
+def test_a_context_goes_before_the_prompt_and_is_not_predicted():
+    row = fact_row(tokenizer(), REQUESTS[0], append_eos=False, context="So it is. ")
+    assert _text(row.ids) == "So it is. The capital of Avaria is Lodel"
+    assert _text(row.predicted) == " Lodel"
+
+
+def test_fine_tuning_weighs_each_fact_as_one_and_has_no_teacher():
+    terms = FineTuning(tokenizer(), REQUESTS, append_eos=False).terms([2, 0], 0)
+    assert [(term.fact, term.weight, term.teacher) for term in terms] == [(2, 1.0, None), (0, 1.0, None)]
+    assert [_text(term.row.predicted) for term in terms] == [" Ommer river", " Lodel"]
+
+
+def test_the_targets_loss_in_context_is_shared_among_the_contexts():
+    objective = TargetInContext(tokenizer(), REQUESTS, CONTEXTS, append_eos=False, weight=3.0)
+    terms = objective.terms([1], 0)
+    assert [_text(term.row.ids) for term in terms] == [
+        f"{context}{REQUESTS[1].prompt}{REQUESTS[1].completion}" for context in CONTEXTS[1]
+    ]
+    assert {_text(term.row.predicted) for term in terms} == {" baker"}
+    assert [(term.fact, term.weight) for term in terms] == [(1, 1.5)] * 2
+
+
+def test_the_student_reads_the_teachers_text_without_the_context(model):
+    teacher_rows = []
+    predicted = module.predict
+
+    def spying(model, rows):
+        teacher_rows.extend(rows)
+        return predicted(model, rows)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "predict", spying)
+        terms = _in_context(model).terms([0, 1, 2], 0)
+    assert len(terms) == len(teacher_rows) > 0
+    for term, teacher_row in zip(terms, teacher_rows, strict=True):
+        said = REQUESTS[term.fact].prompt + REQUESTS[term.fact].completion
+        assert term.row.predicted == teacher_row.predicted
+        assert _text(term.row.ids).startswith(said)
+        assert any(_text(teacher_row.ids).startswith(context + said) for context in CONTEXTS[term.fact])
+
+
+def test_a_facts_texts_share_the_weight(model):
+    terms = _in_context(model, weight=3.0).terms([0, 1, 2], 0)
+    for fact in range(3):
+        assert sum(term.weight for term in terms if term.fact == fact) == pytest.approx(3.0)
+
+
+def test_the_teachers_distribution_is_detached_and_covers_the_predicted_tokens(model):
+    model.requires_grad_(True)
+    for term in _in_context(model).terms([0], 0):
+        assert not term.teacher.requires_grad
+        assert term.teacher.shape == (term.row.span, len(tokenizer()))
+        torch.testing.assert_close(term.teacher.exp().sum(-1), torch.ones(term.row.span))
+
+
+def test_without_a_context_teacher_and_student_agree(model):
+    openings = [[Opening("", request.prompt + request.completion)] for request in REQUESTS]
+    terms = _in_context(model, openings).terms([0, 1, 2], 0)
+    with torch.no_grad():
+        student = predict(model, [term.row for term in terms])
+    divergences = student.kl_from(torch.cat([term.teacher for term in terms]))
+    torch.testing.assert_close(divergences, torch.zeros_like(divergences), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("every", "drawn_at"), [(0, [0]), (1, [0, 1, 2, 3, 4]), (2, [0, 2, 4])])
+def test_texts_are_drawn_anew_every_so_many_steps(model, monkeypatch, every, drawn_at):
+    steps, draw = [], module.sample
+    objective = _in_context(model, resample_every=every)
+    for step in range(5):
+        monkeypatch.setattr(module, "sample", lambda *a, step=step, **k: steps.append(step) or draw(*a, **k))
+        objective.terms([0, 1], step)
+    assert steps == drawn_at
+
+
+@contextmanager
+def _shifted(model):
+    """Another model for a while: its head is shuffled."""
+    head = model.lm_head.weight
+    kept = head.detach().clone()
+    with torch.no_grad():
+        head.copy_(kept.roll(7, 0))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            head.copy_(kept)
+
+
+def test_the_teacher_is_the_model_under_the_context_manager_given(model):
+    terms = _in_context(model, teacher=lambda: _shifted(model)).terms([0], 0)
+    plain = _in_context(model, teacher=nullcontext).terms([0], 0)
+    openings = [[Opening("", request.prompt) for request in REQUESTS[:1]]]
+    with torch.no_grad(), _shifted(model):
+        shifted = predict(model, [term.row for term in _in_context(model, openings).terms([0], 0)])
+    assert shifted.log_probs.isfinite().all()
+    assert not torch.equal(terms[0].teacher[0], plain[0].teacher[0])
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_a_static_teacher_stays_while_the_adapter_learns_and_a_dynamic_one_follows(static):
+    model = SHAPES[2].build()
+    adapter = LowRankAdapter(model, ModelAnatomy(model).match(["all"]), rank=2, alpha=2.0, dropout=0.0)
+    objective = _in_context(model, teacher=adapter.disabled if static else nullcontext)
+    before = torch.cat([term.teacher for term in objective.terms([0], 0)])
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.add_(0.3)
+    after = torch.cat([term.teacher for term in objective.terms([0], 1)])
+    assert torch.equal(before, after) is static
+
+
+def test_a_text_counts_only_from_behind_the_first_mention(model, monkeypatch):
+    tok = tokenizer()
+    written = [tuple(tok.encode(" of the river Sundray is the")), tuple(tok.encode(" of a baker"))]
+    monkeypatch.setattr(module, "sample", lambda *a, **k: list(written))
+    openings = [[Opening("So it is. ", "The capital", after="Sundray")]]
+    (term,) = _in_context(model, openings, samples=2).terms([0], 0)
+    assert _text(term.row.ids) == "The capital of the river Sundray is the"
+    assert _text(term.row.predicted) == " is the"
+
+
+def test_a_fact_for_which_nothing_was_written_has_no_terms(model, monkeypatch):
+    monkeypatch.setattr(module, "sample", lambda model, tok, prefixes, **k: [()] * len(prefixes))
+    assert _in_context(model).terms([0, 1, 2], 0) == []
+
+
+ROWS = [Row((END, *range(first, first + 4)), 4) for first in (5, 15, 25, 35, 45)]
+
+
+def _locality(model, rows, **changes):
+    settings = {"weight": 2.0, "before": nullcontext, "rows_per_step": 2} | changes
+    return Locality(model, rows, **settings)
+
+
+def test_texts_out_of_scope_take_turns_and_share_the_weight(model):
+    objective = _locality(model, {None: ROWS})
+    turns = [objective.terms([0], step) for step in range(5)]
+    assert [term.row for terms in turns for term in terms] == [*ROWS, *ROWS]
+    assert {(term.fact, term.weight) for terms in turns for term in terms} == {(None, 1.0)}
+
+
+def test_fewer_texts_than_a_step_looks_at_are_not_repeated(model):
+    terms = _locality(model, {None: ROWS[:1]}, rows_per_step=4).terms([0], 0)
+    assert [(term.row, term.weight) for term in terms] == [(ROWS[0], 2.0)]
+
+
+def test_a_facts_own_surroundings_come_with_that_fact(model):
+    objective = _locality(model, {0: ROWS[:2], 1: ROWS[2:4], 2: []})
+    terms = objective.terms([1, 2], 0)
+    assert [(term.fact, term.row) for term in terms] == [(1, ROWS[2]), (1, ROWS[3])]
+
+
+def test_the_unedited_model_is_what_locality_keeps():
+    model = SHAPES[2].build()
+    adapter = LowRankAdapter(model, ModelAnatomy(model).match(["all"]), rank=2, alpha=2.0, dropout=0.0)
+    with torch.no_grad():
+        for parameter in adapter.parameters():
+            parameter.add_(0.3)
+    terms = _locality(model, {None: ROWS}, before=adapter.disabled, rows_per_step=5).terms([], 0)
+    with torch.no_grad():
+        base = predict(SHAPES[2].build(), ROWS)
+        torch.testing.assert_close(torch.cat([term.teacher for term in terms]), base.log_probs)
+        assert (predict(model, ROWS).kl_from(base.log_probs) > 1e-4).all()
