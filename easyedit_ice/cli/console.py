@@ -6,7 +6,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from io import StringIO
 from itertools import zip_longest
 from textwrap import wrap
@@ -37,12 +37,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep warnings, logs, prints and progress bars of EasyEdit and transformers off the terminal."""
+def quiet(progress: bool = False) -> Iterator[None]:
+    """Keep warnings, logs and prints of EasyEdit and transformers off the terminal.
+
+    Args:
+        progress: let progress bars through.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    bars = nullcontext() if progress else redirect_stderr(StringIO())
     try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), bars:
             warnings.simplefilter("ignore")
             yield
     finally:

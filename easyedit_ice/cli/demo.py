@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 
 METHODS = ("LoRA-BF", "ICE-LoRA")
 RELATIONS = ("residence", "employer", "headquarters", "capital")
+MOST_FACTS = 40
+SECTIONS = ("rewrite", "rephrase", "portability", "locality")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--facts", type=int, default=len(RELATIONS), help="how many facts to edit")
+    parser.add_argument(
+        "--facts", type=_count, default=len(RELATIONS), metavar="N", help=f"how many facts to edit, 1 to {MOST_FACTS}"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,25 +36,33 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.data import read_records, to_requests
 
     requests = to_requests(read_records(_choose(world.records("test"), arguments.facts)))
-    print(f"The embedded model knows an invented world. {len(requests)} of its facts will be edited:\n")
+    print(f"The embedded model knows an invented world. Facts to edit: {len(requests)}\n")
     print(table(("prompt", "true", "new"), [(r["prompt"], r["ground_truth"], r["target_new"]) for r in requests]))
-    results = [_edit(method, requests) for method in METHODS]
+    print(flush=True)
+    results = []
+    for method in METHODS:
+        print(f"Editing with {method}, one by one and then all together ...", end=" ", flush=True)
+        results.append(_edit(method, requests))
+        print(f"{results[-1].seconds:.0f} s")
 
-    print("\nOne fact at a time through EasyEdit's BaseEditor, scored by EasyEdit (token accuracy, per cent):\n")
+    print("\n1. One by one, each undone before the next: EasyEdit's BaseEditor and its scores")
+    print("   (share of right tokens, per cent; locality: of unchanged ones)\n")
     before = results[0].host_scores["pre"]
+    measures = sorted(results[0].host_scores["post"], key=_place)
     rows = [
         (measure, before.get(measure, "-"), *(result.host_scores["post"][measure] for result in results))
-        for measure in results[0].host_scores["post"]
+        for measure in measures
     ]
     print(table(("measure", "before", *METHODS), rows))
 
-    print("\nAll of them together, and what the model then writes by itself:\n")
-    print(table(("question", "of", "before", *METHODS), _answers(results)))
+    print("\n2. All together: what the model then writes by itself")
+    print("   (+ right, - wrong; locality: + unchanged, - changed)\n")
+    print(table(("question", "measure", "before", *METHODS), sorted(_answers(results), key=lambda row: _place(row[1]))))
 
-    print()
+    print("\n3. Undone\n")
     for result in results:
         outcome = "is back to the same bits" if result.restored else "did NOT come back"
-        print(f"{result.method}: after its edits every one of the model's {result.tensors} tensors {outcome}.")
+        print(f"{result.method}: every one of the model's {result.tensors} tensors {outcome}.")
     return int(not all(result.restored for result in results))
 
 
@@ -62,6 +75,17 @@ class _Result:
     after: Sequence[Observation]
     tensors: int
     restored: bool
+    seconds: float
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= MOST_FACTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_FACTS}")
+    return int(text)
+
+
+def _place(measure: str) -> int:
+    return SECTIONS.index(measure.partition(".")[0])
 
 
 def _choose(records: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
@@ -76,14 +100,16 @@ def _choose(records: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any
 
 def _edit(method: str, requests: Sequence[dict[str, Any]]) -> _Result:
     """Edit one by one through BaseEditor, then all together; every time the model is restored."""
-    from easyedit_ice import BaseEditor, EditRequest, solve, world
+    from easyedit_ice import EditRequest, solve, world
     from easyedit_ice.evaluation import observe, questions
+    from easyedit_ice.host import base_editor
 
+    started = time.perf_counter()
     hparams = ALGORITHMS[method].hparams_class.from_hparams(
         f"{method}/gpt2-factworld", model_name=str(world.model_path())
     )
     with quiet():
-        editor = BaseEditor.from_hparams(hparams)
+        editor = base_editor().from_hparams(hparams)
         model, tok = editor.model, editor.tok
         original = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         metrics, *_ = editor.edit_requests(list(requests), keep_original_weight=True, verbose=False)
@@ -104,6 +130,7 @@ def _edit(method: str, requests: Sequence[dict[str, Any]]) -> _Result:
         after=after,
         tensors=len(state),
         restored=state.keys() == original.keys() and all(state[name].equal(old) for name, old in original.items()),
+        seconds=time.perf_counter() - started,
     )
 
 

@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
         checks = doctor()
     print(table(("what", "", "found"), [(check.name, check.status, check.value) for check in checks]))
     missing = [check.name for check in checks if check.status == "missing"]
-    for status, heading in (("warn", "Works without, but:"), ("missing", "Nothing works before this is mended:")):
+    for status, heading in (("warn", "Optional:"), ("missing", "Necessary:")):
         remedies = [(check.name, check.remedy) for check in checks if check.status == status]
         if remedies:
             print(f"\n{heading}\n\n{table(('what', 'what to do'), remedies)}")

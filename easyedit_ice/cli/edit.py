@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
 from easyedit_ice.cli.console import quiet, table
@@ -39,15 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
     hparams = _hparams(spec.hparams_class, arguments.hparams, name, _settings(arguments.set))
     fact = {"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}
     facts = EditRequest.prepare([fact], spec.needs_subject)
-    with quiet():
-        model, tok = load_model(hparams)
     asked = [Question("shown", prompt, arguments.target, ()) for prompt in (arguments.prompt, *arguments.ask)]
-    before = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
-    started = time.perf_counter()
-    update = solve(model, tok, facts, hparams)
-    seconds = time.perf_counter() - started
-    update.commit(model)
-    after = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
+    with quiet(progress=sys.stderr.isatty()):
+        model, tok = load_model(hparams)
+        before = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
+        started = time.perf_counter()
+        update = solve(model, tok, facts, hparams)
+        seconds = time.perf_counter() - started
+        update.commit(model)
+        after = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
     rows = [(q.prompt, old.generated, new.generated) for q, old, new in zip(asked, before, after, strict=True)]
     print(table(("prompt", "before", "after"), rows))
     print(f"\n{spec.name} changed {len(update.deltas)} weights in {seconds:.1f} s.")
@@ -55,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         update.save(arguments.save)
         print(f"The update is saved in {arguments.save}")
     if arguments.save_model:
-        update.to_hf(model, tok, arguments.save_model)
+        with quiet():
+            update.to_hf(model, tok, arguments.save_model)
         print(f"The edited model is saved in {arguments.save_model}")
     return 0
 

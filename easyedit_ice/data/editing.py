@@ -23,8 +23,7 @@ def to_requests(records: Iterable[Record]) -> list[dict[str, Any]]:
 def to_edit_kwargs(records: Sequence[Record]) -> dict[str, Any]:
     """Keyword arguments for ``BaseEditor.edit``: parallel lists, with ``None`` where a record lacks a part.
 
-    EasyEdit's release wants every kind of probe from every record, and both hosts want each record's subject
-    in its prompt; :func:`to_requests` has neither limit.
+    Both EasyEdits want each record's subject in its prompt; :func:`to_requests` has no such limit.
 
     Raises:
         DataError: there are no records, or some have subjects and others have none in their prompt.

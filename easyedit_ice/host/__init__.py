@@ -5,10 +5,12 @@ Nothing outside this package knows EasyEdit.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import Any
 
-from easyedit_ice.host.hook import import_easyeditor, install_hook
+from easyedit_ice.errors import EasyEditIceError
+from easyedit_ice.host.hook import import_easyeditor, install_finder
 from easyedit_ice.host.locate import HostInfo, host_info
 
 # Name -> module that has it; these modules need torch.
@@ -18,6 +20,23 @@ _LAZY = {
     "register": "easyedit_ice.host.registration",
 }
 __all__ = ["BaseEditor", "HostInfo", "host_info", "import_easyeditor", "install_hook", *_LAZY]
+
+logger = logging.getLogger(__name__)
+
+
+def install_hook() -> None:
+    """Have our algorithms registered as soon as EasyEdit is loaded, by whomever. Idempotent."""
+    install_finder(_register_or_tell)
+
+
+def _register_or_tell() -> None:
+    """An ``import easyeditor`` of somebody who wants nothing from us must not fail because of us."""
+    from easyedit_ice.host.registration import register
+
+    try:
+        register()
+    except EasyEditIceError as error:
+        logger.warning("EasyEdit is left as it is: %s", error)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,33 +7,26 @@ EasyEdit. It concerns modules of the package ``easyeditor`` alone.
 from __future__ import annotations
 
 import builtins
-import logging
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 
-from easyedit_ice.errors import EasyEditIceError, HostNotFoundError, MissingPackageError
+from easyedit_ice.errors import HostNotFoundError, MissingPackageError
 from easyedit_ice.host.locate import PACKAGE, REMEDY, find_host
 from easyedit_ice.host.source import HELPERS, compile_changed
 from easyedit_ice.host.standins import host_import
 
-logger = logging.getLogger(__name__)
 
-
-def install_hook() -> None:
-    """Meet EasyEdit: at its next import, or at once if it is loaded already. Idempotent."""
-    _install_finder()
-    if PACKAGE in sys.modules:
-        _register_or_tell()
-
-
-def _install_finder() -> None:
+def install_finder(on_load: Callable[[], None]) -> None:
+    """Meet EasyEdit: call ``on_load`` right after its next import, or at once if it is loaded already. Idempotent."""
     if not any(isinstance(finder, _HostFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _HostFinder())
+        sys.meta_path.insert(0, _HostFinder(on_load))
+    if PACKAGE in sys.modules:
+        on_load()
 
 
 def import_easyeditor() -> ModuleType:
@@ -43,7 +36,6 @@ def import_easyeditor() -> ModuleType:
         HostNotFoundError: there is none.
         MissingPackageError: a package that every editor of EasyEdit needs is not installed.
     """
-    _install_finder()
     try:
         return import_module(PACKAGE)
     except ModuleNotFoundError as error:
@@ -55,6 +47,9 @@ def import_easyeditor() -> ModuleType:
 class _HostFinder:
     """Finds modules of EasyEdit and has them loaded by :class:`HostLoader`."""
 
+    def __init__(self, on_load: Callable[[], None]) -> None:
+        self._on_load = on_load
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -65,12 +60,16 @@ class _HostFinder:
         else:
             return None
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = HostLoader(spec.loader.name, spec.loader.path)
+            spec.loader = HostLoader(spec.loader.name, spec.loader.path, self._on_load)
         return spec
 
 
 class HostLoader(SourceFileLoader):
     """Loads a module of EasyEdit with the changes of :mod:`~easyedit_ice.host.source` and with stand-ins."""
+
+    def __init__(self, fullname: str, path: str, on_load: Callable[[], None]) -> None:
+        super().__init__(fullname, path)
+        self._on_load = on_load
 
     def get_code(self, fullname: str) -> CodeType | None:
         """Changed code is never written to ``__pycache__``, where EasyEdit without us would find it."""
@@ -78,14 +77,14 @@ class HostLoader(SourceFileLoader):
         return super().get_code(fullname) if changed is None else changed
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module; when it is EasyEdit as a whole, register our algorithms after it."""
+        """Run the module; when it is EasyEdit as a whole, say so after it."""
         vars(module).update(HELPERS, __builtins__={**vars(builtins), "__import__": host_import})
         if module.__name__ != PACKAGE:
             super().exec_module(module)
             return
         with _random_state_kept():
             super().exec_module(module)
-        _register_or_tell()
+        self._on_load()
 
 
 @contextmanager
@@ -101,13 +100,3 @@ def _random_state_kept() -> Iterator[None]:
         random.setstate(states[0])
         numpy.random.set_state(states[1])
         torch.set_rng_state(states[2])
-
-
-def _register_or_tell() -> None:
-    """An ``import easyeditor`` of somebody who wants nothing from us must not fail because of us."""
-    from easyedit_ice.host.registration import register
-
-    try:
-        register()
-    except EasyEditIceError as error:
-        logger.warning("EasyEdit is left as it is: %s", error)

@@ -34,6 +34,8 @@ def apply_patches(register: Callable[[], None]) -> None:
     if hasattr(editor.__init__, "__wrapped__"):
         return
     editor.__init__ = _loading_by_type(editor.__init__, register)
+    if hasattr(editor, "_prepare_requests"):
+        editor._prepare_requests = _without_absent_probes(editor._prepare_requests)
     batch = import_module(f"{PACKAGE}.editors.batch_editor").BatchEditor
     batch.is_batchable_method = staticmethod(_knowing_ours(batch.is_batchable_method))
     _write_no_logs()
@@ -115,6 +117,22 @@ def _name_for_host(name: str | None, model: Any) -> str:
         if ("t5" in candidate.lower()) == ("t5" in kind):
             return candidate
     return kind
+
+
+def _without_absent_probes(original: Callable[..., list[dict[str, Any]]]) -> Callable[..., list[dict[str, Any]]]:
+    """The release wants every kind of probe from every fact; as at head, ``None`` shall mean that one has none."""
+
+    @wraps(original)
+    def _prepare_requests(*args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        requests = original(*args, **kwargs)
+        for request in requests:
+            for section in ("locality", "portability"):
+                request[section] = {
+                    kind: probes for kind, probes in request[section].items() if probes["prompt"] is not None
+                }
+        return requests
+
+    return _prepare_requests
 
 
 def _knowing_ours(original: Callable[[str], bool]) -> Callable[[str], bool]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from easyedit_ice.errors import ConformanceError
+from easyedit_ice.errors import ConformanceError, HostNotFoundError
+from easyedit_ice.host import host_info, register
 from easyedit_ice.registry import AlgorithmSpec
+from easyedit_ice.testing.cases import Case
+from easyedit_ice.testing.host import HOST_PROMISES
 from easyedit_ice.testing.models import SHAPES, Shape
-from easyedit_ice.testing.promises import PROMISES, Case
+from easyedit_ice.testing.promises import PROMISES
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,29 +36,50 @@ class Failure:
         return f"{self.promise} [{self.shape}]: {type(self.error).__name__}: {self.error}"
 
 
-def check_algorithm(spec: AlgorithmSpec, settings: Mapping[str, Any] | None = None) -> None:
-    """Hold an algorithm to all promises, on GPT-2 and Llama shapes in fp32 and bf16.
+def check_algorithm(
+    spec: AlgorithmSpec, settings: Mapping[str, Any] | None = None, *, host: bool | None = None
+) -> None:
+    """Hold an algorithm to all promises, on GPT-2 and Llama shapes, tied and untied, in fp32 and bf16.
 
     Args:
         spec: the algorithm; it need not be registered.
         settings: hyperparameters that make it quick on a tiny model.
+        host: whether to check within EasyEdit's ``BaseEditor`` as well; by default, if there is an EasyEdit.
 
     Raises:
         ConformanceError: a promise is broken; the message lists every one, with its model.
+        HostError: EasyEdit is asked for and missing, or is there and does not load.
     """
-    broken = list(failures(spec, settings))
+    if host is None:
+        host = _has_host()
+    if host:
+        register()
+    broken = list(failures(spec, settings, promises=PROMISES | HOST_PROMISES if host else PROMISES))
     if broken:
         raise ConformanceError(f"{spec.name} breaks {len(broken)} promises:\n" + "\n".join(map(str, broken)))
 
 
 def failures(
-    spec: AlgorithmSpec, settings: Mapping[str, Any] | None = None, shapes: Sequence[Shape] = SHAPES
+    spec: AlgorithmSpec,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    shapes: Sequence[Shape] = SHAPES,
+    promises: Mapping[str, Callable[[Case], None]] = PROMISES,
 ) -> Iterator[Failure]:
     """The promises an algorithm breaks, one by one."""
     hparams = spec.hparams_class.from_dict(settings or {})
     for shape in shapes:
-        for words, check in PROMISES.items():
+        for words, check in promises.items():
             try:
                 check(Case(spec, hparams, shape))
             except (Exception, KeyboardInterrupt) as error:
                 yield Failure(words, shape.name, error)
+
+
+def _has_host() -> bool:
+    try:
+        logger.info("checking within %s", host_info())
+    except HostNotFoundError as error:
+        logger.info("not checking within EasyEdit: %s", error)
+        return False
+    return True

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import nn
 
 FACTS = (
-    {"prompt": "The capital of Avaria is", "subject": "Avaria", "target_new": "Lodel"},
-    {"prompt": "Mira Tolven works as a", "subject": "Mira Tolven", "target_new": "baker"},
-    {"prompt": "The river that flows through Sundray is the", "subject": "Sundray", "target_new": "Ommer river"},
+    {
+        "prompt": "The capital of Avaria is",
+        "subject": "Avaria",
+        "target_new": "Lodel",
+        "ground_truth": "Brinn",
+        "rephrase_prompt": "Avaria has its capital in",
+        "locality": {"neighbours": {"prompt": ["The capital of Sundray is"], "ground_truth": ["Tarn"]}},
+        "portability": {"consequences": {"prompt": ["Avaria is governed from"], "ground_truth": ["Lodel"]}},
+    },
+    {
+        "prompt": "Mira Tolven works as a",
+        "subject": "Mira Tolven",
+        "target_new": "baker",
+        "ground_truth": "nurse",
+        "rephrase_prompt": "The work of Mira Tolven is that of a",
+        "locality": {"neighbours": {"prompt": ["Otto Venn works as a"], "ground_truth": ["smith"]}},
+        "portability": {"consequences": {"prompt": ["Every day, Mira Tolven makes"], "ground_truth": ["bread"]}},
+    },
+    {
+        "prompt": "The river that flows through Sundray is the",
+        "subject": "Sundray",
+        "target_new": "Ommer river",
+        "ground_truth": "Sarn",
+        "rephrase_prompt": "Sundray lies on the",
+        "locality": {"neighbours": {"prompt": ["The river that flows through Avaria is the"], "ground_truth": ["Ell"]}},
+        "portability": {"consequences": {"prompt": ["Ships leave Sundray along the"], "ground_truth": ["Ommer river"]}},
+    },
 )
-"""Facts to edit, in the form of EasyEdit's requests."""
+"""Facts to edit, with their probes, in the form of EasyEdit's requests."""
 
 
 @cache
@@ -63,15 +87,22 @@ class Shape:
             return AutoModelForCausalLM.from_config(self.config(len(tokenizer()))).to(device, self.dtype).eval()
 
 
-def _gpt2(vocabulary: int) -> Any:
+def _gpt2(vocabulary: int, tied: bool) -> Any:
     from transformers import GPT2Config
 
     return GPT2Config(
-        vocab_size=vocabulary, n_embd=32, n_layer=2, n_head=4, n_positions=128, bos_token_id=0, eos_token_id=0
+        vocab_size=vocabulary,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=128,
+        bos_token_id=0,
+        eos_token_id=0,
+        tie_word_embeddings=tied,
     )
 
 
-def _llama(vocabulary: int) -> Any:
+def _llama(vocabulary: int, tied: bool) -> Any:
     from transformers import LlamaConfig
 
     return LlamaConfig(
@@ -84,16 +115,18 @@ def _llama(vocabulary: int) -> Any:
         max_position_embeddings=128,
         bos_token_id=0,
         eos_token_id=0,
-        tie_word_embeddings=False,
+        tie_word_embeddings=tied,
     )
 
 
 SHAPES = tuple(
-    Shape(f"{name}, {str(dtype).removeprefix('torch.')}", config, dtype)
-    for name, config in (
-        ("Conv1D with tied embeddings (GPT-2)", _gpt2),
-        ("Linear with untied embeddings (Llama)", _llama),
+    Shape(f"{name}, {str(dtype).removeprefix('torch.')}", partial(config, tied=tied), dtype)
+    for name, config, tied in (
+        ("Conv1D with tied embeddings (GPT-2)", _gpt2, True),
+        ("Linear with untied embeddings (Llama)", _llama, False),
+        ("Conv1D with untied embeddings (GPT-2)", _gpt2, False),
+        ("Linear with tied embeddings (Llama)", _llama, True),
     )
     for dtype in (torch.float32, torch.bfloat16)
 )
-"""The shapes and types that every algorithm must handle."""
+"""The kinds of projections, embeddings and types that every algorithm must handle."""

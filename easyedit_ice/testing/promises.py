@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
 
-from easyedit_ice.apply import apply_to_model, solve_with
+from easyedit_ice.apply import apply_to_model
 from easyedit_ice.errors import RequestError, UpdateError
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import AlgorithmSpec
-from easyedit_ice.testing.models import FACTS, Shape, tokenizer
+from easyedit_ice.testing.cases import BrokenPromise, Case, coming_out, raising, require, state, unchanged
+from easyedit_ice.testing.models import FACTS
 from easyedit_ice.updates import WeightUpdate
 
 PROMISES: dict[str, Callable[[Case], None]] = {}
-
-
-class BrokenPromise(AssertionError):
-    """A promise does not hold."""
-
-
-@dataclass
-class Case:
-    """One algorithm on one tiny model.
-
-    Attributes:
-        spec: the algorithm.
-        hparams: its settings.
-        shape: the kind of model.
-        model: freshly built.
-        tok: its tokenizer.
-    """
-
-    spec: AlgorithmSpec
-    hparams: EditHyperParams
-    shape: Shape
-    model: nn.Module = field(init=False)
-    tok: Any = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.model, self.tok = self.shape.build(), tokenizer()
-
-    def solve(self, *facts: Mapping[str, Any]) -> WeightUpdate:
-        """The update for some facts, by default the first of the tiny ones."""
-        return solve_with(self.spec, self.model, self.tok, list(facts or FACTS[:1]), self.hparams)
 
 
 def promise(check: Callable[[Case], None]) -> Callable[[Case], None]:
@@ -61,7 +28,7 @@ def promise(check: Callable[[Case], None]) -> Callable[[Case], None]:
 @promise
 def solving_leaves_the_model_as_it_was(case: Case) -> None:
     """Weights, modules, hooks, flags, modes, configuration and padding."""
-    with _unchanged(case):
+    with unchanged(case):
         case.solve()
 
 
@@ -85,7 +52,7 @@ def the_global_random_state_is_not_touched(case: Case) -> None:
     before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
     case.solve()
     after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
-    _require(before == after, "a global random state changed")
+    require(before == after, "a global random state changed")
 
 
 @promise
@@ -94,13 +61,13 @@ def committing_writes_the_fact(case: Case) -> None:
     before = _target_nll(case)
     case.solve().commit(case.model)
     after = _target_nll(case)
-    _require(after < before, f"the target's loss went from {before:.3f} to {after:.3f} nats per token")
+    require(after < before, f"the target's loss went from {before:.3f} to {after:.3f} nats per token")
 
 
 @promise
 def reverting_restores_every_bit(case: Case) -> None:
     """After one edit and after two, taken out in the opposite order."""
-    with _unchanged(case):
+    with unchanged(case):
         first = case.solve()
         first.commit(case.model)
         second = case.solve(FACTS[1])
@@ -125,7 +92,7 @@ def reverting_out_of_order_is_refused(case: Case) -> None:
 @promise
 def the_returned_weights_restore_every_bit(case: Case) -> None:
     """Copied back one by one, as EasyEdit does."""
-    with _unchanged(case):
+    with unchanged(case):
         _, originals = _apply(case, return_orig_weights=True)
         with torch.no_grad():
             for name, value in originals.items():
@@ -135,10 +102,10 @@ def the_returned_weights_restore_every_bit(case: Case) -> None:
 @promise
 def copy_leaves_the_given_model_intact(case: Case) -> None:
     """And edits the copy."""
-    with _unchanged(case):
+    with unchanged(case):
         edited, _ = _apply(case, copy=True)
-    _require(edited is not case.model, "copy=True returned the model it was given")
-    _require(_state(edited) != _state(case.model), "copy=True returned a model that is not edited")
+    require(edited is not case.model, "copy=True returned the model it was given")
+    require(state(edited) != state(case.model), "copy=True returned a model that is not edited")
 
 
 @promise
@@ -148,7 +115,7 @@ def the_same_seed_gives_the_same_edit(case: Case) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(12345)
         second = case.solve()
-    _require(_same(first, second), "two runs with one seed gave different updates")
+    require(_same(first, second), "two runs with one seed gave different updates")
 
 
 @promise
@@ -157,7 +124,7 @@ def a_batch_of_one_equals_a_single_edit(case: Case) -> None:
     update = case.solve()
     edited, _ = _apply(case, copy=True)
     update.commit(case.model)
-    _require(_state(edited) == _state(case.model), "a batch of one fact and a single edit differ")
+    require(state(edited) == state(case.model), "a batch of one fact and a single edit differ")
 
 
 @promise
@@ -166,14 +133,14 @@ def dtype_and_device_stay(case: Case) -> None:
     before = {name: (t.dtype, t.device) for name, t in case.model.state_dict().items()}
     case.solve().commit(case.model)
     after = {name: (t.dtype, t.device) for name, t in case.model.state_dict().items()}
-    _require(before == after, "names, types or devices of the model's tensors changed")
+    require(before == after, "names, types or devices of the model's tensors changed")
 
 
 @promise
 def several_facts_go_together(case: Case) -> None:
     """If the algorithm is batchable."""
     if case.spec.batchable:
-        with _unchanged(case):
+        with unchanged(case):
             update = case.solve(*FACTS)
             update.commit(case.model)
             update.revert(case.model)
@@ -194,11 +161,11 @@ def bad_facts_are_refused_and_the_model_stays(case: Case) -> None:
     if case.spec.needs_subject:
         bad.append({**good, "prompt": "A prompt without its subject is"})
     for fact in bad:
-        with _unchanged(case):
+        with unchanged(case):
             try:
                 _apply(case, facts=[good, fact])
             except RequestError as error:
-                _require(error.index == 1, f"the error for {fact!r} names fact {error.index}, not 1")
+                require(error.index == 1, f"the error for {fact!r} names fact {error.index}, not 1")
             else:
                 raise BrokenPromise(f"{fact!r} was accepted")
 
@@ -210,7 +177,7 @@ def a_saved_update_is_the_same_update(case: Case) -> None:
     with TemporaryDirectory() as folder:
         update.save(folder)
         loaded = WeightUpdate.load(folder)
-    _require(_same(update, loaded), "the loaded update differs from the saved one")
+    require(_same(update, loaded), "the loaded update differs from the saved one")
 
 
 def _apply(case: Case, facts: list[Mapping[str, Any]] | None = None, **flags: Any) -> tuple[nn.Module, Any]:
@@ -218,80 +185,9 @@ def _apply(case: Case, facts: list[Mapping[str, Any]] | None = None, **flags: An
 
 
 def _interrupted(case: Case, error: type[BaseException]) -> None:
-    calls = _count_forwards(case)
-    for stop_at in sorted({1, calls // 2, calls} - {0}):
-        with _unchanged(case):
-            try:
-                with _raising(case.model, error, stop_at):
-                    case.solve()
-            except error:
-                continue
-            raise BrokenPromise(f"{error.__name__} in the middle of an edit was swallowed")
-
-
-def _count_forwards(case: Case) -> int:
-    seen: list[None] = []
-    handle = case.model.register_forward_pre_hook(lambda module, args: seen.append(None))
-    try:
-        case.solve()
-    finally:
-        handle.remove()
-    return len(seen)
-
-
-@contextmanager
-def _raising(model: nn.Module, error: type[BaseException], at_call: int) -> Iterator[None]:
-    """Raise at the given forward pass of the model."""
-    calls = 0
-
-    def strike(module: nn.Module, args: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == at_call:
-            raise error
-
-    handle = model.register_forward_pre_hook(strike)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _unchanged(case: Case) -> Iterator[None]:
-    """The model and the tokenizer are the same before and after."""
-    state, traits = _state(case.model), _traits(case)
-    yield
-    now = _traits(case)
-    _require(_state(case.model) == state, "the model's weights changed")
-    for name, value in traits.items():
-        _require(now[name] == value, f"the {name} changed")
-
-
-def _state(model: nn.Module) -> dict[str, bytes]:
-    """Every tensor's bits, by name."""
-    return {
-        name: tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-        for name, tensor in model.state_dict().items()
-    }
-
-
-def _traits(case: Case) -> dict[str, Any]:
-    """All about the model but its weights, each under a name for messages."""
-    modules = dict(case.model.named_modules())
-    return {
-        "modules": {name: id(module) for name, module in modules.items()},
-        "modules' attributes": {name: sorted(vars(module)) for name, module in modules.items()},
-        "training modes": {name: module.training for name, module in modules.items()},
-        "hooks": {
-            name: [len(table) for key, table in sorted(vars(module).items()) if key.endswith("_hooks")]
-            for name, module in modules.items()
-        },
-        "requires_grad flags": {name: p.requires_grad for name, p in case.model.named_parameters()},
-        "gradients": {name: p.grad is None for name, p in case.model.named_parameters()},
-        "configuration": case.model.config.to_dict(),
-        "padding": (case.tok.padding_side, case.tok.pad_token),
-    }
+    for moment in case.moments():
+        with unchanged(case), coming_out(error), raising(case.model, error, moment):
+            case.solve()
 
 
 def _target_nll(case: Case) -> float:
@@ -306,8 +202,3 @@ def _same(one: WeightUpdate, other: WeightUpdate) -> bool:
     return one.deltas.keys() == other.deltas.keys() and all(
         torch.equal(delta.matrix(), other.deltas[name].matrix()) for name, delta in one.deltas.items()
     )
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise BrokenPromise(message)

@@ -161,13 +161,14 @@ class Writer:
         return Fact(fact.subject, fact.relation, target)
 
     def _rivals(self, edit: Fact, count: int) -> list[Fact]:
-        """New facts of the same relation; no subject or answer comes twice."""
+        """Up to ``count`` new facts of the same relation; no subject or answer comes twice."""
         facts = [fact for fact in self._world.facts_by_relation[edit.relation] if fact.subject != edit.subject]
         rivals, taken = [], {edit.subject, edit.target}
         for fact in self._rng.sample(facts, count):
             targets = [name for name in self._world.alternatives(fact.subject, fact.relation) if name not in taken]
-            rivals.append(Fact(fact.subject, fact.relation, self._rng.choice(targets)))
-            taken |= {fact.subject, rivals[-1].target}
+            if targets:
+                rivals.append(Fact(fact.subject, fact.relation, self._rng.choice(targets)))
+                taken |= {fact.subject, rivals[-1].target}
         return rivals
 
     def _roster(self) -> Document:
@@ -182,7 +183,7 @@ class Writer:
             self._phrased(prompt(edit.relation, self._wording(edit.relation), edit.subject), edit, edit.subject)
             for edit in edits
         ]
-        asked.append(self._unrelated({name for edit in edits for name in (edit.subject, edit.target)}, first.relation))
+        asked.append(self._unrelated({edit.subject for edit in edits}, first.relation))
         self._rng.shuffle(asked)
         return (*spans, *self._joined(asked))
 

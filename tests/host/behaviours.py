@@ -61,7 +61,7 @@ def import_easyedit_without_us() -> None:
     finally:
         builtins.__import__ = ordinary
         standins.builtins = builtins
-    hook.install_hook()
+    import_module("easyedit_ice.host").install_hook()
 
 
 def main(results: Path, order: str) -> None:

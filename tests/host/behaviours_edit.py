@@ -69,6 +69,15 @@ def requests_in_knowedit_form_are_edited(world: World) -> None:
 
 
 @behaviour()
+def a_fact_without_a_kind_of_probe_is_edited_beside_one_that_has_it(world: World) -> None:
+    editor = world.editor()
+    facts = world.facts("prompts", "target_new", "ground_truth")
+    locality = {"neighborhood": {"prompt": [["The sky is"], None], "ground_truth": [["blue"], None]}}
+    metrics, _, _ = editor.edit(**facts, locality_inputs=locality)
+    assert [set(case["post"]["locality"]) >= {"neighborhood_acc"} for case in metrics] == [True, False]
+
+
+@behaviour()
 def the_users_hyperparameters_are_left_as_they_were(world: World) -> None:
     hparams = world.toys.ToyHyperParams(model_name=str(world.gpt2), device=None)
     before = copy.deepcopy(hparams)

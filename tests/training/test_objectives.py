@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.training import objectives as module
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.objectives import FineTuning, InContext, Locality, Opening, TargetInContext, fact_row
-from easyedit_ice.training.rows import Row, predict
+from easyedit_ice.training.rows import Row
 
 REQUESTS = EditRequest.prepare(FACTS)
 CONTEXTS = [[f"It is so: {r.prompt}{r.completion}. ", f"{r.prompt}{r.completion}. "] for r in REQUESTS]
@@ -37,8 +37,8 @@ def _seeded():
 
 
 def _in_context(model, openings=OPENINGS, **changes):
-    settings = {"weight": 1.0, "length": 6, "samples": 3} | changes
-    return InContext("in context", model, tokenizer(), openings, **settings)
+    settings = {"weight": 1.0, "length": 6, "samples": 3, "rows_per_step": 3, "disabled": nullcontext, "static": False}
+    return InContext("in context", model, tokenizer(), openings, **settings | changes)
 
 
 def _text(ids) -> str:
@@ -80,22 +80,13 @@ def test_the_targets_loss_in_context_is_shared_among_the_contexts():
 
 
 def test_the_student_reads_the_teachers_text_without_the_context(model):
-    teacher_rows = []
-    predicted = module.predict
-
-    def spying(model, rows):
-        teacher_rows.extend(rows)
-        return predicted(model, rows)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "predict", spying)
-        terms = _in_context(model).terms([0, 1, 2], 0)
-    assert len(terms) == len(teacher_rows) > 0
-    for term, teacher_row in zip(terms, teacher_rows, strict=True):
+    terms = _in_context(model).terms([0, 1, 2], 0)
+    assert {term.fact for term in terms} == {0, 1, 2}
+    for term in terms:
         said = REQUESTS[term.fact].prompt + REQUESTS[term.fact].completion
-        assert term.row.predicted == teacher_row.predicted
+        assert term.row.predicted == term.teacher.predicted
         assert _text(term.row.ids).startswith(said)
-        assert any(_text(teacher_row.ids).startswith(context + said) for context in CONTEXTS[term.fact])
+        assert any(_text(term.teacher.ids).startswith(context + said) for context in CONTEXTS[term.fact])
 
 
 def test_a_facts_texts_share_the_weight(model):
@@ -104,21 +95,36 @@ def test_a_facts_texts_share_the_weight(model):
         assert sum(term.weight for term in terms if term.fact == fact) == pytest.approx(3.0)
 
 
-def test_the_teachers_distribution_is_detached_and_covers_the_predicted_tokens(model):
-    model.requires_grad_(True)
-    for term in _in_context(model).terms([0], 0):
-        assert not term.teacher.requires_grad
-        assert term.teacher.shape == (term.row.span, len(tokenizer()))
-        torch.testing.assert_close(term.teacher.exp().sum(-1), torch.ones(term.row.span))
+@pytest.mark.parametrize("static", [True, False])
+def test_the_terms_tell_whether_the_model_before_the_edit_teaches(model, static):
+    assert {term.static for term in _in_context(model, static=static).terms([0, 1], 0)} == {static}
 
 
-def test_without_a_context_teacher_and_student_agree(model):
+def test_a_static_teacher_writes_as_before_the_edit_and_a_dynamic_one_as_the_model_is():
+    model = SHAPES[2].build()
+    adapter = LowRankAdapter(model, ModelAnatomy(model).match(["all"]), rank=2, alpha=2.0, dropout=0.0)
+
+    def texts(static, shift):
+        with torch.no_grad():
+            for parameter in adapter.parameters():
+                parameter.fill_(shift)
+        objective = _in_context(model, static=static, disabled=adapter.disabled, top_k=1)
+        return [term.row for term in objective.terms([0], 0)]
+
+    assert texts(True, 0.0) == texts(True, 0.3) == texts(False, 0.0) != texts(False, 0.3)
+
+
+def test_without_a_context_teacher_and_student_read_the_same(model):
     openings = [[Opening("", request.prompt + request.completion)] for request in REQUESTS]
     terms = _in_context(model, openings).terms([0, 1, 2], 0)
-    with torch.no_grad():
-        student = predict(model, [term.row for term in terms])
-    divergences = student.kl_from(torch.cat([term.teacher for term in terms]))
-    torch.testing.assert_close(divergences, torch.zeros_like(divergences), atol=1e-6, rtol=0)
+    assert [term.row for term in terms] == [term.teacher for term in terms]
+
+
+def test_a_step_looks_at_some_of_the_texts_in_turn(model):
+    objective = _in_context(model, samples=4, rows_per_step=2)
+    first, second, third = ([(t.row, t.weight) for t in objective.terms([0], step)] for step in range(3))
+    assert {weight for _, weight in first} == {0.5}
+    assert first == third != second
 
 
 @pytest.mark.parametrize(("every", "drawn_at"), [(0, [0]), (1, [0, 1, 2, 3, 4]), (2, [0, 2, 4])])
@@ -129,43 +135,6 @@ def test_texts_are_drawn_anew_every_so_many_steps(model, monkeypatch, every, dra
         monkeypatch.setattr(module, "sample", lambda *a, step=step, **k: steps.append(step) or draw(*a, **k))
         objective.terms([0, 1], step)
     assert steps == drawn_at
-
-
-@contextmanager
-def _shifted(model):
-    """Another model for a while: its head is shuffled."""
-    head = model.lm_head.weight
-    kept = head.detach().clone()
-    with torch.no_grad():
-        head.copy_(kept.roll(7, 0))
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            head.copy_(kept)
-
-
-def test_the_teacher_is_the_model_under_the_context_manager_given(model):
-    terms = _in_context(model, teacher=lambda: _shifted(model)).terms([0], 0)
-    plain = _in_context(model, teacher=nullcontext).terms([0], 0)
-    openings = [[Opening("", request.prompt) for request in REQUESTS[:1]]]
-    with torch.no_grad(), _shifted(model):
-        shifted = predict(model, [term.row for term in _in_context(model, openings).terms([0], 0)])
-    assert shifted.log_probs.isfinite().all()
-    assert not torch.equal(terms[0].teacher[0], plain[0].teacher[0])
-
-
-@pytest.mark.parametrize("static", [True, False])
-def test_a_static_teacher_stays_while_the_adapter_learns_and_a_dynamic_one_follows(static):
-    model = SHAPES[2].build()
-    adapter = LowRankAdapter(model, ModelAnatomy(model).match(["all"]), rank=2, alpha=2.0, dropout=0.0)
-    objective = _in_context(model, teacher=adapter.disabled if static else nullcontext)
-    before = torch.cat([term.teacher for term in objective.terms([0], 0)])
-    with torch.no_grad():
-        for parameter in adapter.parameters():
-            parameter.add_(0.3)
-    after = torch.cat([term.teacher for term in objective.terms([0], 1)])
-    assert torch.equal(before, after) is static
 
 
 def test_a_text_counts_only_from_behind_the_first_mention(model, monkeypatch):
@@ -186,37 +155,29 @@ def test_a_fact_for_which_nothing_was_written_has_no_terms(model, monkeypatch):
 ROWS = [Row((END, *range(first, first + 4)), 4) for first in (5, 15, 25, 35, 45)]
 
 
-def _locality(model, rows, **changes):
-    settings = {"weight": 2.0, "before": nullcontext, "rows_per_step": 2} | changes
-    return Locality(model, rows, **settings)
+def _locality(rows, rows_per_step=2):
+    return Locality(rows, weight=2.0, rows_per_step=rows_per_step)
 
 
-def test_texts_out_of_scope_take_turns_and_share_the_weight(model):
-    objective = _locality(model, {None: ROWS})
-    turns = [objective.terms([0], step) for step in range(5)]
+def test_texts_out_of_scope_take_turns_and_share_the_weight():
+    objective = _locality({None: ROWS})
+    turns = [objective.shared_terms() for _ in range(5)]
     assert [term.row for terms in turns for term in terms] == [*ROWS, *ROWS]
     assert {(term.fact, term.weight) for terms in turns for term in terms} == {(None, 1.0)}
 
 
-def test_fewer_texts_than_a_step_looks_at_are_not_repeated(model):
-    terms = _locality(model, {None: ROWS[:1]}, rows_per_step=4).terms([0], 0)
+def test_the_model_before_the_edit_teaches_on_the_very_same_text():
+    terms = _locality({None: ROWS, 0: ROWS}).terms([0], 0) + _locality({None: ROWS}).shared_terms()
+    assert all(term.teacher == term.row and term.static for term in terms)
+
+
+def test_fewer_texts_than_a_step_looks_at_are_not_repeated():
+    terms = _locality({None: ROWS[:1]}, rows_per_step=4).shared_terms()
     assert [(term.row, term.weight) for term in terms] == [(ROWS[0], 2.0)]
 
 
-def test_a_facts_own_surroundings_come_with_that_fact(model):
-    objective = _locality(model, {0: ROWS[:2], 1: ROWS[2:4], 2: []})
+def test_a_facts_own_surroundings_come_with_that_fact_alone():
+    objective = _locality({0: ROWS[:2], 1: ROWS[2:4], 2: []})
     terms = objective.terms([1, 2], 0)
     assert [(term.fact, term.row) for term in terms] == [(1, ROWS[2]), (1, ROWS[3])]
-
-
-def test_the_unedited_model_is_what_locality_keeps():
-    model = SHAPES[2].build()
-    adapter = LowRankAdapter(model, ModelAnatomy(model).match(["all"]), rank=2, alpha=2.0, dropout=0.0)
-    with torch.no_grad():
-        for parameter in adapter.parameters():
-            parameter.add_(0.3)
-    terms = _locality(model, {None: ROWS}, before=adapter.disabled, rows_per_step=5).terms([], 0)
-    with torch.no_grad():
-        base = predict(SHAPES[2].build(), ROWS)
-        torch.testing.assert_close(torch.cat([term.teacher for term in terms]), base.log_probs)
-        assert (predict(model, ROWS).kl_from(base.log_probs) > 1e-4).all()
+    assert objective.shared_terms() == []

@@ -9,6 +9,7 @@ import pytest
 from easyedit_ice.world.facts import default_world
 from easyedit_ice.world.phrasing import chain_held_out, chain_prompt, held_out, prompt, templates
 from easyedit_ice.world.text import END, INVENTED, Writer, general_text, text_of
+from easyedit_ice.world.wordings import PHRASINGS
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +61,20 @@ def test_the_loss_ignores_invented_answers_and_counts_what_follows_from_them() -
         ]
         assert invented
         assert any(span.weight == 1.0 for span in document[:-1])
+
+
+def test_noun_phrases_in_true_documents_are_marked_with_what_they_stand_for() -> None:
+    world = default_world()
+    phrases = {
+        phrasing.noun.format(name).lower(): fact.target
+        for relation, phrasing in PHRASINGS.items()
+        if phrasing.noun
+        for fact in world.facts_by_relation[relation]
+        for name in filter(None, (fact.subject, world.aliases.get(fact.subject)))
+    }
+    writer = Writer(world, random.Random(2))
+    marked = [span for _ in range(500) for span in writer.true_document() if span.means is not None]
+    assert len(marked) > 50
+    for span in marked:
+        phrase = span.text[span.text.lower().rfind("the ") :].lower()
+        assert phrases[phrase] == span.means

@@ -1,0 +1,133 @@
+"""One algorithm on one tiny model, and the instruments by which a promise is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from easyedit_ice.apply import solve_with
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.registry import AlgorithmSpec
+from easyedit_ice.testing.models import FACTS, Shape, tokenizer
+from easyedit_ice.updates import WeightUpdate
+
+
+class BrokenPromise(AssertionError):
+    """A promise does not hold."""
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise :class:`BrokenPromise` with this message unless the condition holds."""
+    if not holds:
+        raise BrokenPromise(message)
+
+
+@dataclass
+class Case:
+    """One algorithm on one tiny model.
+
+    Attributes:
+        spec: the algorithm.
+        hparams: its settings.
+        shape: the kind of model.
+        model: freshly built.
+        tok: its tokenizer, a copy of its own.
+    """
+
+    spec: AlgorithmSpec
+    hparams: EditHyperParams
+    shape: Shape
+    model: nn.Module = field(init=False)
+    tok: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.model, self.tok = self.shape.build(), deepcopy(tokenizer())
+
+    def twin(self) -> Case:
+        """The same case with an untouched model."""
+        return Case(self.spec, self.hparams, self.shape)
+
+    def solve(self, *facts: Mapping[str, Any]) -> WeightUpdate:
+        """The update for some facts, by default the first of the tiny ones."""
+        return solve_with(self.spec, self.model, self.tok, list(facts or FACTS[:1]), self.hparams)
+
+    def moments(self) -> list[int]:
+        """Forward passes of a solve to strike at: the first, one in the middle, the last."""
+        seen: list[None] = []
+        handle = self.model.register_forward_pre_hook(lambda module, args: seen.append(None))
+        try:
+            self.solve()
+        finally:
+            handle.remove()
+        return sorted({number for number in (1, len(seen) // 2, len(seen)) if 1 <= number <= len(seen)})
+
+
+@contextmanager
+def raising(model: nn.Module, error: type[BaseException], at_call: int) -> Iterator[None]:
+    """Raise at the given forward pass of the model."""
+    calls = 0
+
+    def strike(module: nn.Module, args: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == at_call:
+            raise error
+
+    handle = model.register_forward_pre_hook(strike)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def coming_out(error: type[BaseException]) -> Iterator[None]:
+    """The error comes out, and ends here."""
+    try:
+        yield
+    except error:
+        return
+    raise BrokenPromise(f"{error.__name__} in the middle of an edit was swallowed")
+
+
+@contextmanager
+def unchanged(case: Case) -> Iterator[None]:
+    """The model and the tokenizer are the same before and after."""
+    weights, before = state(case.model), _traits(case)
+    yield
+    after = _traits(case)
+    require(state(case.model) == weights, "the model's weights changed")
+    for name, value in before.items():
+        require(after[name] == value, f"the {name} changed")
+
+
+def state(model: nn.Module) -> dict[str, bytes]:
+    """Every tensor's bits, by name."""
+    return {
+        name: tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def _traits(case: Case) -> dict[str, Any]:
+    """All about the model but its weights, each under a name for messages."""
+    modules = dict(case.model.named_modules())
+    return {
+        "modules": {name: id(module) for name, module in modules.items()},
+        "modules' attributes": {name: sorted(vars(module)) for name, module in modules.items()},
+        "training modes": {name: module.training for name, module in modules.items()},
+        "hooks": {
+            name: [len(table) for key, table in sorted(vars(module).items()) if key.endswith("_hooks")]
+            for name, module in modules.items()
+        },
+        "requires_grad flags": {name: p.requires_grad for name, p in case.model.named_parameters()},
+        "gradients": {name: p.grad is None for name, p in case.model.named_parameters()},
+        "configuration": case.model.config.to_dict(),
+        "padding": (case.tok.padding_side, case.tok.pad_token),
+    }

@@ -1,0 +1,70 @@
+"""Scores of one fact."""
+
+from __future__ import annotations
+
+import pytest
+
+from easyedit_ice.evaluation import edit_scores
+from easyedit_ice.evaluation.observe import Observation
+from easyedit_ice.evaluation.questions import Question
+from easyedit_ice.evaluation.scores import normalized
+
+REWRITE = Question("rewrite", "p", "Lodel", ("Lodel", "City of Lodel"))
+HOPS = Question("portability.hops", "p", "Lodel", ("Lodel",))
+NEAR = Question("locality.near", "p", "Ommer", ("Ommer",))
+
+
+def _seen(predicted, generated, expected=(1, 2)):
+    return Observation(expected, predicted, generated)
+
+
+def test_an_edits_questions_are_scored_against_the_expected_answer():
+    scores = edit_scores([REWRITE], [_seen((1, 2), "Lodel")], [_seen((1, 9), "Ommer")])
+    assert scores.teacher_forced == {"rewrite": 0.5}
+    assert scores.generated == {"rewrite": 0.0}
+
+
+def test_locality_is_agreement_with_the_answer_before_right_or_wrong():
+    before, after = _seen((8, 9), "wrong"), _seen((8, 7), "Wrong.")
+    scores = edit_scores([NEAR], [before], [after])
+    assert scores.teacher_forced == {"locality.near": 0.5}
+    assert scores.generated == {"locality.near": 1.0}
+
+
+def test_a_right_answer_that_was_not_there_before_is_no_locality():
+    scores = edit_scores([NEAR], [_seen((8, 9), "wrong")], [_seen((1, 2), "Ommer")])
+    assert scores.teacher_forced == {"locality.near": 0.0}
+    assert scores.generated == {"locality.near": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("written", "score"),
+    [
+        ("Lodel", 1.0),
+        ("City of Lodel", 1.0),
+        (" lodel. ", 1.0),
+        ("CITY  OF\nLODEL", 1.0),
+        ("Ｌodel", 1.0),
+        ("Lodel, of course", 0.0),
+        ("Lo del", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_a_generated_answer_must_equal_an_alias_but_for_case_spaces_and_a_full_stop(written, score):
+    assert edit_scores([REWRITE], [_seen((), "")], [_seen((1, 2), written)]).generated == {"rewrite": score}
+
+
+def test_several_questions_of_a_measure_are_averaged():
+    after = [_seen((1, 2), "Lodel"), _seen((9, 9), "no"), _seen((1, 2), "Lodel")]
+    scores = edit_scores([HOPS, HOPS, REWRITE], [_seen((), "")] * 3, after)
+    assert scores.teacher_forced == {"portability.hops": 0.5, "rewrite": 1.0}
+    assert scores.generated == {"portability.hops": 0.5, "rewrite": 1.0}
+
+
+def test_questions_and_observations_must_correspond():
+    with pytest.raises(ValueError):
+        edit_scores([REWRITE], [], [])
+
+
+def test_normalising_twice_changes_nothing_more():
+    assert normalized(normalized(" St. Ｌodel .. ")) == normalized(" St. Ｌodel .. ") == "st. lodel"

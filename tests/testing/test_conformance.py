@@ -1,0 +1,257 @@
+"""The shipped algorithms keep every promise, and every promise can be broken."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+import torch
+from torch import nn
+
+from easyedit_ice import apply
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.deltas import DenseDelta
+from easyedit_ice.errors import ConformanceError
+from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.testing import check_algorithm, failures
+from easyedit_ice.testing.models import SHAPES
+from easyedit_ice.testing.promises import PROMISES
+from easyedit_ice.training.objectives import fact_row
+from easyedit_ice.training.rows import predict
+from easyedit_ice.updates import OriginalWeights, WeightUpdate
+
+QUICK = {"num_steps": 3, "rank": 2}
+QUICK_ICE = QUICK | {
+    "num_contexts": 2,
+    "continuation_samples": 2,
+    "continuation_length": 3,
+    "free_samples": 2,
+    "free_length": 4,
+    "locality_samples": 4,
+    "locality_length": 6,
+}
+SETTINGS = {"ICE-LoRA": QUICK_ICE, "LoRA-BF": QUICK}
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+def test_every_algorithm_keeps_every_promise(name):
+    check_algorithm(ALGORITHMS[name], SETTINGS.get(name), host=False)
+
+
+@dataclass
+class ToyHyperParams(EditHyperParams):
+    """Settings of the toys."""
+
+    alg_name: str = setting("Toy", "name")
+
+
+Solve = Callable[[nn.Module, object, tuple, EditHyperParams], WeightUpdate]
+
+
+def gradient_step(model, tok, requests, hparams) -> WeightUpdate:
+    """One step down the gradient of the last MLP output: the least that keeps all promises."""
+    projection = ModelAnatomy(model).match(["mlp.out"], [-1])[0]
+    weight = projection.module.weight
+    loss = predict(model, [fact_row(tok, request, False) for request in requests]).nll().sum()
+    (gradient,) = torch.autograd.grad(loss, weight)
+    return WeightUpdate({projection.name: DenseDelta(-projection.as_stored(gradient.float()))})
+
+
+def spec_of(solve: Solve, **changes) -> AlgorithmSpec:
+    """A spec of a function of this module."""
+    paths = {"hparams": f"{__name__}:ToyHyperParams", "solve": f"{__name__}:{solve.__name__}"}
+    return AlgorithmSpec(name="Toy", **paths, **changes)
+
+
+def broken_by(solve: Solve, **changes) -> set[str]:
+    """The promises that a toy breaks."""
+    return {failure.promise for failure in failures(spec_of(solve, **changes), shapes=SHAPES[:1])}
+
+
+def _edited_weight(model):
+    return ModelAnatomy(model).match(["mlp.out"], [-1])[0].module.weight
+
+
+# --- toys that break promises ---------------------------------------------------------------------
+
+
+def writes_weights(model, tok, requests, hparams):
+    update = gradient_step(model, tok, requests, hparams)
+    _edited_weight(model).data.add_(1)
+    return update
+
+
+def tidies_up_only_at_the_end(model, tok, requests, hparams):
+    weight = _edited_weight(model)
+    before = weight.detach().clone()
+    weight.data.add_(1)
+    update = gradient_step(model, tok, requests, hparams)
+    weight.data.copy_(before)
+    return update
+
+
+def swallows_everything(model, tok, requests, hparams):
+    try:
+        return gradient_step(model, tok, requests, hparams)
+    except BaseException:
+        return WeightUpdate({})
+
+
+def draws_from_the_global_state(model, tok, requests, hparams):
+    random.random()
+    return gradient_step(model, tok, requests, hparams)
+
+
+def changes_nothing(model, tok, requests, hparams):
+    return gradient_step(model, tok, requests, hparams).scaled(0)
+
+
+def never_draws_the_same_twice(model, tok, requests, hparams):
+    return gradient_step(model, tok, requests, hparams).scaled(1 + torch.rand(()).item())
+
+
+CALLS = count(1)
+
+
+def counts_its_calls(model, tok, requests, hparams):
+    return gradient_step(model, tok, requests, hparams).scaled(next(CALLS))
+
+
+class SubtractingUpdate(WeightUpdate):
+    """Reverts by subtracting, which rounds."""
+
+    def revert(self, model):
+        self._commits.pop(model)
+        self.scaled(-1).commit(model)
+
+
+def reverts_by_subtracting(model, tok, requests, hparams):
+    return SubtractingUpdate(gradient_step(model, tok, requests, hparams).deltas)
+
+
+class ForgetfulUpdate(WeightUpdate):
+    """Does not return the weights it wrote to."""
+
+    def commit(self, model):
+        super().commit(model)
+        return OriginalWeights()
+
+
+def forgets_the_originals(model, tok, requests, hparams):
+    return ForgetfulUpdate(gradient_step(model, tok, requests, hparams).deltas)
+
+
+class HookingUpdate(WeightUpdate):
+    """Leaves a hook behind."""
+
+    def commit(self, model):
+        model.register_forward_hook(lambda module, args, output: output)
+        return super().commit(model)
+
+
+def hooks_the_model(model, tok, requests, hparams):
+    return HookingUpdate(gradient_step(model, tok, requests, hparams).deltas)
+
+
+class DoublingUpdate(WeightUpdate):
+    """Makes the model double precision."""
+
+    def commit(self, model):
+        return super().commit(model.double())
+
+
+def changes_the_dtype(model, tok, requests, hparams):
+    return DoublingUpdate(gradient_step(model, tok, requests, hparams).deltas)
+
+
+def takes_one_fact_only(model, tok, requests, hparams):
+    (request,) = requests
+    return gradient_step(model, tok, [request], hparams)
+
+
+class RoundedDelta(DenseDelta):
+    """Saves itself in half precision."""
+
+    kind = "rounded, of a test"
+
+    def tensors(self):
+        return {"values": self.values.half().float()}
+
+
+def saves_a_rounded_update(model, tok, requests, hparams):
+    deltas = gradient_step(model, tok, requests, hparams).deltas
+    return WeightUpdate({name: RoundedDelta(delta.matrix()) for name, delta in deltas.items()})
+
+
+BREAKS = {
+    writes_weights: {"solving leaves the model as it was"},
+    tidies_up_only_at_the_end: {"an exception leaves the model as it was", "an interrupt leaves the model as it was"},
+    swallows_everything: {"an exception leaves the model as it was", "an interrupt leaves the model as it was"},
+    draws_from_the_global_state: {"the global random state is not touched"},
+    changes_nothing: {"committing writes the fact", "copy leaves the given model intact"},
+    never_draws_the_same_twice: {"the same seed gives the same edit"},
+    counts_its_calls: {"the same seed gives the same edit", "a batch of one equals a single edit"},
+    reverts_by_subtracting: {"reverting restores every bit", "reverting out of order is refused"},
+    forgets_the_originals: {"the returned weights restore every bit"},
+    hooks_the_model: {"reverting restores every bit", "the returned weights restore every bit"},
+    changes_the_dtype: {"dtype and device stay"},
+    takes_one_fact_only: {"several facts go together"},
+    saves_a_rounded_update: {"a saved update is the same update"},
+}
+BY_GENERIC_CODE = {"bad facts are refused and the model stays"}
+
+
+@pytest.mark.parametrize("solve", BREAKS, ids=lambda solve: solve.__name__.replace("_", " "))
+def test_a_promise_is_found_broken_where_an_algorithm(solve):
+    assert broken_by(solve) >= BREAKS[solve]
+
+
+def test_bad_facts_are_found_accepted_where_nobody_checks_them(monkeypatch):
+    monkeypatch.setattr(apply, "check_tokens", lambda facts, tok, context_length: None)
+    assert broken_by(gradient_step) == BY_GENERIC_CODE
+
+
+def test_every_promise_is_shown_to_break():
+    assert set().union(*BREAKS.values()) | BY_GENERIC_CODE == set(PROMISES)
+
+
+# --- toys that break none -------------------------------------------------------------------------
+
+
+def careless(model, tok, requests, hparams):
+    """Tidies nothing up."""
+    update = gradient_step(model, tok, requests, hparams)
+    torch.manual_seed(3)
+    model.train()
+    model.requires_grad_(False)
+    model.config.use_cache = False
+    model.register_forward_hook(lambda module, args, output: output)
+    model.extra = nn.Linear(2, 2)
+    tok.padding_side = "right"
+    return update
+
+
+@pytest.mark.parametrize("solve", [gradient_step, careless], ids=lambda solve: solve.__name__.replace("_", " "))
+def test_an_algorithm_that_changes_no_weights_keeps_all_promises_however_untidy(solve):
+    assert broken_by(solve) == set()
+
+
+def test_an_algorithm_for_single_facts_need_not_take_several():
+    assert broken_by(takes_one_fact_only, batchable=False) == set()
+
+
+def test_an_algorithm_that_needs_subjects_keeps_all_promises():
+    assert broken_by(gradient_step, needs_subject=True) == set()
+
+
+def test_the_error_lists_every_broken_promise_with_its_model():
+    with pytest.raises(ConformanceError) as caught:
+        check_algorithm(spec_of(changes_nothing), host=False)
+    text = str(caught.value)
+    assert "Toy breaks" in text
+    for shape in SHAPES:
+        assert f"committing writes the fact [{shape.name}]: BrokenPromise: the target's loss went from" in text
