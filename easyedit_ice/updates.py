@@ -73,7 +73,7 @@ class AttachedDelta:
 @dataclass
 class _Commit:
     originals: OriginalWeights
-    checksums: dict[str, int]
+    checksums: dict[str, tuple[int, int]]
 
 
 @dataclass(eq=False)
@@ -268,11 +268,12 @@ class WeightUpdate:
         return targets
 
 
-def checksum(tensor: Tensor) -> int:
-    """A sum over the bits of a tensor that changes when any single element does."""
+def checksum(tensor: Tensor) -> tuple[int, int]:
+    """Sums over the bits of a tensor, weighted by row and by column: they change when an element does or moves."""
     words = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
-    bits = tensor.detach().contiguous().view(words)
-    return int(bits.sum(dtype=torch.int64))
+    bits = tensor.detach().contiguous().view(words).view(-1, tensor.shape[-1])
+    rows, columns = (bits.sum(dim, dtype=torch.int64) for dim in (1, 0))
+    return tuple(int((sums * torch.arange(1, len(sums) + 1, device=sums.device)).sum()) for sums in (rows, columns))
 
 
 def _add(projection: Projection, delta: Delta, originals: OriginalWeights) -> None:

@@ -123,7 +123,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, text, words):
         ({"dtype": "int8"}, "dtype is 'int8'; expected one of auto, float32, bfloat16, float16"),
         ({"quantization_bit": 3}, "quantization_bit is 3; expected one of 4, 8"),
         ({"teacher": "wise"}, "teacher is 'wise'; expected one of static, dynamic"),
-        ({"mixed_precision": "fp8"}, "mixed_precision is 'fp8'; expected one of no, bf16, fp16"),
+        ({"mixed_precision": "fp16"}, "mixed_precision is 'fp16'; expected one of no, bf16"),
         ({"alg_name": "LoRA"}, "alg_name is 'LoRA', but IceLoraHyperParams is for 'ICE-LoRA'"),
         ({"context_sources": ["news"]}, r"context_sources is \['news'\]; expected some of template, record, model"),
         ({"context_sources": []}, r"context_sources is \[\]"),

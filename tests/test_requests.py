@@ -144,14 +144,20 @@ def test_probes_are_read_in_each_of_easyedits_forms(section, probes):
     assert getattr(request, section) == {"kind": (Probe("Avaria lies in", (("Sundray",),)),)}
 
 
+def _portability(probes):
+    return EditRequest.from_dict({**GOOD, "portability": {"kind": probes}}).portability["kind"]
+
+
 def test_aliases_of_an_answer_are_kept_and_the_first_is_scored():
-    probe = {"prompt": "Avaria lies in", "ground_truth": [["Sundray", "the Sundray"], ["Ommer"]]}
-    (read,) = EditRequest.from_dict({**GOOD, "portability": {"kind": probe | {"prompt": [probe["prompt"]] * 2}}})\
-        .portability["kind"][:1]
-    assert read.answers == (("Sundray",), ("the Sundray",))
-    (whole,) = EditRequest.from_dict({**GOOD, "portability": {"kind": [probe]}}).portability["kind"]
-    assert whole.answers == (("Sundray", "the Sundray"), ("Ommer",))
-    assert whole.answer == "Sundray"
+    answers = [["Sundray", "the Sundray"], ["Ommer"]]
+    (probe,) = _portability([{"prompt": "Avaria lies in", "ground_truth": answers}])
+    assert probe.answers == (("Sundray", "the Sundray"), ("Ommer",))
+    assert probe.answer == "Sundray"
+
+
+def test_each_of_several_prompts_has_its_own_answer():
+    probes = _portability({"prompt": ["one", "two"], "ground_truth": [["1", "I"], "2"]})
+    assert [(probe.prompt, probe.answer) for probe in probes] == [("one", "1"), ("two", "2")]
 
 
 @pytest.mark.parametrize("context", ["Avaria moved.", ["Avaria moved."], ("Avaria moved.",)])

@@ -391,12 +391,13 @@ def test_a_delta_beside_a_packed_weight_acts_as_the_same_delta_in_the_weight():
     model = packed_llama(4)
     name = ModelAnatomy(model).match(["mlp.out"], [0])[0].name
     module = model.get_submodule(name)
-    delta = LowRankDelta(torch.randn(2, 128), torch.randn(64, 2))
-    inputs = torch.randn(1, 3, 128)
+    generator = torch.Generator().manual_seed(0)
+    delta = LowRankDelta(torch.randn(2, 128, generator=generator), torch.randn(64, 2, generator=generator))
+    inputs = torch.randn(1, 3, 128, generator=generator)
     with torch.no_grad():
         before = module(inputs)
         WeightUpdate({name: delta}).commit(model)
-        torch.testing.assert_close(module(inputs), before + inputs @ delta.matrix().T)
+        torch.testing.assert_close(module(inputs), before + inputs @ delta.matrix().T, atol=1e-3, rtol=1e-4)
 
 
 @BITS

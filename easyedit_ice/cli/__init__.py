@@ -17,10 +17,12 @@ COMMANDS = {
     "world": "train, measure or export the embedded world",
 }
 """Name of each command, which is also its module's, and what it is for."""
+INTERRUPTED = 130
+"""The status by which shells know that a command was interrupted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status, 2 for anything the user can mend."""
+    """Run a command; returns the exit status: 2 for what the user can mend, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="easyedit-ice", description="Efficient knowledge editors for EasyEdit.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, purpose in COMMANDS.items():
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module.configure(command)
     try:
         return module.run(command.parse_args(rest))
-    except EasyEditIceError as error:
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (EasyEditIceError, OSError) as error:
         sys.stderr.write(f"easyedit-ice {chosen.command}: {type(error).__name__}: {error}\n")
         return 2

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from io import StringIO
 from itertools import zip_longest
@@ -52,6 +53,17 @@ def quiet(progress: bool = False) -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """The type of an argument that counts something."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
+        return int(text)
+
+    return parse
 
 
 def _fitted(widths: list[int]) -> list[int]:

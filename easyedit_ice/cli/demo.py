@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from easyedit_ice.cli.console import quiet, table
+from easyedit_ice.cli.console import quiet, table, whole_number
 from easyedit_ice.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ SECTIONS = ("rewrite", "rephrase", "portability", "locality")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    count = whole_number(1, MOST_FACTS)
     parser.add_argument(
-        "--facts", type=_count, default=len(RELATIONS), metavar="N", help=f"how many facts to edit, 1 to {MOST_FACTS}"
+        "--facts", type=count, default=len(RELATIONS), metavar="N", help=f"how many facts to edit, 1 to {MOST_FACTS}"
     )
 
 
@@ -76,12 +77,6 @@ class _Result:
     tensors: int
     restored: bool
     seconds: float
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= MOST_FACTS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_FACTS}")
-    return int(text)
 
 
 def _place(measure: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from easyedit_ice.cli.console import quiet, table
+from easyedit_ice.cli.console import quiet, table, whole_number
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.registry import ALGORITHMS
@@ -25,7 +25,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting")
     parser.add_argument("--save", metavar="FOLDER", help="save the update there")
     parser.add_argument("--save-model", metavar="FOLDER", help="save the edited model there")
-    parser.add_argument("--max-new-tokens", type=int, default=16, help="length of the answers shown")
+    parser.add_argument(
+        "--max-new-tokens",
+        type=whole_number(1, 512),
+        default=16,
+        metavar="N",
+        help="most tokens of an answer shown, 1 to 512",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -43,25 +43,16 @@ class Stage:
         return next(stage for stage in STAGES if step < stage.until)
 
 
-# To follow a context comes first, then the facts; then to tell subjects apart in the context, to reason over
-# two hops, and to answer after other text, all of which build on the facts.
+_SKILLS = Mix(new_facts=0.25, statements=0.42, two_hops=0.43, several=0.4, rivals=True, others=0.20, rosters=0.4)
+
+# To follow a context comes first, then the facts; then to reason over two hops and to answer after other text,
+# which build on the facts; then to tell subjects apart in the context, which needs many examples at once.
 STAGES = (
     Stage(1500, 10, Mix(new_facts=0.30)),
     Stage(3000, 10, Mix()),
-    Stage(
-        math.inf,
-        4,
-        Mix(
-            new_facts=0.25,
-            statements=0.42,
-            two_hops=0.43,
-            several=0.4,
-            rivals=True,
-            others=0.20,
-            rosters=0.4,
-        ),
-        meanings=0.3,
-    ),
+    Stage(4250, 4, _SKILLS, meanings=0.3),
+    Stage(5000, 8, replace(_SKILLS, new_facts=0.65, rosters=0.8), meanings=0.3),
+    Stage(math.inf, 4, replace(_SKILLS, new_facts=0.33), meanings=0.3),
 )
 
 

@@ -61,7 +61,7 @@ Recall by relation:
 |---|---|---|
 {recall}
 
-Two hops, by chain:
+Two hops, held out, by chain:
 
 | chain | right |
 |---|---|
@@ -71,7 +71,8 @@ Two hops, by chain:
 _SKILLS = {
     "recall": "recall of a fact",
     "aliases": "recall by the subject's alias",
-    "two_hop": "two hops",
+    "two_hop": "two hops, held out",
+    "two_hop_seen": "two hops, of which some wording was in the training text",
     "context": "new fact in the context",
     "after_sentences": "recall after two other sentences",
     "late_positions": "recall after 24 other documents (about 350 tokens)",

@@ -42,8 +42,8 @@ def measure(model_dir: str | Path | None = None, *, share: float = 1.0, seed: in
         seed: of the questions that are drawn.
 
     Returns:
-        ``recall``, ``aliases``, ``two_hop``, ``context``: shares of right answers by group, with their
-        mean and lowest; ``generation``: shares of free generations that end by themselves and are right;
+        ``recall``, ``aliases``, ``two_hop``, ``two_hop_seen``, ``context``: shares of right answers by group,
+        with their mean and lowest; ``generation``: shares of free generations that end by themselves and are right;
         ``late_positions``, ``after_sentences``: recall after other text; ``perplexity`` on fresh text;
         ``questions``: how many were asked.
     """
@@ -63,6 +63,7 @@ def measure(model_dir: str | Path | None = None, *, share: float = 1.0, seed: in
         "recall": some(recall_questions(world)),
         "aliases": some(recall_questions(world, aliases=True)),
         "two_hop": some(two_hop_questions(world, rng)),
+        "two_hop_seen": some(two_hop_questions(world, rng, seen=True), 1000),
         "context": some(context_questions(world, rng, count=800)),
         "late_positions": list(after(some(recall_questions(world), 300), rng, documents=24)),
         "after_sentences": list(after(some(recall_questions(world), 600), rng, documents=2, end=". ")),

@@ -34,12 +34,12 @@ def recall_questions(world: World, aliases: bool = False) -> Iterator[Question]:
             yield Question(group, prompt(fact.relation, wording, name), fact.target)
 
 
-def two_hop_questions(world: World, rng: random.Random) -> Iterator[Question]:
-    """Every two-hop question that is held out, once, in a drawn wording, grouped by chain."""
+def two_hop_questions(world: World, rng: random.Random, seen: bool = False) -> Iterator[Question]:
+    """Every two-hop question that is held out (or not: ``seen``), once, in a drawn wording, grouped by chain."""
     for chain in CHAINS:
         for subject in world.entities[RELATIONS[chain[0]].subject]:
             answer = world.chain_target(subject, chain)
-            if answer is not None and chain_held_out(subject, chain):
+            if answer is not None and chain_held_out(subject, chain) != seen:
                 wording = rng.randrange(len(templates(chain[1])))
                 yield Question(" > ".join(chain), chain_prompt(chain, wording, subject), answer)
 
@@ -48,7 +48,8 @@ def context_questions(world: World, rng: random.Random, count: int) -> Iterator[
     """``count`` new facts, each in a drawn lead-in, with questions on what follows from it and what does not.
 
     Groups: the fact in the ``same wording``, in an ``other wording``, of the subject's ``alias``, the
-    ``inverse`` fact, ``two hops`` from the fact, ``another relation`` of its subject, ``another subject``.
+    ``inverse`` fact, ``two hops`` from the fact, the fact as ``one of three`` of its relation; and, unaffected,
+    ``another relation`` of its subject, and the same relation of ``another subject``.
     """
     editable = [fact for fact in world.facts if not RELATIONS[fact.relation].derived]
     for _ in range(count):
@@ -71,6 +72,12 @@ def context_questions(world: World, rng: random.Random, count: int) -> Iterator[
                 yield Question("inverse", context + prompt(link, drawn, name), answer)
             else:
                 yield Question("two hops", context + chain_prompt(link, drawn, name), answer)
+        others = [other.subject for other in world.facts_by_relation[relation] if other.subject != subject]
+        news = [f"{prompt(relation, wording, subject)} {edit.target}. "]
+        for name in rng.sample(others, 2):
+            news.append(f"{prompt(relation, wording, name)} {rng.choice(world.alternatives(name, relation))}. ")
+        rng.shuffle(news)
+        yield Question("one of three", "".join(news) + prompt(relation, wording, subject), edit.target)
         for group, true in _unaffected(world, rng, edit):
             text = prompt(true.relation, held_out(true.subject, true.relation), true.subject)
             yield Question(group, context + text, true.target)

@@ -51,7 +51,7 @@ class Recipe:
 def train(
     output_dir: str | Path,
     *,
-    steps: int = 8000,
+    steps: int = 7000,
     seed: int = 0,
     resume: bool = True,
     recipe: Recipe | None = None,

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from test_conformance import (
     SETTINGS,
@@ -24,7 +28,7 @@ from test_conformance import (
     writes_weights,
 )
 
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.testing import failures
 from easyedit_ice.testing.host import HOST_PROMISES
 from easyedit_ice.testing.models import SHAPES
@@ -40,10 +44,15 @@ TOYS = {
     "solves differently each time": (spec_of(counts_its_calls), {}),
     "tidies up only at the end": (spec_of(tidies_up_only_at_the_end), {}),
     "swallows errors": (spec_of(swallows_everything), {}),
-    "has settings EasyEdit cannot evaluate with": (SOUND, {"max_length": 1}),
-    "has the name of one of EasyEdit's own": (replace(SOUND, name="FT"), {"alg_name": "FT"}),
+    "has the name of one of EasyEdit's own": (
+        replace(SOUND, name="FT", hparams="easyedit_ice.hparams:EditHyperParams"),
+        {"alg_name": "FT"},
+    ),
     "has settings that name another algorithm": (replace(SOUND, name="Toy-2"), {}),
 }
+
+
+EVALUATED_OTHERWISE = "is evaluated in a way of its own"
 
 
 def main(results: Path) -> None:
@@ -52,14 +61,33 @@ def main(results: Path) -> None:
         name: [str(failure) for failure in failures(spec, SETTINGS.get(name), promises=HOST_PROMISES)]
         for name, spec in ALGORITHMS.items()
     }
-    toys = {
-        toy: {
-            failure.promise: str(failure)
-            for failure in failures(spec, settings, shapes=SHAPES[:1], promises=HOST_PROMISES)
-        }
-        for toy, (spec, settings) in TOYS.items()
-    }
+    toys = {toy: broken(spec, settings) for toy, (spec, settings) in TOYS.items()}
+    with scoring(SOUND.name, "rewrite_F1"):
+        toys[EVALUATED_OTHERWISE] = broken(SOUND, {})
     results.write_text(json.dumps({"algorithms": algorithms, "toys": toys, "table": list(ALGORITHMS)}))
+
+
+def broken(spec: AlgorithmSpec, settings: dict[str, Any]) -> dict[str, str]:
+    """The promises that a toy breaks."""
+    found = failures(spec, settings, shapes=SHAPES[:1], promises=HOST_PROMISES)
+    return {failure.promise: str(failure) for failure in found}
+
+
+@contextmanager
+def scoring(algorithm: str, key: str) -> Iterator[None]:
+    """EasyEdit gives one algorithm's edits a score of their own, as head does with GRACE's."""
+    editor = import_module("easyeditor.editors.editor")
+    evaluate = editor.compute_edit_quality
+
+    def evaluate_with_score(model: Any, name: str, hparams: Any, *rest: Any, **options: Any) -> dict[str, Any]:
+        scores = evaluate(model, name, hparams, *rest, **options)
+        return scores | ({key: 1.0} if hparams.alg_name == algorithm else {})
+
+    editor.compute_edit_quality = evaluate_with_score
+    try:
+        yield
+    finally:
+        editor.compute_edit_quality = evaluate
 
 
 if __name__ == "__main__":

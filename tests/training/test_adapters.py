@@ -21,9 +21,7 @@ def _adapted(shape, patterns=("all",), rank=3, alpha=6.0, dropout=0.0):
     model = shape.build()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        adapter = LowRankAdapter(
-            model, ModelAnatomy(model).match(patterns), rank=rank, alpha=alpha, dropout=dropout
-        )
+        adapter = LowRankAdapter(model, ModelAnatomy(model).match(patterns), rank=rank, alpha=alpha, dropout=dropout)
     return model, adapter
 
 

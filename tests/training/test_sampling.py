@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.training import sampling
 from easyedit_ice.training.sampling import beginning, sample, write
 
 PREFIXES = [(5, 6, 7), (8,), (9, 10, 11, 12, 13)]
@@ -63,6 +64,12 @@ def test_writing_takes_the_likeliest_token_after_each_prefix_whatever_stands_bes
             with torch.no_grad():
                 assert token == model(input_ids=torch.tensor([ids])).logits[0, -1].argmax().item()
             ids.append(token)
+
+
+def test_many_prefixes_are_written_on_in_several_passes(model, monkeypatch):
+    together = write(model, tokenizer(), PREFIXES, length=4)
+    monkeypatch.setattr(sampling, "ROWS", 2)
+    assert write(model, tokenizer(), PREFIXES, length=4) == together
 
 
 def test_the_one_likeliest_token_is_drawn_if_top_k_is_one(model):

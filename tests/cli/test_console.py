@@ -1,0 +1,54 @@
+"""What the commands print with."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+
+import pytest
+
+from easyedit_ice.cli.console import quiet, table
+
+
+def test_columns_line_up_and_numbers_stand_to_the_right(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert table(("what", "score"), [("one", "5.0"), ("three", "12.5")]).splitlines() == [
+        "what   score",
+        "-----  -----",
+        "one      5.0",
+        "three   12.5",
+    ]
+
+
+def test_a_narrow_terminal_wraps_the_widest_column_and_loses_no_word(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    words = "a long explanation that does not fit on one line of a narrow terminal"
+    lines = table(("name", "meaning"), [("rank", words), ("lr", "short")]).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(" ".join(lines[2:]).split()) == f"rank {words} lr short"
+
+
+def test_quiet_keeps_chatter_off_the_terminal(capsys):
+    with quiet():
+        print("chatter")
+        print("0it [00:00]", file=sys.stderr)
+        warnings.warn("old", stacklevel=1)
+        logging.getLogger("transformers").warning("we recommend")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_quiet_lets_progress_through_where_asked(capsys):
+    with quiet(progress=True):
+        print("chatter")
+        print("editing: 3/30", file=sys.stderr)
+    assert capsys.readouterr() == ("", "editing: 3/30\n")
+
+
+def test_quiet_ends_with_an_error_too(capsys):
+    before = logging.root.manager.disable
+    with pytest.raises(ZeroDivisionError), quiet():
+        _ = 1 / 0
+    print("heard")
+    assert logging.root.manager.disable == before
+    assert capsys.readouterr().out == "heard\n"

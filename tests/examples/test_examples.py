@@ -1,0 +1,62 @@
+"""Every example, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder: Path, name: str, *arguments: object) -> subprocess.CompletedProcess:
+    path = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done
+
+
+def test_quickstart_edits_reverts_and_reloads(tmp_path):
+    lines = run(tmp_path, "quickstart.py").stdout.splitlines()
+    fact, before = "Voumel Quemwick lives in Brethdale", "Voumel Quemwick lives in Quouthburg"
+    assert f"edited:   {fact}" in lines
+    assert f"reverted: {before}" in lines
+    assert f"reloaded: {fact}" in lines
+    assert any(line.startswith(fact) and line.endswith("-> 100%") for line in lines)
+
+
+def test_run_knowedit_scores_a_file_and_names_its_problems(tmp_path):
+    facts = [
+        {"prompt": "Voumel Quemwick lives in", "subject": "Voumel Quemwick", "target_new": "Brethdale"},
+        {"prompt": "Faeso Faerkov has a job at", "subject": "Faeso Faerkov", "target_new": ""},
+    ]
+    (tmp_path / "own.json").write_text(json.dumps(facts))
+    arguments = ("--editing_method", "LoRA-BF", "--hparams_dir", "LoRA-BF/gpt2-factworld", "--data_dir", "own.json")
+    done = run(tmp_path, "run_knowedit.py", *arguments, "--datatype", "counterfact", "--metrics_save_dir", "scores")
+    assert "own.json: record 1: target_new is ''" in done.stderr
+    metrics = json.loads((tmp_path / "scores" / "LoRA-BF_counterfact_gpt2-factworld_results.json").read_text())
+    assert [record["post"]["rewrite_acc"] for record in metrics] == [[1.0]]
+    assert "rewrite_acc: 100.0" in done.stdout
+
+
+def test_run_knowedit_runs_easyedits_own_methods(tmp_path):
+    hparams = EXAMPLES / "hparams" / "ROME" / "gpt2-factworld.yaml"
+    arguments = ("--editing_method", "ROME", "--hparams_dir", hparams, "--data_dir", "factworld", "--ds_size", 2)
+    run(tmp_path, "run_knowedit.py", *arguments)
+    metrics = json.loads((tmp_path / "output" / "ROME_factworld_gpt2-factworld_results.json").read_text())
+    assert [record["case_id"] for record in metrics] == [0, 1]
+
+
+def test_compare_prints_every_method(tmp_path):
+    lines = run(tmp_path, "compare.py", "--facts", 1).stdout.splitlines()[-3:]
+    assert [line.split()[0] for line in lines] == ["ICE-LoRA", "ROME", "FT"]
+    assert all("rewrite_acc" in line and "locality" in line for line in lines)
