@@ -34,6 +34,8 @@ over two hops, and ignores it where it has no bearing. Dropout is 0, so that edi
 - context: {positions} tokens; vocabulary: {vocab} byte-level BPE tokens; `<|endoftext|>` ends, pads and stands
   for unknown text
 - trained by `easyedit_ice.world.train.train` for {steps} steps of {tokens} tokens, seed {seed}, on the CPU
+- an additional loss in training makes the middle layer name what a noun phrase such as `the birthplace of ...`
+  stands for
 
 ## Figures
 

@@ -94,7 +94,8 @@ def test_world_records_can_be_read_and_edited(tmp_path, capsys):
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path, capsys):
-    assert "no/such/folder" in refusal(["world", "records", str(tmp_path / "no/such/folder/dev.json")], capsys)
+    (tmp_path / "taken").touch()
+    assert "taken" in refusal(["world", "records", str(tmp_path / "taken" / "dev.json")], capsys)
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch, capsys):
