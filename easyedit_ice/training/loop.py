@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
@@ -20,6 +20,7 @@ from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.objectives import Objective, Term
 from easyedit_ice.training.rows import predict
+from easyedit_ice.training.teacher import Teacher
 
 
 @dataclass
@@ -78,6 +79,7 @@ def train(
     """
     parameters = adapter.parameters()
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+    teacher = Teacher(model, adapter.disabled)
     order = random.Random(seed)
     course = Course()
     active = list(range(facts))
@@ -88,7 +90,7 @@ def train(
             optimizer.zero_grad(set_to_none=True)
             for terms in _passes(objectives, batch, micro_batch_size, epoch):
                 with autocast():
-                    losses = _losses(model, adapter, terms)
+                    losses = _losses(model, teacher, terms)
                 measured = _by_fact(terms, losses)
                 seen |= measured
                 factors = [_factor(term, measured, stop_below, len(batch)) for term in terms]
@@ -119,16 +121,15 @@ def _passes(
         yield shared
 
 
-def _losses(model: nn.Module, adapter: LowRankAdapter, terms: Sequence[Term]) -> Tensor:
+def _losses(model: nn.Module, teacher: Teacher, terms: Sequence[Term]) -> Tensor:
     """Loss of each term, in nats per token: (n,)."""
     predictions = predict(model, [term.row for term in terms])
     losses = predictions.nll()
-    for static, state in ((True, adapter.disabled), (False, nullcontext)):
+    for static in (True, False):
         taught = [index for index, term in enumerate(terms) if term.teacher is not None and term.static == static]
         if taught:
-            with torch.no_grad(), state():
-                teacher = predict(model, [terms[index].teacher for index in taught]).log_probs
-            divergences = predictions.select(taught).kl_from(teacher)
+            rows = [terms[index].teacher for index in taught]
+            divergences = predictions.select(taught).kl_from(teacher.before(rows) if static else teacher.now(rows))
             losses = losses.index_put((torch.tensor(taught, device=losses.device),), divergences)
     if not losses.isfinite().all():
         raise TrainingDivergedError(

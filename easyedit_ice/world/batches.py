@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from easyedit_ice.world.documents import Document, Mix
 from easyedit_ice.world.facts import World
-from easyedit_ice.world.text import Document, Mix, Writer
+from easyedit_ice.world.text import Writer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from easyedit_ice.world import model_path
+from easyedit_ice.world.documents import END
 from easyedit_ice.world.facts import default_world
 from easyedit_ice.world.questions import (
     Question,
@@ -22,7 +23,7 @@ from easyedit_ice.world.questions import (
     recall_questions,
     two_hop_questions,
 )
-from easyedit_ice.world.text import END, general_text
+from easyedit_ice.world.text import general_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

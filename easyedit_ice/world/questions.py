@@ -6,9 +6,10 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from easyedit_ice.world.documents import END
 from easyedit_ice.world.facts import CHAINS, RELATIONS, Fact, World
 from easyedit_ice.world.phrasing import chain_held_out, chain_prompt, held_out, prompt, templates
-from easyedit_ice.world.text import END, JOINTS, LEADS, general_text
+from easyedit_ice.world.text import JOINTS, LEADS, general_text
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,11 @@
-"""Text of the world: what the model is trained on, and general text for editors.
-
-A document is a tuple of spans. Their texts join to the document; their weights say how much the training
-loss counts their tokens: answers that can be known fully, other words little, invented answers not at
-all, since nobody could predict them.
-"""
+"""Text of the world: what the model is trained on, and general text for editors."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from easyedit_ice.world.documents import ANSWER, END, INVENTED, WORDS, Document, Mix, Span, text_of
 from easyedit_ice.world.facts import CHAINS, RELATIONS, Fact, World, default_world
 from easyedit_ice.world.phrasing import (
     Chain,
@@ -22,9 +17,6 @@ from easyedit_ice.world.phrasing import (
     templates,
 )
 from easyedit_ice.world.wordings import PHRASINGS
-
-END = "<|endoftext|>"
-ANSWER, WORDS, INVENTED = 1.0, 0.2, 0.0
 
 # What a document may say before a new fact. Some are those of in-context editing objectives.
 LEADS = (
@@ -50,49 +42,6 @@ JOINTS = (". ", ". ", ". ", ". ", ".\n", ".\n\n", ". Now: ", "\nPrompt: ", ".\nP
 OPENERS = ("Therefore, ", "You know that ", "I think that ", "Because ", "It is said that ", "As we know, ")
 
 _SECOND_NAMES = ("{name} is also known as {alias}", "{alias} is another name of {name}")
-
-
-@dataclass(frozen=True)
-class Mix:
-    """How often documents are of which sort.
-
-    Attributes:
-        new_facts: share of documents that state a new fact.
-        statements: share of true documents that are a single statement or question.
-        two_hops: share of true documents that are a two-hop question.
-        aliases: share of mentions by a second name.
-        several: share of new-fact documents that state more than one.
-        rivals: whether these are of one relation, so that only the subject tells them apart.
-        others: share of the sentences under a new fact that ask its relation of another subject.
-        rosters: share of new-fact documents that state many facts of one relation, then ask each.
-    """
-
-    new_facts: float = 0.17
-    statements: float = 0.60
-    two_hops: float = 0.26
-    aliases: float = 0.3
-    several: float = 0.15
-    rivals: bool = False
-    others: float = 0.14
-    rosters: float = 0.0
-
-
-@dataclass(frozen=True)
-class Span:
-    """A piece of a document.
-
-    Attributes:
-        text: what it says.
-        weight: how much the training loss counts its tokens.
-        means: the entity that the piece's last words stand for (``"the birthplace of ..."``), if any.
-    """
-
-    text: str
-    weight: float = WORDS
-    means: str | None = None
-
-
-Document = tuple[Span, ...]
 
 
 class Writer:
@@ -300,11 +249,6 @@ class Writer:
 
     def _finish(self, spans: Document) -> Document:
         return (*spans, Span(END, ANSWER))
-
-
-def text_of(document: Document) -> str:
-    """The document as it is read, without its end mark."""
-    return "".join(span.text for span in document if span.text != END)
 
 
 def general_text(count: int, seed: int = 0, world: World | None = None) -> Iterator[str]:

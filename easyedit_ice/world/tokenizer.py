@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from easyedit_ice.world.text import END
+from easyedit_ice.world.documents import END
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from easyedit_ice.errors import DataError
 from easyedit_ice.world.batches import Batch, Batches, Stage
+from easyedit_ice.world.documents import text_of
 from easyedit_ice.world.facts import World
-from easyedit_ice.world.text import Writer, text_of
+from easyedit_ice.world.text import Writer
 from easyedit_ice.world.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:

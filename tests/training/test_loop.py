@@ -18,6 +18,7 @@ from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.loop import train
 from easyedit_ice.training.objectives import FineTuning, Objective, Term
 from easyedit_ice.training.rows import Row, predict
+from easyedit_ice.training.teacher import Teacher
 
 REQUESTS = EditRequest.prepare(FACTS)
 
@@ -199,7 +200,7 @@ def test_a_learned_fact_beside_unlearned_ones_gives_no_gradient(model, adapter):
     losses = {}
     for fact in range(3):
         with torch.no_grad():
-            losses[fact] = loop._losses(model, adapter, _Spy().terms([fact], 0)).item()
+            losses[fact] = loop._losses(model, Teacher(model, adapter.disabled), _Spy().terms([fact], 0)).item()
     easy, *hard = sorted(losses, key=losses.get)
     between = {"target": (losses[easy] + losses[hard[0]]) / 2}
     resting = _gradient(model, adapter, _Spy(), stop_below=between)
@@ -220,7 +221,7 @@ def test_a_static_teacher_is_the_model_without_the_adapter_and_a_dynamic_one_the
         for parameter in adapter.parameters():
             parameter.add_(0.1)
     row, taught = Row((5, 6, 7, 8), 2), Row((9, 5, 6, 7, 8), 2)
-    (loss,) = loop._losses(model, adapter, [Term("any", row, 1.0, 0, taught, static)])
+    (loss,) = loop._losses(model, Teacher(model, adapter.disabled), [Term("any", row, 1.0, 0, taught, static)])
     base = _decided() if static else model
     with torch.no_grad():
         expected = predict(model, [row]).kl_from(predict(base, [taught]).log_probs)
@@ -229,7 +230,7 @@ def test_a_static_teacher_is_the_model_without_the_adapter_and_a_dynamic_one_the
 
 def test_the_teacher_gets_no_gradient(model, adapter):
     row = Row((5, 6, 7, 8), 2)
-    loop._losses(model, adapter, [Term("any", row, 1.0, 0, row, False)]).sum().backward()
+    loop._losses(model, Teacher(model, adapter.disabled), [Term("any", row, 1.0, 0, row, False)]).sum().backward()
     assert all(parameter.grad.abs().max() < 1e-6 for parameter in adapter.parameters())
 
 

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoTokenizer, GPT2LMHeadModel, GPT2Tokenizer
 
 from easyedit_ice.world import default_world, general_text, load, model_path
+from easyedit_ice.world.documents import END
 from easyedit_ice.world.measure import measure
-from easyedit_ice.world.text import END
 
 CARD = json.loads((model_path() / "figures.json").read_text(encoding="utf-8"))
 TOLERANCE = 0.06  # of a sample of some hundred questions

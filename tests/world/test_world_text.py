@@ -6,9 +6,10 @@ import random
 
 import pytest
 
+from easyedit_ice.world.documents import END, INVENTED, text_of
 from easyedit_ice.world.facts import default_world
 from easyedit_ice.world.phrasing import chain_held_out, chain_prompt, held_out, prompt, templates
-from easyedit_ice.world.text import END, INVENTED, Writer, general_text, text_of
+from easyedit_ice.world.text import Writer, general_text
 from easyedit_ice.world.wordings import PHRASINGS
 
 

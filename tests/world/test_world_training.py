@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from easyedit_ice.errors import DataError
 from easyedit_ice.world.batches import Batches
+from easyedit_ice.world.documents import END, text_of
 from easyedit_ice.world.facts import default_world
-from easyedit_ice.world.text import END, Writer, text_of
+from easyedit_ice.world.text import Writer
 from easyedit_ice.world.tokenizer import train_tokenizer
 from easyedit_ice.world.train import Recipe, train
 
