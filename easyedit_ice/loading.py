@@ -5,9 +5,11 @@ The architecture comes from the checkpoint's own configuration; the folder's nam
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.errors import LoadingError
+from easyedit_ice.world import model_path
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +45,8 @@ def resolve_device(device: int | str | None) -> torch.device:
 def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load ``hparams.model_name`` in evaluation mode, with a tokenizer that can pad.
 
+    ``"gpt2-factworld"`` names the embedded model.
+
     Args:
         hparams: ``model_name``, ``device``, ``model_parallel``, ``dtype`` and ``quantization_bit`` are used.
 
@@ -59,9 +63,10 @@ def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTok
         options |= {"quantization_config": _quantization(hparams), "device_map": {"": device}}
     if hparams.model_parallel:
         options["device_map"] = "auto"
+    checkpoint = _checkpoint(hparams.model_name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(hparams.model_name, **options)
-        tok = AutoTokenizer.from_pretrained(hparams.model_name)
+        model = AutoModelForCausalLM.from_pretrained(checkpoint, **options)
+        tok = AutoTokenizer.from_pretrained(checkpoint)
     except (OSError, ValueError, ImportError) as error:
         raise LoadingError(
             f"{hparams.model_name!r} cannot be loaded ({error}); give the folder of a transformers checkpoint "
@@ -72,6 +77,12 @@ def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTok
     if tok.pad_token is None:
         tok.pad_token = tok.eos_token
     return model.eval(), tok
+
+
+def _checkpoint(name: str) -> str:
+    """Where a model lies: the embedded one, if named and not shadowed by a folder, lies in this package."""
+    embedded = model_path()
+    return str(embedded) if name == embedded.name and not Path(name).exists() else name
 
 
 def _dtype_keyword() -> str:

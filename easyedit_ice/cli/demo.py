@@ -95,14 +95,12 @@ def _choose(records: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any
 
 def _edit(method: str, requests: Sequence[dict[str, Any]]) -> _Result:
     """Edit one by one through BaseEditor, then all together; every time the model is restored."""
-    from easyedit_ice import EditRequest, solve, world
+    from easyedit_ice import EditRequest, solve
     from easyedit_ice.evaluation import observe, questions
     from easyedit_ice.host import base_editor
 
     started = time.perf_counter()
-    hparams = ALGORITHMS[method].hparams_class.from_hparams(
-        f"{method}/gpt2-factworld", model_name=str(world.model_path())
-    )
+    hparams = ALGORITHMS[method].hparams_class.from_hparams(f"{method}/gpt2-factworld")
     with quiet():
         editor = base_editor().from_hparams(hparams)
         model, tok = editor.model, editor.tok

@@ -52,7 +52,7 @@ def to_edit_kwargs(records: Sequence[Record]) -> dict[str, Any]:
 def _request(record: Record) -> dict[str, Any]:
     request = {key: record[key] for key in ("prompt", "target_new")}
     request["ground_truth"] = record.get("ground_truth", [None])[0]
-    request |= {key: record[key] for key in ("subject", "rephrase_prompt") if key in record}
+    request |= {key: record[key] for key in ("subject", "rephrase_prompt", "context") if key in record}
     return request | {section: _flat(record[section]) for section in ("locality", "portability")}
 
 

@@ -19,6 +19,7 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from easyedit_ice.apply import apply_to_model
+from easyedit_ice.host.failures import remember, undoing_failures
 from easyedit_ice.host.locate import PACKAGE
 from easyedit_ice.loading import load_model
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
@@ -36,6 +37,8 @@ def apply_patches(register: Callable[[], None]) -> None:
     editor.__init__ = _loading_by_type(editor.__init__, register)
     if hasattr(editor, "_prepare_requests"):
         editor._prepare_requests = _without_absent_probes(editor._prepare_requests)
+    for name in ("edit", "edit_requests", "batch_edit"):
+        setattr(editor, name, undoing_failures(getattr(editor, name)))
     batch = import_module(f"{PACKAGE}.editors.batch_editor").BatchEditor
     batch.is_batchable_method = staticmethod(_knowing_ours(batch.is_batchable_method))
     _write_no_logs()
@@ -63,7 +66,9 @@ def adapter_for(spec: AlgorithmSpec) -> Callable[..., tuple[Any, dict[str, Any]]
         **kwargs: Any,
     ) -> tuple[Any, dict[str, Any]]:
         wanted = return_orig_weights and (keep_original_weight or not accumulates_by_default)
-        return apply_to_model(spec, model, tok, requests, hparams, copy=copy, return_orig_weights=wanted)
+        edited, originals = apply_to_model(spec, model, tok, requests, hparams, copy=copy, return_orig_weights=wanted)
+        remember(edited, originals)
+        return edited, originals
 
     apply.spec = spec
     return apply

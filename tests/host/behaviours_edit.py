@@ -77,6 +77,24 @@ def a_fact_without_a_kind_of_probe_is_edited_beside_one_that_has_it(world: World
     assert [set(case["post"]["locality"]) >= {"neighborhood_acc"} for case in metrics] == [True, False]
 
 
+@behaviour(PLUGIN_FIRST, EASYEDIT_FIRST)
+def an_edit_whose_scoring_is_interrupted_is_undone(world: World) -> None:
+    editor = world.editor()
+    before = world.state(editor)
+
+    def interrupt(module: Any, args: Any) -> None:
+        if world.state(editor) != before:
+            raise KeyboardInterrupt
+
+    handle = editor.model.register_forward_pre_hook(interrupt)
+    try:
+        with raises(KeyboardInterrupt):
+            world.edit(editor, stay=False)
+    finally:
+        handle.remove()
+    assert world.state(editor) == before
+
+
 @behaviour()
 def the_users_hyperparameters_are_left_as_they_were(world: World) -> None:
     hparams = world.toys.ToyHyperParams(model_name=str(world.gpt2), device=None)
