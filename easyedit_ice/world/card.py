@@ -1,15 +1,12 @@
-"""The model card: ``python -m easyedit_ice.world.card [model_dir]`` measures a model and writes it."""
+"""The model card, written by ``easyedit-ice world measure --card``."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from easyedit_ice.world import model_path
 from easyedit_ice.world.facts import CHAINS, RELATIONS, default_world
-from easyedit_ice.world.measure import measure
 from easyedit_ice.world.train import ORIGIN
 
 FIGURES = "figures.json"
@@ -39,7 +36,7 @@ over two hops, and ignores it where it has no bearing. Dropout is 0, so that edi
 
 ## Figures
 
-Measured by `python -m easyedit_ice.world.measure`. An answer counts if greedy decoding gives exactly it and
+Measured by `easyedit-ice world measure`. An answer counts if greedy decoding gives exactly it and
 then ends. Each fact has one wording, and one in four two-hop questions all wordings, that the training text
 never held; the figures are of those.
 
@@ -127,13 +124,3 @@ def _recall_row(relation: str, groups: dict[str, float]) -> str:
 
 def _rows(shares: dict[str, float]) -> str:
     return "\n".join(f"| {name} | {share:.1%} |" for name, share in shares.items())
-
-
-def main() -> None:
-    """Measure a model, write its card, and print where."""
-    folder = sys.argv[1] if len(sys.argv) > 1 else model_path()
-    print(write_card(folder, measure(folder)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,9 @@
-"""The figures of the model card: ``python -m easyedit_ice.world.measure [model_dir]``."""
+"""The figures of the model card, printed by ``easyedit-ice world measure``."""
 
 from __future__ import annotations
 
-import json
 import math
 import random
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -129,12 +127,3 @@ def _perplexity(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, docu
         loss += torch.nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:], reduction="sum").item()
         count += ids.shape[1] - 1
     return math.exp(loss / count)
-
-
-def main() -> None:
-    """Print the figures as JSON."""
-    print(json.dumps(measure(*sys.argv[1:2]), indent=1))
-
-
-if __name__ == "__main__":
-    main()
