@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 import torch
+from quick import FEW_TEXTS
 
 from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
 from easyedit_ice.algorithms.lora import LoraHyperParams
@@ -14,17 +15,7 @@ from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.training.rows import encode, predict
 
-QUICK = {
-    "num_steps": 3,
-    "rank": 2,
-    "num_contexts": 2,
-    "continuation_samples": 2,
-    "continuation_length": 3,
-    "free_samples": 2,
-    "free_length": 4,
-    "locality_samples": 4,
-    "locality_length": 6,
-}
+QUICK = {"num_steps": 3, "rank": 2, **FEW_TEXTS}
 WEIGHTS = ("ice_weight", "free_weight", "locality_weight", "neighbour_weight", "context_nll_weight")
 NONE = dict.fromkeys(WEIGHTS, 0.0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from packed import logits, packed_bytes, packed_llama
+from quick import FEW_TEXTS
 
 from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
 from easyedit_ice.algorithms.lora import LoraHyperParams
@@ -15,16 +16,7 @@ from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.training.rows import encode, predict
 
 QUICK = {"num_steps": 4, "rank": 2, "lr": 1e-2}
-TERMS = {
-    "num_contexts": 2,
-    "continuation_samples": 2,
-    "continuation_length": 3,
-    "free_samples": 2,
-    "free_length": 4,
-    "locality_samples": 4,
-    "locality_length": 6,
-}
-EDITORS = [LoraHyperParams(**QUICK), IceLoraHyperParams(**QUICK, **TERMS)]
+EDITORS = [LoraHyperParams(**QUICK), IceLoraHyperParams(**QUICK, **FEW_TEXTS)]
 EACH = pytest.mark.parametrize("hparams", EDITORS, ids=[hparams.alg_name for hparams in EDITORS])
 ROWS = [encode(tokenizer(), r.prompt, r.completion) for r in EditRequest.prepare(FACTS)]
 FP32 = pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[2]], ids=[SHAPES[0].name, SHAPES[2].name])

@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 import torch
+from quick import FEW_TEXTS
 from torch import nn
 
 from easyedit_ice import apply
@@ -25,15 +26,7 @@ from easyedit_ice.training.rows import predict
 from easyedit_ice.updates import OriginalWeights, WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}
-QUICK_ICE = QUICK | {
-    "num_contexts": 2,
-    "continuation_samples": 2,
-    "continuation_length": 3,
-    "free_samples": 2,
-    "free_length": 4,
-    "locality_samples": 4,
-    "locality_length": 6,
-}
+QUICK_ICE = QUICK | FEW_TEXTS
 SETTINGS = {"ICE-LoRA": QUICK_ICE, "LoRA-BF": QUICK}
 
 
