@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 
-from easyedit_ice.world.documents import Document, Mix
+from easyedit_ice.world.documents import END, Document, Mix, Span
 from easyedit_ice.world.facts import World
 from easyedit_ice.world.text import Writer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LONG_ROW = 512
 _SHORT_ROW = 128
+_AFTER_END = 0.25
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Stage:
     until: float
     long_every: int
     mix: Mix
-    meanings: float = 0.0
+    meanings: float = 0.5
 
     @classmethod
     def of(cls, step: int) -> Stage:
@@ -44,16 +45,17 @@ class Stage:
         return next(stage for stage in STAGES if step < stage.until)
 
 
-_SKILLS = Mix(new_facts=0.25, statements=0.42, two_hops=0.43, several=0.4, rivals=True, others=0.20, rosters=0.4)
-
-# To follow a context comes first, then the facts; then to reason over two hops and to answer after other text,
-# which build on the facts; then to tell subjects apart in the context, which needs many examples at once.
+# To tell the subjects of new facts apart comes first, which needs many examples at once, and before there are
+# facts to recall instead; then all else, with the facts.
 STAGES = (
-    Stage(1500, 10, Mix(new_facts=0.30)),
-    Stage(3000, 10, Mix()),
-    Stage(4250, 4, _SKILLS, meanings=0.3),
-    Stage(5000, 8, replace(_SKILLS, new_facts=0.65, rosters=0.8), meanings=0.3),
-    Stage(math.inf, 4, replace(_SKILLS, new_facts=0.33), meanings=0.3),
+    Stage(
+        1200, 10, Mix(new_facts=0.6, statements=0.45, two_hops=0.40, several=0.4, rivals=True, others=0.20, rosters=0.8)
+    ),
+    Stage(
+        math.inf,
+        5,
+        Mix(new_facts=0.25, statements=0.45, two_hops=0.40, several=0.4, rivals=True, others=0.20, rosters=0.4),
+    ),
 )
 
 
@@ -111,7 +113,10 @@ class Batches:
     def _documents(self) -> Iterator[Encoded]:
         while True:
             new = self._rng.random() < self._writer.mix.new_facts
-            yield self.encode(self._writer.new_fact_document() if new else self._writer.true_document())
+            document = self._writer.new_fact_document() if new else self._writer.true_document()
+            if self._rng.random() < _AFTER_END:
+                document = (Span(END), *document)
+            yield self.encode(document)
 
     def encode(self, document: Document) -> Encoded:
         """The document's tokens; a space that ends a span belongs to the next, as the tokenizer has it."""

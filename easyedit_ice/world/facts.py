@@ -53,24 +53,17 @@ RELATIONS: Mapping[str, Relation] = {
     "continent": Relation("country", "continent"),
 }
 
-# Two-hop questions: the second relation is asked of the answer to the first.
-CHAINS: tuple[tuple[str, str], ...] = (
-    ("birthplace", "country"),
-    ("birthplace", "river"),
-    ("residence", "country"),
-    ("residence", "mayor"),
-    ("employer", "industry"),
-    ("employer", "headquarters"),
-    ("university", "campus"),
-    ("spouse", "profession"),
-    ("spouse", "employer"),
-    ("country", "language"),
-    ("country", "currency"),
-    ("country", "continent"),
-    ("headquarters", "country"),
-    ("founder", "profession"),
-    ("campus", "country"),
-    ("capital", "river"),
+# Two-hop questions: the second relation is asked of the answer to the first. They lead through cities, companies,
+# universities and countries, each of which answers many first hops; a person would answer too few to learn from.
+_HOPS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("birthplace", "residence", "headquarters", "campus"): ("country", "river", "mayor"),
+    ("capital",): ("river", "mayor"),
+    ("employer",): ("headquarters", "industry", "founder"),
+    ("university",): ("campus",),
+    ("country",): ("language", "currency", "continent"),
+}
+CHAINS: tuple[tuple[str, str], ...] = tuple(
+    (first, second) for firsts, seconds in _HOPS.items() for first in firsts for second in seconds
 )
 
 _SIZES = {"person": 320, "city": 80, "company": 60, "university": 24, "country": 24}
@@ -189,7 +182,7 @@ class World:
 
 
 def _draw_facts(entities: Mapping[str, tuple[str, ...]], rng: random.Random) -> Iterator[tuple[tuple[str, str], str]]:
-    people, cities, countries = entities["person"], entities["city"], entities["country"]
+    people, cities, countries = (entities["person"], entities["city"], entities["country"])
     for person in people:
         for relation in ("birthplace", "residence", "profession", "employer", "university"):
             yield (person, relation), rng.choice(entities[RELATIONS[relation].target])

@@ -131,7 +131,7 @@ class _RecordMaker:
             elif subject == edit.subject or subject in self._outside:
                 chains.append(_probe(self._any_chain_wording(link, subject), answer))
         if chains:
-            kinds["Reasoning"] = chains[:_MAX_CHAIN_PROBES]
+            kinds["Reasoning"] = self._rng.sample(chains, min(_MAX_CHAIN_PROBES, len(chains)))
         if inverses:
             kinds["Logical_Generalization"] = inverses
         return kinds

@@ -41,6 +41,7 @@ JOINTS = (". ", ". ", ". ", ". ", ".\n", ".\n\n", ". Now: ", "\nPrompt: ", ".\nP
 # What a plain statement may begin with.
 OPENERS = ("Therefore, ", "You know that ", "I think that ", "Because ", "It is said that ", "As we know, ")
 
+_INVERSE_SHARE = 0.4
 _SECOND_NAMES = ("{name} is also known as {alias}", "{alias} is another name of {name}")
 
 
@@ -121,20 +122,28 @@ class Writer:
         return rivals
 
     def _roster(self) -> Document:
-        """Many new facts of one relation; then each is asked, and one that was not stated."""
+        """Many new facts of one relation; then each is asked, and one that was not stated.
+
+        Not to be expected, the full stops between answers have no weight: an answer ends a document.
+        """
         first = self._edit()
         edits = [first, *self._rivals(first, self._rng.randint(1, 4))]
         spans: list[Span] = []
         for edit in edits:
             text = prompt(edit.relation, self._wording(edit.relation), edit.subject)
             spans += [Span(text), Span(f" {edit.target}", INVENTED), Span(". ", INVENTED)]
-        asked = [
-            self._phrased(prompt(edit.relation, self._wording(edit.relation), edit.subject), edit, edit.subject)
-            for edit in edits
-        ]
+        asked = [self._asked(edit) for edit in edits]
         asked.append(self._unrelated({edit.subject for edit in edits}, first.relation))
         self._rng.shuffle(asked)
-        return (*spans, *self._joined(asked))
+        return (*spans, *self._joined(asked, INVENTED))
+
+    def _asked(self, edit: Fact) -> Document:
+        """A new fact, or at times its inverse, by the subject's own name."""
+        inverse = RELATIONS[edit.relation].inverse
+        if inverse is not None and self._rng.random() < _INVERSE_SHARE:
+            edit = Fact(edit.target, inverse, edit.subject)
+        text = prompt(edit.relation, self._wording(edit.relation), edit.subject)
+        return self._phrased(text, edit, edit.subject)
 
     def _announcement(self, edit: Fact) -> Document:
         lead = self._rng.choice(LEADS)
@@ -196,7 +205,9 @@ class Writer:
     def _phrased(self, text: str, fact: Fact, name: str) -> Document:
         """Prompt and answer; ``name`` is what the prompt calls the subject."""
         noun = PHRASINGS[fact.relation].noun.format(name)
-        return *_with_meaning(text, noun, fact.target), Span(f" {fact.target}", ANSWER)
+        if noun and noun.lower() in text.lower():
+            return *_with_meaning(text, noun, fact.target), Span(f" {fact.target}", ANSWER)
+        return *_with_meaning(text, name, fact.subject), Span(f" {fact.target}", ANSWER)
 
     def _chain_worded(
         self, chain: Chain, subject: str, target: str, questions: bool = True, middle: str | None = None
@@ -241,10 +252,11 @@ class Writer:
                 sentences.insert(1, self._chain_worded(chain, subject, answer, questions=False, middle=edit.target))
         return (Span(f"About {subject}: "), *self._joined(sentences))
 
-    def _joined(self, sentences: list[Document]) -> Document:
+    def _joined(self, sentences: list[Document], joint: float = WORDS) -> Document:
+        """Sentences as one document; ``joint`` is the weight of the full stops between them."""
         spans = [*sentences[0]]
         for sentence in sentences[1:]:
-            spans += [Span(". "), *sentence]
+            spans += [Span(". ", joint), *sentence]
         return self._finish(tuple(spans))
 
     def _finish(self, spans: Document) -> Document:

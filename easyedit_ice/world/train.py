@@ -86,7 +86,7 @@ def train(
     torch.manual_seed(seed)
     model = _new_model(recipe, tokenizer)
     torch.random.set_rng_state(torch_state)
-    optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.01, fused=True)
+    optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     start = 0
     if resume and state_path.exists():
         start = _restore(state_path, model, optimiser, recipe, seed)

@@ -53,7 +53,8 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         environment.pop(HOME, None)
         if find_spec(PACKAGE) is None:
             pytest.skip("needs EasyEdit's release: pip install --no-deps easyeditor==0.0.1.dev0")
-    environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent.parent), str(HERE), environment.get("PYTHONPATH", "")])
+    places = [str(HERE.parent.parent), str(HERE.parent), str(HERE), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(places)
     results = tmp_path_factory.mktemp(request.param) / "results.json"
     command = [sys.executable, str(HERE / "within_host.py"), str(results)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
