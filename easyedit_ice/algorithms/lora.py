@@ -59,7 +59,9 @@ class LoraHyperParams(EditHyperParams):
     neighbour_weight: float = setting(
         0.0, "weight of the same divergence after the fact's prompt with other names in place of the subject", low=0
     )
-    neighbour_names: int = setting(32, "names for that, from the general texts", low=1)
+    neighbour_names: int = setting(
+        32, "names for that, from the general texts: those that the model is surest about", low=1
+    )
     neighbour_length: int = setting(4, "tokens after each such prompt", low=1)
     neighbour_rows: int = setting(8, "how many of them each step looks at, for each fact", low=1)
     mixed_precision: str = setting("no", "type of the forward passes in training", choices=("no", "bf16"))
@@ -145,8 +147,17 @@ def _surroundings(
     if hparams.locality_weight:
         found.append(Locality({None: general}, weight=hparams.locality_weight, rows_per_step=hparams.locality_rows))
     if hparams.neighbour_weight:
+        edited = {request.subject for request in requests if request.subject is not None}
         neighbours = {
-            fact: neighbour_texts(model, tok, request, general, hparams.neighbour_names, hparams.neighbour_length)
+            fact: neighbour_texts(
+                model,
+                tok,
+                request,
+                general,
+                count=hparams.neighbour_names,
+                length=hparams.neighbour_length,
+                edited=edited,
+            )
             for fact, request in enumerate(requests)
         }
         found.append(Locality(neighbours, weight=hparams.neighbour_weight, rows_per_step=hparams.neighbour_rows))

@@ -122,8 +122,9 @@ def _passes(
 
 
 def _losses(model: nn.Module, teacher: Teacher, terms: Sequence[Term]) -> Tensor:
-    """Loss of each term, in nats per token: (n,)."""
-    predictions = predict(model, [term.row for term in terms])
+    """Loss of each term, in nats per token: (n,). Rows that several terms share are run once."""
+    places = {row: place for place, row in enumerate(dict.fromkeys(term.row for term in terms))}
+    predictions = predict(model, list(places)).select([places[term.row] for term in terms])
     losses = predictions.nll()
     for static in (True, False):
         taught = [index for index, term in enumerate(terms) if term.teacher is not None and term.static == static]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.rows import Row, given
-from easyedit_ice.training.sampling import beginning, sample
+from easyedit_ice.training.rows import Row, given, predict
+from easyedit_ice.training.sampling import ROWS, beginning, sample
 
 _NAME = re.compile(r"\b[^\W\d_a-z]\w+(?: [^\W\d_a-z]\w+)*")
 
@@ -23,26 +24,48 @@ def general_texts(model: nn.Module, tok: Any, count: int, length: int) -> list[R
 
 
 def neighbour_texts(
-    model: nn.Module, tok: Any, request: EditRequest, general: Sequence[Row], count: int, length: int
+    model: nn.Module,
+    tok: Any,
+    request: EditRequest,
+    general: Sequence[Row],
+    *,
+    count: int,
+    length: int,
+    edited: Collection[str] = (),
 ) -> list[Row]:
     """What the model writes after the fact's prompt with the subject replaced by names from its general texts.
+
+    Of all these names the model is surest about those that the prompt makes sense for, and knows answers an edit
+    could spoil; only the surest are kept.
 
     Args:
         model: as before the edit.
         tok: its tokenizer.
         request: the fact; without a subject there is nothing to replace.
         general: texts of :func:`general_texts`, in which names are found by their capital letters.
-        count: most names to use.
+        count: most names to keep.
         length: most tokens written after each prompt.
+        edited: names that may change, such as the subjects of other facts.
     """
     if request.subject is None or request.subject not in request.prompt:
         return []
     texts = (tok.decode(row.ids, skip_special_tokens=True) for row in general)
     names = dict.fromkeys(name for text in texts for name in _NAME.findall(text))
-    names.pop(request.subject, None)
-    prompts = [request.prompt.replace(request.subject, name) for name in list(names)[:count]]
+    prompts = [
+        request.prompt.replace(request.subject, name) for name in names if name not in {request.subject, *edited}
+    ]
     if not prompts:
         return []
     prefixes = [given(tok, prompt.rstrip()) for prompt in prompts]
     texts = sample(model, tok, prefixes, length=length)
-    return [Row((*prefix, *text), len(text)) for prefix, text in zip(prefixes, texts, strict=True) if text]
+    rows = [Row((*prefix, *text), len(text)) for prefix, text in zip(prefixes, texts, strict=True) if text]
+    return _surest(model, rows, count)
+
+
+@torch.no_grad()
+def _surest(model: nn.Module, rows: Sequence[Row], count: int) -> list[Row]:
+    """The rows that the model gives the highest likelihood per token."""
+    if len(rows) <= count:
+        return list(rows)
+    surprise = torch.cat([predict(model, rows[start : start + ROWS]).nll() for start in range(0, len(rows), ROWS)])
+    return [rows[index] for index in surprise.argsort()[:count].tolist()]

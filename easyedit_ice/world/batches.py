@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 
-from easyedit_ice.world.documents import END, Document, Mix, Span
+from easyedit_ice.world.documents import END, INVENTED, Document, Mix, Span
 from easyedit_ice.world.facts import World
 from easyedit_ice.world.text import Writer
 
@@ -20,56 +19,30 @@ if TYPE_CHECKING:
 
 _LONG_ROW = 512
 _SHORT_ROW = 128
-_AFTER_END = 0.25
+_LONG_EVERY = 6
+_AFTER_END = 0.25  # share of documents that begin behind an end mark, as the model's own texts do
+_LONGEST_NAME = 8
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of the course.
-
-    Attributes:
-        until: its end, in steps.
-        long_every: of how many batches one has long rows.
-        mix: which documents are drawn.
-        meanings: weight of the loss by which the middle layer names what a noun phrase stands for.
-    """
-
-    until: float
-    long_every: int
-    mix: Mix
-    meanings: float = 0.5
-
-    @classmethod
-    def of(cls, step: int) -> Stage:
-        """The stage that a step belongs to."""
-        return next(stage for stage in STAGES if step < stage.until)
-
-
-# To tell the subjects of new facts apart comes first, which needs many examples at once, and before there are
-# facts to recall instead; then all else, with the facts.
-STAGES = (
-    Stage(
-        1200, 10, Mix(new_facts=0.6, statements=0.45, two_hops=0.40, several=0.4, rivals=True, others=0.20, rosters=0.8)
-    ),
-    Stage(
-        math.inf,
-        5,
-        Mix(new_facts=0.25, statements=0.45, two_hops=0.40, several=0.4, rivals=True, others=0.20, rosters=0.4),
-    ),
-)
+# Two-hop questions are few until the model answers them from its context; many of them sooner are learned by heart.
+_COMPOSING_FROM = 4000
+_FIRST = Mix()
+_COMPOSING = Mix(new_facts=0.33, statements=0.40, two_hops=0.44)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of packed documents.
+    """Rows of packed documents, with what the hidden layers are taught about them.
 
     Attributes:
         tokens: ids, shape (rows, length).
         weights: how much the loss counts each token, same shape; 0 for the first of a document and padding.
         positions: position ids, same shape.
         mask: added to the attention scores, shape (rows, 1, length, length); 0 where a token may look.
-        meanings: what noun phrases stand for: one row (row, column, token, tokens of the name) for each token
-            of each name, shape (count, 4); row and column are those of the phrase's last token.
+        meanings: what subjects stand for: one row (row, column, token, tokens of the name) for each token
+            of each name, shape (count, 4); row and column are those of the subject's last token.
+        to_subject: where the subject of an answer stands: (row, column, column of the subject), shape (count, 3).
+        to_answer: where the context states what a token is to say: (row, column, column of the statement), same shape.
+        to_meaning: as ``to_subject``, of the answers that can be known, two-hop ones among them.
     """
 
     tokens: torch.Tensor
@@ -77,15 +50,50 @@ class Batch:
     positions: torch.Tensor
     mask: torch.Tensor
     meanings: torch.Tensor
+    to_subject: torch.Tensor
+    to_answer: torch.Tensor
+    to_meaning: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A document as tokens, their weights, and the names that its noun phrases stand for, by position."""
+    """A document as tokens and their weights, with lessons by position, each as in ``Batch``."""
 
-    tokens: list[int]
-    weights: list[float]
-    meanings: list[tuple[int, tuple[int, ...]]]
+    tokens: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    meanings: list[tuple[int, int, int]] = field(default_factory=list)
+    to_subject: list[tuple[int, int]] = field(default_factory=list)
+    to_answer: list[tuple[int, int]] = field(default_factory=list)
+    to_meaning: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass
+class _Lessons:
+    """The lessons of a batch, by their places in it."""
+
+    meanings: list[tuple[int, ...]] = field(default_factory=list)
+    to_subject: list[tuple[int, ...]] = field(default_factory=list)
+    to_answer: list[tuple[int, ...]] = field(default_factory=list)
+    to_meaning: list[tuple[int, ...]] = field(default_factory=list)
+
+    def add(self, document: Encoded, row: int, start: int, length: int) -> None:
+        """The document's lessons in a row where it begins at ``start``, as far as they lie in the row."""
+        self.meanings += [(row, start + at, *name) for at, *name in document.meanings if start + at < length]
+        for looks, found in (
+            (self.to_subject, document.to_subject),
+            (self.to_answer, document.to_answer),
+            (self.to_meaning, document.to_meaning),
+        ):
+            looks += [(row, start + at, start + place) for at, place in found if start + at < length]
+
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """As in ``Batch``."""
+        return (
+            torch.tensor(self.meanings).view(-1, 4),
+            torch.tensor(self.to_subject).view(-1, 3),
+            torch.tensor(self.to_answer).view(-1, 3),
+            torch.tensor(self.to_meaning).view(-1, 3),
+        )
 
 
 class Batches:
@@ -104,9 +112,8 @@ class Batches:
 
     def __getitem__(self, step: int) -> Batch:
         self._rng.seed(f"batch {self._seed} {step}")
-        stage = Stage.of(step)
-        self._writer.mix = stage.mix
-        if step % stage.long_every == stage.long_every - 1:
+        self._writer.mix = _FIRST if step < _COMPOSING_FROM else _COMPOSING
+        if step % _LONG_EVERY == _LONG_EVERY - 1:
             return _long_rows(self._documents(), self._tokens // _LONG_ROW)
         return _short_rows(self._documents(), self._tokens // _SHORT_ROW)
 
@@ -114,22 +121,37 @@ class Batches:
         while True:
             new = self._rng.random() < self._writer.mix.new_facts
             document = self._writer.new_fact_document() if new else self._writer.true_document()
-            if self._rng.random() < _AFTER_END:
-                document = (Span(END), *document)
-            yield self.encode(document)
+            after_end = self._rng.random() < _AFTER_END
+            yield self.encode((Span(END), *document) if after_end else document)
 
     def encode(self, document: Document) -> Encoded:
         """The document's tokens; a space that ends a span belongs to the next, as the tokenizer has it."""
-        encoded = Encoded([], [], [])
-        space = ""
+        encoded = Encoded()
+        answers: dict[str, Sequence[int]] = {}
+        space, subject, subject_at, hops = "", "", 0, 1
         for span in document:
-            text = space + span.text
+            text, start = space + span.text, len(encoded.tokens)
             space = " " if text.endswith(" ") else ""
             tokens = self._ids(text.removesuffix(" "))
             encoded.tokens.extend(tokens)
             encoded.weights.extend([span.weight] * len(tokens))
-            if span.means is not None:
-                encoded.meanings.append((len(encoded.tokens) - 1, self._ids(f" {span.means}")))
+            end, name = len(encoded.tokens) - 1, span.text.strip()
+            if span.role in ("subject", "first hop"):
+                subject, subject_at, hops = name, end, 1 + (span.role == "first hop")
+                if span.means is not None:
+                    meaning = self._ids(f" {span.means}")
+                    encoded.meanings.extend((end, token, len(meaning)) for token in meaning)
+                    if span.means != subject and span.means in answers:
+                        encoded.to_answer.append((end, answers[span.means][0]))
+            elif span.role == "answer":
+                if hops == 1:
+                    encoded.to_subject.extend((at, subject_at) for at in range(start - 1, end + 1))
+                encoded.to_answer.extend(zip(range(start - 1, end), answers.get(name, ()), strict=False))
+                if span.weight != INVENTED:
+                    encoded.to_meaning.extend((at, subject_at) for at in range(start - 1, end))
+                else:
+                    # Of the subject, if asked for in turn, only what follows it can tell: the end of its answer.
+                    answers[name], answers[subject] = range(start, end + 1), [end] * _LONGEST_NAME
         return encoded
 
     @lru_cache(maxsize=200_000)  # noqa: B019 - one object lives as long as a training run
@@ -142,7 +164,7 @@ def _short_rows(documents: Iterator[Encoded], rows: int) -> Batch:
     weights = torch.zeros(rows, _SHORT_ROW)
     positions = torch.zeros(rows, _SHORT_ROW, dtype=torch.long)
     owners = torch.full((rows, _SHORT_ROW), -1)
-    meanings: list[tuple[int, int, int, int]] = []
+    lessons = _Lessons()
     filled = [0] * rows
     for number, document in enumerate(documents):
         ids, scores = document.tokens[:_SHORT_ROW], document.weights[:_SHORT_ROW]
@@ -156,38 +178,27 @@ def _short_rows(documents: Iterator[Encoded], rows: int) -> Batch:
         weights[row, place] = torch.tensor([0.0, *scores[1:]])
         positions[row, place] = torch.arange(len(ids))
         owners[row, place] = number
-        meanings += _placed(document, row, start, _SHORT_ROW)
+        lessons.add(document, row, start, _SHORT_ROW)
     same = owners[:, None, :, None] == owners[:, None, None, :]
-    mask = _mask(same & _causal(_SHORT_ROW))
-    return Batch(tokens, weights, positions, mask, torch.tensor(meanings).view(-1, 4))
+    return Batch(tokens, weights, positions, _mask(same & _causal(_SHORT_ROW)), *lessons.tensors())
 
 
 def _long_rows(documents: Iterator[Encoded], rows: int) -> Batch:
     size = rows * _LONG_ROW
     ids: list[int] = []
     weights: list[float] = []
-    meanings: list[tuple[int, int, int, int]] = []
+    lessons = _Lessons()
     while len(ids) < size:
         document = next(documents)
         row, start = divmod(len(ids), _LONG_ROW)
-        meanings += _placed(document, row, start, _LONG_ROW)
+        lessons.add(document, row, start, _LONG_ROW)
         ids += document.tokens
         weights += document.weights
     tokens = torch.tensor(ids[:size]).view(rows, _LONG_ROW)
     scores = torch.tensor(weights[:size]).view(rows, _LONG_ROW)
     positions = torch.arange(_LONG_ROW).expand(rows, -1)
     mask = _mask(_causal(_LONG_ROW)).expand(rows, 1, -1, -1)
-    return Batch(tokens, scores, positions, mask, torch.tensor(meanings).view(-1, 4))
-
-
-def _placed(document: Encoded, row: int, start: int, length: int) -> list[tuple[int, int, int, int]]:
-    """The document's meanings in a row where it begins at ``start``, as far as they lie in the row."""
-    return [
-        (row, start + position, token, len(name))
-        for position, name in document.meanings
-        if start + position < length
-        for token in name
-    ]
+    return Batch(tokens, scores, positions, mask, *lessons.tensors())
 
 
 def _mask(allowed: torch.Tensor) -> torch.Tensor:

@@ -31,8 +31,8 @@ over two hops, and ignores it where it has no bearing. Dropout is 0, so that edi
 - context: {positions} tokens; vocabulary: {vocab} byte-level BPE tokens; `<|endoftext|>` ends, pads and stands
   for unknown text
 - trained by `easyedit_ice.world.train.train` for {steps} steps of {tokens} tokens, seed {seed}, on the CPU
-- an additional loss in training makes the middle layer name what a noun phrase such as `the birthplace of ...`
-  stands for
+- beside the text, training teaches hidden layers where to look and to name, halfway up, what a subject such as
+  `the birthplace of ...` stands for (`easyedit_ice/world/lessons.py`)
 
 ## Figures
 
@@ -87,7 +87,7 @@ def write_card(model_dir: str | Path, figures: dict[str, Any]) -> Path:
         layers=recipe["layers"],
         width=recipe["width"],
         positions=recipe["positions"],
-        vocab=recipe["vocab_size"],
+        vocab=json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"],
         tokens=recipe["tokens_per_step"],
         steps=origin["steps"],
         seed=origin["seed"],

@@ -21,20 +21,18 @@ class Mix:
         statements: share of true documents that are a single statement or question.
         two_hops: share of true documents that are a two-hop question.
         aliases: share of mentions by a second name.
-        several: share of new-fact documents that state more than one.
-        rivals: whether these are of one relation, so that only the subject tells them apart.
-        others: share of the sentences under a new fact that ask its relation of another subject.
         rosters: share of new-fact documents that state many facts of one relation, then ask each.
+        several: share of the other new-fact documents that state more than one.
+        others: share of the sentences under a new fact that ask its relation of another subject.
     """
 
-    new_facts: float = 0.17
-    statements: float = 0.60
-    two_hops: float = 0.26
-    aliases: float = 0.3
-    several: float = 0.15
-    rivals: bool = False
-    others: float = 0.14
-    rosters: float = 0.0
+    new_facts: float = 0.4
+    statements: float = 0.69
+    two_hops: float = 0.15
+    aliases: float = 0.35
+    rosters: float = 0.4
+    several: float = 0.4
+    others: float = 0.18
 
 
 @dataclass(frozen=True)
@@ -44,11 +42,14 @@ class Span:
     Attributes:
         text: what it says.
         weight: how much the training loss counts its tokens.
-        means: the entity that the piece's last words stand for (``"the birthplace of ..."``), if any.
+        role: ``"subject"`` of a sentence, or ``"first hop"`` if it is a noun phrase whose meaning something is asked
+            of, or its ``"answer"``; empty for the rest.
+        means: the entity that a subject stands for (``"the birthplace of ..."``), if it can be known.
     """
 
     text: str
     weight: float = WORDS
+    role: str = ""
     means: str | None = None
 
 

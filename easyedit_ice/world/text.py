@@ -41,7 +41,9 @@ JOINTS = (". ", ". ", ". ", ". ", ".\n", ".\n\n", ". Now: ", "\nPrompt: ", ".\nP
 # What a plain statement may begin with.
 OPENERS = ("Therefore, ", "You know that ", "I think that ", "Because ", "It is said that ", "As we know, ")
 
-_INVERSE_SHARE = 0.4
+# How often what follows from a new fact is asked in place of the fact, where one of many is asked.
+_CHAIN_SHARE, _INVERSE_SHARE = 0.55, 0.4
+_EDITABLE = tuple(name for name, relation in RELATIONS.items() if not relation.derived)
 _SECOND_NAMES = ("{name} is also known as {alias}", "{alias} is another name of {name}")
 
 
@@ -62,7 +64,6 @@ class Writer:
             for subject in world.entities[RELATIONS[chain[0]].subject]
             if (answer := world.chain_target(subject, chain)) is not None and not chain_held_out(subject, chain)
         ]
-        self._editable = [fact for fact in world.facts if not RELATIONS[fact.relation].derived]
         self._aliases = list(world.aliases.items())
 
     # --- documents ------------------------------------------------------------------------------
@@ -87,12 +88,11 @@ class Writer:
 
     def new_fact_document(self) -> Document:
         """A new fact, then what follows from it, or what has nothing to do with it."""
-        if self.mix.rosters and self._rng.random() < self.mix.rosters:
+        if self._rng.random() < self.mix.rosters:
             return self._roster()
         edits = [self._edit()]
         if self._rng.random() < self.mix.several:
-            count = self._rng.randint(1, 2)
-            edits += self._rivals(edits[0], count) if self.mix.rivals else [self._edit() for _ in range(count)]
+            edits += self._rivals(edits[0], self._rng.randint(1, 2))
         spans: list[Span] = []
         for edit in edits:
             spans += [*self._announcement(edit), Span(self._rng.choice(JOINTS), INVENTED)]
@@ -106,7 +106,8 @@ class Writer:
     # --- new facts ------------------------------------------------------------------------------
 
     def _edit(self) -> Fact:
-        fact = self._rng.choice(self._editable)
+        """A new fact, of each relation as often."""
+        fact = self._rng.choice(self._world.facts_by_relation[self._rng.choice(_EDITABLE)])
         target = self._rng.choice(self._world.alternatives(fact.subject, fact.relation))
         return Fact(fact.subject, fact.relation, target)
 
@@ -131,16 +132,23 @@ class Writer:
         spans: list[Span] = []
         for edit in edits:
             text = prompt(edit.relation, self._wording(edit.relation), edit.subject)
-            spans += [Span(text), Span(f" {edit.target}", INVENTED), Span(". ", INVENTED)]
+            spans += [*_about(text, edit.subject), _answer(edit.target, INVENTED), Span(". ", INVENTED)]
         asked = [self._asked(edit) for edit in edits]
         asked.append(self._unrelated({edit.subject for edit in edits}, first.relation))
         self._rng.shuffle(asked)
         return (*spans, *self._joined(asked, INVENTED))
 
     def _asked(self, edit: Fact) -> Document:
-        """A new fact, or at times its inverse, by the subject's own name."""
+        """A new fact by the subject's own name, or what follows from it: its inverse, or a second hop."""
         inverse = RELATIONS[edit.relation].inverse
-        if inverse is not None and self._rng.random() < _INVERSE_SHARE:
+        chains = [chain for chain in CHAINS if chain[0] == edit.relation]
+        draw = self._rng.random()
+        if chains and draw < _CHAIN_SHARE:
+            chain = self._rng.choice(chains)
+            answer = self._world.target(edit.target, chain[1])
+            if answer is not None:
+                return self._chain_worded(chain, edit.subject, answer, middle=edit.target)
+        if inverse is not None and draw > 1 - _INVERSE_SHARE:
             edit = Fact(edit.target, inverse, edit.subject)
         text = prompt(edit.relation, self._wording(edit.relation), edit.subject)
         return self._phrased(text, edit, edit.subject)
@@ -148,9 +156,9 @@ class Writer:
     def _announcement(self, edit: Fact) -> Document:
         lead = self._rng.choice(LEADS)
         flows = lead.endswith(("that ", ", "))
-        wording = self._wording(edit.relation, questions=not flows)
-        text = prompt(edit.relation, wording, self._name(edit.subject))
-        return Span(lead + (_lowered(text) if flows else text)), Span(f" {edit.target}", INVENTED)
+        wording, name = self._wording(edit.relation, questions=not flows), self._name(edit.subject)
+        text = prompt(edit.relation, wording, name)
+        return *_about(lead + (_lowered(text) if flows else text), name), _answer(edit.target, INVENTED)
 
     def _use(self, edit: Fact, touched: set[str]) -> Document:
         """A sentence under the new fact; ``touched`` are the entities that new facts are about."""
@@ -169,9 +177,7 @@ class Writer:
         if draw < 0.78:
             others = [fact for fact in self._world.facts_of[edit.subject] if fact.relation != edit.relation]
             return self._sentence(self._rng.choice(others)) if others else self._unrelated(touched)
-        if draw < 0.78 + self.mix.others:
-            return self._unrelated(touched, edit.relation)
-        return self._unrelated(touched)
+        return self._unrelated(touched, edit.relation if draw < 0.78 + self.mix.others else None)
 
     def _unrelated(self, touched: set[str], relation: str | None = None) -> Document:
         """A true sentence about entities that no new fact is about."""
@@ -206,8 +212,8 @@ class Writer:
         """Prompt and answer; ``name`` is what the prompt calls the subject."""
         noun = PHRASINGS[fact.relation].noun.format(name)
         if noun and noun.lower() in text.lower():
-            return *_with_meaning(text, noun, fact.target), Span(f" {fact.target}", ANSWER)
-        return *_with_meaning(text, name, fact.subject), Span(f" {fact.target}", ANSWER)
+            return *_about(text, noun, fact.target), _answer(fact.target)
+        return *_about(text, name, fact.subject), _answer(fact.target)
 
     def _chain_worded(
         self, chain: Chain, subject: str, target: str, questions: bool = True, middle: str | None = None
@@ -216,7 +222,7 @@ class Writer:
         wording, name = self._wording(chain[1], questions), self._name(subject)
         middle = middle or self._world.target(subject, chain[0])
         noun = PHRASINGS[chain[0]].noun.format(name)
-        return *_with_meaning(chain_prompt(chain, wording, name), noun, middle), Span(f" {target}", ANSWER)
+        return *_about(chain_prompt(chain, wording, name), noun, middle, "first hop"), _answer(target)
 
     def _wording(self, relation: str, questions: bool = True, hidden: int | None = None) -> int:
         count = len(templates(relation))
@@ -278,13 +284,15 @@ def _middle(edit: Fact, subject: str) -> str:
     return edit.target if subject == edit.subject else edit.subject
 
 
-def _with_meaning(text: str, noun: str, entity: str | None) -> tuple[Span, ...]:
-    """The text, cut after the noun phrase, if it holds one, with what the phrase stands for."""
-    start = text.lower().find(noun.lower()) if noun else -1
-    if start < 0:
-        return (Span(text),)
-    end = start + len(noun)
-    return Span(text[:end], means=entity), Span(text[end:])
+def _about(text: str, phrase: str, means: str | None = None, role: str = "subject") -> Document:
+    """The text, cut around the phrase that says what it is about; ``means`` is the entity that it stands for."""
+    start = text.lower().index(phrase.lower())
+    end = start + len(phrase)
+    return Span(text[:start]), Span(text[start:end], role=role, means=means), Span(text[end:])
+
+
+def _answer(name: str, weight: float = ANSWER) -> Span:
+    return Span(f" {name}", weight, role="answer")
 
 
 def _lowered(text: str) -> str:

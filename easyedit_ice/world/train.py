@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
-from easyedit_ice.errors import DataError
-from easyedit_ice.world.batches import Batch, Batches, Stage
+from easyedit_ice.errors import DataError, HyperParamsError
+from easyedit_ice.world.batches import Batch, Batches
 from easyedit_ice.world.documents import text_of
 from easyedit_ice.world.facts import World
+from easyedit_ice.world.lessons import lesson_loss
 from easyedit_ice.world.text import Writer
 from easyedit_ice.world.tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
+    from torch.optim import Optimizer
     from transformers import GPT2LMHeadModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
@@ -34,25 +37,31 @@ class Recipe:
     """Size of the model and course of its training.
 
     The learning rate rises over ``warmup`` steps, stays, and falls to zero over the last ``decay`` share
-    of the steps.
+    of the steps. ``lessons`` weighs what the hidden layers are taught beside the text.
     """
 
     layers: int = 6
     width: int = 192
     heads: int = 6
     positions: int = 512
-    vocab_size: int = 1792
+    vocab_size: int = 2400
     tokenizer_documents: int = 30_000
     tokens_per_step: int = 2048
     learning_rate: float = 2e-3
-    warmup: int = 200
+    warmup: int = 50
     decay: float = 0.3
+    weight_decay: float = 0.1
+    lessons: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.layers < 4:
+            raise HyperParamsError(f"layers is {self.layers}; give at least 4, since the lower half has two lessons")
 
 
 def train(
     output_dir: str | Path,
     *,
-    steps: int = 7000,
+    steps: int = 6500,
     seed: int = 0,
     resume: bool = True,
     recipe: Recipe | None = None,
@@ -86,22 +95,22 @@ def train(
     torch.manual_seed(seed)
     model = _new_model(recipe, tokenizer)
     torch.random.set_rng_state(torch_state)
-    optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    optimisers = _optimisers(model, recipe)
     start = 0
     if resume and state_path.exists():
-        start = _restore(state_path, model, optimiser, recipe, seed)
+        start = _restore(state_path, model, optimisers, recipe, seed)
         logger.info("resuming from step %d of %d (%s)", start, steps, state_path)
 
     batches = Batches(world, tokenizer, recipe.tokens_per_step, seed)
     progress = tqdm(range(start, steps), initial=start, total=steps, unit="step", mininterval=5)
     for step in progress:
         if step == stop_at:
-            _checkpoint(state_path, model, optimiser, step, recipe, seed)
+            _checkpoint(state_path, model, optimisers, step, recipe, seed)
             return output
         if step > start and step % checkpoint_every == 0:
-            _checkpoint(state_path, model, optimiser, step, recipe, seed)
+            _checkpoint(state_path, model, optimisers, step, recipe, seed)
         rate = _learning_rate(step, steps, recipe)
-        loss = _step(model, optimiser, batches[step], rate, Stage.of(step).meanings)
+        loss = _step(model, optimisers, batches[step], rate, recipe.lessons)
         progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
     model.eval().save_pretrained(output)
     origin = {"steps": steps, "seed": seed, "recipe": asdict(recipe)}
@@ -109,44 +118,43 @@ def train(
     return output
 
 
-def _step(
-    model: GPT2LMHeadModel, optimiser: torch.optim.Optimizer, batch: Batch, rate: float, meanings: float
-) -> float:
+def _step(model: GPT2LMHeadModel, optimisers: Sequence[Optimizer], batch: Batch, rate: float, lessons: float) -> float:
     """One optimiser step; returns the loss of the text alone."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
     with torch.autocast("cpu", torch.bfloat16):
         output = model(
             input_ids=batch.tokens,
             position_ids=batch.positions,
             attention_mask=batch.mask,
             use_cache=False,
-            output_hidden_states=meanings > 0,
+            output_hidden_states=True,
+            output_attentions=True,
         )
-        named = _meaning_loss(model, output.hidden_states, batch) if meanings > 0 else 0.0
+        taught = lesson_loss(model, output, batch)
     losses = torch.nn.functional.cross_entropy(
         output.logits[:, :-1].flatten(0, 1).float(), batch.tokens[:, 1:].flatten(), reduction="none"
     )
     weights = batch.weights[:, 1:].flatten()
     loss = (losses * weights).sum() / weights.sum()
-    (loss + meanings * named).backward()
+    (loss + lessons * taught).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
-    optimiser.zero_grad()
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
+        optimiser.zero_grad()
     return loss.item()
 
 
-def _meaning_loss(model: GPT2LMHeadModel, states: tuple[torch.Tensor, ...], batch: Batch) -> torch.Tensor:
-    """How badly the middle layer, read by the model's own head, names what noun phrases stand for.
-
-    So the first hop of a question is taken in the lower half, in one form for all subjects, and the upper
-    half learns the second hop once for all of them.
-    """
-    row, column, token, size = batch.meanings.unbind(1)
-    middle = states[len(model.transformer.h) // 2][row, column]
-    logits = model.lm_head(model.transformer.ln_f(middle)).float()
-    losses = torch.nn.functional.cross_entropy(logits, token, reduction="none")
-    return (losses / size).sum() / (1 / size).sum()
+def _optimisers(model: GPT2LMHeadModel, recipe: Recipe) -> tuple[Optimizer, ...]:
+    """Muon for the matrices of the layers, AdamW for the rest."""
+    matrices = [parameter for parameter in model.transformer.h.parameters() if parameter.ndim == 2]
+    held = {id(parameter) for parameter in matrices}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in held]
+    decay = recipe.weight_decay
+    return (
+        torch.optim.Muon(matrices, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=decay, fused=True),
+    )
 
 
 def _learning_rate(step: int, steps: int, recipe: Recipe) -> float:
@@ -188,7 +196,7 @@ def _tokenizer_texts(world: World, recipe: Recipe) -> list[str]:
 def _checkpoint(
     path: Path,
     model: GPT2LMHeadModel,
-    optimiser: torch.optim.Optimizer,
+    optimisers: Sequence[Optimizer],
     step: int,
     recipe: Recipe,
     seed: int,
@@ -196,7 +204,7 @@ def _checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     state: dict[str, Any] = {
         "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         "step": step,
         "recipe": asdict(recipe),
         "seed": seed,
@@ -206,7 +214,7 @@ def _checkpoint(
     os.replace(partial, path)
 
 
-def _restore(path: Path, model: GPT2LMHeadModel, optimiser: torch.optim.Optimizer, recipe: Recipe, seed: int) -> int:
+def _restore(path: Path, model: GPT2LMHeadModel, optimisers: Sequence[Optimizer], recipe: Recipe, seed: int) -> int:
     state = torch.load(path, weights_only=True)
     found, expected = (state["recipe"], state["seed"]), (asdict(recipe), seed)
     if found != expected:
@@ -216,5 +224,6 @@ def _restore(path: Path, model: GPT2LMHeadModel, optimiser: torch.optim.Optimize
             path=str(path),
         )
     model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+    for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+        optimiser.load_state_dict(saved)
     return state["step"]

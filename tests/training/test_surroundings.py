@@ -8,7 +8,7 @@ import torch
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.training import surroundings
-from easyedit_ice.training.rows import Row
+from easyedit_ice.training.rows import Row, predict
 from easyedit_ice.training.surroundings import general_texts, neighbour_texts
 
 REQUEST = EditRequest.from_dict(FACTS[0])
@@ -30,8 +30,8 @@ def _text(*sentences: str) -> list[Row]:
     return [Row(ids, len(ids)) for ids in (tuple(tokenizer().encode(sentence)) for sentence in sentences)]
 
 
-def _neighbours(model, general, count=32, request=REQUEST):
-    rows = neighbour_texts(model, tokenizer(), request, general, count, 3)
+def _neighbours(model, general, count=32, request=REQUEST, edited=()):
+    rows = neighbour_texts(model, tokenizer(), request, general, count=count, length=3, edited=edited)
     return [tokenizer().decode(row.ids[: len(row.ids) - row.span]) for row in rows]
 
 
@@ -47,7 +47,7 @@ def test_neighbours_ask_the_same_of_other_names(model):
 
 
 def test_only_what_the_model_itself_writes_is_predicted(model):
-    (row,) = neighbour_texts(model, tokenizer(), REQUEST, _text("near Sundray"), 9, 3)
+    (row,) = neighbour_texts(model, tokenizer(), REQUEST, _text("near Sundray"), count=9, length=3)
     assert 1 <= row.span <= 3
 
 
@@ -57,6 +57,21 @@ def test_the_subject_is_no_neighbour_of_its_own_and_no_name_is_asked_twice(model
 
 def test_no_more_neighbours_are_asked_than_wanted(model):
     assert len(_neighbours(model, _text("so Sundray, Ommer, Lodel"), count=2)) == 2
+
+
+def test_the_names_that_are_kept_are_those_the_model_is_surest_about(model):
+    names = _text("so Sundray, Ommer, Lodel, Merrin")
+    torch.manual_seed(0)
+    everyone = neighbour_texts(model, tokenizer(), REQUEST, names, count=4, length=3)
+    torch.manual_seed(0)
+    two = neighbour_texts(model, tokenizer(), REQUEST, names, count=2, length=3)
+    assert set(two) < set(everyone)
+    assert predict(model, two).nll().max() <= sorted(predict(model, everyone).nll())[1]
+
+
+def test_subjects_of_other_facts_are_no_neighbours(model):
+    asked = _neighbours(model, _text("so Sundray, Ommer, Lodel"), edited={"Ommer", "Lodel"})
+    assert asked == ["The capital of Sundray is"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from easyedit_ice.errors import DataError
+from easyedit_ice.errors import DataError, HyperParamsError
 from easyedit_ice.world.batches import Batches
 from easyedit_ice.world.documents import END, text_of
 from easyedit_ice.world.facts import default_world
@@ -18,7 +18,7 @@ from easyedit_ice.world.tokenizer import train_tokenizer
 from easyedit_ice.world.train import Recipe, train
 
 TINY = Recipe(
-    layers=1, width=16, heads=2, vocab_size=600, tokenizer_documents=300, tokens_per_step=512, warmup=2
+    layers=4, width=16, heads=2, vocab_size=600, tokenizer_documents=300, tokens_per_step=512, warmup=2
 )  # fmt: skip
 
 
@@ -39,6 +39,11 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(trained: Path, tmp_pat
     whole, resumed = _weights(trained), _weights(folder)
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_model_with_too_few_layers_for_its_lessons_is_refused() -> None:
+    with pytest.raises(HyperParamsError, match="at least 4"):
+        Recipe(layers=3)
 
 
 def test_another_seed_gives_other_weights(trained: Path, tmp_path: Path) -> None:
