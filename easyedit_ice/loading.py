@@ -76,7 +76,15 @@ def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTok
         model.to(device)
     if tok.pad_token is None:
         tok.pad_token = tok.eos_token
+    _keep_differentiable(model)
     return model.eval(), tok
+
+
+def _keep_differentiable(model: torch.nn.Module) -> None:
+    """Keep bitsandbytes from laying 4-bit weights out for inference on a CPU, which loses gradients silently."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _checkpoint(name: str) -> str:

@@ -38,7 +38,7 @@ def packed_llama(bits: int) -> torch.nn.Module:
         tokenizer().save_pretrained(folder)
         settings = {"model_name": folder, "device": "cpu", "dtype": "float32", "quantization_bit": bits}
         model, _ = load_model(EditHyperParams(**settings))
-    logits(model)  # at its first inference on a CPU bitsandbytes may lay the packed bytes out anew
+    logits(model)  # at its first inference on a CPU bitsandbytes may lay the packed bytes out anew, if let
     return model
 
 

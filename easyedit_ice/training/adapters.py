@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.deltas import LowRankDelta
+from easyedit_ice.errors import AnatomyError
 
 _NAME = "edit"
 
@@ -27,6 +28,9 @@ class LowRankAdapter:
         rank: rows of A, columns of B.
         alpha: the scale is alpha / rank.
         dropout: on the adapter's input, in training mode only.
+
+    Raises:
+        AnatomyError: gradients do not pass through the model's weights.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class LowRankAdapter:
         from peft import LoraConfig
         from peft.tuners.lora import LoraModel
 
+        _check_differentiable(model)
         config = LoraConfig(
             r=rank,
             lora_alpha=alpha,
@@ -104,3 +109,14 @@ class LowRankAdapter:
 
     def _layer(self, name: str) -> nn.Module:
         return self._model.get_submodule(name)
+
+
+def _check_differentiable(model: nn.Module) -> None:
+    """Refuse 4-bit weights that bitsandbytes has laid out for inference: they pass no gradient on, and say nothing."""
+    for name, parameter in model.named_parameters():
+        if getattr(getattr(parameter, "quant_state", None), "packing_format_for_cpu", False):
+            raise AnatomyError(
+                f"{name} was laid out for inference on the CPU by bitsandbytes and passes no gradients on; load the "
+                "model with easyedit_ice.load_model, or set support_avx512bf16_for_cpu = False on its Linear4bit "
+                "modules before its first use"
+            )

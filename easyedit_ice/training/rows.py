@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+MOST_PADDED = 1.6
+"""How many times the length of the shortest row the longest that runs beside it may have."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -80,20 +83,40 @@ class Predictions:
 
 
 def predict(model: nn.Module, rows: Sequence[Row]) -> Predictions:
-    """Run the rows as one batch, padded on the right, where a causal model does not see it."""
+    """Run the rows, those of similar length side by side, padded on the right, where a causal model does not see it."""
+    found: dict[int, Tensor] = {}
+    for group in _alike(rows):
+        log_probs = _log_probs(model, [rows[index] for index in group])
+        found |= zip(group, log_probs.split([rows[index].span for index in group]), strict=True)
+    device = found[0].device
+    tokens = torch.tensor([token for row in rows for token in row.predicted], device=device)
+    return Predictions(torch.cat([found[index] for index in range(len(rows))]), tokens, tuple(row.span for row in rows))
+
+
+def _alike(rows: Sequence[Row]) -> list[list[int]]:
+    """Indices of rows in groups, of which the longest is not much longer than the shortest."""
+    groups: list[list[int]] = []
+    shortest = 0
+    for index in sorted(range(len(rows)), key=lambda index: len(rows[index].ids)):
+        if not groups or len(rows[index].ids) > MOST_PADDED * shortest:
+            groups.append([])
+            shortest = len(rows[index].ids)
+        groups[-1].append(index)
+    return groups
+
+
+def _log_probs(model: nn.Module, rows: Sequence[Row]) -> Tensor:
+    """Log-probabilities at the predicted positions, one row's span after the other's: (t, v) in fp32."""
     device = model.get_input_embeddings().weight.device
     lengths = torch.tensor([len(row.ids) for row in rows])
     ids = nn.utils.rnn.pad_sequence([torch.tensor(row.ids) for row in rows], batch_first=True)
     attention = torch.arange(ids.shape[1]) < lengths[:, None]
     logits = model(input_ids=ids.to(device), attention_mask=attention.long().to(device), use_cache=False).logits
-
     places = [
         (index, place) for index, row in enumerate(rows) for place in range(len(row.ids) - row.span, len(row.ids))
     ]
     row_index, position = torch.tensor(places).T.to(logits.device)
-    log_probs = logits[row_index, position - 1].float().log_softmax(-1)
-    tokens = torch.tensor([token for row in rows for token in row.predicted], device=logits.device)
-    return Predictions(log_probs, tokens, tuple(row.span for row in rows))
+    return logits[row_index, position - 1].float().log_softmax(-1)
 
 
 def encode(tok: Any, text: str, continuation: str) -> Row:

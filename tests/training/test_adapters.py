@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from packed import packed_llama
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.errors import AnatomyError
 from easyedit_ice.preserve import preserved
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.training.adapters import LowRankAdapter
@@ -171,3 +173,33 @@ def test_the_model_comes_back_from_its_adapter(shape):
         _fill(adapter)
     assert [id(module) for module in model.modules()] == modules
     assert torch.equal(_logits(model), before)
+
+
+def _gradients(model):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        adapter = LowRankAdapter(model, ModelAnatomy(model).match(("mlp.out",)), rank=3, alpha=6.0, dropout=0.0)
+    _fill(adapter)
+    model(input_ids=IDS, labels=IDS).loss.backward()
+    return [parameter.grad for parameter in adapter.parameters()]
+
+
+def test_gradients_pass_through_4_bit_weights_as_through_the_numbers_they_stand_for():
+    import bitsandbytes
+
+    packed, plain = packed_llama(4), packed_llama(4)
+    for name, module in list(plain.named_modules()):
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            linear = torch.nn.Linear(module.in_features, module.out_features, bias=False)
+            linear.weight.data = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)
+            plain.set_submodule(name, linear)
+    for gradient, expected in zip(_gradients(packed), _gradients(plain), strict=True):
+        assert expected.abs().max() > 0
+        torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_4_bit_weights_laid_out_for_inference_are_refused():
+    model = packed_llama(4)
+    model.model.layers[0].mlp.down_proj.weight.quant_state.packing_format_for_cpu = True
+    with pytest.raises(AnatomyError, match="load_model"):
+        LowRankAdapter(model, ModelAnatomy(model).match(("mlp.out",)), rank=3, alpha=6.0, dropout=0.0)
