@@ -40,7 +40,7 @@ class Batch:
         mask: added to the attention scores, shape (rows, 1, length, length); 0 where a token may look.
         meanings: what subjects stand for: one row (row, column, token, tokens of the name) for each token
             of each name, shape (count, 4); row and column are those of the subject's last token.
-        to_subject: where the subject of an answer stands: (row, column, column of the subject), shape (count, 3).
+        to_subject: where the subject of a one-hop answer stands: (row, column, column of it), shape (count, 3).
         to_answer: where the context states what a token is to say: (row, column, column of the statement), same shape.
         to_meaning: as ``to_subject``, of the answers that can be known, two-hop ones among them.
     """
@@ -128,7 +128,7 @@ class Batches:
         """The document's tokens; a space that ends a span belongs to the next, as the tokenizer has it."""
         encoded = Encoded()
         answers: dict[str, Sequence[int]] = {}
-        space, subject, subject_at, hops = "", "", 0, 1
+        space, subject, subject_at, two_hops = "", "", 0, False
         for span in document:
             text, start = space + span.text, len(encoded.tokens)
             space = " " if text.endswith(" ") else ""
@@ -137,14 +137,14 @@ class Batches:
             encoded.weights.extend([span.weight] * len(tokens))
             end, name = len(encoded.tokens) - 1, span.text.strip()
             if span.role in ("subject", "first hop"):
-                subject, subject_at, hops = name, end, 1 + (span.role == "first hop")
+                subject, subject_at, two_hops = name, end, span.role == "first hop"
                 if span.means is not None:
                     meaning = self._ids(f" {span.means}")
                     encoded.meanings.extend((end, token, len(meaning)) for token in meaning)
                     if span.means != subject and span.means in answers:
                         encoded.to_answer.append((end, answers[span.means][0]))
             elif span.role == "answer":
-                if hops == 1:
+                if not two_hops:
                     encoded.to_subject.extend((at, subject_at) for at in range(start - 1, end + 1))
                 encoded.to_answer.extend(zip(range(start - 1, end), answers.get(name, ()), strict=False))
                 if span.weight != INVENTED:
