@@ -63,6 +63,10 @@ class PromptTooLongError(RequestError):
     """Prompt and target do not fit into the model's context."""
 
 
+class UnscorableProbeError(RequestError):
+    """EasyEdit's evaluation fails on a probe of this form."""
+
+
 class HyperParamsError(EasyEditIceError, ValueError):
     """Hyperparameters that do not load or do not fit together."""
 
@@ -126,6 +130,40 @@ class HostIncompatibleError(HostError):
 
 class MissingPackageError(HostError, ImportError):
     """A part of EasyEdit was used that needs a package which is not installed."""
+
+
+class ScoringProtocolError(HostError, ValueError):
+    """The hyperparameters ask for scores that are not teacher-forced, or the model has no such scores."""
+
+
+# --- the benchmark ------------------------------------------------------------------------------
+
+
+class RunConfigError(EasyEditIceError, ValueError):
+    """A setting of a benchmark run is unknown, or does not fit the others."""
+
+
+class LedgerError(EasyEditIceError, RuntimeError):
+    """A run's folder cannot be written to, or its ledger cannot be read."""
+
+
+class RunInUseError(LedgerError):
+    """Another process is writing to the run's folder."""
+
+
+class OtherRunError(LedgerError):
+    """The folder holds a run of other settings."""
+
+
+class AllFactsFailedError(EasyEditIceError, RuntimeError):
+    """A method failed on every fact of a run."""
+
+
+class IncomparableRunsError(EasyEditIceError, ValueError):
+    """Runs of different models, facts or ways to measure were to be put side by side."""
+
+
+# --- conformance --------------------------------------------------------------------------------
 
 
 class ConformanceError(EasyEditIceError, AssertionError):

@@ -12,11 +12,16 @@ from easyedit_ice.errors import EasyEditIceError
 COMMANDS = {
     "demo": "watch EasyEdit's BaseEditor edit the embedded model and restore it",
     "edit": "edit one fact of any model and see its answers before and after",
+    "run": "run methods on benchmarks, singly or as sweeps, resumably",
+    "eval": "evaluate a saved edit or an edited model, without editing",
+    "report": "tables, plots and a page of runs side by side",
     "doctor": "see what is installed, and what to do about what is missing",
     "hparams": "list algorithms, presets, and the meaning of every setting",
     "world": "train, measure or export the embedded world",
 }
 """Name of each command, which is also its module's, and what it is for."""
+BY_HYDRA = ("run",)
+"""Commands whose arguments Hydra reads."""
 INTERRUPTED = 130
 """The status by which shells know that a command was interrupted."""
 
@@ -27,11 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, purpose in COMMANDS.items():
         subparsers.add_parser(name, help=purpose, add_help=False)
-    chosen, rest = parser.parse_known_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    chosen, rest = parser.parse_args(given[:1]), given[1:]
     module = import_module(f"easyedit_ice.cli.{chosen.command}")
-    command = argparse.ArgumentParser(prog=f"easyedit-ice {chosen.command}", description=module.__doc__)
-    module.configure(command)
     try:
+        if chosen.command in BY_HYDRA:
+            return module.main(rest)
+        command = argparse.ArgumentParser(prog=f"easyedit-ice {chosen.command}", description=module.__doc__)
+        module.configure(command)
         return module.run(command.parse_args(rest))
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import chain, cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,7 +108,7 @@ def _edit(method: str, requests: Sequence[dict[str, Any]]) -> _Result:
         metrics, *_ = editor.edit_requests(list(requests), keep_original_weight=True, verbose=False)
 
         facts = EditRequest.prepare(requests)
-        asked = [question for fact in facts for question in questions(fact)]
+        asked = [questions(fact) for fact in facts]
         before = observe(model, tok, asked)
         update = solve(model, tok, facts, hparams)
         update.commit(model)
@@ -118,9 +118,9 @@ def _edit(method: str, requests: Sequence[dict[str, Any]]) -> _Result:
     return _Result(
         method=method,
         host_scores={phase: _host_means([metric[phase] for metric in metrics]) for phase in ("pre", "post")},
-        questions=asked,
-        before=before,
-        after=after,
+        questions=list(chain(*asked)),
+        before=list(chain(*before)),
+        after=list(chain(*after)),
         tensors=len(state),
         restored=state.keys() == original.keys() and all(state[name].equal(old) for name, old in original.items()),
         seconds=time.perf_counter() - started,

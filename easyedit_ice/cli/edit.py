@@ -49,12 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
     asked = [Question("shown", prompt, arguments.target, ()) for prompt in (arguments.prompt, *arguments.ask)]
     with quiet(progress=sys.stderr.isatty()):
         model, tok = load_model(hparams)
-        before = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
+        (before,) = observe(model, tok, [asked], max_new_tokens=arguments.max_new_tokens)
         started = time.perf_counter()
         update = solve(model, tok, facts, hparams)
         seconds = time.perf_counter() - started
         update.commit(model)
-        after = observe(model, tok, asked, max_new_tokens=arguments.max_new_tokens)
+        (after,) = observe(model, tok, [asked], max_new_tokens=arguments.max_new_tokens)
     rows = [(q.prompt, old.generated, new.generated) for q, old, new in zip(asked, before, after, strict=True)]
     print(table(("prompt", "before", "after"), rows))
     print(f"\n{spec.name} changed {len(update.deltas)} weights in {seconds:.1f} s.")

@@ -1,46 +1,97 @@
-"""Train, measure or export the embedded world."""
+"""Train, measure or export the embedded world, or a testbed for a file of records."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
+
+_FACTS = "a file of records: the model is a testbed that knows their original answers"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
     actions = parser.add_subparsers(dest="action", required=True)
-    train = actions.add_parser("train", help="train the model; a run that was stopped goes on")
-    train.add_argument("folder", help="where the model goes")
+    train = actions.add_parser("train", help="train the model, or a testbed; a run that was stopped goes on")
+    train.add_argument("folder", help="where the model goes; the name of a testbed's must hold 'gpt2'")
+    train.add_argument("--facts", metavar="FILE", help=_FACTS)
     train.add_argument("--steps", type=int, default=None, help="optimiser steps; by default those of the shipped model")
     train.add_argument("--seed", type=int, default=0, help="of the data and the initial weights")
     train.add_argument("--restart", action="store_true", help="do not go on from a checkpoint")
-    measure = actions.add_parser("measure", help="what a model knows of the world, as in its card")
+    measure = actions.add_parser("measure", help="what a model knows of its world, as in its card")
     measure.add_argument("folder", nargs="?", help="the model; the shipped one by default")
+    measure.add_argument("--facts", metavar="FILE", help=_FACTS)
     measure.add_argument("--share", type=float, default=1.0, help="share of the questions to ask")
     measure.add_argument("--card", action="store_true", help="write the figures into the model's card as well")
     records = actions.add_parser("records", help="write records in KnowEdit form")
     records.add_argument("file", help="JSON file to write")
     records.add_argument("--split", choices=("dev", "test"), default="test", help="which records")
+    testbed = actions.add_parser("testbed", help="the folder of a file's testbed, built where there is none yet")
+    testbed.add_argument("file", help="the records it is for")
+    facts = actions.add_parser("facts", help="what a testbed for a file would know, and what it leaves out")
+    facts.add_argument("file", help="the records")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
     if arguments.action == "train":
-        from easyedit_ice.world.train import train
-
-        steps = {} if arguments.steps is None else {"steps": arguments.steps}
-        print(train(arguments.folder, seed=arguments.seed, resume=not arguments.restart, **steps))
+        print(_train(arguments))
     elif arguments.action == "measure":
-        from easyedit_ice.world import model_path
-        from easyedit_ice.world.card import write_card
-        from easyedit_ice.world.measure import measure
+        print(json.dumps(_measure(arguments), indent=2))
+    elif arguments.action == "testbed":
+        from easyedit_ice.world.testbed import testbed
 
-        figures = measure(arguments.folder, share=arguments.share)
-        print(json.dumps(figures, indent=2))
-        if arguments.card:
-            write_card(arguments.folder or model_path(), figures)
+        print(testbed(arguments.file))
+    elif arguments.action == "facts":
+        _show_facts(arguments.file)
     else:
         from easyedit_ice.world import write_records
 
         print(write_records(arguments.file, arguments.split))
     return 0
+
+
+def _train(arguments: argparse.Namespace) -> Any:
+    course: dict[str, Any] = {"seed": arguments.seed, "resume": not arguments.restart}
+    course |= {} if arguments.steps is None else {"steps": arguments.steps}
+    if arguments.facts is None:
+        from easyedit_ice.world.train import train
+
+        return train(arguments.folder, **course)
+    from easyedit_ice.data import load_records
+    from easyedit_ice.world.testbed import build
+
+    return build(load_records(arguments.facts), arguments.folder, **course)
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    from easyedit_ice.world import model_path
+
+    folder = arguments.folder or model_path()
+    if arguments.facts is None:
+        from easyedit_ice.world.card import write_card
+        from easyedit_ice.world.measure import measure
+
+        figures = measure(folder, share=arguments.share)
+        if arguments.card:
+            write_card(folder, figures)
+        return figures
+    from easyedit_ice.data import load_records
+    from easyedit_ice.world.testbed import measure_testbed
+    from easyedit_ice.world.testbed.card import write_testbed_card
+
+    records = load_records(arguments.facts)
+    figures = measure_testbed(folder, records, share=arguments.share)
+    if arguments.card:
+        write_testbed_card(folder, records, figures)
+    return figures
+
+
+def _show_facts(file: str) -> None:
+    from easyedit_ice.data import load_records
+    from easyedit_ice.world.testbed import gather
+
+    known = gather(load_records(file))
+    for source, count in known.counts().items():
+        print(f"{source}: {count} prompts")
+    print(*known.notes, sep="\n")

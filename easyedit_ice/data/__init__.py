@@ -2,13 +2,13 @@
 
 from easyedit_ice.data.editing import to_edit_kwargs, to_requests
 from easyedit_ice.data.forms import FORMS
-from easyedit_ice.data.hub import KNOWEDIT
+from easyedit_ice.data.hub import BENCHMARKS
 from easyedit_ice.data.load import load_records, read_records
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
 
 __all__ = [
+    "BENCHMARKS",
     "FORMS",
-    "KNOWEDIT",
     "DataProblem",
     "Record",
     "Records",

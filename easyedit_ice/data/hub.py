@@ -1,53 +1,80 @@
-"""KnowEdit from the Hugging Face hub, through ``datasets``."""
+"""Benchmarks from the Hugging Face hub, through ``datasets``: KnowEdit and CounterFact."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from easyedit_ice.errors import DataError
 
-_REPOSITORY = "zjunlp/KnowEdit"
+_KNOWEDIT = "zjunlp/KnowEdit"
 
-KNOWEDIT: dict[str, dict[str, str]] = {
-    "wiki_counterfact": {
-        "train": "benchmark/wiki_counterfact/train_cf.json",
-        "test": "benchmark/wiki_counterfact/test_cf.json",
-    },
-    "wiki_recent": {
-        "train": "benchmark/wiki_recent/recent_train.json",
-        "test": "benchmark/wiki_recent/recent_test.json",
-    },
-    "zsre": {"test": "benchmark/ZsRE/ZsRE-test-all.json"},
-    "wikibio": {
-        "train": "benchmark/WikiBio/wikibio-train-all.json",
-        "test": "benchmark/WikiBio/wikibio-test-all.json",
-    },
+
+@dataclass(frozen=True)
+class HubBenchmark:
+    """Where a benchmark lies on the hub.
+
+    Attributes:
+        repository: of the dataset.
+        splits: by name the file in the repository, or none where the repository itself has such a split.
+    """
+
+    repository: str
+    splits: dict[str, str | None]
+
+
+BENCHMARKS: dict[str, HubBenchmark] = {
+    "wiki_counterfact": HubBenchmark(
+        _KNOWEDIT,
+        {
+            "train": "benchmark/wiki_counterfact/train_cf.json",
+            "test": "benchmark/wiki_counterfact/test_cf.json",
+        },
+    ),
+    "wiki_recent": HubBenchmark(
+        _KNOWEDIT,
+        {
+            "train": "benchmark/wiki_recent/recent_train.json",
+            "test": "benchmark/wiki_recent/recent_test.json",
+        },
+    ),
+    "zsre": HubBenchmark(_KNOWEDIT, {"test": "benchmark/ZsRE/ZsRE-test-all.json"}),
+    "wikibio": HubBenchmark(
+        _KNOWEDIT,
+        {
+            "train": "benchmark/WikiBio/wikibio-train-all.json",
+            "test": "benchmark/WikiBio/wikibio-test-all.json",
+        },
+    ),
+    "counterfact": HubBenchmark("azhx/counterfact", {"train": None, "test": None}),
 }
-"""Benchmarks by name, then by split: the file in the hub's repository."""
+"""Benchmarks that are known by name."""
 
 
 def download(name: str, split: str) -> list[dict[str, Any]]:
-    """The raw records of one split of a KnowEdit benchmark, downloaded once and then cached by ``datasets``.
+    """The raw records of one split of a benchmark, downloaded once and then cached by ``datasets``.
 
     Fields that only some records have come as ``None`` in the others.
 
     Args:
-        name: a key of ``KNOWEDIT``.
+        name: a key of ``BENCHMARKS``.
         split: ``"train"`` or ``"test"``.
 
     Raises:
         DataError: the benchmark has no such split, or it can be neither downloaded nor found in the cache.
     """
-    files = KNOWEDIT[name]
-    if split not in files:
-        raise DataError(f"{name} has no split {split!r}; choose one of {', '.join(map(repr, files))}")
+    benchmark = BENCHMARKS[name]
+    if split not in benchmark.splits:
+        raise DataError(f"{name} has no split {split!r}; choose one of {', '.join(map(repr, benchmark.splits))}")
     import datasets
 
+    file = benchmark.splits[split]
+    where = {"split": split} if file is None else {"data_files": file, "split": "train"}
     try:
-        rows = datasets.load_dataset(_REPOSITORY, data_files=files[split], split="train")
+        rows = datasets.load_dataset(benchmark.repository, **where)
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"{files[split]} of {_REPOSITORY} could not be downloaded ({type(error).__name__}: {error}); "
+            f"{file or split} of {benchmark.repository} could not be downloaded ({type(error).__name__}: {error}); "
             "download the file where there is a connection, and give its path instead of the name",
             path=name,
         ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from easyedit_ice.data.forms import form_named, recognise
-from easyedit_ice.data.hub import KNOWEDIT, download
+from easyedit_ice.data.hub import BENCHMARKS, download
 from easyedit_ice.data.normalise import normalise
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
 from easyedit_ice.errors import DataError, did_you_mean
@@ -31,9 +31,9 @@ def load_records(
     """Read a benchmark.
 
     Args:
-        source: a JSON file; or ``"factworld"``, the embedded world; or the name of a KnowEdit benchmark
-            (``wiki_counterfact``, ``wiki_recent``, ``zsre``, ``wikibio``), to be downloaded. A file of that
-            name takes precedence.
+        source: a JSON file; or ``"factworld"``, the embedded world; or the name of a benchmark
+            (``wiki_counterfact``, ``wiki_recent``, ``zsre``, ``wikibio``, ``counterfact``), to be downloaded. A file
+            of that name takes precedence.
         split: which part of a benchmark given by name.
         form: the records' form, a key of ``FORMS``; by default told by their keys.
         start: position in the file of the first record to read.
@@ -97,9 +97,9 @@ def _raw_records(source: str | Path, split: str) -> tuple[list[Any], str]:
         from easyedit_ice.world.records import records
 
         return records(split), f"{_FACTWORLD}/{split}"
-    if name in KNOWEDIT:
+    if name in BENCHMARKS:
         return download(name, split), f"{name}/{split}"
-    names = [_FACTWORLD, *KNOWEDIT]
+    names = [_FACTWORLD, *BENCHMARKS]
     raise DataError(f"{str(source)!r} is neither a file nor one of {', '.join(names)}.{did_you_mean(name, names)}")
 
 

@@ -1,20 +1,26 @@
-"""What a model answers, in batches: under teacher forcing, and when it writes freely."""
+"""What a model answers, in batches: under teacher forcing, by probabilities, and when it writes freely."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
 from torch import nn
 
+from easyedit_ice.evaluation.alternatives import alternatives
+from easyedit_ice.evaluation.forced import Forced, forced
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.preserve import preserved
-from easyedit_ice.training.rows import Row, encode, given, predict
+from easyedit_ice.training.rows import given
 from easyedit_ice.training.sampling import write
 
 BATCH = 64
+
+Context = Callable[[str], str]
+"""Turns a question's prompt into the text that a model is asked with."""
 
 
 @dataclass(frozen=True)
@@ -24,58 +30,108 @@ class Observation:
     Attributes:
         expected: tokens of the expected answer.
         predicted: the likeliest token at each of their places, given the prompt and the expected ones before it.
-        generated: what the model writes after the prompt, greedily, until it stops by itself or by the limit.
+        generated: what the model writes after the prompt, greedily, until it stops by itself or by the limit; none
+            if it was not let write.
+        log_prob: mean log-probability of the answer's tokens, in nats per token; none if not asked for, or if the
+            question has no other answer.
+        other_log_prob: the same of the answer it competes with.
     """
 
     expected: tuple[int, ...]
     predicted: tuple[int, ...]
-    generated: str
+    generated: str | None = None
+    log_prob: float | None = None
+    other_log_prob: float | None = None
 
     @property
-    def token_accuracy(self) -> float:
+    def token_accuracy(self) -> float | None:
         """Share of the expected tokens that are the likeliest: EasyEdit's ``rewrite_acc`` and its kin."""
         return _agreement(self.expected, self.predicted)
 
-    def agrees_with(self, other: Observation) -> float:
+    def agrees_with(self, other: Observation) -> float | None:
         """Share of places with the same likeliest token: EasyEdit's locality."""
         return _agreement(self.predicted, other.predicted)
 
 
-@torch.no_grad()
 def observe(
-    model: nn.Module, tok: Any, questions: Sequence[Question], *, max_new_tokens: int = 16
-) -> list[Observation]:
-    """Ask the model; it is left as it was.
+    model: nn.Module,
+    tok: Any,
+    facts: Sequence[Sequence[Question]],
+    *,
+    contexts: Sequence[Context | None] | None = None,
+    max_length: int = 512,
+    max_new_tokens: int = 16,
+    probability: bool = False,
+) -> list[tuple[Observation, ...]]:
+    """Ask a model all questions of some facts; it is left as it was.
+
+    Teacher-forced answers are those of EasyEdit's head, which pads on the left whatever the tokenizer does.
 
     Args:
-        model: in evaluation mode while it is asked.
+        model: a causal language model; in evaluation mode while it is asked.
         tok: its tokenizer.
-        questions: in any order.
-        max_new_tokens: where free writing is cut off.
+        facts: the questions of each fact; those of one measure stand together.
+        contexts: for each fact what its questions' prompts are turned into before they are asked.
+        max_length: longest question with its answer, in tokens.
+        max_new_tokens: where free writing is cut off; 0 for none.
+        probability: whether to compare the answers with those they compete with.
     """
-    rows = [encode(tok, question.prompt, _spaced(question.prompt, question.answer)) for question in questions]
-    order = sorted(range(len(questions)), key=lambda index: len(rows[index].ids))
-    observations: dict[int, Observation] = {}
-    with preserved(model, tok):
-        model.eval()
+    asked = [
+        (context or str)(question.prompt)
+        for own, context in zip(facts, contexts or [None] * len(facts), strict=True)
+        for question in own
+    ]
+    flat = [question for own in facts for question in own]
+    found = _forced(model, tok, facts, asked, max_length)
+    written = _written(model, tok, asked, max_new_tokens)
+    likelihoods = _likelihoods(model, tok, flat, asked) if probability else {}
+    observations = iter(
+        Observation(answer.expected, answer.predicted, text, *likelihoods.get(index, ()))
+        for index, (answer, text) in enumerate(zip(found, written, strict=True))
+    )
+    return [tuple(next(observations) for _ in own) for own in facts]
+
+
+def _forced(
+    model: nn.Module, tok: Any, facts: Sequence[Sequence[Question]], asked: Sequence[str], max_length: int
+) -> list[Forced]:
+    prompts = iter(asked)
+    groups = [[(next(prompts), question.answer) for question in group] for own in facts for group in _by_measure(own)]
+    return [answer for group in forced(model, tok, groups, max_length=max_length, host="head") for answer in group]
+
+
+def _by_measure(questions: Sequence[Question]) -> Iterator[list[Question]]:
+    """The questions that EasyEdit asks together."""
+    for _, group in groupby(questions, key=lambda question: question.measure):
+        yield list(group)
+
+
+def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: int) -> list[str | None]:
+    if not max_new_tokens:
+        return [None] * len(asked)
+    prefixes = {prompt: given(tok, prompt.rstrip()) for prompt in asked}
+    order = sorted(prefixes, key=lambda prompt: len(prefixes[prompt]))
+    texts: dict[str, str] = {}
+    with preserved(model, tok), torch.no_grad():
         for start in range(0, len(order), BATCH):
             batch = order[start : start + BATCH]
-            predicted = _likeliest(model, [rows[index] for index in batch])
-            prefixes = [given(tok, questions[index].prompt.rstrip()) for index in batch]
-            written = write(model, tok, prefixes, length=max_new_tokens)
-            for index, tokens, text in zip(batch, predicted, written, strict=True):
-                generated = tok.decode(text, skip_special_tokens=True).strip()
-                observations[index] = Observation(rows[index].predicted, tokens, generated)
-    return [observations[index] for index in range(len(questions))]
+            tokens = write(model, tok, [prefixes[prompt] for prompt in batch], length=max_new_tokens)
+            texts |= {
+                prompt: tok.decode(own, skip_special_tokens=True).strip()
+                for prompt, own in zip(batch, tokens, strict=True)
+            }
+    return [texts[prompt] for prompt in asked]
 
 
-def _likeliest(model: nn.Module, rows: Sequence[Row]) -> list[tuple[int, ...]]:
-    return [tuple(row.argmax(-1).tolist()) for row in predict(model, rows).split()]
+def _likelihoods(
+    model: nn.Module, tok: Any, questions: Sequence[Question], asked: Sequence[str]
+) -> dict[int, tuple[float, float]]:
+    """Mean log-probabilities of each answer and of the other one, for the questions that have another one."""
+    competing = [index for index, question in enumerate(questions) if question.other is not None]
+    pairs = [(asked[index], (questions[index].answer, questions[index].other)) for index in competing]
+    return {index: tuple(found) for index, found in zip(competing, alternatives(model, tok, pairs), strict=True)}
 
 
-def _spaced(prompt: str, answer: str) -> str:
-    return answer if prompt[-1].isspace() else f" {answer}"
-
-
-def _agreement(one: Sequence[int], other: Sequence[int]) -> float:
-    return sum(a == b for a, b in zip(one, other, strict=True)) / len(one)
+def _agreement(one: Sequence[int], other: Sequence[int]) -> float | None:
+    """Share of equal places; none where there is no place."""
+    return sum(a == b for a, b in zip(one, other, strict=True)) / len(one) if one else None

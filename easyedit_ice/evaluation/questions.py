@@ -16,12 +16,15 @@ class Question:
         prompt: the text before the answer.
         answer: what teacher forcing puts after it.
         aliases: all texts that count as the answer when the model writes freely.
+        other: the answer it shall be likelier than: the old one for what shall change, the new one for what shall
+            stay; none if it is unknown, or the same.
     """
 
     measure: str
     prompt: str
     answer: str
     aliases: tuple[str, ...]
+    other: str | None = None
 
     @property
     def keeps(self) -> bool:
@@ -31,16 +34,18 @@ class Question:
 
 def questions(request: EditRequest) -> tuple[Question, ...]:
     """All questions of a fact: its own, in other words, and its probes."""
-    target = request.target_new.strip()
-    found = [Question("rewrite", request.prompt, target, (target,))]
+    target, old = request.target_new.strip(), request.ground_truth
+    other = old.strip() if old and old.strip() and old.strip() != target else None
+    found = [Question("rewrite", request.prompt, target, (target,), other)]
     if request.rephrase_prompt is not None:
-        found.append(Question("rephrase", request.rephrase_prompt, target, (target,)))
+        found.append(Question("rephrase", request.rephrase_prompt, target, (target,), other))
     for section in ("portability", "locality"):
         for kind, probes in getattr(request, section).items():
-            found += [_question(f"{section}.{kind}", probe) for probe in probes]
+            found += [_question(f"{section}.{kind}", probe, target) for probe in probes]
     return tuple(found)
 
 
-def _question(measure: str, probe: Probe) -> Question:
+def _question(measure: str, probe: Probe, target: str) -> Question:
     aliases = tuple(alias for answer in probe.answers for alias in answer)
-    return Question(measure, probe.prompt, probe.answer, aliases)
+    competes = measure.startswith("locality.") and probe.answer.strip() and probe.answer.strip() != target
+    return Question(measure, probe.prompt, probe.answer, aliases, target if competes else None)

@@ -1,16 +1,17 @@
-"""Scores of one fact: every question, teacher-forced and generated."""
+"""Scores of one fact: every question, teacher-forced, generated, and by probability."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 from easyedit_ice.evaluation.observe import Observation
 from easyedit_ice.evaluation.questions import Question
 
-MODES = ("teacher_forced", "generated")
+MODES = ("teacher_forced", "generated", "probability")
 
 
 @dataclass(frozen=True)
@@ -20,23 +21,52 @@ class FactScore:
     Attributes:
         teacher_forced: token accuracy, or for locality the share of likeliest tokens that stayed.
         generated: exact match with an alias after free writing, or for locality the share of answers that stayed.
+        probability: share of questions whose answer is likelier than the one it competes with: ROME's efficacy,
+            paraphrase and neighbourhood success (arXiv 2202.05262, section 3.4).
     """
 
     teacher_forced: dict[str, float]
-    generated: dict[str, float]
+    generated: dict[str, float] = field(default_factory=dict)
+    probability: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, scores: dict[str, dict[str, float]]) -> Self:
+        """The inverse of :meth:`to_dict`."""
+        return cls(**scores)
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """Modes with their measures; a mode in which nothing was measured is left out."""
+        return {mode: measures for mode, measures in asdict(self).items() if measures}
+
+    def without_comparison(self) -> Self:
+        """The scores that do not compare with what was answered before."""
+
+        def own(measures: dict[str, float]) -> dict[str, float]:
+            return {measure: value for measure, value in measures.items() if not measure.startswith("locality.")}
+
+        return type(self)(own(self.teacher_forced), own(self.generated), self.probability)
 
 
 def edit_scores(
     questions: Sequence[Question], before: Sequence[Observation], after: Sequence[Observation]
 ) -> FactScore:
     """Score a fact by what the model answered before and after its edit."""
-    forced: dict[str, list[float]] = defaultdict(list)
-    generated: dict[str, list[float]] = defaultdict(list)
+    found: dict[str, dict[str, list[float]]] = {mode: defaultdict(list) for mode in MODES}
     for question, old, new in zip(questions, before, after, strict=True):
-        forced[question.measure].append(new.agrees_with(old) if question.keeps else new.token_accuracy)
-        wanted = (old.generated,) if question.keeps else question.aliases
-        generated[question.measure].append(float(normalized(new.generated) in map(normalized, wanted)))
-    return FactScore(_means(forced), _means(generated))
+        agreement = new.agrees_with(old) if question.keeps else new.token_accuracy
+        if agreement is not None:
+            found["teacher_forced"][question.measure].append(agreement)
+        if new.generated is not None:
+            found["generated"][question.measure].append(float(is_right(question, old, new)))
+        if new.log_prob is not None and new.other_log_prob is not None:
+            found["probability"][question.measure].append(float(new.log_prob > new.other_log_prob))
+    return FactScore(**{mode: _means(values) for mode, values in found.items()})
+
+
+def is_right(question: Question, before: Observation, after: Observation) -> bool:
+    """Whether what was written freely is the answer, under one of its names, or for locality the one from before."""
+    wanted = (before.generated,) if question.keeps else question.aliases
+    return normalized(after.generated) in map(normalized, wanted)
 
 
 def normalized(text: str) -> str:
@@ -44,5 +74,5 @@ def normalized(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).rstrip(".").strip()
 
 
-def _means(values: dict[str, list[float]]) -> dict[str, float]:
+def _means(values: dict[str, list[float]]) -> dict[str, Any]:
     return {measure: sum(own) / len(own) for measure, own in values.items()}

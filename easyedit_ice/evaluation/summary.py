@@ -51,12 +51,12 @@ def interval(values: Sequence[float], seed: int = 0) -> Interval:
 def _by_measure(facts: Sequence[dict[str, float]], seed: int) -> dict[str, Interval]:
     columns: dict[str, list[float]] = {}
     for fact in facts:
-        for measure, value in _with_sections(fact).items():
+        for measure, value in with_sections(fact).items():
             columns.setdefault(measure, []).append(value)
     return {measure: interval(values, seed) for measure, values in columns.items()}
 
 
-def _with_sections(fact: dict[str, float]) -> dict[str, float]:
+def with_sections(fact: dict[str, float]) -> dict[str, float]:
     """A fact's measures, each section's mean before its kinds."""
     sections: dict[str, list[float]] = {}
     for measure, value in fact.items():

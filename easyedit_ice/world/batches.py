@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from easyedit_ice.world.documents import END, INVENTED, Document, Mix, Span
-from easyedit_ice.world.facts import World
 from easyedit_ice.world.text import Writer
 
 if TYPE_CHECKING:
@@ -24,9 +23,19 @@ _AFTER_END = 0.25  # share of documents that begin behind an end mark, as the mo
 _LONGEST_NAME = 8
 
 # Two-hop questions are few until the model answers them from its context; many of them sooner are learned by heart.
-_COMPOSING_FROM = 4000
-_FIRST = Mix()
-_COMPOSING = Mix(new_facts=0.33, statements=0.40, two_hops=0.44)
+_MIXES: Mapping[int, Mix] = {0: Mix(), 4000: Mix(new_facts=0.33, statements=0.40, two_hops=0.44)}
+
+
+class Author(Protocol):
+    """Draws the documents that a model is trained on, as often of each sort as its ``mix`` says."""
+
+    mix: Mix
+
+    def true_document(self) -> Document:
+        """One that states no new fact."""
+
+    def new_fact_document(self) -> Document:
+        """One that states a new fact, then uses it."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +110,35 @@ class Batches:
 
     In short rows each document sees only itself, at positions from 0. Some batches have long rows in which
     documents follow one another, so that later positions and earlier text are known as well.
+
+    Args:
+        known: what documents are about: by default a ``World``.
+        tokenizer: the model's.
+        tokens: how many a batch holds, padding included.
+        seed: of the documents.
+        author: makes the author of documents from ``known`` and a source of chance.
+        mixes: how often documents are of which sort, by the step from which on this holds; step 0 among them.
     """
 
-    def __init__(self, world: World, tokenizer: PreTrainedTokenizerBase, tokens: int, seed: int) -> None:
+    def __init__(
+        self,
+        known: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        tokens: int,
+        seed: int,
+        author: Callable[[Any, random.Random], Author] = Writer,
+        mixes: Mapping[int, Mix] = _MIXES,
+    ) -> None:
         self._rng = random.Random()
-        self._writer = Writer(world, self._rng)
+        self._writer = author(known, self._rng)
+        self._mixes = mixes
         self._tokenizer = tokenizer
         self._tokens = tokens
         self._seed = seed
 
     def __getitem__(self, step: int) -> Batch:
         self._rng.seed(f"batch {self._seed} {step}")
-        self._writer.mix = _FIRST if step < _COMPOSING_FROM else _COMPOSING
+        self._writer.mix = self._mixes[max(start for start in self._mixes if start <= step)]
         if step % _LONG_EVERY == _LONG_EVERY - 1:
             return _long_rows(self._documents(), self._tokens // _LONG_ROW)
         return _short_rows(self._documents(), self._tokens // _SHORT_ROW)

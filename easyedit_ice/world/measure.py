@@ -67,7 +67,7 @@ def measure(model_dir: str | Path | None = None, *, share: float = 1.0, seed: in
         "late_positions": list(after(some(recall_questions(world), 300), rng, documents=24)),
         "after_sentences": list(after(some(recall_questions(world), 600), rng, documents=2, end=". ")),
     }
-    figures: dict[str, Any] = {name: _shares(model, tokenizer, group) for name, group in asked.items()}
+    figures: dict[str, Any] = {name: shares(model, tokenizer, group) for name, group in asked.items()}
     figures["generation"] = _generation(model, tokenizer, some(recall_questions(world), 400))
     figures["perplexity"] = _perplexity(model, tokenizer, round(share * 1000))
     figures["questions"] = {name: len(group) for name, group in asked.items()}
@@ -93,15 +93,14 @@ def answered(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questio
     return right
 
 
-def _shares(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Sequence[Question]
-) -> dict[str, Any]:
+def shares(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions: Sequence[Question]) -> dict[str, Any]:
+    """Shares of right answers: their ``mean`` over questions, by ``groups``, and of the ``lowest`` group."""
     groups: dict[str, list[bool]] = defaultdict(list)
     verdicts = answered(model, tokenizer, questions)
     for question, right in zip(questions, verdicts, strict=True):
         groups[question.group].append(right)
-    shares = {group: sum(found) / len(found) for group, found in sorted(groups.items())}
-    return {"mean": sum(verdicts) / len(verdicts), "lowest": min(shares.values()), "groups": shares}
+    by_group = {group: sum(found) / len(found) for group, found in sorted(groups.items())}
+    return {"mean": sum(verdicts) / len(verdicts), "lowest": min(by_group.values()), "groups": by_group}
 
 
 def _generation(

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,27 @@ class Recipe:
             raise HyperParamsError(f"layers is {self.layers}; give at least 4, since the lower half has two lessons")
 
 
+@dataclass(frozen=True)
+class Course:
+    """What a training run is decided by, beside its text.
+
+    Attributes:
+        steps: optimiser steps in all.
+        seed: of the data and of the initial weights.
+        recipe: size and course of the training.
+        source: whatever else tells this run from others, as in ``training.json``.
+    """
+
+    steps: int
+    seed: int
+    recipe: Recipe
+    source: Mapping[str, Any]
+
+    def origin(self) -> dict[str, Any]:
+        """By which a checkpoint is known; its steps may differ."""
+        return {"seed": self.seed, "recipe": asdict(self.recipe), **self.source}
+
+
 def train(
     output_dir: str | Path,
     *,
@@ -86,35 +107,68 @@ def train(
     Raises:
         DataError: the checkpoint found is of another recipe or seed.
     """
-    recipe = recipe or Recipe()
-    output = Path(output_dir)
+    recipe, world = recipe or Recipe(), World()
+    return fit(
+        output_dir,
+        _tokenizer_texts(world, recipe),
+        lambda tokenizer: Batches(world, tokenizer, recipe.tokens_per_step, seed),
+        Course(steps, seed, recipe, {}),
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+        stop_at=stop_at,
+    )
+
+
+def fit(
+    output_dir: str | Path,
+    texts: Iterable[str],
+    batches: Callable[[PreTrainedTokenizerBase], Batches],
+    course: Course,
+    *,
+    resume: bool = True,
+    checkpoint_every: int = 250,
+    stop_at: int | None = None,
+) -> Path:
+    """Train a new model on batches, and its tokenizer on texts; the rest is as in :func:`train`.
+
+    Args:
+        output_dir: folder for the model.
+        texts: what the tokenizer is trained on.
+        batches: makes the batches from the tokenizer.
+        course: what else decides about the result.
+        resume: as in :func:`train`.
+        checkpoint_every: as in :func:`train`.
+        stop_at: as in :func:`train`.
+
+    Raises:
+        DataError: the checkpoint found is of another course.
+    """
+    output, recipe, steps = Path(output_dir), course.recipe, course.steps
     state_path = output.with_name(f"{output.name}.checkpoint") / "state.pt"
-    world = World()
-    tokenizer = train_tokenizer(_tokenizer_texts(world, recipe), recipe.vocab_size, output)
+    tokenizer = train_tokenizer(texts, recipe.vocab_size, output)
     torch_state = torch.random.get_rng_state()
-    torch.manual_seed(seed)
+    torch.manual_seed(course.seed)
     model = _new_model(recipe, tokenizer)
     torch.random.set_rng_state(torch_state)
     optimisers = _optimisers(model, recipe)
     start = 0
     if resume and state_path.exists():
-        start = _restore(state_path, model, optimisers, recipe, seed)
+        start = _restore(state_path, model, optimisers, course)
         logger.info("resuming from step %d of %d (%s)", start, steps, state_path)
 
-    batches = Batches(world, tokenizer, recipe.tokens_per_step, seed)
+    drawn = batches(tokenizer)
     progress = tqdm(range(start, steps), initial=start, total=steps, unit="step", mininterval=5)
     for step in progress:
         if step == stop_at:
-            _checkpoint(state_path, model, optimisers, step, recipe, seed)
+            _checkpoint(state_path, model, optimisers, step, course)
             return output
         if step > start and step % checkpoint_every == 0:
-            _checkpoint(state_path, model, optimisers, step, recipe, seed)
+            _checkpoint(state_path, model, optimisers, step, course)
         rate = _learning_rate(step, steps, recipe)
-        loss = _step(model, optimisers, batches[step], rate, recipe.lessons)
+        loss = _step(model, optimisers, drawn[step], rate, recipe.lessons)
         progress.set_postfix(loss=f"{loss:.3f}", refresh=False)
     model.eval().save_pretrained(output)
-    origin = {"steps": steps, "seed": seed, "recipe": asdict(recipe)}
-    (output / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    (output / ORIGIN).write_text(json.dumps({"steps": steps, **course.origin()}, indent=1) + "\n", encoding="utf-8")
     return output
 
 
@@ -193,33 +247,24 @@ def _tokenizer_texts(world: World, recipe: Recipe) -> list[str]:
     ]
 
 
-def _checkpoint(
-    path: Path,
-    model: GPT2LMHeadModel,
-    optimisers: Sequence[Optimizer],
-    step: int,
-    recipe: Recipe,
-    seed: int,
-) -> None:
+def _checkpoint(path: Path, model: GPT2LMHeadModel, optimisers: Sequence[Optimizer], step: int, course: Course) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     state: dict[str, Any] = {
         "model": model.state_dict(),
         "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         "step": step,
-        "recipe": asdict(recipe),
-        "seed": seed,
+        "origin": course.origin(),
     }
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     os.replace(partial, path)
 
 
-def _restore(path: Path, model: GPT2LMHeadModel, optimisers: Sequence[Optimizer], recipe: Recipe, seed: int) -> int:
+def _restore(path: Path, model: GPT2LMHeadModel, optimisers: Sequence[Optimizer], course: Course) -> int:
     state = torch.load(path, weights_only=True)
-    found, expected = (state["recipe"], state["seed"]), (asdict(recipe), seed)
-    if found != expected:
+    if state.get("origin") != course.origin():
         raise DataError(
-            f"the checkpoint is of recipe and seed {found}, not {expected}; train into another folder, or "
+            f"the checkpoint is of {state.get('origin')}, not {course.origin()}; train into another folder, or "
             "start anew with resume=False",
             path=str(path),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from copy import copy
+from itertools import chain
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 
-QUESTIONS = [question for fact in FACTS for question in questions(EditRequest.from_dict(fact))]
+FACTS_ASKED = [questions(EditRequest.from_dict(fact)) for fact in FACTS]
+QUESTIONS = list(chain(*FACTS_ASKED))
 FP32 = pytest.mark.parametrize("shape", SHAPES[::2], ids=[shape.name for shape in SHAPES[::2]])
 
 
@@ -33,7 +35,8 @@ def _greedy(model, text: str, length: int) -> str:
 @FP32
 def test_token_accuracy_is_the_share_of_expected_tokens_that_are_the_likeliest(shape):
     model, tok = shape.build(), tokenizer()
-    for question, seen in zip(QUESTIONS, observe(model, tok, QUESTIONS), strict=True):
+    alone = [(question,) for question in QUESTIONS]
+    for question, (seen,) in zip(QUESTIONS, observe(model, tok, alone), strict=True):
         prompt, whole = tok.encode(question.prompt), tok.encode(f"{question.prompt} {question.answer}")
         with torch.no_grad():
             likeliest = model(input_ids=torch.tensor([whole])).logits[0].argmax(-1).tolist()
@@ -47,34 +50,61 @@ def test_token_accuracy_is_the_share_of_expected_tokens_that_are_the_likeliest(s
 @FP32
 def test_what_is_generated_is_the_greedy_continuation_of_the_prompt_alone(shape):
     model = shape.build()
-    for question, seen in zip(QUESTIONS, observe(model, tokenizer(), QUESTIONS, max_new_tokens=5), strict=True):
-        assert seen.generated == _greedy(model, question.prompt, 5)
+    seen = chain(*observe(model, tokenizer(), FACTS_ASKED, max_new_tokens=5))
+    for question, found in zip(QUESTIONS, seen, strict=True):
+        assert found.generated == _greedy(model, question.prompt, 5)
+
+
+@FP32
+def test_an_answer_and_the_one_it_competes_with_are_scored_by_their_mean_log_probabilities(shape):
+    model, tok = shape.build(), tokenizer()
+    question = Question("rewrite", "The capital of Avaria is", "Lodel", ("Lodel",), "Ommer Town")
+    ((seen,),) = observe(model, tok, [[question]], probability=True)
+    for answer, found in (("Lodel", seen.log_prob), ("Ommer Town", seen.other_log_prob)):
+        prompt, whole = tok.encode(question.prompt), tok.encode(f"{question.prompt} {answer}")
+        with torch.no_grad():
+            log_probs = model(input_ids=torch.tensor([whole])).logits[0].log_softmax(-1)
+        expected = [log_probs[place - 1, whole[place]].item() for place in range(len(prompt), len(whole))]
+        assert found == pytest.approx(sum(expected) / len(expected), abs=1e-4)
+
+
+def test_a_question_without_another_answer_is_not_scored_by_probability():
+    alone = Question("rewrite", "The capital of Avaria is", "Lodel", ("Lodel",))
+    ((seen,),) = observe(SHAPES[0].build(), tokenizer(), [[alone]], probability=True)
+    assert seen.log_prob is None
+    assert seen.other_log_prob is None
+
+
+def test_questions_are_asked_in_the_facts_context():
+    model, tok = SHAPES[0].build(), tokenizer()
+    in_context = [Question(q.measure, f"Ommer. {q.prompt}", q.answer, q.aliases, q.other) for q in FACTS_ASKED[0]]
+    expected = observe(model, tok, [in_context, FACTS_ASKED[1]], probability=True)
+    contexts = [lambda prompt: f"Ommer. {prompt}", None]
+    assert observe(model, tok, FACTS_ASKED[:2], contexts=contexts, probability=True) == expected
+
+
+def test_nothing_is_written_where_nothing_shall_be():
+    found = observe(SHAPES[0].build(), tokenizer(), FACTS_ASKED, max_new_tokens=0)
+    assert {seen.generated for seen in chain(*found)} == {None}
 
 
 def test_observations_come_in_the_order_of_the_questions_whatever_the_batches(monkeypatch):
     model = SHAPES[0].build()
-    together = observe(model, tokenizer(), QUESTIONS)
+    together = observe(model, tokenizer(), FACTS_ASKED)
     monkeypatch.setattr(sys.modules[observe.__module__], "BATCH", 1)
-    assert observe(model, tokenizer(), QUESTIONS) == together
-    assert observe(model, tokenizer(), QUESTIONS[::-1]) == together[::-1]
-
-
-def test_a_space_at_the_end_of_the_prompt_is_not_doubled():
-    spaced = Question("rewrite", "The capital of Avaria is ", "Lodel", ("Lodel",))
-    plain = Question("rewrite", "The capital of Avaria is", "Lodel", ("Lodel",))
-    one, other = observe(SHAPES[0].build(), tokenizer(), [spaced, plain])
-    assert one == other
+    assert observe(model, tokenizer(), FACTS_ASKED) == together
+    assert observe(model, tokenizer(), FACTS_ASKED[::-1]) == together[::-1]
 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_model_is_asked_in_evaluation_mode_and_left_as_it_was(training, side):
     model, tok = SHAPES[0].build(), copy(tokenizer())
-    expected = observe(model, tokenizer(), QUESTIONS)
+    expected = observe(model, tokenizer(), FACTS_ASKED)
     model.train(training)
     tok.padding_side = side
     state = torch.get_rng_state()
-    assert observe(model, tok, QUESTIONS) == expected
+    assert observe(model, tok, FACTS_ASKED) == expected
     assert all(module.training is training for module in model.modules())
     assert tok.padding_side == side
     assert torch.equal(torch.get_rng_state(), state)
@@ -85,3 +115,7 @@ def test_observations_agree_by_the_share_of_equal_places():
     other = Observation((1, 2, 3, 4), (5, 6, 7, 9), "y")
     assert one.agrees_with(other) == other.agrees_with(one) == 0.75
     assert one.agrees_with(one) == 1.0
+
+
+def test_an_answer_of_no_tokens_has_no_accuracy():
+    assert Observation((), (), "x").token_accuracy is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from easyedit_ice.evaluation import questions
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.requests import EditRequest
@@ -31,6 +33,22 @@ def test_probes_are_asked_under_their_section_and_kind_with_all_aliases():
         ("locality.near", "l", "three", ("three",)),
         ("locality.near", "m", "four", ("four",)),
     ]
+
+
+def test_what_shall_change_competes_with_the_old_answer_and_what_shall_stay_with_the_new_one():
+    probes = {
+        "ground_truth": "Ommer",
+        "rephrase_prompt": "Avaria is ruled from",
+        "portability": {"hops": {"prompt": "p", "ground_truth": "one"}},
+        "locality": {"near": {"prompt": ["l", "m"], "ground_truth": ["three", "Lodel"]}},
+    }
+    asked = questions(EditRequest.from_dict(FACT | probes))
+    assert [question.other for question in asked] == ["Ommer", "Ommer", None, "Lodel", None]
+
+
+@pytest.mark.parametrize("old", [None, " ", "Lodel", ["Lodel "]])
+def test_an_unknown_or_equal_old_answer_competes_with_nothing(old):
+    assert questions(EditRequest.from_dict(FACT | {"ground_truth": old}))[0].other is None
 
 
 def test_only_locality_must_stay():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from easyedit_ice.evaluation import edit_scores
+from easyedit_ice.evaluation import FactScore, edit_scores
 from easyedit_ice.evaluation.observe import Observation
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.evaluation.scores import normalized
@@ -68,3 +68,32 @@ def test_questions_and_observations_must_correspond():
 
 def test_normalising_twice_changes_nothing_more():
     assert normalized(normalized(" St. Ｌodel .. ")) == normalized(" St. Ｌodel .. ") == "st. lodel"
+
+
+def _likelier(log_prob, other):
+    return Observation((1,), (1,), None, log_prob, other)
+
+
+def test_probability_is_the_share_of_questions_whose_answer_is_the_likelier_one():
+    after = [_likelier(-1.0, -2.0), _likelier(-3.0, -2.0), _likelier(-1.0, -2.0), _likelier(None, None)]
+    scores = edit_scores([REWRITE, NEAR, NEAR, HOPS], after, after)
+    assert scores.probability == {"rewrite": 1.0, "locality.near": 0.5}
+    assert scores.generated == {}
+
+
+def test_an_answer_of_no_tokens_is_left_out():
+    assert edit_scores([REWRITE], [_seen((), "")], [_seen((), "", ())]).teacher_forced == {}
+
+
+def test_scores_without_comparison_leave_out_what_was_to_stay_but_not_its_probabilities():
+    after = [_likelier(-1.0, -2.0)] * 2
+    scores = edit_scores([REWRITE, NEAR], after, after).without_comparison()
+    assert scores.to_dict() == {
+        "teacher_forced": {"rewrite": 1.0},
+        "probability": {"rewrite": 1.0, "locality.near": 1.0},
+    }
+
+
+def test_scores_come_back_from_plain_values():
+    scores = edit_scores([REWRITE], [_seen((1, 2), "Lodel")], [_seen((1, 9), "Ommer")])
+    assert FactScore.from_dict(scores.to_dict()) == scores

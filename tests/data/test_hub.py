@@ -1,4 +1,4 @@
-"""KnowEdit by name, through `datasets`."""
+"""Benchmarks by name, through `datasets`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 import pytest
 
-from easyedit_ice.data import KNOWEDIT, load_records
+from easyedit_ice.data import BENCHMARKS, load_records
 from easyedit_ice.errors import DataError
 
 RAWS = [
@@ -70,6 +70,20 @@ def test_a_published_file_downloads_as_it_reads(served, shared_data: Path, file:
     assert same_but_for_path(load_records("wiki_counterfact"), load_records(path))
 
 
+def test_counterfact_by_name_reads_as_its_file(monkeypatch, shared_data: Path):
+    path = shared_data / "counterfact/counterfact_rome_dev.json"
+    raws = json.loads(path.read_text(encoding="utf-8"))
+    asked = []
+
+    def serve(repository: str, *, split: str):
+        asked.append((repository, split))
+        return datasets.Dataset.from_list(raws)
+
+    monkeypatch.setattr(datasets, "load_dataset", serve)
+    assert same_but_for_path(load_records("counterfact"), load_records(path))
+    assert asked == [("azhx/counterfact", "test")]
+
+
 def test_names_do_not_mind_their_case(served, tmp_path: Path):
     file = tmp_path / "zsre.json"
     file.write_text(json.dumps(RAWS), encoding="utf-8")
@@ -88,6 +102,6 @@ def test_without_a_connection_the_error_names_the_file_and_the_way_out(monkeypat
 
 
 def test_a_split_the_benchmark_lacks_is_refused():
-    assert "train" not in KNOWEDIT["zsre"]
+    assert "train" not in BENCHMARKS["zsre"].splits
     with pytest.raises(DataError, match="zsre has no split 'train'; choose one of 'test'"):
         load_records("zsre", split="train")

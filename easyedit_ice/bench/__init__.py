@@ -1,0 +1,1 @@
+"""The benchmark: methods side by side on the same facts, in a ledger that survives being killed."""

@@ -1,0 +1,107 @@
+"""The run as an application of Hydra: composition, sweeps and launchers."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from easyedit_ice.bench.config import CONFIG, store_configs
+from easyedit_ice.bench.methods import METHODS
+from easyedit_ice.bench.run import run
+from easyedit_ice.errors import EasyEditIceError, RunConfigError, did_you_mean
+
+SWEEP = "runs/sweep"
+SWEEPING = {"-m", "--multirun"}
+
+
+def job(config: DictConfig) -> str:
+    """One job of Hydra's: a run in the folder that Hydra chose for it."""
+    return str(run(config, HydraConfig.get().runtime.output_dir))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run or sweep as Hydra's command line says.
+
+    Args:
+        arguments: overrides, such as ``mode=sequential`` or ``algorithm.hparams.rank=4,8``, and Hydra's flags; ``-m``
+            for a sweep.
+
+    Raises:
+        RunConfigError: an override names what is not there, or is not of its type.
+    """
+    store_configs(METHODS)
+    sweeps = bool(SWEEPING & set(arguments))
+    raised: list[EasyEditIceError] = []
+
+    def alone(config: DictConfig) -> None:
+        try:
+            job(config)
+        except EasyEditIceError as error:
+            raised.append(error)
+
+    with _called_with([*arguments, *(_for_sweep(arguments) if sweeps else ())]):
+        try:
+            hydra.main(version_base="1.3", config_path=None, config_name=CONFIG)(job if sweeps else alone)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise RunConfigError(_explained(error)) from error
+    if raised:
+        raise raised[0]
+
+
+def _for_sweep(arguments: Sequence[str]) -> list[str]:
+    """What a sweep needs said: its folder, and that its runs' folders are named by what is swept alone."""
+    overrides = _parsed(arguments)
+    fixed = {override.get_key_element() for override in overrides if not override.is_sweep_override()}
+    added = [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted({*fixed, 'out'}))}]"]
+    return added if "out" in fixed else [*added, f"out={SWEEP}"]
+
+
+def _parsed(arguments: Sequence[str]) -> list:
+    written = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    try:
+        return OverridesParser.create().parse_overrides(written)
+    except HydraException as error:
+        raise RunConfigError(str(error)) from error
+
+
+def _explained(error: Exception) -> str:
+    """Hydra's message, with the name that was probably meant."""
+    message = str(error)
+    cause = error.__cause__
+    unknown = re.search(r"Could not override '([^']+)'", message)
+    if unknown and cause is not None:
+        path, _, name = unknown[1].rpartition(".")
+        known = [str(key) for key in getattr(cause, "parent_node", None) or ()]
+        return (
+            f"there is no setting {unknown[1]!r}.{did_you_mean(name, known)} "
+            f"{path or 'At the top there are'}{' has' if path else ''}: {', '.join(known)}"
+        )
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return f"{group} is {name!r}.{did_you_mean(name, error.options)} There are: {', '.join(error.options)}"
+    return f"{message.splitlines()[0]}: {str(cause).splitlines()[0]}" if cause is not None else message
+
+
+@contextmanager
+def _called_with(arguments: Sequence[str]) -> Iterator[None]:
+    """Hydra reads the process's arguments, and hides tracebacks unless told not to."""
+    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = ["easyedit-ice run", *arguments], "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full

@@ -1,0 +1,96 @@
+"""Edited models on the disk: saved at the end of a stream, and loaded to be asked again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.bench.methods import Method
+from easyedit_ice.errors import LedgerError, LoadingError, RunConfigError
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.loading import load_model
+from easyedit_ice.updates import WeightUpdate
+
+CHECKPOINT = "checkpoint"
+
+
+def save_checkpoint(folder: Path, method: Method) -> Path:
+    """Save the edited model and its tokenizer as transformers does, in the run's folder.
+
+    Raises:
+        RunConfigError: the method keeps its edits elsewhere than in the model's parameters.
+        LedgerError: the model could not be written.
+    """
+    if method.state() is None:
+        raise RunConfigError(f"{method.name} keeps its edits outside the model's parameters; run it with save=false")
+    target = folder / CHECKPOINT
+    try:
+        method.model.save_pretrained(target)
+        method.tok.save_pretrained(target)
+    except OSError as error:
+        raise LedgerError(
+            f"{target} could not be written ({error}); make room and run the same command again"
+        ) from error
+    return target
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A model that was edited before.
+
+    Attributes:
+        model: edited.
+        tok: its tokenizer.
+        base: the unedited model's name; none if unknown.
+        kind: what the checkpoint was: ``"model"``, ``"update"`` or ``"adapter"``.
+    """
+
+    model: nn.Module
+    tok: Any
+    base: str | None
+    kind: str
+
+
+def load_checkpoint(path: str | Path, base: str | None, **loading: Any) -> Edited:
+    """Load a saved model, a saved update, or a PEFT adapter.
+
+    Args:
+        path: a folder of transformers, of :meth:`WeightUpdate.save` or of peft, or a run's folder that holds a
+            ``checkpoint``.
+        base: name or folder of the unedited model, on which updates and adapters are put.
+        **loading: ``device`` and ``dtype``, as in hyperparameters.
+
+    Raises:
+        LoadingError: there is no such folder, it is none of these, or the base is needed and not given.
+    """
+    folder = Path(path)
+    folder = folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
+    if (folder / "update.json").is_file():
+        model, tok = _load(_needed(base, folder), loading)
+        WeightUpdate.load(folder).commit(model)
+        return Edited(model, tok, base, "update")
+    if (folder / "adapter_config.json").is_file():
+        from peft import PeftModel
+
+        model, tok = _load(_needed(base, folder), loading)
+        return Edited(PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval(), tok, base, "adapter")
+    if not (folder / "config.json").is_file():
+        raise LoadingError(
+            f"{folder} holds no config.json of a model, no update.json of an update and no adapter_config.json of an "
+            "adapter; give the folder of one of them"
+        )
+    model, tok = _load(str(folder), loading)
+    return Edited(model, tok, base, "model")
+
+
+def _load(name: str, loading: dict[str, Any]) -> tuple[nn.Module, Any]:
+    return load_model(EditHyperParams(model_name=name, **loading))
+
+
+def _needed(base: str | None, folder: Path) -> str:
+    if base is None:
+        raise LoadingError(f"{folder} is a change of a model, not a model; name the model it was made for with --model")
+    return base

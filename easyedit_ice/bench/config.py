@@ -1,0 +1,176 @@
+"""What a run is asked to do: the schema of ``easyedit-ice run``, whose groups are Hydra's.
+
+Every method's settings are part of the schema, with the types of its hyperparameter class. A setting that is not
+given stays missing there, and comes from the method's preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from easyedit_ice.hparams import setting
+from easyedit_ice.registry import ALGORITHMS
+
+CONFIG = "run"
+
+OmegaConf.register_new_resolver("stem", lambda source: Path(source).stem, replace=True)
+
+
+@dataclass
+class ModelConfig:
+    """The model that is edited."""
+
+    name: str = setting("gpt2-factworld", "folder or hub name; gpt2-factworld is the embedded model")
+    device: Any = setting("cpu", "'cpu', 'cuda:0', or a GPU's number; null takes the GPU if there is one")
+    dtype: str = setting("auto", "type of the weights; auto keeps the checkpoint's")
+
+
+@dataclass
+class DataConfig:
+    """The facts. Those of a seed are drawn among those of the slice; the untouched ones follow them."""
+
+    source: str = setting("factworld", "a JSON file, or the name of a benchmark")
+    split: str = setting("test", "part of a benchmark given by name")
+    form: str | None = setting(None, "form of the records; told by their keys if null")
+    start: int = setting(0, "first usable record")
+    size: int | None = setting(None, "how many facts; all if null")
+    seed: int | None = setting(None, "draw the facts at random with this seed; in the order of the file if null")
+    untouched: int = setting(
+        0, "further facts that are never edited; in mode sequential they are asked with the others"
+    )
+
+
+@dataclass
+class ModeConfig:
+    """How facts are put together."""
+
+    name: str = setting("single", "single, batch or sequential")
+    batch_size: int = setting(1, "facts written by one edit")
+    retain_every: int = setting(0, "sequential: ask everything again after this many facts; 0: at the end only")
+    checkpoint_every: int = setting(20, "sequential: save the state after this many edits, to resume from")
+
+
+@dataclass
+class EvaluationConfig:
+    """What is measured."""
+
+    scorer: str = setting("batched", "batched: EasyEdit's numbers, in batches; easyedit: EasyEdit's own evaluator")
+    max_length: int = setting(512, "longest question with its answer, in tokens")
+    generate: bool = setting(True, "let the model write its answers too")
+    max_new_tokens: int = setting(16, "most tokens of a written answer")
+    probability: bool = setting(True, "compare the probabilities of new and old answers")
+    fluency: bool = setting(False, "n-gram entropy of sampled text")
+    drift_texts: int = setting(0, "fixed texts, and questions of locality, on which drift is measured; 0: not at all")
+    drift_source: str | None = setting(None, "a text file with a text a line; null: the embedded world's")
+    answers: bool = setting(True, "keep every answer in the ledger")
+
+
+@dataclass
+class RunConfig:
+    """A run: one method on some facts in one mode."""
+
+    defaults: list[Any] = field(
+        default_factory=lambda: [
+            {"algorithm": "ICE-LoRA"},
+            {"model": "gpt2-factworld"},
+            {"data": "factworld"},
+            {"mode": "single"},
+            {"evaluation": "default"},
+            "_self_",
+            {"override hydra/job_logging": "none"},
+            {"override hydra/hydra_logging": "none"},
+        ]
+    )
+    algorithm: Any = MISSING
+    model: ModelConfig = MISSING
+    data: DataConfig = MISSING
+    mode: ModeConfig = MISSING
+    evaluation: EvaluationConfig = MISSING
+    seed: int = setting(0, "seed of everything random")
+    threads: int = setting(1, "threads of the CPU")
+    label: str | None = setting(None, "name in tables; by default the method's, with the settings given")
+    out: str = setting(
+        "runs/${stem:${data.source}}/${mode.name}/${algorithm.name}", "folder of the run, or of a sweep's runs"
+    )
+    save: bool = setting(False, "save the edited model or update at the end, as checkpoint/")
+    report: bool = setting(True, "sweeps: write a report of all runs at the end, as report/")
+    tracker: str | None = setting(None, "tensorboard, wandb or another of accelerate's trackers")
+    verbosity: str = setting("normal", "quiet, normal or verbose")
+    hydra: Any = field(
+        default_factory=lambda: {
+            "run": {"dir": "${out}"},
+            "sweep": {"dir": "${out}", "subdir": "${hydra:job.override_dirname}"},
+            "output_subdir": None,
+            "callbacks": {"report": {"_target_": "easyedit_ice.bench.callbacks.ReportAtEnd"}},
+        }
+    )
+
+
+MODELS = (
+    "gpt2-medium",
+    "gpt2-xl",
+    "EleutherAI/gpt-j-6b",
+    "meta-llama/Llama-2-7b-hf",
+    "meta-llama/Meta-Llama-3-8B",
+    "meta-llama/Llama-3.2-1B",
+    "mistralai/Mistral-7B-v0.1",
+    "Qwen/Qwen2.5-7B",
+)
+DATA = ("wiki_counterfact", "wiki_recent", "zsre", "wikibio", "counterfact")
+
+
+def store_configs(host_methods: Iterable[str]) -> None:
+    """Tell Hydra of the schema and its groups. Idempotent.
+
+    Args:
+        host_methods: names of EasyEdit's methods and of those that only change the question.
+    """
+    store = ConfigStore.instance().store
+    store(name=CONFIG, node=RunConfig)
+    for spec in ALGORITHMS.values():
+        store(group="algorithm", name=spec.name, node=_algorithm(spec.name, _all_missing(spec.hparams_class)))
+    for name in host_methods:
+        store(group="algorithm", name=name, node=_algorithm(name, OmegaConf.create({}, flags={"struct": False})))
+    store(group="model", name="gpt2-factworld", node=ModelConfig)
+    for model in MODELS:
+        store(group="model", name=model.rpartition("/")[2].lower(), node=ModelConfig(name=model, device=None))
+    store(group="data", name="factworld", node=DataConfig)
+    for source in DATA:
+        store(group="data", name=source, node=DataConfig(source=source))
+    store(group="mode", name="single", node=ModeConfig)
+    store(group="mode", name="batch", node=ModeConfig(name="batch", batch_size=10))
+    store(group="mode", name="sequential", node=ModeConfig(name="sequential"))
+    store(group="evaluation", name="default", node=EvaluationConfig)
+    store(group="evaluation", name="full", node=EvaluationConfig(fluency=True, drift_texts=32))
+    store(group="evaluation", name="fast", node=EvaluationConfig(generate=False, probability=False))
+    store(
+        group="evaluation",
+        name="easyedit",
+        node=EvaluationConfig(scorer="easyedit", generate=False, probability=False),
+    )
+
+
+def given(config: DictConfig) -> dict[str, Any]:
+    """The settings that were given, as plain values."""
+    return {
+        str(name): OmegaConf.to_container(config, resolve=True)[name]  # type: ignore[index]
+        for name in config
+        if not OmegaConf.is_missing(config, name)
+    }
+
+
+def _algorithm(name: str, hparams: DictConfig) -> DictConfig:
+    return OmegaConf.create({"name": name, "preset": None, "hparams": hparams})
+
+
+def _all_missing(hparams_class: type) -> DictConfig:
+    schema = OmegaConf.structured(hparams_class)
+    for name in schema:
+        schema[name] = MISSING
+    return schema

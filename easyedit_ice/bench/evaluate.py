@@ -1,0 +1,88 @@
+"""Asking a model that was edited before everything that a run would ask, without editing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.bench.checkpoint import load_checkpoint
+from easyedit_ice.bench.config import DataConfig, EvaluationConfig
+from easyedit_ice.bench.examine import Answers, Examiner
+from easyedit_ice.bench.facts import Fact, choose
+from easyedit_ice.bench.lines import before_line, later_line
+from easyedit_ice.bench.manifest import fingerprint, now, versions
+from easyedit_ice.evaluation import FactScore, summarize
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.loading import load_model
+
+
+def evaluate_checkpoint(
+    path: str | Path,
+    data: DataConfig,
+    evaluation: EvaluationConfig,
+    *,
+    base: str | None = None,
+    device: str | None = None,
+    dtype: str = "auto",
+) -> dict[str, Any]:
+    """Score an edited model on facts.
+
+    Args:
+        path: what :func:`~easyedit_ice.bench.checkpoint.load_checkpoint` loads.
+        data: the facts.
+        evaluation: what to ask; drift is not measured.
+        base: the unedited model. Without it locality is scored by probabilities alone, since nothing is known of what
+            the model answered before.
+        device: as in hyperparameters.
+        dtype: as in hyperparameters.
+
+    Returns:
+        what was evaluated, the means with their intervals by mode and measure, and a line for each fact.
+
+    Raises:
+        LoadingError: the checkpoint or the base cannot be loaded.
+        DataError: the facts cannot be read.
+        RunConfigError: there are fewer facts than asked for.
+    """
+    facts = choose(data)
+    edited = load_checkpoint(path, base, device=device, dtype=dtype)
+    before = None
+    if base is not None:
+        unedited, tok = load_model(EditHyperParams(model_name=base, device=device, dtype=dtype))
+        before = _ask(unedited, tok, facts.edited, evaluation)
+    after = _ask(edited.model, edited.tok, facts.edited, evaluation)
+    lines = (
+        [before_line(fact, answers) for fact, answers in zip(facts.edited, after, strict=True)]
+        if before is None
+        else [
+            later_line("evaluated", fact, len(facts.edited), was, answers)
+            for fact, was, answers in zip(facts.edited, before, after, strict=True)
+        ]
+    )
+    scores = [FactScore.from_dict(line["scores"]) for line in lines]
+    return {
+        "checkpoint": {
+            "path": str(path),
+            "kind": edited.kind,
+            "fingerprint": fingerprint(edited.model.state_dict().items()),
+        },
+        "base": base,
+        "data": {"source": facts.source, "hash": facts.hash, "facts": len(facts.edited)},
+        "evaluation": asdict(evaluation),
+        "versions": versions(),
+        "finished": now(),
+        "summary": {
+            mode: {measure: asdict(interval) for measure, interval in measures.items()}
+            for mode, measures in summarize(scores).items()
+        },
+        "facts": [{key: value for key, value in line.items() if key != "phase"} for line in lines],
+    }
+
+
+def _ask(model: nn.Module, tok: Any, facts: Sequence[Fact], evaluation: EvaluationConfig) -> list[Answers]:
+    hparams = EditHyperParams(device=str(next(model.parameters()).device), max_length=evaluation.max_length)
+    return Examiner(evaluation, tok, hparams, seed=0).ask(model, facts)

@@ -1,0 +1,146 @@
+"""Asking a model everything that a run measures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.bench.config import EvaluationConfig
+from easyedit_ice.bench.facts import Fact
+from easyedit_ice.bench.ledger import Line
+from easyedit_ice.errors import DataError
+from easyedit_ice.evaluation import Context, Drift, Observation, observe
+from easyedit_ice.evaluation.fluency import fluency
+from easyedit_ice.evaluation.host_scores import easyedit_qualities
+from easyedit_ice.world import general_text
+
+_TEXT_SEED = 2 * 10**6
+_MOST_TEXTS = 10**6
+_WORDS = 8
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said of one fact.
+
+    Attributes:
+        observations: one for each of the fact's questions.
+        fluency: n-gram entropy of what it writes after the fact's prompt, in bits; none if not asked for.
+        quality: the dict of EasyEdit's own evaluator; none if it was not asked for.
+        seconds: that asking took, as this fact's share.
+        kept: whether the answers go into the ledger.
+    """
+
+    observations: tuple[Observation, ...]
+    fluency: float | None
+    quality: dict[str, Any] | None
+    seconds: float
+    kept: bool
+
+
+class Examiner:
+    """Asks models about facts, always in the same way.
+
+    Args:
+        config: what to ask.
+        tok: the model's tokenizer.
+        hparams: settings of the method, which EasyEdit's own evaluator looks into.
+        seed: of sampled text.
+        drift: what was said of fixed text before; none if drift is not measured.
+    """
+
+    def __init__(self, config: EvaluationConfig, tok: Any, hparams: Any, seed: int, drift: Drift | None = None) -> None:
+        self._config = config
+        self._tok = tok
+        self._hparams = hparams
+        self._seed = seed
+        self._drift = drift
+
+    def ask(
+        self, model: nn.Module, facts: Sequence[Fact], contexts: Sequence[Context | None] | None = None
+    ) -> list[Answers]:
+        """What a model says of each fact.
+
+        Args:
+            model: a causal language model, or a wrapper that is called like one.
+            facts: any number, also none.
+            contexts: for each fact what is put before its questions.
+        """
+        started, config = time.perf_counter(), self._config
+        contexts = contexts or [None] * len(facts)
+        observations = observe(
+            model,
+            self._tok,
+            [fact.asked for fact in facts],
+            contexts=contexts,
+            max_length=config.max_length,
+            max_new_tokens=config.max_new_tokens if config.generate else 0,
+            probability=config.probability,
+        )
+        fluencies: Sequence[float | None] = [None] * len(facts)
+        if config.fluency:
+            prompts = [_in_context(fact, context) for fact, context in zip(facts, contexts, strict=True)]
+            fluencies = fluency(model, self._tok, prompts, seed=self._seed)
+        qualities = self._qualities(model, facts)
+        seconds = (time.perf_counter() - started) / max(1, len(facts))
+        return [
+            Answers(own, entropy, quality, seconds, config.answers)
+            for own, entropy, quality in zip(observations, fluencies, qualities, strict=True)
+        ]
+
+    def drift(self, model: nn.Module, position: int, step: int) -> list[Line]:
+        """The line of a model's drift, or none if it is not measured."""
+        if self._drift is None:
+            return []
+        point = self._drift.point(model)
+        return [{"phase": "drift", "position": position, "step": step, "perplexity": point.perplexity, "kl": point.kl}]
+
+    def _qualities(self, model: nn.Module, facts: Sequence[Fact]) -> Sequence[dict[str, Any] | None]:
+        if self._config.scorer == "batched":
+            return [None] * len(facts)
+        return easyedit_qualities(model, self._tok, [fact.request for fact in facts], self._hparams)
+
+
+def drift_texts(source: str | None, count: int, about: Collection[str]) -> list[str]:
+    """Fixed texts that no edit is about: lines of a file, or texts of the embedded world.
+
+    Args:
+        source: a UTF-8 file with a text a line, of which lines of some words are taken; none for the world's.
+        count: how many.
+        about: names that are edited; texts that mention one are left out.
+
+    Raises:
+        DataError: the file cannot be read, or has too few lines.
+    """
+    texts = _world_texts() if source is None else _lines(source)
+    found = list(islice((text for text in texts if not any(name in text for name in about)), count))
+    if len(found) < count:
+        raise DataError(
+            f"it has {len(found)} lines of {_WORDS} words or more that mention no edited subject; "
+            f"evaluation.drift_texts is {count}",
+            source,
+        )
+    return found
+
+
+def _world_texts() -> Iterator[str]:
+    return general_text(_MOST_TEXTS, seed=_TEXT_SEED)
+
+
+def _lines(source: str) -> Iterator[str]:
+    try:
+        lines = Path(source).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"its text cannot be read ({error}); give a UTF-8 file with a text a line", source) from error
+    return (line.strip() for line in lines if len(line.split()) >= _WORDS)
+
+
+def _in_context(fact: Fact, context: Context | None) -> str:
+    prompt = fact.request["prompt"]
+    return prompt if context is None else context(prompt)

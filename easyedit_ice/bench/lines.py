@@ -1,0 +1,82 @@
+"""Lines of the ledger, from what a model answered before and after."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from easyedit_ice.bench.cost import Cost
+from easyedit_ice.bench.examine import Answers
+from easyedit_ice.bench.facts import Fact
+from easyedit_ice.bench.ledger import Line
+from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right
+from easyedit_ice.evaluation.host_scores import by_measure, with_locality
+
+PHASES = ("before", "drift", "failed", "immediate", "retained", "untouched")
+"""In the order in which a fact's lines are written."""
+
+
+def before_line(fact: Fact, answers: Answers) -> Line:
+    """What the unedited model says of a fact: nothing can have been kept yet, so locality has only probabilities."""
+    return _line("before", fact, 0, _scores(fact, answers, answers).without_comparison(), answers, answers)
+
+
+def edit_line(
+    fact: Fact, step: int, before: Answers, after: Answers, norms: Mapping[str, list[float]], cost: Cost, facts: int
+) -> Line:
+    """What the model says of a fact right after its edit, which wrote ``facts`` facts at once."""
+    spent = {
+        "edit_seconds": cost.seconds / facts,
+        "evaluation_seconds": after.seconds,
+        "peak_mib": cost.peak_mib,
+    }
+    return later_line("immediate", fact, step, before, after) | {"update": {"norm": dict(norms)}, "cost": spent}
+
+
+def later_line(phase: str, fact: Fact, step: int, before: Answers, after: Answers) -> Line:
+    """What the model says of a fact after ``step`` facts."""
+    return _line(phase, fact, step, _scores(fact, before, after), before, after)
+
+
+def failure_line(fact: Fact, step: int, error: BaseException) -> Line:
+    """A fact that a method could not write; an error that says nothing is told by the line that raised it."""
+    raised = traceback.extract_tb(error.__traceback__)[-1]
+    message = f"{type(error).__name__}: {str(error) or f'{raised.line} ({raised.name})'}"
+    return {"phase": "failed", "position": fact.position, "step": step, "case": fact.case, "error": message}
+
+
+def _scores(fact: Fact, before: Answers, after: Answers) -> FactScore:
+    """Scores of a fact; teacher-forced ones from EasyEdit's own evaluator where that was asked."""
+    scores = edit_scores(fact.asked, before.observations, after.observations)
+    if before.quality is None or after.quality is None:
+        return scores
+    return replace(scores, teacher_forced=by_measure(with_locality(before.quality, after.quality)))
+
+
+def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers, after: Answers) -> Line:
+    line: Line = {
+        "phase": phase,
+        "position": fact.position,
+        "step": step,
+        "case": fact.case,
+        "scores": scores.to_dict(),
+    }
+    if after.fluency is not None:
+        line["fluency"] = after.fluency
+    if after.kept:
+        pairs = zip(fact.asked, before.observations, after.observations, strict=True)
+        line["answers"] = [_answer(*triple) for triple in pairs]
+    return line
+
+
+def _answer(question: Question, before: Observation, after: Observation) -> dict[str, Any]:
+    answer: dict[str, Any] = {"measure": question.measure, "prompt": question.prompt, "answer": question.answer}
+    answer["token_accuracy"] = after.agrees_with(before) if question.keeps else after.token_accuracy
+    if after.generated is not None:
+        answer |= {"generated": after.generated, "right": is_right(question, before, after)}
+    if after.log_prob is not None:
+        new, old = (after.other_log_prob, after.log_prob) if question.keeps else (after.log_prob, after.other_log_prob)
+        answer |= {"p_new": new, "p_old": old}
+    return answer

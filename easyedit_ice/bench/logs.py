@@ -1,0 +1,76 @@
+"""What a run says: warnings and progress on the terminal, everything in the run's own log file."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+from easyedit_ice.errors import RunConfigError, did_you_mean
+from easyedit_ice.host.printed import LogLines
+
+LOG = "run.log"
+LEVELS = {"quiet": logging.ERROR, "normal": logging.INFO, "verbose": logging.DEBUG}
+PACKAGE = "easyedit_ice"
+
+
+@contextmanager
+def logging_to(folder: Path, verbosity: str) -> Iterator[bool]:
+    """Log this package's messages to the terminal, and all there is into the folder's log file.
+
+    What other libraries log, warn of or print while the block runs goes into the file alone, unless it is an error or
+    ``verbosity`` is ``"verbose"``.
+
+    Yields:
+        whether progress is shown.
+
+    Raises:
+        RunConfigError: there is no such verbosity.
+    """
+    if verbosity not in LEVELS:
+        raise RunConfigError(
+            f"verbosity is {verbosity!r}; expected one of {', '.join(LEVELS)}.{did_you_mean(verbosity, LEVELS)}"
+        )
+    terminal, file = logging.StreamHandler(sys.stderr), logging.FileHandler(folder / LOG, encoding="utf-8")
+    terminal.setLevel(LEVELS[verbosity])
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    terminal.addFilter(lambda record: verbosity == "verbose" or record.levelno >= logging.ERROR or _is_news(record))
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root, ours = logging.getLogger(), logging.getLogger(PACKAGE)
+    before = root.handlers[:], root.level, ours.level
+    root.handlers[:] = [terminal, file]
+    root.setLevel(logging.INFO)
+    ours.setLevel(logging.DEBUG)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(LogLines()), _loading_shown(verbosity == "verbose"):
+            logging.captureWarnings(True)
+            yield verbosity != "quiet" and sys.stderr.isatty()
+    finally:
+        logging.captureWarnings(False)
+        root.handlers[:], root.level = before[0], before[1]
+        ours.setLevel(before[2])
+        file.close()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """What a run says of itself, and what the rest of this package warns of."""
+    ours = record.name.partition(".")[0] == PACKAGE
+    return ours and (record.levelno > logging.INFO or record.name.startswith(f"{PACKAGE}.bench."))
+
+
+@contextmanager
+def _loading_shown(shown: bool) -> Iterator[None]:
+    """Whether transformers shows a bar while it loads a model."""
+    from transformers.utils import logging as transformers_logging
+
+    before = transformers_logging.is_progress_bar_enabled()
+    if not shown:
+        transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,137 @@
+"""The manifest of a run: all that its numbers depend on, and what it takes for two runs to be of the same kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import torch
+
+import easyedit_ice
+from easyedit_ice.bench.ledger import write_atomically
+from easyedit_ice.errors import LedgerError, OtherRunError
+
+MANIFEST = "manifest.json"
+PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy")
+IDENTITY = ("algorithm", "kind", "mode", "model", "data", "evaluation", "hparams", "seed", "host")
+"""Entries that must be the same for a run to be resumed."""
+
+Manifest = dict[str, Any]
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of this package and of those that compute."""
+    found = {"python": python_version(), "easyedit_ice": easyedit_ice.__version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_revision() -> str | None:
+    """Commit of the checkout this package runs from, with a ``+`` if files were changed; none if installed."""
+    folder = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
+
+
+def fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """Hash of named tensors: names, shapes, types and bits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
+        digest.update(repr(tensor.item()).encode() if not tensor.ndim else b"")
+    return digest.hexdigest()
+
+
+def data_hash(records: Sequence[Mapping[str, Any]]) -> str:
+    """Hash of what records say, whatever file they come from."""
+    text = json.dumps(list(records), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def now() -> str:
+    """The time, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def enter(folder: Path, manifest: Manifest) -> Manifest:
+    """Begin a run in a folder, or go on with the one it holds.
+
+    Args:
+        folder: the run's.
+        manifest: of the run that is to begin; if one is there, this time is added to its ``resumed``.
+
+    Returns:
+        what the folder's manifest now holds.
+
+    Raises:
+        OtherRunError: the folder holds a run of other settings.
+        LedgerError: the folder's manifest cannot be read, or not be written.
+    """
+    path = folder / MANIFEST
+    if path.exists():
+        earlier = read(folder)
+        _refuse_others(earlier, manifest, folder)
+        session = {key: manifest[key] for key in ("started", "versions", "git", "command")}
+        manifest = earlier | {"resumed": [*earlier.get("resumed", []), session]}
+    write_atomically(path, (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
+    return manifest
+
+
+def read(folder: Path) -> Manifest:
+    """A folder's manifest.
+
+    Raises:
+        LedgerError: there is none, or it is not JSON.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LedgerError(f"{folder} holds no {MANIFEST}: it is not the folder of a run") from None
+    except ValueError as error:
+        raise LedgerError(f"{path} is not JSON ({error}); restore it, or start anew in another folder") from error
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
+    """What differs between two manifests, as ``mode.batch_size: 1, not 10``."""
+    first, second = ({key: whole.get(key) for key in keys} for whole in (one, other))
+    return [f"{path}: {left!r}, not {right!r}" for path, left, right in _leaves(first, second) if left != right]
+
+
+def _leaves(one: Any, other: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in dict.fromkeys([*one, *other]):
+            yield from _leaves(one.get(key), other.get(key), f"{path}.{key}" if path else str(key))
+    else:
+        yield path, one, other
+
+
+def _refuse_others(earlier: Manifest, manifest: Manifest, folder: Path) -> None:
+    differing = differences(earlier, manifest, IDENTITY)
+    if differing:
+        raise OtherRunError(
+            f"{folder} holds a run of other settings ({'; '.join(differing)}); give this one a folder of its own with "
+            "out=..., or run with the settings of the first"
+        )

@@ -1,0 +1,91 @@
+"""What every method of the benchmark offers, whoever wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+Context = Callable[[str], str]
+Request = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Edited:
+    """Facts in force.
+
+    Attributes:
+        model: what answers now; a wrapper where the method needs one.
+        originals: the base model's values of the plain parameters that the edit changed, by name.
+        contexts: one for each request: turns the prompt of a question into the text that the model is asked with.
+    """
+
+    model: Any
+    originals: Mapping[str, Tensor]
+    contexts: tuple[Context, ...]
+
+
+class Method(Protocol):
+    """A knowledge editor with the model it edits.
+
+    Attributes:
+        name: as in tables.
+        kind: ``"ours"``, ``"easyedit"``, or ``"context"`` if it edits no weights.
+        batchable: whether it writes several facts together.
+        model: the base model, edited in place.
+        tok: its tokenizer.
+        hparams: its settings, as its author's class holds them.
+    """
+
+    name: str
+    kind: Literal["ours", "easyedit", "context"]
+    batchable: bool
+    model: Any
+    tok: Any
+    hparams: Any
+
+    def settings(self) -> dict[str, Any]:
+        """All settings as plain values."""
+        ...
+
+    def apply(self, requests: Sequence[Request], seed: int) -> Edited:
+        """Write facts, on top of those that are there.
+
+        Equal states, facts and seeds give equal edits. Whatever it raises, all is as it was before.
+
+        Args:
+            requests: EasyEdit's request dicts.
+            seed: of everything random.
+        """
+        ...
+
+    def undo(self, edited: Edited) -> None:
+        """Go back to the bits before the last :meth:`apply`.
+
+        Raises:
+            UpdateError: ``edited`` is not what the last :meth:`apply` returned.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Go back to the base model, bit for bit, whatever happened."""
+        ...
+
+    def state(self) -> dict[str, Tensor] | None:
+        """Tensors that differ from the base model (on the CPU); ``None`` if the method keeps edits elsewhere."""
+        ...
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go to a state that :meth:`state` returned.
+
+        Raises:
+            UpdateError: the model has no such tensors.
+        """
+        ...
+
+
+def identity(prompt: str) -> str:
+    """The context of methods that change weights: none."""
+    return prompt

@@ -1,0 +1,107 @@
+"""Methods that leave the model alone and put the new fact before every question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from easyedit_ice.bench.methods.base import Context, Edited, Request
+from easyedit_ice.errors import HyperParamsError, UpdateError
+from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.host.ike import HostIke
+
+
+@dataclass
+class PromptHyperParams(EditHyperParams):
+    """Settings of the prompt baseline."""
+
+    alg_name: str = setting("Prompt", "name of the method")
+    template: str = setting(
+        "{prompt} {target_new}. {question}", "what is asked; {prompt}, {target_new} and {subject} are the fact's"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            asked = self.template.format(prompt="", target_new="", subject="", question="?")
+        except (KeyError, IndexError, ValueError) as error:
+            asked = f"({error!r})"
+        if not asked.endswith("?"):
+            raise HyperParamsError(
+                f"template is {self.template!r}; it must end with {{question}}, and may hold {{prompt}}, {{target_new}} "
+                "and {subject} besides"
+            )
+
+
+class ContextMethod:
+    """A :class:`~easyedit_ice.bench.methods.base.Method` whose facts stand in the question.
+
+    Each fact is put before its own questions only, also in a stream.
+
+    Args:
+        model: asked, and never changed.
+        tok: its tokenizer.
+        hparams: settings.
+        settings: the same as plain values.
+    """
+
+    kind = "context"
+    batchable = True
+
+    def __init__(self, name: str, model: Any, tok: Any, hparams: Any, settings: Mapping[str, Any]) -> None:
+        self.name = name
+        self.model, self.tok = model, tok
+        self.hparams = hparams
+        self._settings = dict(settings)
+
+    def context(self, request: Request) -> Context:
+        """What turns a question's prompt into what is asked once the fact is in force."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """All settings as plain values."""
+        return dict(self._settings)
+
+    def apply(self, requests: Sequence[Request], seed: int) -> Edited:
+        """Make the contexts of the facts; nothing is random."""
+        return Edited(self.model, {}, tuple(self.context(request) for request in requests))
+
+    def undo(self, edited: Edited) -> None:
+        """The model is as it was."""
+
+    def reset(self) -> None:
+        """The model is as it was."""
+
+    def state(self) -> dict[str, Tensor] | None:
+        """Facts are kept in contexts, and contexts by who asks."""
+        return None
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """There is no state to load."""
+        if tensors:
+            raise UpdateError(f"{self.name} keeps no tensors, but is to load {', '.join(tensors)}")
+
+
+class PromptMethod(ContextMethod):
+    """The prompt baseline: the fact as a sentence, then the question."""
+
+    def context(self, request: Request) -> Context:
+        """The template, filled in with the fact."""
+        fact = {key: request[key] for key in ("prompt", "target_new")} | {"subject": request.get("subject") or ""}
+        return lambda question: self.hparams.template.format(question=question, **fact)
+
+
+class IkeMethod(ContextMethod):
+    """EasyEdit's IKE."""
+
+    def __init__(self, ike: HostIke, model: Any, tok: Any, settings: Mapping[str, Any]) -> None:
+        super().__init__("IKE", model, tok, ike.hparams, settings)
+        self._ike = ike
+
+    def context(self, request: Request) -> Context:
+        """Demonstrations, the new fact, and the question."""
+        before = self._ike.before(request)
+        return lambda question: before + question

@@ -1,0 +1,162 @@
+"""Methods that change a model: what they have in common is how everything is brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor, nn
+
+from easyedit_ice.bench.methods.base import Edited, Request, identity
+from easyedit_ice.bench.methods.structure import Structure, pinned
+from easyedit_ice.bench.methods.weights import BaseWeights
+from easyedit_ice.errors import UpdateError
+
+_RECORD = "record:"
+
+
+class Engine(Protocol):
+    """What writes facts into a model, without a way back.
+
+    Attributes:
+        hparams: its settings.
+        batchable: whether it writes several facts together.
+    """
+
+    hparams: Any
+    batchable: bool
+
+    def prepare(self) -> None:
+        """Do what is done once, on the base model."""
+        ...
+
+    def edit(self, requests: Sequence[Request], seed: int) -> nn.Module:
+        """Write facts; what answers now. The process's random state stays as it was."""
+        ...
+
+    def memory(self, pinned: Mapping[int, Any]) -> Any:
+        """What it remembers outside the model; copies refer to ``pinned`` objects, as ``deepcopy`` takes them."""
+        ...
+
+    def recall(self, memory: Any) -> None:
+        """Remember what :meth:`memory` returned, and nothing else; once."""
+        ...
+
+    def records(self) -> dict[str, Tensor] | None:
+        """What it remembers of edits, as tensors; ``None`` if it keeps edits in other ways."""
+        ...
+
+    def load_records(self, records: Mapping[str, Tensor]) -> None:
+        """Remember what :meth:`records` returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """Everything an edit may change."""
+
+    structure: Structure
+    values: dict[str, Tensor]
+    memory: Any
+
+
+class ModelMethod:
+    """A :class:`~easyedit_ice.bench.methods.base.Method` that edits a model.
+
+    Args:
+        name: as in tables.
+        kind: ours or EasyEdit's.
+        model: the base model.
+        tok: its tokenizer.
+        engine: what edits it.
+        settings: all settings as plain values.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: Literal["ours", "easyedit"],
+        model: nn.Module,
+        tok: Any,
+        engine: Engine,
+        settings: Mapping[str, Any],
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.model = model
+        self.tok = tok
+        self.hparams = engine.hparams
+        self.batchable = engine.batchable
+        self._settings = dict(settings)
+        self._engine = engine
+        self._own = list(model.modules())
+        self._weights = BaseWeights(model)
+        structure = Structure(model, tok, self._own)
+        engine.prepare()
+        structure.restore()
+        self._base = self._moment()
+        self._last: tuple[Edited, _Moment] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """All settings as plain values."""
+        return dict(self._settings)
+
+    def apply(self, requests: Sequence[Request], seed: int) -> Edited:
+        """Write facts, on top of those that are there; whatever is raised, all is as it was before."""
+        before = self._moment()
+        try:
+            answering = self._engine.edit(requests, seed)
+        except BaseException:
+            self._return_to(before)
+            raise
+        answering.eval()
+        if self._is_plain():
+            before.structure.restore_flags()
+        before.structure.restore_configuration()
+        names = dict(answering.named_parameters())
+        changed = [name for name in self._weights.changed_since(before.values) if name in names]
+        edited = Edited(answering, {name: self._weights[name] for name in changed}, (identity,) * len(requests))
+        self._last = edited, before
+        return edited
+
+    def undo(self, edited: Edited) -> None:
+        """Go back to the bits before the last :meth:`apply`."""
+        if self._last is None or self._last[0] is not edited:
+            raise UpdateError(f"only the last edit of {self.name} can be undone, and once; call reset() for all")
+        self._return_to(self._last[1])
+        self._last = None
+
+    def reset(self) -> None:
+        """Go back to the base model, bit for bit, whatever happened."""
+        self._return_to(self._base)
+        self._base = self._moment()
+        self._last = None
+
+    def state(self) -> dict[str, Tensor] | None:
+        """Tensors that differ from the base model, and what the method keeps in tensors of its own."""
+        records = self._engine.records()
+        if records is None or not self._is_plain():
+            return None
+        return self._weights.differing() | {f"{_RECORD}{name}": record for name, record in records.items()}
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go to a state that :meth:`state` returned."""
+        self.reset()
+        records = {name: tensor for name, tensor in tensors.items() if name.startswith(_RECORD)}
+        self._weights.put({name: tensor for name, tensor in tensors.items() if name not in records})
+        self._engine.load_records({name.removeprefix(_RECORD): tensor for name, tensor in records.items()})
+
+    def _moment(self) -> _Moment:
+        structure = Structure(self.model, self.tok, self._own)
+        return _Moment(structure, self._weights.differing(), self._engine.memory(pinned(self.model, self._own)))
+
+    def _return_to(self, moment: _Moment) -> None:
+        moment.structure.restore()
+        self._weights.put(moment.values)
+        self._engine.recall(moment.memory)
+
+    def _is_plain(self) -> bool:
+        """Whether the model consists of its own modules alone."""
+        own = {id(module) for module in self._own}
+        return all(id(module) in own for module in self.model.modules())

@@ -1,0 +1,126 @@
+"""A method by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from easyedit_ice.bench.methods.base import Method, Request
+from easyedit_ice.bench.methods.context import IkeMethod, PromptHyperParams, PromptMethod
+from easyedit_ice.bench.methods.editing import ModelMethod
+from easyedit_ice.bench.methods.ours import PackageEngine
+from easyedit_ice.errors import UnknownAlgorithmError, did_you_mean
+from easyedit_ice.host.catalogue import HOST_METHODS, host_settings, to_plain
+from easyedit_ice.host.ike import HostIke
+from easyedit_ice.host.methods import HostMethod
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.loading import load_model
+from easyedit_ice.registry import ALGORITHMS
+
+METHODS = ("Prompt", *HOST_METHODS)
+"""Names that :func:`make_method` knows besides those of the table of algorithms."""
+
+
+class ModelSettings(Protocol):
+    """Which model is edited, as :class:`~easyedit_ice.hparams.EditHyperParams` names it."""
+
+    name: str
+    device: int | str | None
+    dtype: str
+
+
+Model = ModelSettings | tuple[Any, Any]
+
+
+def make_method(
+    name: str,
+    *,
+    model: Model,
+    preset: str | Path | None = None,
+    settings: Mapping[str, Any],
+    examples: Sequence[Request] = (),
+) -> Method:
+    """Load a model and what edits it.
+
+    Args:
+        name: an algorithm of the table, one of EasyEdit's methods, or ``"Prompt"``.
+        model: what to load; or a model and its tokenizer, loaded already.
+        preset: a file of settings, or the name of a preset; by default the one that is named like the model.
+        settings: single settings that take precedence over the preset's.
+        examples: requests of other facts than those to be edited, for methods that show some to the model.
+
+    Raises:
+        UnknownAlgorithmError: there is no such method.
+        HyperParamsError: there is no such preset, or a setting does not fit.
+        LoadingError: the model cannot be loaded.
+        HostError: EasyEdit has no such method.
+    """
+    if name not in METHODS and name not in ALGORITHMS:
+        raise UnknownAlgorithmError(
+            f"there is no method {name!r}.{did_you_mean(name, [*METHODS, *ALGORITHMS])} "
+            f"Available: {', '.join([*ALGORITHMS, *METHODS])}"
+        )
+    if name in ALGORITHMS:
+        return _ours(name, model, preset, settings)
+    if name == "Prompt":
+        return _prompt(model, preset, settings)
+    return _easyedit(name, model, preset, settings, examples)
+
+
+def _ours(name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any]) -> Method:
+    hparams = ALGORITHMS[name].hparams_class.from_hparams(preset or f"{name}/{_stem(model)}", **settings)
+    loaded, tok = _loaded(model, hparams.quantization_bit)
+    hparams = hparams.replace(model_name=_name(model), device=str(loaded.device))
+    return ModelMethod(name, "ours", loaded, tok, PackageEngine(loaded, tok, hparams), hparams.to_dict())
+
+
+def _prompt(model: Model, preset: str | Path | None, settings: Mapping[str, Any]) -> Method:
+    hparams = PromptHyperParams.from_hparams(preset, **settings) if preset else PromptHyperParams.from_dict(settings)
+    loaded, tok = _loaded(model)
+    tok.padding_side = "left"
+    hparams = hparams.replace(model_name=_name(model), device=str(loaded.device))
+    return PromptMethod("Prompt", loaded, tok, hparams, hparams.to_dict())
+
+
+def _easyedit(
+    name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any], examples: Sequence[Request]
+) -> Method:
+    hparams = host_settings(name, preset or _stem(model), settings)
+    loaded, tok = _loaded(model, getattr(hparams, "quantization_bit", None))
+    hparams.model_name, hparams.device = _name(model), str(loaded.device)
+    plain = to_plain(hparams)
+    if name == "IKE":
+        return IkeMethod(HostIke(loaded, tok, hparams, examples), loaded, tok, plain)
+    return ModelMethod(name, "easyedit", loaded, tok, HostMethod(name, loaded, tok, hparams, examples), plain)
+
+
+def _loaded(model: Model, quantization_bit: int | None = None) -> tuple[Any, Any]:
+    if isinstance(model, tuple):
+        return model
+    loaded, tok = load_model(
+        EditHyperParams(
+            model_name=model.name, device=model.device, dtype=model.dtype, quantization_bit=quantization_bit
+        )
+    )
+    if quantization_bit is not None:
+        _settle(loaded)
+    return loaded, tok
+
+
+@torch.no_grad()
+def _settle(model: nn.Module) -> None:
+    """Use packed layers once: bitsandbytes gives their biases another type when they are first used."""
+    model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.get_input_embeddings().weight.device))
+
+
+def _name(model: Model) -> str:
+    return model[0].config.name_or_path if isinstance(model, tuple) else model.name
+
+
+def _stem(model: Model) -> str:
+    """The preset that is named like the model: the last part of its name."""
+    return Path(_name(model)).name.lower()

@@ -1,0 +1,227 @@
+"""How facts are put together: one by one, in batches, or in a stream in which they accumulate.
+
+Every mode writes its lines in one order that depends on the facts alone, and skips what the ledger holds already. So a
+run that is killed goes on where it was, and ends with the lines of one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from easyedit_ice.bench.cost import Cost, measured
+from easyedit_ice.bench.examine import Answers, Context, Examiner
+from easyedit_ice.bench.facts import Fact
+from easyedit_ice.bench.ledger import Ledger, Line, Place
+from easyedit_ice.bench.lines import PHASES, before_line, edit_line, failure_line, later_line
+from easyedit_ice.bench.methods import Edited, Method
+from easyedit_ice.bench.stream import StreamState
+from easyedit_ice.errors import RequestError, TrainingDivergedError
+
+FACT_AT_FAULT = (RequestError, TrainingDivergedError, ValueError, AssertionError, LookupError, ArithmeticError)
+"""Errors that are taken to be of one fact; any other ends the run."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a run works with.
+
+    Attributes:
+        method: edits.
+        examiner: asks.
+        ledger: keeps what was found.
+        seed: of every edit.
+        progress: is told how many facts are done, and the lines written of them.
+    """
+
+    method: Method
+    examiner: Examiner
+    ledger: Ledger
+    seed: int
+    progress: Callable[[int, Sequence[Line]], None]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Settings of the sequential mode.
+
+    Attributes:
+        batch_size: facts written by one edit.
+        retain_every: ask everything again after this many facts; 0: at the end only.
+        checkpoint_every: save the state after this many edits.
+    """
+
+    batch_size: int = 1
+    retain_every: int = 0
+    checkpoint_every: int = 20
+
+    def asks_again(self, earlier: int, step: int, end: int) -> bool:
+        """Whether everything is asked again when the facts written go from ``earlier`` to ``step``."""
+        return step == end or bool(self.retain_every and step // self.retain_every > earlier // self.retain_every)
+
+
+def run_apart(bench: Bench, facts: Sequence[Fact], batch_size: int) -> None:
+    """Single and batch mode: each batch is written to the base model, measured, and undone."""
+    for batch in _batches(facts, batch_size):
+        lines: list[Line] = []
+        if not _is_done(bench.ledger, batch[-1], len(batch)):
+            lines = sorted(_apart(bench, batch), key=lambda line: (line["position"], PHASES.index(line["phase"])))
+            bench.ledger.append(lines)
+        bench.progress(len(batch), lines)
+
+
+def run_stream(
+    bench: Bench, facts: Sequence[Fact], untouched: Sequence[Fact], stream: Stream, state: StreamState
+) -> None:
+    """Sequential mode: facts accumulate, and all are asked again at the end, the untouched ones with them."""
+    pool = _Pool(bench, facts, untouched)
+    start = state.restore(bench.method)
+    bench.progress(start, ())
+    for number, batch in enumerate(_batches(facts, stream.batch_size), 1):
+        earlier, step = batch[0].position, batch[-1].position + 1
+        if step <= start:
+            pool.written += [fact for fact in batch if Place("failed", fact.position, step) not in bench.ledger]
+            continue
+        bench.progress(len(batch), pool.write(batch, step))
+        if stream.asks_again(earlier, step, len(facts)):
+            pool.ask_again(step)
+        if step == len(facts) or number % stream.checkpoint_every == 0:
+            state.save(bench.method, step)
+
+
+class _Pool:
+    """The facts of a stream: what was known of them before, and which are written by now."""
+
+    def __init__(self, bench: Bench, facts: Sequence[Fact], untouched: Sequence[Fact]) -> None:
+        self._bench = bench
+        self._model = bench.method.model
+        self._untouched = untouched
+        before = bench.examiner.ask(self._model, [*facts, *untouched])
+        self._known, self._beside = before[: len(facts)], before[len(facts) :]
+        self._contexts: dict[int, Context] = {}
+        self.written: list[Fact] = []
+        bench.ledger.append(
+            [
+                *map(before_line, facts, self._known),
+                *(
+                    later_line("untouched", fact, 0, was, was)
+                    for fact, was in zip(untouched, self._beside, strict=True)
+                ),
+                *bench.examiner.drift(self._model, 0, 0),
+            ]
+        )
+
+    def write(self, batch: Sequence[Fact], step: int) -> list[Line]:
+        """Write a batch on top of the others, and ask its facts unless the ledger has their lines."""
+        bench, done = self._bench, _edit(self._bench, batch, step)
+        lines = list(done.failures)
+        if done.edited is not None:
+            self._model = done.edited.model
+            self.written += done.facts
+            self._contexts |= dict(zip((fact.position for fact in done.facts), done.edited.contexts, strict=True))
+            if not bench.ledger.holds(Place("immediate", fact.position, step) for fact in done.facts):
+                lines += _measure(bench, done, step, [self._known[fact.position] for fact in done.facts])
+        bench.ledger.append(lines)
+        return lines
+
+    def ask_again(self, step: int) -> None:
+        """Ask all facts written so far, and the untouched ones, unless the ledger has their lines."""
+        bench = self._bench
+        places = [Place("retained", fact.position, step) for fact in self.written]
+        places += [Place("untouched", fact.position, step) for fact in self._untouched]
+        if not bench.ledger.holds(places):
+            contexts = [self._contexts.get(fact.position) for fact in self.written]
+            now = bench.examiner.ask(self._model, self.written, contexts)
+            beside = bench.examiner.ask(self._model, self._untouched)
+            bench.ledger.append(
+                [
+                    later_line("retained", fact, step, self._known[fact.position], answers)
+                    for fact, answers in zip(self.written, now, strict=True)
+                ]
+                + [
+                    later_line("untouched", fact, step, was, answers)
+                    for fact, was, answers in zip(self._untouched, self._beside, beside, strict=True)
+                ]
+            )
+        if Place("drift", 0, step) not in bench.ledger:
+            bench.ledger.append(bench.examiner.drift(self._model, 0, step))
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What became of a batch.
+
+    Attributes:
+        facts: those that were written.
+        edited: the edit in force; none if no fact could be written.
+        cost: of the edit.
+        failures: a line for each fact that could not be written.
+    """
+
+    facts: Sequence[Fact]
+    edited: Edited | None
+    cost: Cost
+    failures: list[Line] = field(default_factory=list)
+
+
+def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
+    """All lines of a batch that is written to the base model and undone."""
+    step = len(batch)
+    before = bench.examiner.ask(bench.method.model, batch)
+    known = {fact.position: answers for fact, answers in zip(batch, before, strict=True)}
+    done = _edit(bench, batch, step)
+    lines = [*map(before_line, batch, before), *done.failures]
+    if done.edited is not None:
+        try:
+            lines += _measure(bench, done, step, [known[fact.position] for fact in done.facts])
+            lines += bench.examiner.drift(done.edited.model, batch[0].position, step)
+        finally:
+            bench.method.undo(done.edited)
+    return lines
+
+
+def _edit(bench: Bench, batch: Sequence[Fact], step: int) -> _Done:
+    """Write a batch; a fact at fault is left out and the others are tried again."""
+    facts, failures = list(batch), []
+    while facts:
+        try:
+            with measured(bench.method.model) as cost:
+                edited = bench.method.apply([fact.request for fact in facts], bench.seed)
+            return _Done(facts, edited, cost, failures)
+        except FACT_AT_FAULT as error:
+            index = getattr(error, "index", None)
+            at_fault = list(facts) if index is None else [facts[index]]
+            failures += [failure_line(fact, step, error) for fact in at_fault]
+            facts = [fact for fact in facts if fact not in at_fault]
+    return _Done((), None, Cost(), failures)
+
+
+def _measure(bench: Bench, done: _Done, step: int, before: Sequence[Answers]) -> list[Line]:
+    edited, count = done.edited, len(done.facts)
+    after = bench.examiner.ask(edited.model, done.facts, edited.contexts)
+    norms = _norms(edited)
+    return [
+        edit_line(fact, step, was, answers, norms, done.cost, count)
+        for fact, was, answers in zip(done.facts, before, after, strict=True)
+    ]
+
+
+def _norms(edited: Edited) -> Mapping[str, list[float]]:
+    """Frobenius norm of each changed tensor's change, and its ratio to the norm of the tensor as it was."""
+    now = dict(edited.model.named_parameters()) if edited.originals else {}
+    norms = {}
+    for name, original in edited.originals.items():
+        was = original.detach().float()
+        change = (now[name].detach().float().to(was.device) - was).norm().item()
+        norms[name] = [change, change / was.norm().item()]
+    return norms
+
+
+def _is_done(ledger: Ledger, last: Fact, step: int) -> bool:
+    """Whether a batch's last line is there: lines are appended in order."""
+    return any(Place(phase, last.position, step) in ledger for phase in ("immediate", "failed"))
+
+
+def _batches(facts: Sequence[Fact], size: int) -> Iterator[Sequence[Fact]]:
+    for start in range(0, len(facts), size):
+        yield facts[start : start + size]

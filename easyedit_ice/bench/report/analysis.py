@@ -1,0 +1,134 @@
+"""All numbers of a comparison, computed once for every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from easyedit_ice.bench.report.comparison import Comparison, Group
+from easyedit_ice.bench.report.figures import side_figures, unedited_figures
+from easyedit_ice.bench.report.scores import Means, Scores, baselines, means, phases, scores
+from easyedit_ice.bench.report.statistics import Difference, differences
+from easyedit_ice.bench.report.wording import SECTIONS, STYLES
+from easyedit_ice.evaluation import Interval
+from easyedit_ice.evaluation.summary import interval
+
+AGAIN = ("retained", "untouched")
+"""Phases in which facts are asked again after some steps of a stream."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A method's scores in one phase.
+
+    Attributes:
+        label: the method, or the unedited model.
+        edited: whether it is a method.
+        values: its scores by style, measure and fact.
+        means: over facts.
+    """
+
+    label: str
+    edited: bool
+    values: Scores
+    means: Means
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A difference of two methods.
+
+    Attributes:
+        phase: of the ledger.
+        style: of the scores.
+        measure: one of the sections.
+        difference: what was found.
+    """
+
+    phase: str
+    style: str
+    measure: str
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class Results:
+    """The numbers of one mode.
+
+    Attributes:
+        group: its runs.
+        scored: by phase; the unedited model, then the methods in their order.
+        figures: by method: cost and side effects.
+        unedited: fluency and perplexity before any edit, by name of the unedited model.
+        compared: every pair of methods, in every section, style and phase.
+        courses: by phase, style, section and method, the mean after each step at which all facts were asked again.
+    """
+
+    group: Group
+    scored: dict[str, tuple[Scored, ...]]
+    figures: dict[str, dict[str, Interval]]
+    unedited: dict[str, dict[str, float]]
+    compared: tuple[Compared, ...]
+    courses: dict[tuple[str, str, str], dict[str, dict[int, Interval]]]
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Phases there are scores of."""
+        return tuple(self.scored)
+
+    def styles(self, phase: str) -> tuple[str, ...]:
+        """Styles there are scores of."""
+        return tuple(style for style in STYLES if any(style in own.means for own in self.scored[phase]))
+
+
+def analyse(comparison: Comparison) -> tuple[Results, ...]:
+    """The numbers of every mode. Seeded: equal runs give equal numbers."""
+    return tuple(_results(group) for group in comparison.groups)
+
+
+def _results(group: Group) -> Results:
+    scored = {phase: tuple(_scored(group, phase)) for phase in phases(group)}
+    return Results(
+        group=group,
+        scored=scored,
+        figures={run.label: side_figures(run) for run in group.runs},
+        unedited={name: unedited_figures(run) for name, run, _ in baselines(group, "immediate")},
+        compared=tuple(entry for phase, own in scored.items() for entry in _compared(group, phase, own)),
+        courses=_courses(group),
+    )
+
+
+def _scored(group: Group, phase: str) -> Iterator[Scored]:
+    for name, _, lines in baselines(group, phase):
+        values = scores(lines)
+        yield Scored(name, False, values, means(values))
+    for run in group.runs:
+        values = scores(run.at(phase))
+        yield Scored(run.label, True, values, means(values))
+
+
+def _compared(group: Group, phase: str, scored: tuple[Scored, ...]) -> Iterator[Compared]:
+    """Pairs of methods; after a stream, those whose streams are equally long. Facts never edited shall only stay."""
+    methods = [own for own in scored if own.edited]
+    ends = {run.label: run.steps[-1:] if phase in AGAIN else () for run in group.runs}
+    for style in STYLES:
+        for measure in ("locality",) if phase == "untouched" else SECTIONS:
+            for end in dict.fromkeys(ends.values()):
+                values = {
+                    own.label: own.values[style][measure]
+                    for own in methods
+                    if ends[own.label] == end and measure in own.values.get(style, {})
+                }
+                yield from (Compared(phase, style, measure, found) for found in differences(values))
+
+
+def _courses(group: Group) -> dict[tuple[str, str, str], dict[str, dict[int, Interval]]]:
+    found: dict[tuple[str, str, str], dict[str, dict[int, Interval]]] = {}
+    for phase, run in product(AGAIN, group.runs):
+        for step in run.steps:
+            for style, measures in scores(run.at(phase, step)).items():
+                for section in (section for section in SECTIONS if section in measures):
+                    course = found.setdefault((phase, style, section), {}).setdefault(run.label, {})
+                    course[step] = interval(list(measures[section].values()))
+    return found

@@ -1,0 +1,55 @@
+"""What a run costs and breaks besides its scores."""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean
+
+from easyedit_ice.bench.ledger import Line
+from easyedit_ice.bench.report.runs import Run
+from easyedit_ice.evaluation import Interval
+from easyedit_ice.evaluation.summary import interval
+
+
+def side_figures(run: Run) -> dict[str, Interval]:
+    """Means over edits, by the names of :data:`wording.FIGURES`, where they were measured.
+
+    Fluency, perplexity, KL and norms are of the state after the last edit of a stream, else after each edit. Norms are
+    of the change from the unedited model: Frobenius' over all tensors, and the largest over the tensors in per cent of
+    the tensor's own norm. Memory is the highest of all edits, and so without an interval.
+    """
+    edits = run.at("immediate")
+    changed = edits[-1:] if run.is_sequential else edits
+    norms = [list(norm.values()) for line in changed if (norm := line.get("update", {}).get("norm"))]
+    costs = [line["cost"] for line in edits if "cost" in line]
+    columns = {
+        "fluency": _known(run.at("retained") if run.is_sequential else edits, "fluency"),
+        "perplexity": _known(_drift(run), "perplexity"),
+        "kl": _known(_drift(run), "kl"),
+        "update_norm": [math.hypot(*(own[0] for own in norm)) for norm in norms],
+        "relative_update_norm": [100 * max(own[1] for own in norm) for norm in norms],
+        "edit_seconds": _known(costs, "edit_seconds"),
+    }
+    found = {name: interval(values) for name, values in columns.items() if values}
+    peaks = _known(costs, "peak_mib")
+    if peaks:
+        found["peak_mib"] = Interval(max(peaks), math.nan, math.nan, len(peaks))
+    return found
+
+
+def unedited_figures(run: Run) -> dict[str, float]:
+    """Fluency and perplexity before any edit, where they were measured."""
+    unedited = [line for line in run.at("drift") if line["step"] == 0]
+    columns = {"fluency": _known(run.at("before"), "fluency"), "perplexity": _known(unedited, "perplexity")}
+    return {name: fmean(values) for name, values in columns.items() if values}
+
+
+def _drift(run: Run) -> list[Line]:
+    """Drift after the last edit of a stream, else after each edit."""
+    if not run.is_sequential:
+        return [line for line in run.at("drift") if line["step"] > 0]
+    return [line for line in run.at("drift") if run.steps and line["step"] == run.steps[-1]]
+
+
+def _known(lines: list[Line], name: str) -> list[float]:
+    return [line[name] for line in lines if line.get(name) is not None]

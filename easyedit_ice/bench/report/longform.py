@@ -1,0 +1,70 @@
+"""The numbers in long form, one to a row, to read with pandas or a spreadsheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from easyedit_ice.bench.report.analysis import AGAIN, Results
+from easyedit_ice.evaluation import Interval
+
+SCORE_COLUMNS = ("run", "mode", "phase", "step", "style", "measure", "mean", "low", "high", "facts")
+DIFFERENCE_COLUMNS = (
+    "mode", "phase", "style", "measure", "one", "other", "mean", "low", "high", "p", "adjusted_p", "facts", "verdict",
+)  # fmt: skip
+
+
+def scores_csv(results: Sequence[Results]) -> str:
+    """Means with intervals: scores from 0 to 1, figures (style ``figure``) in their own units.
+
+    ``step`` is how many facts had been written, and is empty where facts were asked right after their own edit.
+    """
+    return _csv([row for found in results for row in _rows(found)], SCORE_COLUMNS)
+
+
+def differences_csv(results: Sequence[Results]) -> str:
+    """Differences of every pair of methods, from -1 to 1."""
+    rows = [
+        (
+            found.group.name, entry.phase, entry.style, entry.measure, entry.difference.one, entry.difference.other,
+            *_numbers(entry.difference.interval)[:3], entry.difference.p_value, entry.difference.adjusted,
+            entry.difference.interval.facts, entry.difference.verdict,
+        )
+        for found in results
+        for entry in found.compared
+    ]  # fmt: skip
+    return _csv(rows, DIFFERENCE_COLUMNS)
+
+
+def _rows(found: Results) -> Iterator[tuple[object, ...]]:
+    mode = found.group.name
+    ends = {run.label: run.steps[-1] if run.steps else None for run in found.group.runs}
+    for phase, scored in found.scored.items():
+        for own in scored:
+            if own.edited:
+                place = phase, ends[own.label] if phase in AGAIN else None
+            elif phase == "retained":  # the unedited model's are those of the first phase
+                continue
+            else:
+                place = ("untouched", 0) if phase == "untouched" else ("before", None)
+            for style, measures in own.means.items():
+                for measure, value in measures.items():
+                    yield own.label, mode, *place, style, measure, *_numbers(value)
+    for (phase, style, section), methods in found.courses.items():
+        for label, course in methods.items():
+            for step, value in course.items():
+                if step != ends[label]:
+                    yield label, mode, phase, step, style, section, *_numbers(value)
+    for label, figures in found.figures.items():
+        for name, value in figures.items():
+            yield label, mode, "retained" if ends[label] else "immediate", ends[label], "figure", name, *_numbers(value)
+
+
+def _numbers(value: Interval) -> tuple[float, float, float, int]:
+    return value.mean, value.low, value.high, value.facts
+
+
+def _csv(rows: list[tuple[object, ...]], columns: Sequence[str]) -> str:
+    frame = pd.DataFrame(rows, columns=list(columns)).astype({"step": "Int64"} if "step" in columns else {})
+    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -1,0 +1,51 @@
+"""The report as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from easyedit_ice.bench.report.analysis import Results
+from easyedit_ice.bench.report.comparison import Comparison
+from easyedit_ice.bench.report.plots import Plot
+from easyedit_ice.bench.report.tables import Table, tables
+
+
+def markdown(comparison: Comparison, results: Sequence[Results], plots: Mapping[str, Sequence[Plot]]) -> str:
+    """The whole report.
+
+    Args:
+        comparison: runs side by side.
+        results: their numbers, by mode.
+        plots: by mode, those that lie beside the file.
+    """
+    parts = ["# Comparison of knowledge editors"]
+    if comparison.differences:
+        parts.append("**These runs are not comparable.** They differ in:")
+        parts.append(_list(comparison.differences))
+    if comparison.notes:
+        parts.append(_list(comparison.notes))
+    for found in results:
+        parts.append(f"## {found.group.name.capitalize()}")
+        parts += [f"![{plot.title}]({plot.file})" for plot in plots.get(found.group.slug, ())]
+        parts += [_section(table) for table in tables(found)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(table: Table) -> str:
+    rule = "| " + " | ".join("---" if index < table.texts else "---:" for index in range(len(table.header))) + " |"
+    rows = [_row(table.header), rule, *map(_row, table.rows)]
+    return "\n\n".join(filter(None, [f"### {table.title}", "\n".join(rows), table.note]))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_escaped, cells)) + " |"
+
+
+def _list(items: Sequence[str]) -> str:
+    return "\n".join(f"- {_escaped(item)}" for item in items)
+
+
+def _escaped(text: str) -> str:
+    """Text in which nothing is markup."""
+    return re.sub(r"([\\|*`<])", r"\\\1", " ".join(text.split()))

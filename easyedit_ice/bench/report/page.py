@@ -1,0 +1,44 @@
+"""The report as one page of HTML that needs nothing beside it."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from easyedit_ice.bench.report.analysis import Results
+from easyedit_ice.bench.report.cases import cases
+from easyedit_ice.bench.report.comparison import Comparison
+from easyedit_ice.bench.report.drawing import drawn_as
+from easyedit_ice.bench.report.plots import Plot
+from easyedit_ice.bench.report.tables import tables
+
+
+def page(comparison: Comparison, results: Sequence[Results], plots: Mapping[str, Sequence[Plot]]) -> str:
+    """The whole report, with every case to browse.
+
+    All text of runs is escaped: by the template in the page, and within the embedded JSON so that no text ends it.
+
+    Args:
+        comparison: runs side by side.
+        results: their numbers, by mode.
+        plots: by mode.
+    """
+    environment = Environment(
+        loader=PackageLoader("easyedit_ice.bench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+    environment.filters["data_uri"] = lambda png: f"data:image/png;base64,{b64encode(png).decode()}"
+    return environment.get_template("page.html.j2").render(
+        comparison=comparison,
+        modes=[(found.group, tables(found), plots.get(found.group.slug, ())) for found in results],
+        cases=cases(results),
+        colours=[style.colour for style in drawn_as(comparison.labels).values()],
+        manifests=[(run, json.dumps(run.manifest, indent=2, ensure_ascii=False)) for run in comparison.runs],
+    )

@@ -1,0 +1,65 @@
+"""Scores of a run: fact by fact, and their means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from easyedit_ice.bench.ledger import Line
+from easyedit_ice.bench.report.comparison import Group
+from easyedit_ice.bench.report.runs import FactKey, Run, fact_key
+from easyedit_ice.bench.report.statistics import Facts, success_score
+from easyedit_ice.bench.report.wording import SCORE, STYLES, measure_order
+from easyedit_ice.evaluation import Interval
+from easyedit_ice.evaluation.summary import interval, with_sections
+
+Scores = dict[str, dict[str, Facts]]
+"""Values from 0 to 1 by style, measure and fact; a section's value is the mean over a fact's kinds."""
+Means = dict[str, dict[str, Interval]]
+"""Means over facts by style and measure."""
+
+SUCCESS = ("rewrite", "rephrase", "locality")
+"""What ROME's Score is the harmonic mean of: efficacy, paraphrase and neighbourhood success."""
+
+
+def scores(lines: Sequence[Line]) -> Scores:
+    """Every fact's scores, among them its sections' means."""
+    found: Scores = {}
+    for line in lines:
+        for style, measures in line["scores"].items():
+            for measure, value in with_sections(measures).items():
+                found.setdefault(style, {}).setdefault(measure, {})[fact_key(line)] = value
+    return {style: _ordered(found[style]) for style in STYLES if style in found}
+
+
+def means(values: Scores) -> Means:
+    """Means over facts with bootstrap intervals, and the Score of the probability style where it has one."""
+    found = {
+        style: {measure: interval(list(facts.values())) for measure, facts in measures.items()}
+        for style, measures in values.items()
+    }
+    success = values.get("probability", {})
+    if all(measure in success for measure in SUCCESS):
+        found["probability"][SCORE] = success_score([success[measure] for measure in SUCCESS])
+    return found
+
+
+def phases(group: Group) -> tuple[str, ...]:
+    """Phases that the runs of a group have scores of, besides the one before any edit."""
+    return tuple(phase for phase in ("immediate", "retained", "untouched") if any(run.at(phase) for run in group.runs))
+
+
+def baselines(group: Group, phase: str) -> Iterator[tuple[str, Run, list[Line]]]:
+    """Names, runs and lines of the unedited model: one for all runs of a group that share the protocol."""
+
+    def lines(run: Run) -> list[Line]:
+        return run.at("untouched", 0) if phase == "untouched" else run.at("before")
+
+    if group.alike:
+        longest = max(group.runs, key=lambda run: len(lines(run)))
+        yield "unedited model", longest, lines(longest)
+    else:
+        yield from ((f"unedited ({run.label})", run, lines(run)) for run in group.runs)
+
+
+def _ordered(measures: dict[str, dict[FactKey, float]]) -> dict[str, Facts]:
+    return {measure: measures[measure] for measure in sorted(measures, key=measure_order)}

@@ -1,0 +1,152 @@
+"""The tables of a report, as text that every format can print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from easyedit_ice.bench.report.analysis import Results
+from easyedit_ice.bench.report.statistics import LEVEL
+from easyedit_ice.bench.report.wording import (
+    FIGURES,
+    MISSING,
+    PHASES,
+    SCORE,
+    SECTIONS,
+    STYLES,
+    figure,
+    measure_order,
+    number,
+    p_value,
+    percent,
+    points,
+)
+
+SCORES_NOTE = (
+    "Per cent, with 95 % bootstrap intervals over facts; a fact counts once, however many questions it has of a kind. "
+    "S is the harmonic mean of the probability style's rewrite, rephrase and locality."
+)
+UNTOUCHED_NOTE = (
+    "Nobody edited these facts. Rewrite and rephrase say how often the model gives the new answer all the same, and "
+    "should be those of the unedited model."
+)
+DIFFERENCES_NOTE = (
+    "Percentage points on the facts both methods have, with 95 % paired bootstrap intervals; p by sign-flip "
+    "permutation, after Holm's adjustment over the pairs of one measure and style. A tie is a difference whose "
+    f"interval holds 0; one that does not hold after adjustment has an adjusted p of {LEVEL} or more."
+)
+FIGURES_NOTE = (
+    "Means over edits, with 95 % bootstrap intervals where they differ; in a stream, all but seconds and memory are "
+    "those after the last edit. Peak memory is the highest of all edits. Update norm and KL are from the unedited "
+    "model; relative: the most that any one weight changed."
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        name: fit for file names and anchors.
+        title: above it.
+        header: of its columns.
+        rows: cells.
+        texts: how many of the first columns hold words; the others hold numbers.
+        note: below it.
+        folded: whether it is long, and of use to few readers.
+    """
+
+    name: str
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    texts: int = 2
+    note: str = ""
+    folded: bool = False
+
+
+def tables(results: Results) -> list[Table]:
+    """All tables of one mode: scores by phase, cost and side effects, scores by kind of question, differences."""
+    mode = results.group.slug
+    found = [_scores(results, phase, mode) for phase in results.phases]
+    found.append(_figures(results, mode))
+    found += [table for phase in results.phases if (table := _kinds(results, phase, mode)).rows]
+    found += [table for phase in results.phases if (table := _differences(results, phase, mode)).rows]
+    return found
+
+
+def _scores(results: Results, phase: str, mode: str) -> Table:
+    measures = (*SECTIONS, SCORE)
+    rows = [
+        (STYLES[style], own.label, *(percent(own.means[style].get(measure)) for measure in measures))
+        for style in results.styles(phase)
+        for own in results.scored[phase]
+        if style in own.means
+    ]
+    note = f"{UNTOUCHED_NOTE} {SCORES_NOTE}" if phase == "untouched" else SCORES_NOTE
+    header = ("scored", "method", *SECTIONS, "S")
+    return Table(f"{mode}-{phase}", f"Scores {_when(phase)}", header, _once(rows), note=note)
+
+
+def _kinds(results: Results, phase: str, mode: str) -> Table:
+    scored = results.scored[phase]
+    rows = []
+    for style in results.styles(phase):
+        known = {measure for own in scored for measure in own.means.get(style, {}) if "." in measure}
+        for measure in sorted(known, key=measure_order):
+            cells = (percent(own.means.get(style, {}).get(measure)) for own in scored)
+            rows.append((STYLES[style], measure, *cells))
+    header = ("scored", "measure", *(own.label for own in scored))
+    return Table(f"{mode}-{phase}-kinds", f"By kind of question, {_when(phase)}", header, _once(rows), folded=True)
+
+
+def _figures(results: Results, mode: str) -> Table:
+    measured = {name for own in (*results.figures.values(), *results.unedited.values()) for name in own}
+    named = [name for name in FIGURES if name in measured]
+    rows = [
+        (label, MISSING, MISSING, *(number(own[name]) if name in own else MISSING for name in named))
+        for label, own in results.unedited.items()
+    ]
+    for run in results.group.runs:
+        own = results.figures[run.label]
+        written = str(run.written) if run.state == "finished" else f"{run.written} of {run.facts}"
+        rows.append((run.label, written, str(run.failed), *(figure(own.get(name)) for name in named)))
+    header = ("method", "facts", "failed", *(FIGURES[name] for name in named))
+    return Table(f"{mode}-cost", "Cost and side effects", header, tuple(rows), texts=1, note=FIGURES_NOTE)
+
+
+def _differences(results: Results, phase: str, mode: str) -> Table:
+    rows = [
+        (
+            STYLES[entry.style],
+            entry.measure,
+            f"{entry.difference.one} − {entry.difference.other}",
+            entry.difference.verdict,
+            points(entry.difference.interval),
+            p_value(entry.difference.adjusted),
+            str(entry.difference.interval.facts),
+        )
+        for entry in results.compared
+        if entry.phase == phase
+    ]
+    header = ("scored", "measure", "methods", "in words", "difference", "p", "facts")
+    title = f"Differences between methods, {_when(phase)}"
+    name = f"{mode}-{phase}-differences"
+    return Table(name, title, header, _once(rows, 2), texts=4, note=DIFFERENCES_NOTE, folded=True)
+
+
+def _when(phase: str) -> str:
+    return f"of {PHASES[phase]}" if phase == "untouched" else PHASES[phase]
+
+
+def _once(rows: list[tuple[str, ...]], columns: int = 1) -> tuple[tuple[str, ...], ...]:
+    """Rows whose first columns are blank where they repeat the row above."""
+
+    def blanked() -> Iterator[tuple[str, ...]]:
+        above: tuple[str, ...] = ()
+        for row in rows:
+            same = next((i for i in range(columns) if row[: i + 1] != above[: i + 1]), columns)
+            yield ("",) * same + row[same:]
+            above = row
+
+    return tuple(blanked())

@@ -1,0 +1,83 @@
+"""How a report names things and writes numbers."""
+
+from __future__ import annotations
+
+import math
+
+from easyedit_ice.evaluation import Interval
+
+STYLES = {"teacher_forced": "teacher-forced", "generated": "generated", "probability": "probability"}
+MODES = ("single", "batch", "sequential")
+PHASES = {
+    "before": "before any edit",
+    "immediate": "right after the edit",
+    "retained": "after the last edit",
+    "untouched": "facts never edited, after the last edit",
+}
+SECTIONS = ("rewrite", "rephrase", "portability", "locality")
+SCORE = "score"
+"""Harmonic mean of the probability style's rewrite, rephrase and locality."""
+FIGURES = {
+    "fluency": "fluency, bits",
+    "perplexity": "perplexity",
+    "kl": "KL, nats",
+    "update_norm": "update norm",
+    "relative_update_norm": "relative, %",
+    "edit_seconds": "s per edit",
+    "peak_mib": "peak MiB",
+}
+MISSING = "–"
+
+
+def mode_name(mode: tuple[str, int]) -> str:
+    """A mode in words, such as ``batch of 10`` or ``sequential``."""
+    name, size = mode
+    if name == "single":
+        return "single"
+    return f"batch of {size}" if name == "batch" else name + (f", {size} at a time" if size > 1 else "")
+
+
+def mode_order(mode: tuple[str, int]) -> tuple[int, tuple[str, int]]:
+    """Sort key: single, batch, sequential, each by how many facts an edit writes."""
+    return (MODES.index(mode[0]) if mode[0] in MODES else len(MODES), mode)
+
+
+def measure_order(measure: str) -> tuple[int, str]:
+    """Sort key: sections in their usual order, each before its kinds."""
+    section = measure.partition(".")[0]
+    return (SECTIONS.index(section) if section in SECTIONS else len(SECTIONS), measure)
+
+
+def percent(interval: Interval | None) -> str:
+    """A score in per cent with its interval."""
+    return MISSING if interval is None else str(interval).strip()
+
+
+def points(difference: Interval) -> str:
+    """A difference of scores in percentage points, signed, with its interval."""
+    mean, low, high = (_signed(100 * value) for value in (difference.mean, difference.low, difference.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def figure(interval: Interval | None) -> str:
+    """A figure that is no score, with its interval if it is a mean of several values."""
+    if interval is None:
+        return MISSING
+    if interval.facts < 2 or math.isnan(interval.low) or interval.low == interval.high:
+        return number(interval.mean)
+    return f"{number(interval.mean)} [{number(interval.low)}, {number(interval.high)}]"
+
+
+def number(value: float) -> str:
+    """Three significant digits, and never fewer than the whole number."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def p_value(value: float) -> str:
+    """A p-value with three decimals."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _signed(value: float) -> str:
+    rounded = round(value, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"

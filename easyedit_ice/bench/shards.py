@@ -1,0 +1,90 @@
+"""A run spread over processes: each works on its share of the facts, and all lines end in one ledger.
+
+Started by ``accelerate launch``. Lines are kept in a file for each process until all facts are done, and are then
+appended to the ledger in the order in which one process would have written them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from easyedit_ice.bench.ledger import LEDGER, Ledger, Line, read_lines
+from easyedit_ice.bench.lines import PHASES
+from easyedit_ice.errors import LedgerError
+
+Item = TypeVar("Item")
+SHARDS = "shards"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One of the processes of a run.
+
+    Attributes:
+        index: from 0; the first one enters the folder and merges.
+        count: how many there are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def current(cls) -> Process:
+        """This process, as ``accelerate launch`` started it; a plain start is the only one."""
+        from accelerate import PartialState
+
+        state = PartialState()
+        return cls(state.process_index, state.num_processes)
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.count > 1:
+            from accelerate import PartialState
+
+            PartialState().wait_for_everyone()
+
+    def share(self, items: Sequence[Item], batch_size: int) -> list[Item]:
+        """This process's part of the items: whole batches, dealt out in turn."""
+        batches = range(0, len(items), batch_size)
+        mine = list(batches)[self.index :: self.count]
+        return [item for start in mine for item in items[start : start + batch_size]]
+
+
+def open_ledger(folder: Path, process: Process) -> Ledger:
+    """The file this process appends to, knowing what all of them have found, now or before they were killed.
+
+    Raises:
+        LedgerError: a file cannot be opened or read.
+    """
+    others = sorted((folder / SHARDS).glob("*.jsonl"))
+    if process.count == 1 and not others:
+        return Ledger(folder / LEDGER)
+    own = folder / SHARDS / f"{process.index}-of-{process.count}.jsonl"
+    own.parent.mkdir(exist_ok=True)
+    known = [folder / LEDGER, *(path for path in others if path != own)]
+    return Ledger(own, known=[line for path in known if path.exists() for line in read_lines(path)[0]])
+
+
+def merge(folder: Path) -> None:
+    """Append the lines of all processes to the ledger, in the order of the facts, and remove their files.
+
+    Raises:
+        LedgerError: the lines cannot be read or written; no file is removed.
+    """
+    shards = folder / SHARDS
+    if not shards.is_dir():
+        return
+    lines: list[Line] = [line for path in sorted(shards.glob("*.jsonl")) for line in read_lines(path)[0]]
+    ledger = Ledger(folder / LEDGER)
+    try:
+        ledger.append(sorted(lines, key=lambda line: (line["position"], PHASES.index(line["phase"]))))
+    finally:
+        ledger.close()
+    try:
+        shutil.rmtree(shards)
+    except OSError as error:
+        raise LedgerError(f"{shards} could not be removed ({error}); its lines are in the ledger: delete it") from error

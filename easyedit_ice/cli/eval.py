@@ -1,0 +1,67 @@
+"""Evaluate a saved edit, an adapter, or any edited model, without editing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from easyedit_ice.cli.console import quiet, table, whole_number
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--checkpoint", required=True, help="folder of a model, an update, an adapter, or a saved run")
+    parser.add_argument("--model", help="the unedited model; needed for updates and adapters, and to score locality")
+    parser.add_argument("--data", default="factworld", help="a JSON file, or the name of a benchmark")
+    parser.add_argument("--split", default="test", help="part of a benchmark given by name")
+    parser.add_argument("--start", type=whole_number(0, 10**9), default=0, metavar="N", help="first usable record")
+    parser.add_argument("--size", type=whole_number(1, 10**9), metavar="N", help="how many facts; all by default")
+    parser.add_argument("--data-seed", type=whole_number(0, 2**31), metavar="N", help="draw the facts with this seed")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda:0, or a GPU's number")
+    parser.add_argument("--dtype", default="auto", help="type of the weights; auto keeps the checkpoint's")
+    parser.add_argument(
+        "--max-new-tokens", type=whole_number(1, 512), default=16, metavar="N", help="of a written answer"
+    )
+    parser.add_argument(
+        "--teacher-forced-only", action="store_true", help="neither write answers nor compare probabilities"
+    )
+    parser.add_argument("--out", type=Path, default=Path("eval.json"), help="the JSON file to write")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate, write the file, and print the means."""
+    from easyedit_ice.bench.config import DataConfig, EvaluationConfig
+    from easyedit_ice.bench.evaluate import evaluate_checkpoint
+
+    more = not arguments.teacher_forced_only
+    data = DataConfig(
+        source=arguments.data,
+        split=arguments.split,
+        start=arguments.start,
+        size=arguments.size,
+        seed=arguments.data_seed,
+    )
+    evaluation = EvaluationConfig(generate=more, probability=more, max_new_tokens=arguments.max_new_tokens)
+    with quiet():
+        found = evaluate_checkpoint(
+            arguments.checkpoint,
+            data,
+            evaluation,
+            base=arguments.model,
+            device=arguments.device,
+            dtype=arguments.dtype,
+        )
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    modes = list(found["summary"])
+    measures = dict.fromkeys(measure for mode in modes for measure in found["summary"][mode])
+    rows = [(measure, *(_cell(found["summary"][mode].get(measure)) for mode in modes)) for measure in measures]
+    print(table(("measure", *modes), rows))
+    print(f"\n{found['data']['facts']} facts; written to {arguments.out}")
+    return 0
+
+
+def _cell(interval: dict[str, Any] | None) -> str:
+    return "" if interval is None else f"{100 * interval['mean']:.1f}"

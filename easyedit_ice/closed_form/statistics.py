@@ -1,0 +1,128 @@
+"""Second moments of what projections read, over general text: C = E[k kᵀ].
+
+MEMIT (arXiv 2210.07229, section 4.2) and its kin weigh by C how much a write may disturb other keys. All projections are
+measured in one pass, before any edit; the pass ends at the last of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.errors import DataError
+
+BATCH_TOKENS = 8192
+"""Tokens that run side by side, with padding."""
+_LONGEST = 512
+
+
+@dataclass(frozen=True)
+class SecondMoments:
+    """What was measured.
+
+    Attributes:
+        moments: module path -> (d, d) mean of k kᵀ in fp64 on the CPU, where d is the width of the module's input.
+        tokens: over how many tokens.
+    """
+
+    moments: Mapping[str, Tensor]
+    tokens: int
+
+
+class _AllRead(Exception):  # noqa: N818 - ends a forward pass; nothing went wrong
+    """Every projection has read its input."""
+
+
+@torch.no_grad()
+def second_moments(
+    model: nn.Module, tok: Any, names: Sequence[str], texts: Iterable[str], tokens: int | None = None
+) -> SecondMoments:
+    """Measure second moments of the inputs of some modules, at every token of some texts.
+
+    Products are computed in fp32 and summed in fp64.
+
+    Args:
+        model: as it is before any edit; it is left as it is.
+        tok: its tokenizer.
+        names: paths of the modules, such as ``transformer.h.3.mlp.c_proj``.
+        texts: read in order; each counts up to the model's context length.
+        tokens: stop after this many; at the texts' end if ``None``.
+
+    Raises:
+        DataError: the texts hold no token, or fewer than ``tokens``.
+    """
+    sums = {name: 0 for name in names}
+    read = 0
+    longest = min(ModelAnatomy(model).context_length or _LONGEST, _LONGEST)
+    for rows in _batches(_token_rows(tok, texts, longest, tokens)):
+        lengths = torch.tensor([len(row) for row in rows])
+        real = torch.arange(int(lengths.max())) < lengths[:, None]
+        with _reading(model, names, real) as keys:
+            _run(model, rows, real)
+        for name, found in keys.items():
+            sums[name] = sums[name] + (found.T @ found).double().cpu()
+        read += int(lengths.sum())
+    if read == 0 or (tokens is not None and read < tokens):
+        raise DataError(f"the texts hold {read} tokens; second moments need {tokens or 'some'}: give more text")
+    return SecondMoments({name: total / read for name, total in sums.items()}, read)
+
+
+def _token_rows(tok: Any, texts: Iterable[str], longest: int, tokens: int | None) -> Iterator[list[int]]:
+    left = tokens
+    for text in texts:
+        ids = tok(text, add_special_tokens=True)["input_ids"][: longest if left is None else min(longest, left)]
+        if ids:
+            yield ids
+        if left is not None:
+            left -= len(ids)
+            if left == 0:
+                return
+
+
+def _batches(rows: Iterable[list[int]]) -> Iterator[list[list[int]]]:
+    """Rows in their order, as many together as :data:`BATCH_TOKENS` allows."""
+    batch: list[list[int]] = []
+    for row in chain(rows, [None]):
+        if row is None or (batch and max(map(len, [*batch, row])) * (len(batch) + 1) > BATCH_TOKENS):
+            if batch:
+                yield batch
+            batch = []
+        if row is not None:
+            batch.append(row)
+
+
+@contextmanager
+def _reading(model: nn.Module, names: Sequence[str], real: Tensor) -> Iterator[dict[str, Tensor]]:
+    """Keep what the modules read at the real tokens, (t, d) in fp32; end the pass when all have read."""
+    keys: dict[str, Tensor] = {}
+
+    def read(name: str) -> Any:
+        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            keys[name] = args[0][real.to(args[0].device)].float()
+            if len(keys) == len(names):
+                raise _AllRead
+
+        return hook
+
+    handles = [model.get_submodule(name).register_forward_pre_hook(read(name)) for name in names]
+    try:
+        yield keys
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _run(model: nn.Module, rows: Sequence[list[int]], real: Tensor) -> None:
+    device = model.get_input_embeddings().weight.device
+    ids = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+    try:
+        model(input_ids=ids.to(device), attention_mask=real.long().to(device), use_cache=False)
+    except _AllRead:
+        return

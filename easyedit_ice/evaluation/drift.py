@@ -1,0 +1,78 @@
+"""How far a model has moved on text that no edit is about: perplexity, and divergence from what it said before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.preserve import preserved
+from easyedit_ice.training.rows import Row, encode, given, predict
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class DriftPoint:
+    """A model's state on fixed text.
+
+    Attributes:
+        perplexity: per token, of the fixed texts, the first token of each left out.
+        kl: mean KL(base ‖ model) in nats per token at the answers of the questions that shall stay.
+    """
+
+    perplexity: float
+    kl: float
+
+
+class Drift:
+    """Remembers what a model says, to compare later states with.
+
+    Args:
+        model: in its base state.
+        tok: its tokenizer.
+        texts: fixed texts of at least two tokens; longer ones are cut off.
+        questions: prompts with their answers, that no edit shall change.
+        max_length: most tokens of a text.
+    """
+
+    def __init__(
+        self, model: nn.Module, tok: Any, texts: Sequence[str], questions: Sequence[tuple[str, str]], max_length: int
+    ) -> None:
+        cut = [given(tok, text)[:max_length] for text in texts]
+        self._texts = [Row(ids, len(ids) - 1) for ids in cut if len(ids) > 1]
+        self._questions = [encode(tok, prompt, f" {answer}") for prompt, answer in questions]
+        self._base = self._answers(model)
+
+    def point(self, model: nn.Module) -> DriftPoint:
+        """Where a later state of the model is."""
+        total = tokens = 0.0
+        for rows in _batches(self._texts):
+            total += float(
+                _predict(model, rows).nll().double() @ torch.tensor([float(row.span) for row in rows]).double()
+            )
+            tokens += sum(row.span for row in rows)
+        divergences = [
+            (was.exp() * (was - now)).sum(-1) for was, now in zip(self._base, self._answers(model), strict=True)
+        ]
+        kl = torch.cat(divergences).mean().item() if divergences else 0.0
+        return DriftPoint(math.exp(total / tokens) if tokens else math.nan, max(0.0, kl))
+
+    def _answers(self, model: nn.Module) -> list[Tensor]:
+        """Log-probabilities of each batch of questions: (t, v) on the CPU."""
+        return [_predict(model, rows).log_probs.cpu() for rows in _batches(self._questions)]
+
+
+@torch.no_grad()
+def _predict(model: nn.Module, rows: Sequence[Row]) -> Any:
+    with preserved(model):
+        model.eval()
+        return predict(model, rows)
+
+
+def _batches(rows: Sequence[Row]) -> list[Sequence[Row]]:
+    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]

@@ -1,0 +1,173 @@
+"""EasyEdit's scores of many records at a time: the very numbers of its ``compute_edit_quality``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from easyedit_ice.errors import ScoringProtocolError, UnscorableProbeError
+from easyedit_ice.evaluation.forced import Forced, forced
+from easyedit_ice.evaluation.host_rows import HostKind, Pair
+from easyedit_ice.host import host_info, import_easyeditor
+
+Request = Mapping[str, Any]
+Scores = dict[str, Any]
+
+_OTHER_PROTOCOLS = {
+    "alg_name": ("GRACE",),
+    "evaluation_type": ("LLM-judge", "generate-text"),
+    "use_chat_template": (True,),
+}
+_META = {
+    "protocol": "decoder_only_teacher_forcing",
+    "scorer": "token_accuracy",
+    "comparable_group": "lm.decoder_only_teacher_forcing.token_accuracy",
+}
+_LOCALITY_META = {
+    "protocol": "pre_post_argmax_token_match",
+    "scorer": "token_match",
+    "comparable_group": "locality.lm.pre_post_argmax_token_match",
+}
+"""How head describes its scores."""
+_OWN_EVALUATOR = "score it with EasyEdit's own evaluator (easyedit_qualities)"
+
+
+def edit_qualities(
+    model: nn.Module,
+    tok: Any,
+    requests: Sequence[Request],
+    *,
+    max_length: int,
+    host: HostKind | None = None,
+) -> list[Scores]:
+    """What EasyEdit's ``compute_edit_quality`` returns for each request, in batches.
+
+    Args:
+        model: a causal language model; it is left as it was, and in evaluation mode while it is asked.
+        tok: its tokenizer, with a padding token.
+        requests: as EasyEdit's editors make them: ``prompt``, ``target_new`` and, where a fact has them,
+            ``rephrase_prompt``, ``locality`` and ``portability``.
+        max_length: as in EasyEdit's hyperparameters, in tokens.
+        host: whose numbers; by default those of the EasyEdit that is loaded or would be.
+
+    Returns:
+        for each request ``rewrite_acc`` and ``rephrase_acc`` ([accuracy]), ``portability`` (``<kind>_acc``: accuracy
+        of each probe) and ``locality`` (``<kind>_output``: predicted tokens of each probe); of head's also
+        ``metric_meta``.
+
+    Raises:
+        UnscorableProbeError: EasyEdit fails on a probe of such a form.
+        ScoringProtocolError: the model is an encoder-decoder.
+    """
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        raise ScoringProtocolError(f"{type(model).__name__} is an encoder-decoder; {_OWN_EVALUATOR}")
+    host = host or host_info().kind
+    asked = [(index, *group) for index, request in enumerate(requests) for group in probe_groups(request)]
+    answers = forced(model, tok, [pairs for *_, pairs in asked], max_length=max_length, host=host)
+    results = [_empty(request, host) for request in requests]
+    for (index, section, kind, _), group in zip(asked, answers, strict=True):
+        _require_answer(group, index, f"{section} {kind}".strip())
+        _fill(results[index], section, kind, group)
+    return results
+
+
+def with_locality(before: Scores, after: Scores, *, host: HostKind | None = None) -> Scores:
+    """The scores after an edit, with the locality EasyEdit works out from those before it.
+
+    ``<kind>_acc`` is the share of tokens that stayed, for each probe. The release puts it in the place of
+    ``<kind>_output``; head keeps both.
+    """
+    host = host or host_info().kind
+    locality, metas = dict(after["locality"]), {}
+    for name, old in before["locality"].items():
+        kind = name.removesuffix("_output")
+        stayed = [np.mean(np.equal(new, tokens)) for new, tokens in zip(locality[name], old, strict=True)]
+        if host == "release":
+            del locality[name]
+        locality[f"{kind}_acc"] = stayed if host == "release" else list(map(float, stayed))
+        metas[f"locality.{kind}"] = {"result_key": f"locality.{kind}_acc", **_LOCALITY_META}
+    result = after | {"locality": locality}
+    return result if host == "release" else result | {"metric_meta": after["metric_meta"] | metas}
+
+
+def check_protocol(hparams: Any, *, host: HostKind | None = None) -> None:
+    """See that hyperparameters ask for the teacher-forced scores of :func:`edit_qualities`, as on the release all do.
+
+    Raises:
+        ScoringProtocolError: they ask head to generate, to judge, or to put prompts into a chat template.
+    """
+    if (host or host_info().kind) == "release":
+        return
+    for name, others in _OTHER_PROTOCOLS.items():
+        if (value := getattr(hparams, name, None)) in others:
+            raise ScoringProtocolError(f"{name} is {value!r}, which asks for scores of another kind; {_OWN_EVALUATOR}")
+
+
+def easyedit_qualities(model: nn.Module, tok: Any, requests: Sequence[Request], hparams: Any) -> list[Scores]:
+    """The scores of EasyEdit's own ``compute_edit_quality``, request by request.
+
+    Args:
+        model: a model of transformers, in the mode EasyEdit shall find it in.
+        tok: its tokenizer.
+        requests: as for :func:`edit_qualities`.
+        hparams: EasyEdit's hyperparameters; ``max_length`` is used, and whatever sets the protocol.
+    """
+    evaluate = import_module(f"{import_easyeditor().__name__}.evaluate").compute_edit_quality
+    device = str(next(model.parameters()).device)
+    return [evaluate(model, model.config.model_type, hparams, tok, request, device) for request in requests]
+
+
+def _require_answer(answers: Sequence[Forced], index: int, where: str) -> None:
+    """EasyEdit fails where a prompt that stands alone leaves nothing of its answer."""
+    if len(answers) == 1 and not answers[0].expected:
+        raise UnscorableProbeError(
+            f"its {where} prompt leaves nothing of the answer to score; raise max_length, or leave the probe out", index
+        )
+
+
+def probe_groups(request: Request) -> Iterator[tuple[str, str, list[Pair]]]:
+    """What EasyEdit asks for a request, one padded call after the other: section, kind, and prompts with answers.
+
+    The section is ``rewrite``, ``rephrase``, ``locality`` or ``portability``; the first two have no kinds.
+    """
+    yield "rewrite", "", _pairs(request["prompt"], request["target_new"])
+    if request.get("rephrase_prompt") is not None:
+        yield "rephrase", "", _pairs(request["rephrase_prompt"], request["target_new"])
+    for section in ("locality", "portability"):
+        for kind, probes in (request.get(section) or {}).items():
+            yield section, kind, _pairs(probes["prompt"], probes["ground_truth"])
+
+
+def _pairs(prompts: str | Sequence[str], answers: str | Sequence[str]) -> list[Pair]:
+    return [(prompts, answers)] if isinstance(prompts, str) else list(zip(prompts, answers, strict=True))
+
+
+def _empty(request: Request, host: HostKind) -> Scores:
+    scores: Scores = {"rewrite_acc": [], "locality": {}, "portability": {}}
+    if host == "head":
+        sections = ["rewrite"] + ["rephrase"] * (request.get("rephrase_prompt") is not None)
+        scores["metric_meta"] = {section: {"result_key": f"{section}_acc", **_META} for section in sections}
+    return scores
+
+
+def _fill(scores: Scores, section: str, kind: str, answers: Sequence[Forced]) -> None:
+    if section == "locality":
+        scores[section][f"{kind}_output"] = [list(answer.predicted) for answer in answers]
+        return
+    # EasyEdit leaves out probes of whose answer nothing is left.
+    accuracies = [np.mean(np.equal(answer.predicted, answer.expected)) for answer in answers if answer.expected]
+    where, name = (scores, section) if not kind else (scores[section], kind)
+    where[f"{name}_acc"] = accuracies
+
+
+def by_measure(scores: Scores) -> dict[str, float]:
+    """Means over probes of each of EasyEdit's accuracies, by measure: ``rewrite``, ``locality.<kind>`` and so on."""
+    found = {name: scores[f"{name}_acc"] for name in ("rewrite", "rephrase") if f"{name}_acc" in scores}
+    for section in ("portability", "locality"):
+        own = {name.removesuffix("_acc"): values for name, values in scores[section].items() if name.endswith("_acc")}
+        found |= {f"{section}.{kind}": values for kind, values in own.items()}
+    return {measure: mean for measure, values in found.items() if not np.isnan(mean := float(np.mean(values)))}

@@ -1,0 +1,169 @@
+"""EasyEdit's own methods that edit text models by themselves, and their settings.
+
+Methods that want another model trained first, data to be downloaded, or a service are not among them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from easyedit_ice.errors import HostError, HyperParamsError, did_you_mean
+from easyedit_ice.host.hook import import_easyeditor
+from easyedit_ice.host.locate import HOME, PACKAGE, host_info
+from easyedit_ice.host.printed import LogLines
+from easyedit_ice.hparams import _preset_roots
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """What we know of a method of EasyEdit.
+
+    Attributes:
+        hparams: name of its class of settings.
+        padding_side: where it wants prompts padded; as EasyEdit chooses it for GPT-2.
+        settings: names a file may use besides the fields of that class: those of the other EasyEdit's class, which
+            are left out, and those that the class reads by another name.
+    """
+
+    hparams: str
+    padding_side: Literal["left", "right"] = "left"
+    settings: tuple[str, ...] = ()
+
+
+HOST_METHODS: dict[str, HostSpec] = {
+    "FT": HostSpec("FTHyperParams", settings=("objective_optimization",)),
+    "LoRA": HostSpec("LoRAHyperParams", settings=("lora_type", "model_parallel")),
+    "ROME": HostSpec("ROMEHyperParams", "right", ("fp16",)),
+    "MEMIT": HostSpec("MEMITHyperParams", "right"),
+    "KN": HostSpec("KNHyperParams"),
+    "IKE": HostSpec("IKEHyperParams", settings=("use_icl_examples",)),
+    "R-ROME": HostSpec("R_ROMEHyperParams", "right"),
+    "EMMET": HostSpec("EMMETHyperParams", "right"),
+    "PMET": HostSpec("PMETHyperParams"),
+    "AlphaEdit": HostSpec("AlphaEditHyperParams", "right"),
+    "SPHERE": HostSpec("SPHEREHyperParams", "right"),
+    "CORE": HostSpec("COREHyperParams", "right"),
+    "MEMIT-FE": HostSpec("MEMITFEHyperParams"),
+    "EAMET": HostSpec("EAMETHyperParams", "right"),
+    "WISE": HostSpec("WISEHyperParams", settings=("act_margin",)),
+    "GRACE": HostSpec("GraceHyperParams"),
+    "DEFER": HostSpec("DeferHyperParams"),
+    "MELO": HostSpec("MELOHyperParams"),
+    "ULTRAEDIT": HostSpec("UltraEditHyperParams"),
+    "QLoRA": HostSpec("QLoRAHyperParams"),
+    "DPO": HostSpec("DPOHyperParams"),
+    "SimIE": HostSpec("SimIEHyperParams"),
+}
+
+
+def host_settings(name: str, preset: str | Path, changes: Mapping[str, Any]) -> Any:
+    """The settings of a method of EasyEdit, as its own class loads them.
+
+    Args:
+        name: of the method.
+        preset: a file; or the name of a preset of this package or of a checkout of EasyEdit, such as ``"gpt2-xl"``.
+        changes: single settings that take precedence over the file's.
+
+    Raises:
+        HostError: the EasyEdit that is loaded has no such method.
+        HyperParamsError: there is no such preset, a setting is unknown or one is missing.
+    """
+    kind = _settings_class(name)
+    path = find_host_preset(name, preset)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise HyperParamsError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, Mapping):
+        raise HyperParamsError(f"{path} holds {values!r}; it must map the names of settings to values")
+    known = {field.name for field in fields(kind)}
+    _refuse_unknown(name, values, known | set(HOST_METHODS[name].settings), str(path))
+    _refuse_unknown(name, changes, known | {"act_margin"} & set(HOST_METHODS[name].settings), str(host_info()))
+    return _load(kind, {**values, **changes}, known, path)
+
+
+def to_plain(hparams: Any) -> dict[str, Any]:
+    """Settings of EasyEdit's class as plain values."""
+    return {field.name: _plain(getattr(hparams, field.name)) for field in fields(hparams)}
+
+
+def find_host_preset(name: str, preset: str | Path) -> Path:
+    """The file of a preset.
+
+    Raises:
+        HyperParamsError: there is none.
+    """
+    for path in (Path(preset), Path(f"{preset}.yaml")):
+        if path.is_file():
+            return path
+    stem = Path(preset).name.removesuffix(".yaml")
+    folders = [root / name for root in (*_preset_roots(), host_info().path.parent / "hparams")]
+    found = [entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.name.endswith(".yaml")]
+    for entry in found:
+        if entry.name.removesuffix(".yaml").lower() == stem.lower():
+            return Path(str(entry))
+    presets = sorted({entry.name.removesuffix(".yaml") for entry in found})
+    raise HyperParamsError(
+        f"there is no file and no preset {name}/{stem}.{did_you_mean(stem, presets)} "
+        f"Presets: {', '.join(presets) or 'none'}; give one of them, or the path of a file"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_plain(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _settings_class(name: str) -> type:
+    import_easyeditor()
+    table = import_module(f"{PACKAGE}.util.alg_dict")
+    if name not in table.ALG_DICT:
+        raise HostError(
+            f"{host_info()} has no {name}.{did_you_mean(name, table.ALG_DICT)} It is in EasyEdit's head: set {HOME} "
+            "to a checkout of it"
+        )
+    return getattr(table, HOST_METHODS[name].hparams)
+
+
+def _refuse_unknown(name: str, given: Mapping[str, Any], known: set[str], source: str) -> None:
+    for setting in given:
+        if setting not in known:
+            raise HyperParamsError(
+                f"{source}: {name} has no setting {setting!r}.{did_you_mean(str(setting), known)} "
+                f"It has: {', '.join(sorted(known))}"
+            )
+
+
+def _load(kind: Any, values: Mapping[str, Any], known: set[str], path: Path) -> Any:
+    """Have EasyEdit's class read the settings it knows; it reads files only, and prints why it refuses one.
+
+    SimIE reads those of the method that it wraps from the file of the same name in that method's folder.
+    """
+    kept = {name: value for name, value in values.items() if name in known or name == "act_margin"}
+    with tempfile.TemporaryDirectory() as root, redirect_stdout(LogLines()):
+        try:
+            file = _written(root, kept)
+            if "base_method" in kept:
+                base = find_host_preset(kept["base_method"], path.stem)
+                _written(root, yaml.safe_load(base.read_text(encoding="utf-8")))
+            return kind.from_hparams(str(file))
+        except (TypeError, KeyError, AssertionError) as error:
+            raise HyperParamsError(f"{path} does not make {kind.__name__} of {host_info()}: {error}") from error
+
+
+def _written(root: str, settings: Mapping[str, Any]) -> Path:
+    file = Path(root) / settings["alg_name"] / "settings.yaml"
+    file.parent.mkdir()
+    file.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
+    return file

@@ -1,0 +1,128 @@
+"""EasyEdit's own methods as engines: facts in, an edited model out, on the release and at head alike.
+
+An engine keeps what EasyEdit keeps in module globals apart from other engines, draws what a method draws once before the
+first edit, and passes a method what its EasyEdit would pass it. It says nothing of undoing: that is the caller's.
+"""
+
+from __future__ import annotations
+
+import copy as copying
+import random
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+from torch import Tensor, nn
+
+from easyedit_ice.host.alone import AskedAlone
+from easyedit_ice.host.catalogue import HOST_METHODS
+from easyedit_ice.host.fitting import fit_settings, locality_texts
+from easyedit_ice.host.locate import PACKAGE, host_info
+from easyedit_ice.host.memory import Memory
+from easyedit_ice.host.preparing import draw_templates, lay_null_space
+from easyedit_ice.host.printed import LogLines
+from easyedit_ice.host.randomness import seeded
+from easyedit_ice.host.registration import base_editor
+from easyedit_ice.host.statistics import provide_statistics
+
+ASKED_ALONE = ("WISE", "GRACE", "DEFER", "MELO")
+"""Methods whose answer to a text depends on the texts beside it."""
+
+_PREPARING_SEED = 0
+
+
+class HostMethod:
+    """A method of EasyEdit with the model it edits.
+
+    Args:
+        name: one of :data:`~easyedit_ice.host.catalogue.HOST_METHODS`, but not IKE, which edits no model.
+        model: edited in place.
+        tok: its tokenizer; its padding side is set to what the method wants.
+        hparams: of EasyEdit's class; the method works on a copy.
+        examples: requests of other facts, whose locality probes serve as the texts that WISE keeps as they are.
+
+    Raises:
+        HyperParamsError: WISE, but no example has a locality probe.
+    """
+
+    def __init__(
+        self, name: str, model: nn.Module, tok: Any, hparams: Any, examples: Iterable[Mapping[str, Any]] = ()
+    ) -> None:
+        tok.padding_side = HOST_METHODS[name].padding_side
+        given = copying.deepcopy(hparams)
+        given.model_name, given.device = (model, tok), str(next(model.parameters()).device)
+        editor = base_editor().from_hparams(given)
+        self.hparams = editor.hparams
+        self._apply = editor.apply_algo
+        self._model, self._tok = model, tok
+        self._keeps = host_info().kind == "release"
+        self._asked_alone = name in ASKED_ALONE
+        self._kept = [probe for example in examples for probe in locality_texts(example)] if name == "WISE" else []
+        fit_settings(name, self.hparams, model, self._kept)
+        owner = getattr(self._apply, "__self__", None)
+        self._keeps_objects = owner is not None or name == "SimIE"
+        self._memory = Memory(owner, self.hparams)
+
+    @property
+    def batchable(self) -> bool:
+        """Whether EasyEdit has it write several facts together."""
+        batch = sys.modules[f"{PACKAGE}.editors.batch_editor"].BatchEditor
+        return batch.is_batchable_method(self.hparams.alg_name)
+
+    def prepare(self) -> None:
+        """Draw and compute what the method would on its first edit, on the model as it is, before any edit."""
+        provide_statistics(self._model, self._tok, self.hparams)
+        with self._at_work(_PREPARING_SEED):
+            draw_templates(self._apply, self._model, self._tok, self.hparams)
+            lay_null_space(self._apply, self._model, self._tok, self.hparams)
+
+    def edit(self, requests: Sequence[Mapping[str, Any]], seed: int) -> nn.Module:
+        """Write facts on top of those that are there.
+
+        Args:
+            requests: EasyEdit's request dicts.
+            seed: of everything random.
+
+        Returns:
+            what answers now: the model, or a wrapper around it.
+        """
+        if hasattr(self.hparams, "batch_size"):
+            self.hparams.batch_size = len(requests)
+        with self._at_work(seed):
+            edited, _ = self._apply(
+                self._model,
+                self._tok,
+                [self._completed(request, seed) for request in requests],
+                self.hparams,
+                copy=False,
+                return_orig_weights=True,
+                keep_original_weight=self._keeps,
+            )
+        return AskedAlone(edited, self._model) if self._asked_alone else edited
+
+    def memory(self, pinned: Mapping[int, Any]) -> Any:
+        """What the method remembers of edits, for :meth:`recall`; ``pinned`` as ``deepcopy`` takes its memo."""
+        return self._memory.taken(pinned)
+
+    def recall(self, memory: Any) -> None:
+        """Remember what :meth:`memory` returned, and nothing else; once."""
+        self._memory.put(memory)
+
+    def records(self) -> dict[str, Tensor] | None:
+        """What the method remembers of edits, if that is tensors; ``None`` if it is objects."""
+        return None if self._keeps_objects else self._memory.tensors()
+
+    def load_records(self, records: Mapping[str, Tensor]) -> None:
+        """Remember what :meth:`records` returned."""
+        self._memory.load_tensors(records)
+
+    def _completed(self, request: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """The request with what DPO and WISE want besides: what not to say, and a text to keep."""
+        kept = random.Random(f"{seed} {request['prompt']}").choice(self._kept) if self._kept else None
+        return {"target_neg": request.get("ground_truth"), "loc_prompt": kept, **request}
+
+    @contextmanager
+    def _at_work(self, seed: int) -> Iterator[None]:
+        with self._memory.in_place(), seeded(seed, self._model), redirect_stdout(LogLines()):
+            yield

@@ -1,0 +1,56 @@
+"""What EasyEdit's methods draw or compute at their first edit, done before it.
+
+Done at the first edit, it would depend on which edit that is, and in a run that goes on where another ended it would be
+drawn from an edited model.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+_LENGTHS = [[5, 5], [10, 5]]
+"""What WISE calls for; ROME has a setting for it."""
+
+
+def draw_templates(apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any) -> None:
+    """Have the method draw the texts that it puts before prompts, from torch's present random state."""
+    draw = vars(_module(apply)).get("get_context_templates")
+    if draw is None:
+        return
+    offered = {
+        "model": model,
+        "tok": tok,
+        "length_params": getattr(hparams, "context_template_length_params", _LENGTHS),
+        "device": next(model.parameters()).device,
+    }
+    wanted = signature(draw).parameters
+    if all(name in offered or found.default is not Parameter.empty for name, found in wanted.items()):
+        draw(**{name: offered[name] for name in wanted if name in offered})
+
+
+def lay_null_space(apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any) -> None:
+    """Compute what AlphaEdit and SPHERE project on; by themselves they do it for models of a few names only.
+
+    A file that ``P_loc`` names is used instead. Nothing is written to the disk.
+    """
+    module = _module(apply)
+    if not hasattr(module, "get_project"):
+        return
+    if Path(hparams.P_loc).is_file():
+        module.P = torch.load(hparams.P_loc)
+    else:
+        module.P = torch.stack([module.get_project(model, tok, layer, hparams) for layer in hparams.layers])
+        hparams.P_loc = module.__file__
+    module.P_loaded = True
+    module.cache_c, module.cache_c_new = torch.zeros_like(module.P), True
+
+
+def _module(apply: Callable[..., Any]) -> Any:
+    return sys.modules[apply.__module__]

@@ -1,0 +1,95 @@
+"""A testbed for a file of records, made once and kept in the user's cache."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from easyedit_ice.data.load import load_records
+from easyedit_ice.data.records import Records
+from easyedit_ice.errors import DataError
+from easyedit_ice.world.testbed.card import write_testbed_card
+from easyedit_ice.world.testbed.gather import gather
+from easyedit_ice.world.testbed.measure import measure_testbed
+from easyedit_ice.world.testbed.train import RECIPE, STEPS, fingerprint, train_testbed
+from easyedit_ice.world.train import Recipe
+
+logger = logging.getLogger(__name__)
+
+
+def testbed(facts: str | Path | Records, *, steps: int = STEPS, seed: int = 0, recipe: Recipe = RECIPE) -> Path:
+    """The folder of a model that knows the original answers of a file, built if there is none yet.
+
+    It lies in ``easyedit_ice/testbeds`` of ``$XDG_CACHE_HOME`` (``~/.cache``), under a name that holds ``gpt2``, by
+    which EasyEdit knows how to load it. A build that was stopped goes on; a second process that asks for the same
+    testbed waits for the first.
+
+    Args:
+        facts: a file, a benchmark's name, or records, as :func:`easyedit_ice.data.load_records` takes and gives them.
+        steps: optimiser steps.
+        seed: of the documents and the initial weights.
+        recipe: size and course of the training.
+
+    Raises:
+        DataError: the file cannot be read, or tells no original answer.
+    """
+    records = facts if isinstance(facts, Records) else load_records(facts)
+    told = (fingerprint(gather(records)), steps, seed, sorted(asdict(recipe).items()))
+    name = f"gpt2-testbed-{hashlib.sha256(repr(told).encode()).hexdigest()[:8]}"
+    root = _cache()
+    finished = root / name
+    with _alone(root / f"{name}.lock"):
+        if not finished.exists():
+            made = build(records, root / "unfinished" / name, steps=steps, seed=seed, recipe=recipe)
+            os.replace(made, finished)
+            shutil.rmtree(made.with_name(f"{name}.checkpoint"), ignore_errors=True)
+    return finished
+
+
+def build(records: Records, output_dir: str | Path, **course: Any) -> Path:
+    """Train a testbed, measure it, and write its card.
+
+    Args:
+        records: what it is to know.
+        output_dir: folder for the model.
+        course: as :func:`easyedit_ice.world.testbed.train.train_testbed` takes it.
+
+    Raises:
+        DataError: the folder's name lacks ``gpt2``; or what ``train_testbed`` raises.
+    """
+    output = Path(output_dir)
+    if "gpt2" not in output.name:
+        raise DataError(
+            f"the folder's name is {output.name!r}; EasyEdit loads this model only if the name holds 'gpt2': "
+            f"name it 'gpt2-{output.name}'",
+            str(output),
+        )
+    train_testbed(records, output, **course)
+    write_testbed_card(output, records, measure_testbed(output, records))
+    return output
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "easyedit_ice" / "testbeds"
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the file's lock, after whoever holds it now; it ends with the process that holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("waiting for another process that builds %s", path.stem)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
