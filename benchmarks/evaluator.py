@@ -36,7 +36,7 @@ ROW = (
     "| {singly:.1f} ({single:.1f} x) |"
 )
 HEAD = """\
-EasyEdit {host}, torch {torch}, {threads} threads, padding on the left; {records} records of each of
+EasyEdit {host}, torch {torch}, {threads} threads, padding on the left; {records} records each of
 {files}. Seconds of CPU time, all threads together.
 
 | model | probes | records that differ | groups run EasyEdit's way | EasyEdit, s | ours, s | a record a call, s |

@@ -7,7 +7,7 @@ given stays missing there, and comes from the method's preset.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class ModelConfig:
     name: str = setting("gpt2-factworld", "folder or hub name; gpt2-factworld is the embedded model")
     device: Any = setting("cpu", "'cpu', 'cuda:0', or a GPU's number; null takes the GPU if there is one")
     dtype: str = setting("auto", "type of the weights; auto keeps the checkpoint's")
+    preset: str | None = setting(None, "name of the presets made for it; by default the last part of its own")
 
 
 @dataclass
@@ -71,6 +72,37 @@ class EvaluationConfig:
     answers: bool = setting(True, "keep every answer in the ledger")
 
 
+def _help() -> str:
+    """What ``--help`` says."""
+    groups = (("model", ModelConfig), ("data", DataConfig), ("mode", ModeConfig), ("evaluation", EvaluationConfig))
+    settings = [
+        f"  {f'{group}.{field.name}':<28}{field.metadata['help']}" for group, kind in groups for field in fields(kind)
+    ]
+    return "\n".join(
+        [
+            "usage: easyedit-ice run [GROUP=CHOICE ...] [NAME=VALUE ...] [-m]",
+            "",
+            "Edits the facts of a benchmark with one method, measures, and keeps all in a folder; the same command goes",
+            "on where it was. With -m and commas, as in algorithm=ROME,ICE-LoRA mode=single,sequential, a sweep.",
+            "",
+            "Groups and their choices:",
+            "",
+            "$APP_CONFIG_GROUPS",
+            "",
+            "Settings of the groups (those of algorithms: easyedit-ice hparams ALGORITHM, as algorithm.hparams.NAME):",
+            "",
+            "  algorithm.preset            a preset or a file of settings; by default the preset named like the model",
+            *settings,
+            "",
+            "Others:",
+            "",
+            *(f"  {f.name:<28}{f.metadata['help']}" for f in fields(RunConfig) if "help" in f.metadata),
+            "",
+            "The run with all settings, without doing it: --cfg job. Hydra's own flags: --hydra-help.",
+        ]
+    )
+
+
 @dataclass
 class RunConfig:
     """A run: one method on some facts in one mode."""
@@ -107,21 +139,23 @@ class RunConfig:
             "run": {"dir": "${out}"},
             "sweep": {"dir": "${out}", "subdir": "${hydra:job.override_dirname}"},
             "output_subdir": None,
+            "help": {"app_name": "easyedit-ice run", "template": _help()},
             "callbacks": {"report": {"_target_": "easyedit_ice.bench.callbacks.ReportAtEnd"}},
         }
     )
 
 
-MODELS = (
-    "gpt2-medium",
-    "gpt2-xl",
-    "EleutherAI/gpt-j-6b",
-    "meta-llama/Llama-2-7b-hf",
-    "meta-llama/Meta-Llama-3-8B",
-    "meta-llama/Llama-3.2-1B",
-    "mistralai/Mistral-7B-v0.1",
-    "Qwen/Qwen2.5-7B",
-)
+MODELS = {
+    "gpt2-medium": "gpt2-medium",
+    "gpt2-xl": "gpt2-xl",
+    "gpt-j-6b": "EleutherAI/gpt-j-6b",
+    "llama2-7b": "meta-llama/Llama-2-7b-hf",
+    "llama3-8b": "meta-llama/Meta-Llama-3-8B",
+    "llama3.2-1b": "meta-llama/Llama-3.2-1B",
+    "mistral-7b": "mistralai/Mistral-7B-v0.1",
+    "qwen2.5-7b": "Qwen/Qwen2.5-7B",
+}
+"""Names on the hub by those of the presets."""
 DATA = ("wiki_counterfact", "wiki_recent", "zsre", "wikibio", "counterfact")
 
 
@@ -138,8 +172,8 @@ def store_configs(host_methods: Iterable[str]) -> None:
     for name in host_methods:
         store(group="algorithm", name=name, node=_algorithm(name, OmegaConf.create({}, flags={"struct": False})))
     store(group="model", name="gpt2-factworld", node=ModelConfig)
-    for model in MODELS:
-        store(group="model", name=model.rpartition("/")[2].lower(), node=ModelConfig(name=model, device=None))
+    for preset, name in MODELS.items():
+        store(group="model", name=preset, node=ModelConfig(name=name, device=None, preset=preset))
     store(group="data", name="factworld", node=DataConfig)
     for source in DATA:
         store(group="data", name=source, node=DataConfig(source=source))

@@ -45,7 +45,7 @@ def logging_to(folder: Path, verbosity: str) -> Iterator[bool]:
     root.setLevel(logging.INFO)
     ours.setLevel(logging.DEBUG)
     try:
-        with warnings.catch_warnings(), redirect_stdout(LogLines()), _loading_shown(verbosity == "verbose"):
+        with warnings.catch_warnings(), redirect_stdout(LogLines()), _transformers_shown(verbosity == "verbose"):
             logging.captureWarnings(True)
             yield verbosity != "quiet" and sys.stderr.isatty()
     finally:
@@ -62,15 +62,17 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def _loading_shown(shown: bool) -> Iterator[None]:
-    """Whether transformers shows a bar while it loads a model."""
+def _transformers_shown(shown: bool) -> Iterator[None]:
+    """Whether transformers, which has a terminal handler of its own, shows bars and warnings."""
     from transformers.utils import logging as transformers_logging
 
-    before = transformers_logging.is_progress_bar_enabled()
+    bars, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
     if not shown:
         transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
     try:
         yield
     finally:
-        if before:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
             transformers_logging.enable_progress_bar()

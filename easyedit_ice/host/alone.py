@@ -66,6 +66,10 @@ class AskedAlone(nn.Module):
         pad = kwargs["generation_config"].pad_token_id if "generation_config" in kwargs else self.config.pad_token_id
         return nn.utils.rnn.pad_sequence(written, batch_first=True, padding_value=pad or 0)
 
+    def get_output_embeddings(self) -> None:
+        """None that sees all rows at once."""
+        return
+
     def _look_up_last(self) -> None:
         """Have GRACE take its key from the last token of what comes next, as its own ``generate`` does."""
         for module in self._inner[0].modules():

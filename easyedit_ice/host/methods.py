@@ -63,6 +63,7 @@ class HostMethod:
         owner = getattr(self._apply, "__self__", None)
         self._keeps_objects = owner is not None or name == "SimIE"
         self._memory = Memory(owner, self.hparams)
+        self._wrapper: nn.Module | None = None
 
     @property
     def batchable(self) -> bool:
@@ -91,7 +92,7 @@ class HostMethod:
             self.hparams.batch_size = len(requests)
         with self._at_work(seed):
             edited, _ = self._apply(
-                self._model,
+                self._wrapper or self._model,
                 self._tok,
                 [self._completed(request, seed) for request in requests],
                 self.hparams,
@@ -99,15 +100,18 @@ class HostMethod:
                 return_orig_weights=True,
                 keep_original_weight=self._keeps,
             )
+        if self.hparams.alg_name == "MELO":
+            self._wrapper, edited = edited, edited.model
         return AskedAlone(edited, self._model) if self._asked_alone else edited
 
     def memory(self, pinned: Mapping[int, Any]) -> Any:
         """What the method remembers of edits, for :meth:`recall`; ``pinned`` as ``deepcopy`` takes its memo."""
-        return self._memory.taken(pinned)
+        return self._memory.taken(pinned), self._wrapper
 
     def recall(self, memory: Any) -> None:
         """Remember what :meth:`memory` returned, and nothing else; once."""
-        self._memory.put(memory)
+        taken, self._wrapper = memory
+        self._memory.put(taken)
 
     def records(self) -> dict[str, Tensor] | None:
         """What the method remembers of edits, if that is tensors; ``None`` if it is objects."""

@@ -72,7 +72,9 @@ def make_method(
 
 
 def _ours(name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any]) -> Method:
-    hparams = ALGORITHMS[name].hparams_class.from_hparams(preset or f"{name}/{_stem(model)}", **settings)
+    kind, own = ALGORITHMS[name].hparams_class, f"{name}/{_stem(model)}"
+    preset = preset or (own if own in kind.presets() else None)
+    hparams = kind.from_dict(settings) if preset is None else kind.from_hparams(preset, **settings)
     loaded, tok = _loaded(model, hparams.quantization_bit)
     hparams = hparams.replace(model_name=_name(model), device=str(loaded.device))
     return ModelMethod(name, "ours", loaded, tok, PackageEngine(loaded, tok, hparams), hparams.to_dict())
@@ -122,5 +124,5 @@ def _name(model: Model) -> str:
 
 
 def _stem(model: Model) -> str:
-    """The preset that is named like the model: the last part of its name."""
-    return Path(_name(model)).name.lower()
+    """Name of the presets made for the model: by default the last part of its own."""
+    return getattr(model, "preset", None) or Path(_name(model)).name.lower()

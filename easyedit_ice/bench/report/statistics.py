@@ -67,7 +67,7 @@ def differences(methods: Mapping[str, Facts], seed: int = 0) -> list[Difference]
 
 def sign_flip(differences: Sequence[float], seed: int = 0) -> float:
     """Two-sided p-value of a mean of paired differences, whose signs are as good as random if there is no effect."""
-    if not any(differences):
+    if not any(differences) or len(differences) == 1:  # of one difference both signs are as extreme
         return 1.0
     return float(
         permutation_test(

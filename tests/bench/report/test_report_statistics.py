@@ -62,6 +62,11 @@ def test_the_p_value_is_that_of_all_sign_flips():
     assert sign_flip(values) == pytest.approx(exact)
 
 
+def test_one_fact_shows_no_difference():
+    (found,) = differences({"A": _facts([1.0]), "B": _facts([0.0])})
+    assert (found.interval.mean, found.p_value) == (1.0, 1.0)
+
+
 def test_equal_facts_give_equal_numbers_again():
     rng = np.random.default_rng(3)
     methods = {name: _facts(rng.random(40)) for name in "ABC"}
