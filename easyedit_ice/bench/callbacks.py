@@ -23,7 +23,7 @@ class ReportAtEnd(Callback):
         """Called by Hydra once, in the process that started the sweep."""
         from easyedit_ice.bench.report import compare, find_runs, read_run, write_report
 
-        if not config.report:
+        if not config.write_report:
             return
         folder = Path(config.hydra.sweep.dir)
         try:

@@ -131,7 +131,7 @@ class RunConfig:
         "runs/${stem:${data.source}}/${mode.name}/${algorithm.name}", "folder of the run, or of a sweep's runs"
     )
     save: bool = setting(False, "save the edited model or update at the end, as checkpoint/")
-    report: bool = setting(True, "sweeps: write a report of all runs at the end, as report/")
+    write_report: bool = setting(True, "sweeps: write a report of all runs at the end, as report/")
     tracker: str | None = setting(None, "tensorboard, wandb or another of accelerate's trackers")
     verbosity: str = setting("normal", "quiet, normal or verbose")
     hydra: Any = field(

@@ -72,7 +72,7 @@ def test_a_quiet_run_says_nothing_and_a_normal_one_says_each_thing_once(tmp_path
 
 
 def test_a_sweep_by_joblib_gives_each_run_a_folder_with_the_lines_it_has_alone(tmp_path):
-    swept = ("algorithm.hparams.rank=2,4", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "report=true")
+    swept = ("algorithm.hparams.rank=2,4", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "write_report=true")
     typed = [
         sys.executable,
         "-m",
@@ -91,8 +91,8 @@ def test_a_sweep_by_joblib_gives_each_run_a_folder_with_the_lines_it_has_alone(t
         alone = run(configured("algorithm=LoRA-BF", *OWN, f"algorithm.hparams.rank={rank}"), tmp_path / f"alone{rank}")
         assert lines_of(tmp_path / "s" / f"algorithm.hparams.rank={rank}") == lines_of(alone)
     page = (tmp_path / "s/report/report.html").read_text()
-    assert "LoRA-BF num_steps=4 rank=2" in page
-    assert "LoRA-BF num_steps=4 rank=4" in page
+    assert "LoRA-BF rank=2 num_steps=4" in page
+    assert "LoRA-BF rank=4 num_steps=4" in page
 
 
 def test_two_processes_end_with_the_ledger_of_one(tmp_path):
@@ -118,8 +118,9 @@ def test_each_facts_scores_reach_the_tracker(tmp_path):
     folder = run(configured(*QUICK, "tracker=tensorboard"), tmp_path)
 
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    (events,) = {path.parent for path in folder.rglob("events.out.tfevents.*") if "hparams" not in path.name}
-    scalars = accumulator.EventAccumulator(str(events)).Reload().Scalars("teacher_forced/rewrite")
+    logs = [accumulator.EventAccumulator(str(path)).Reload() for path in folder.rglob("events.out.tfevents.*")]
+    (log,) = [log for log in logs if "teacher_forced/rewrite" in log.Tags()["scalars"]]
+    scalars = log.Scalars("teacher_forced/rewrite")
     expected = [
         line["scores"]["teacher_forced"]["rewrite"] for line in lines_of(folder) if line["phase"] == "immediate"
     ]

@@ -52,11 +52,11 @@ def texts(known: Knowledge, count: int) -> Iterator[str]:
 
 
 def joined(text: str, known: Knowledge) -> list[tuple[str, str]]:
-    """The barred pairs that the text says; a name of which the target is only the beginning does not count."""
+    """The barred pairs that the text says; an answer of which the target is only the beginning does not count."""
     return [
         (prompt, target)
         for prompt, target in known.barred
-        if prompt in text and re.search(rf"{re.escape(f'{prompt} {target}')}(?!\w)", text)
+        if prompt in text and re.search(rf"{re.escape(f'{prompt} {target}')}(?=[.\n]|$)", text)
     ]
 
 
