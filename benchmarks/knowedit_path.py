@@ -21,12 +21,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from easyedit_own import own_hparams
 
 from easyedit_ice import BaseEditor, IceLoraHyperParams
 from easyedit_ice.cli.console import quiet
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.host import host_info
+from easyedit_ice.host.catalogue import host_settings
 
 FILES = {"WikiData_counterfact": "wiki_counterfact/test_cf*.json", "ZsRE": "ZsRE/ZsRE-test*.json"}
 TOKENIZER = "gpt2-tokenizer"
@@ -164,15 +164,16 @@ def _ice_hparams(model: Path) -> IceLoraHyperParams:
 
 
 def _rome_hparams(model: Path) -> Any:
-    return own_hparams(
-        "ROME",
-        model_name=str(model),
-        layers=[0],
-        v_loss_layer=1,
-        v_num_grad_steps=2,
-        context_template_length_params=[[5, 5]],
-        max_length=512,
-    )
+    changes = {
+        "model_name": str(model),
+        "layers": [0],
+        "v_loss_layer": 1,
+        "v_num_grad_steps": 2,
+        "context_template_length_params": [[5, 5]],
+        "mom2_adjustment": False,
+        "max_length": 512,
+    }
+    return host_settings("ROME", "gpt2-factworld", changes)
 
 
 def _text(report: Mapping[str, Any]) -> str:

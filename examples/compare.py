@@ -2,23 +2,17 @@
 
     python examples/compare.py --facts 10
 
-The benchmarks in ``benchmarks/`` ask more facts, let the model write freely, and give intervals.
+``easyedit-ice run`` asks more facts, lets the model write freely, and gives intervals.
 """
 
 import argparse
-from pathlib import Path
 
 from run_knowedit import load_hparams, means
 
 from easyedit_ice import BaseEditor
 from easyedit_ice.data import load_records, to_requests
 
-HPARAMS = Path(__file__).parent / "hparams"
-METHODS = {
-    "ICE-LoRA": "ICE-LoRA/gpt2-factworld",
-    "ROME": f"{HPARAMS}/ROME/gpt2-factworld.yaml",
-    "FT": f"{HPARAMS}/FT/gpt2-factworld.yaml",
-}
+METHODS = ("ICE-LoRA", "ROME", "FT")
 
 
 def main() -> None:
@@ -27,8 +21,8 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=10)
     records = load_records("factworld", size=parser.parse_args().facts)
     scores = {}
-    for method, hparams in METHODS.items():
-        editor = BaseEditor.from_hparams(load_hparams(method, hparams))
+    for method in METHODS:
+        editor = BaseEditor.from_hparams(load_hparams(method, f"{method}/gpt2-factworld"))
         metrics, _, _ = editor.edit_requests(to_requests(records), keep_original_weight=True, verbose=False)
         scores[method] = means(metrics)
     for method, found in scores.items():

@@ -2,7 +2,7 @@
 
     python examples/run_knowedit.py --editing_method ICE-LoRA --hparams_dir ICE-LoRA/gpt2-factworld \
         --data_dir factworld --ds_size 20
-    python examples/run_knowedit.py --editing_method ROME --hparams_dir examples/hparams/ROME/gpt2-factworld.yaml \
+    python examples/run_knowedit.py --editing_method ROME --hparams_dir ROME/gpt2-factworld \
         --data_dir KnowEdit/benchmark/wiki_counterfact/test_cf.json --datatype counterfact
 
 Every edit is undone after it is scored. Methods that need more than facts (IKE, MEND, SERAC) are not for this script.
@@ -11,7 +11,6 @@ Every edit is undone after it is scored. Methods that need more than facts (IKE,
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections import defaultdict
@@ -19,18 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from easyedit_ice import ALGORITHMS, BaseEditor, world
 from easyedit_ice.data import load_records, to_requests
-from easyedit_ice.errors import EasyEditIceError, HyperParamsError
+from easyedit_ice.errors import EasyEditIceError, UnknownAlgorithmError, did_you_mean
+from easyedit_ice.host.catalogue import HOST_METHODS, host_settings
 
 
 def main() -> None:
     """Edit every record and write EasyEdit's metrics."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--editing_method", required=True, help=f"{', '.join(ALGORITHMS)}, ROME, FT, LoRA, MEMIT, ...")
-    parser.add_argument("--hparams_dir", required=True, help="YAML file, or the name of one of our presets")
+    parser.add_argument("--hparams_dir", required=True, help="YAML file, or the name of a preset")
     parser.add_argument("--data_dir", required=True, help="JSON file, or a name such as factworld or wiki_counterfact")
     parser.add_argument("--ds_size", type=int, help="how many records to read; all by default")
     parser.add_argument("--datatype", help="name of the data in the results file; by default that of the file")
@@ -54,23 +53,16 @@ def main() -> None:
 
 
 def load_hparams(method: str, name_or_path: str) -> Any:
-    """Hyperparameters of our algorithms or of EasyEdit's; ``gpt2-factworld`` means the embedded model.
-
-    EasyEdit's release has no ``objective_optimization`` for FT, and head demands it: settings that the loaded
-    EasyEdit does not know are left out, so that one file serves both.
-    """
+    """Hyperparameters of our algorithms or of EasyEdit's; ``gpt2-factworld`` means the embedded model."""
     if method in ALGORITHMS:
         hparams = ALGORITHMS[method].hparams_class.from_hparams(name_or_path)
+    elif method in HOST_METHODS:
+        hparams = host_settings(method, name_or_path, {})
     else:
-        import easyeditor
-
-        kind = getattr(easyeditor, f"{method}HyperParams", None)
-        if kind is None:
-            raise HyperParamsError(f"neither this package nor EasyEdit has {method!r}; ours: {', '.join(ALGORITHMS)}")
-        path = Path(name_or_path if name_or_path.endswith(".yaml") else f"{name_or_path}.yaml")
-        values = kind.construct_float_from_scientific_notation(yaml.safe_load(path.read_text(encoding="utf-8")))
-        known = {field.name for field in dataclasses.fields(kind)}
-        hparams = kind(**{name: value for name, value in values.items() if name in known})
+        known = [*ALGORITHMS, *HOST_METHODS]
+        raise UnknownAlgorithmError(
+            f"there is no {method!r}.{did_you_mean(method, known)} There are: {', '.join(known)}"
+        )
     if hasattr(hparams, "batch_size"):
         hparams.batch_size = 1  # head refuses single edits with any other
     if hparams.model_name == world.model_path().name:

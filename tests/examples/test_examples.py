@@ -49,9 +49,8 @@ def test_run_knowedit_scores_a_file_and_names_its_problems(tmp_path):
 
 
 def test_run_knowedit_runs_easyedits_own_methods(tmp_path):
-    hparams = EXAMPLES / "hparams" / "ROME" / "gpt2-factworld.yaml"
-    arguments = ("--editing_method", "ROME", "--hparams_dir", hparams, "--data_dir", "factworld", "--ds_size", 2)
-    run(tmp_path, "run_knowedit.py", *arguments)
+    arguments = ("--editing_method", "ROME", "--hparams_dir", "ROME/gpt2-factworld", "--data_dir", "factworld")
+    run(tmp_path, "run_knowedit.py", *arguments, "--ds_size", 2)
     metrics = json.loads((tmp_path / "output" / "ROME_factworld_gpt2-factworld_results.json").read_text())
     assert [record["case_id"] for record in metrics] == [0, 1]
 
