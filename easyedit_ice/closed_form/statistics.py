@@ -1,7 +1,7 @@
 """Second moments of what projections read, over general text: C = E[k kᵀ].
 
-MEMIT (arXiv 2210.07229, section 4.2) and its kin weigh by C how much a write may disturb other keys. All projections are
-measured in one pass, before any edit; the pass ends at the last of them.
+MEMIT (arXiv 2210.07229, section 4.2) and its kin weigh by C how much a write may disturb other keys. All projections
+are measured in one pass, before any edit; the pass ends at the last of them.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class SecondMoments:
     tokens: int
 
 
-class _AllRead(Exception):  # noqa: N818 - ends a forward pass; nothing went wrong
-    """Every projection has read its input."""
+class _AllRead(Exception):
+    """Every projection has read its input: the rest of the pass is not needed."""
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
 """Wrappers of EasyEdit that decide once for all texts of a batch what to answer, asked one text at a time.
 
-WISE compares activations averaged over the batch and its padding, DEFER's output fits batches of one row only, and GRACE
-looks up its key at one place for all rows. Asked alone, a text is answered as EasyEdit's evaluation of it alone is.
+WISE compares activations averaged over the batch and its padding, DEFER's output fits batches of one row only, and
+GRACE and MELO look up their keys at one place for all rows. Asked alone, a text is answered as EasyEdit's evaluation of
+it alone is.
 """
 
 from __future__ import annotations

@@ -63,6 +63,15 @@ HOST_METHODS: dict[str, HostSpec] = {
     "SimIE": HostSpec("SimIEHyperParams"),
 }
 
+LEFT_OUT = {
+    "MEND": "it wants a network that is trained to edit first",
+    "SERAC": "it wants a classifier and a second model that are trained first",
+    "FT-Api": "it asks a paid service to fine-tune a model of its own",
+    "DeepEdit-Api": "it asks a paid service",
+    "DINM": "it takes requests about safety, which have no target to write",
+}
+"""EasyEdit's other methods for text models, and why they are not among them."""
+
 
 def host_settings(name: str, preset: str | Path, changes: Mapping[str, Any]) -> Any:
     """The settings of a method of EasyEdit, as its own class loads them.
@@ -105,12 +114,12 @@ def find_host_preset(name: str, preset: str | Path) -> Path:
         if path.is_file():
             return path
     stem = Path(preset).name.removesuffix(".yaml")
-    folders = [root / name for root in (*_preset_roots(), host_info().path.parent / "hparams")]
-    found = [entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.name.endswith(".yaml")]
+    folders = [Path(str(root)) / name for root in (*_preset_roots(), host_info().path.parent / "hparams")]
+    found = [entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.suffix == ".yaml"]
     for entry in found:
-        if entry.name.removesuffix(".yaml").lower() == stem.lower():
-            return Path(str(entry))
-    presets = sorted({entry.name.removesuffix(".yaml") for entry in found})
+        if entry.stem.lower() == stem.lower():
+            return entry
+    presets = sorted({entry.stem for entry in found})
     raise HyperParamsError(
         f"there is no file and no preset {name}/{stem}.{did_you_mean(stem, presets)} "
         f"Presets: {', '.join(presets) or 'none'}; give one of them, or the path of a file"

@@ -45,8 +45,9 @@ class HostIke:
         self._demonstrations = [found for example in examples if (found := _demonstration(example))]
         if 3 * len(self._demonstrations) < self.hparams.k:
             raise HyperParamsError(
-                f"IKE shall show k={self.hparams.k} demonstrations, but only {len(self._demonstrations)} of the example "
-                "facts have another wording and a locality probe, of which it makes 3 each; give more, or lower k"
+                f"IKE shall show k={self.hparams.k} demonstrations, but only {len(self._demonstrations)} of the "
+                "example facts have another wording and a locality probe, of which it makes 3 each; give more, or "
+                "lower k"
             )
         self._folder = TemporaryDirectory(prefix="easyedit_ice_ike_")
         self.hparams.results_dir = self._folder.name
@@ -71,7 +72,7 @@ def _sentence_transformers() -> Any:
     try:
         return importlib.import_module("sentence_transformers")
     except ImportError as error:
-        raise MissingPackageError(f"IKE needs sentence-transformers ({error}); pip install sentence-transformers") from None
+        raise MissingPackageError(f"IKE needs sentence-transformers ({error}); install it") from None
 
 
 def _demonstration(example: Mapping[str, Any]) -> dict[str, str] | None:

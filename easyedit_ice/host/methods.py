@@ -1,7 +1,7 @@
 """EasyEdit's own methods as engines: facts in, an edited model out, on the release and at head alike.
 
-An engine keeps what EasyEdit keeps in module globals apart from other engines, draws what a method draws once before the
-first edit, and passes a method what its EasyEdit would pass it. It says nothing of undoing: that is the caller's.
+An engine keeps what EasyEdit keeps in module globals apart from other engines, draws what a method draws once before
+the first edit, and passes a method what its EasyEdit would pass it. It says nothing of undoing: that is the caller's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy as copying
 import random
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
@@ -73,10 +73,11 @@ class HostMethod:
 
     def prepare(self) -> None:
         """Draw and compute what the method would on its first edit, on the model as it is, before any edit."""
-        provide_statistics(self._model, self._tok, self.hparams)
         with self._at_work(_PREPARING_SEED):
-            draw_templates(self._apply, self._model, self._tok, self.hparams)
-            lay_null_space(self._apply, self._model, self._tok, self.hparams)
+            for apply, hparams in self._parts():
+                provide_statistics(self._model, self._tok, hparams)
+                draw_templates(apply, self._model, self._tok, hparams)
+                lay_null_space(apply, self._model, self._tok, hparams)
 
     def edit(self, requests: Sequence[Mapping[str, Any]], seed: int) -> nn.Module:
         """Write facts on top of those that are there.
@@ -120,6 +121,14 @@ class HostMethod:
     def load_records(self, records: Mapping[str, Tensor]) -> None:
         """Remember what :meth:`records` returned."""
         self._memory.load_tensors(records)
+
+    def _parts(self) -> list[tuple[Callable[..., Any], Any]]:
+        """The method and, for SimIE, the one it wraps, each with its settings."""
+        parts = [(self._apply, self.hparams)]
+        if hasattr(self.hparams, "base_method"):
+            table = sys.modules[f"{PACKAGE}.util.alg_dict"].ALG_DICT
+            parts.append((table[self.hparams.base_method], self.hparams.base_hparams))
+        return parts
 
     def _completed(self, request: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """The request with what DPO and WISE want besides: what not to say, and a text to keep."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from inspect import Parameter, signature
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 _LENGTHS = [[5, 5], [10, 5]]
-"""What WISE calls for; ROME has a setting for it."""
+"""What WISE calls for; ROME has a setting for it, and CORE three others."""
 
 
 def draw_templates(apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any) -> None:
@@ -29,10 +29,11 @@ def draw_templates(apply: Callable[..., Any], model: nn.Module, tok: Any, hparam
         "tok": tok,
         "length_params": getattr(hparams, "context_template_length_params", _LENGTHS),
         "device": next(model.parameters()).device,
+        "length": getattr(hparams, "ctx_len", None),
+        "ctx_top_k": getattr(hparams, "ctx_top_k", None),
+        "ctx_num": getattr(hparams, "ctx_num", None),
     }
-    wanted = signature(draw).parameters
-    if all(name in offered or found.default is not Parameter.empty for name, found in wanted.items()):
-        draw(**{name: offered[name] for name in wanted if name in offered})
+    draw(**{name: offered[name] for name in signature(draw).parameters})
 
 
 def lay_null_space(apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any) -> None:

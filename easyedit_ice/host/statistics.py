@@ -85,7 +85,7 @@ def _lines(path: Path, count: int) -> Iterator[str]:
     try:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"its text cannot be read ({error}); give a UTF-8 file with a text a line", str(path)) from error
+        raise DataError(f"it cannot be read ({error}); give a UTF-8 file with a text a line", str(path)) from error
     if len(lines) < count:
         raise DataError(f"it has {len(lines)} lines of text, but mom2_n_samples is {count}; lower it", str(path))
     return iter(lines[:count])

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from easyedit_ice.bench.methods.base import Context, Edited, Request
 from easyedit_ice.errors import HyperParamsError, UpdateError
-from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.host.ike import HostIke
+from easyedit_ice.hparams import EditHyperParams, setting
 
 
 @dataclass
@@ -31,8 +31,8 @@ class PromptHyperParams(EditHyperParams):
             asked = f"({error!r})"
         if not asked.endswith("?"):
             raise HyperParamsError(
-                f"template is {self.template!r}; it must end with {{question}}, and may hold {{prompt}}, {{target_new}} "
-                "and {subject} besides"
+                f"template is {self.template!r}; it must end with {{question}}, and may hold {{prompt}}, "
+                "{target_new} and {subject} besides"
             )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from easyedit_ice.bench.methods.base import Edited, Request, identity
 from easyedit_ice.bench.methods.structure import Structure, pinned
 from easyedit_ice.bench.methods.weights import BaseWeights
-from easyedit_ice.errors import UpdateError
+from easyedit_ice.errors import RequestError, UpdateError
 
 _RECORD = "record:"
 
@@ -103,7 +103,13 @@ class ModelMethod:
         return dict(self._settings)
 
     def apply(self, requests: Sequence[Request], seed: int) -> Edited:
-        """Write facts, on top of those that are there; whatever is raised, all is as it was before."""
+        """Write facts, on top of those that are there; whatever is raised, all is as it was before.
+
+        Raises:
+            RequestError: there are several, and the method writes one at a time.
+        """
+        if len(requests) > 1 and not self.batchable:
+            raise RequestError(f"{self.name} writes one fact at a time, but got {len(requests)}; apply it to each")
         before = self._moment()
         try:
             answering = self._engine.edit(requests, seed)
@@ -149,7 +155,8 @@ class ModelMethod:
 
     def _moment(self) -> _Moment:
         structure = Structure(self.model, self.tok, self._own)
-        return _Moment(structure, self._weights.differing(), self._engine.memory(pinned(self.model, self._own)))
+        memo = pinned(self.model, self.tok, self._own)
+        return _Moment(structure, self._weights.differing(), self._engine.memory(memo))
 
     def _return_to(self, moment: _Moment) -> None:
         moment.structure.restore()

@@ -14,7 +14,7 @@ from easyedit_ice.bench.methods.context import IkeMethod, PromptHyperParams, Pro
 from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.errors import UnknownAlgorithmError, did_you_mean
-from easyedit_ice.host.catalogue import HOST_METHODS, host_settings, to_plain
+from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT, host_settings, to_plain
 from easyedit_ice.host.ike import HostIke
 from easyedit_ice.host.methods import HostMethod
 from easyedit_ice.hparams import EditHyperParams
@@ -60,8 +60,9 @@ def make_method(
         HostError: EasyEdit has no such method.
     """
     if name not in METHODS and name not in ALGORITHMS:
+        why = f" EasyEdit's {name} cannot be compared here: {LEFT_OUT[name]}." if name in LEFT_OUT else ""
         raise UnknownAlgorithmError(
-            f"there is no method {name!r}.{did_you_mean(name, [*METHODS, *ALGORITHMS])} "
+            f"there is no method {name!r}.{why}{did_you_mean(name, [*METHODS, *ALGORITHMS])} "
             f"Available: {', '.join([*ALGORITHMS, *METHODS])}"
         )
     if name in ALGORITHMS:

@@ -30,7 +30,7 @@ class Structure:
         known = {id(module) for module in own}
         self._own = [(module, dict(vars(module)), _tables(module)) for module in own]
         self._added = [module for module in model.modules() if id(module) not in known]
-        memo = pinned(model, own) | {id(module): module for module in self._added}
+        memo = pinned(model, tok, own) | {id(module): module for module in self._added}
         contents = [dict(vars(module)) for module in self._added]
         self._contents = copy.deepcopy(contents, memo | _graphs(contents))
 
@@ -58,9 +58,9 @@ class Structure:
         self._tok.padding_side, self._tok.pad_token = self._padding
 
 
-def pinned(model: nn.Module, own: Sequence[nn.Module]) -> dict[int, Any]:
+def pinned(model: nn.Module, tok: Any, own: Sequence[nn.Module]) -> dict[int, Any]:
     """What copies of a method's state shall refer to and not copy, as ``deepcopy`` takes it."""
-    kept: list[Any] = [*own, *_configs(model)]
+    kept: list[Any] = [*own, *_configs(model), tok]
     for module in own:
         kept += [*vars(module)["_parameters"].values(), *vars(module)["_buffers"].values()]
     return {id(thing): thing for thing in kept if thing is not None}

@@ -33,11 +33,7 @@ class BaseWeights:
 
     def changed_since(self, values: Mapping[str, Tensor]) -> list[str]:
         """Names of the tensors that are not as they were when :meth:`differing` returned ``values``."""
-        return [
-            name
-            for name, (tensor, base) in self._tensors.items()
-            if not same_bits(tensor, values.get(name, base))
-        ]
+        return [name for name, (tensor, base) in self._tensors.items() if not same_bits(tensor, values.get(name, base))]
 
     def put(self, values: Mapping[str, Tensor]) -> list[str]:
         """Give some tensors these values and all others those of the base model.
@@ -48,9 +44,7 @@ class BaseWeights:
         Raises:
             UpdateError: the model has no tensors of these names and shapes; nothing is written.
         """
-        wrong = [
-            name for name, value in values.items() if name not in self._tensors or self[name].shape != value.shape
-        ]
+        wrong = [name for name, value in values.items() if name not in self._tensors or self[name].shape != value.shape]
         if wrong:
             raise UpdateError(
                 f"the model has no {', '.join(wrong)} of the shapes given; load a state of the same model"

@@ -1,0 +1,109 @@
+"""What a run says of itself, and whom it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from runs import QUICK, configured, lines_of
+
+from easyedit_ice.bench.run import run
+from easyedit_ice.errors import IncomparableRunsError, OtherRunError, RunConfigError, RunInUseError
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return run(configured(*QUICK, "data.size=2"), tmp_path_factory.mktemp("run"))
+
+
+def test_the_manifest_holds_what_the_numbers_depend_on(finished):
+    manifest = json.loads((finished / "manifest.json").read_text())
+
+    assert manifest["algorithm"] == "LoRA-BF"
+    assert manifest["label"] == "LoRA-BF num_steps=4"
+    assert manifest["hparams"]["num_steps"] == 4
+    assert manifest["hparams"]["rank"] > 0, "settings of the preset are resolved"
+    assert manifest["model"]["tokenizer"]
+    assert len(manifest["model"]["fingerprint"]) == len(manifest["data"]["hash"]) == 64
+    assert manifest["versions"]["torch"]
+    assert manifest["host"].startswith("EasyEdit ")
+    assert (manifest["seed"], manifest["threads"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "other", ["data.size=3", "seed=1", "algorithm.hparams.num_steps=5", "evaluation.generate=false"]
+)
+def test_a_folder_with_another_run_is_refused_and_stays_as_it_is(finished, other):
+    before = {path.name: path.read_bytes() for path in finished.iterdir() if path.name not in ("run.log", "lock")}
+
+    with pytest.raises(OtherRunError, match="out="):
+        run(configured(*QUICK, "data.size=2", other), finished)
+
+    assert {name: (finished / name).read_bytes() for name in before} == before
+
+
+def test_two_runs_at_once_in_one_folder_refuse_each_other(tmp_path):
+    hold = "import sys; from easyedit_ice.bench.ledger import RunFolder; folder = RunFolder(sys.argv[1])"
+    command = [sys.executable, "-c", f"{hold}; print('held', flush=True); input()", str(tmp_path)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunInUseError, match=f"process {holder.pid}"):
+            run(configured(*QUICK), tmp_path)
+    finally:
+        holder.communicate("")
+
+    assert not (tmp_path / "ledger.jsonl").exists()
+
+
+def test_easyedits_own_evaluator_gives_the_same_teacher_forced_scores(finished, tmp_path):
+    theirs = run(configured(*QUICK, "data.size=2", "evaluation=easyedit"), tmp_path)
+
+    for own, other in zip(lines_of(finished), lines_of(theirs), strict=True):
+        assert other["scores"].keys() == {"teacher_forced"}
+        assert other["scores"]["teacher_forced"] == pytest.approx(own["scores"]["teacher_forced"], abs=1e-12)
+
+
+def test_easyedits_evaluator_cannot_ask_in_a_context(tmp_path):
+    with pytest.raises(RunConfigError, match=r"evaluation\.scorer=batched"):
+        run(configured("algorithm=Prompt", "data.size=1", "evaluation=easyedit", "verbosity=quiet"), tmp_path)
+
+
+def test_everything_can_be_measured_at_once(tmp_path):
+    folder = run(configured(*QUICK, "data.size=1", "evaluation=full", "evaluation.drift_texts=3"), tmp_path)
+
+    before, drift, after = lines_of(folder)
+    assert before["fluency"] > 0
+    assert after["fluency"] > 0
+    assert drift["perplexity"] > 1
+
+
+def test_runs_of_other_facts_are_not_compared(finished, tmp_path):
+    from easyedit_ice.bench.report import compare, read_run
+
+    other = run(configured(*QUICK, "data.size=1"), tmp_path)
+
+    with pytest.raises(IncomparableRunsError, match=r"data\.hash"):
+        compare([read_run(finished), read_run(other)])
+
+
+def test_random_state_threads_and_environment_are_left_alone(tmp_path):
+    import random
+
+    import numpy as np
+    import torch
+
+    def state():
+        return (
+            random.getstate(),
+            np.random.get_state()[1].tolist(),
+            torch.get_rng_state().tolist(),
+            torch.get_num_threads(),
+            dict(os.environ),
+            sys.argv,
+        )
+
+    before = state()
+    run(configured(*QUICK, "data.size=1", "threads=2"), tmp_path)
+    assert state() == before
