@@ -82,8 +82,8 @@ def _help() -> str:
         [
             "usage: easyedit-ice run [GROUP=CHOICE ...] [NAME=VALUE ...] [-m]",
             "",
-            "Edits the facts of a benchmark with one method, measures, and keeps all in a folder; the same command goes",
-            "on where it was. With -m and commas, as in algorithm=ROME,ICE-LoRA mode=single,sequential, a sweep.",
+            "Edits the facts of a benchmark with one method, measures, and keeps all in a folder; the same command",
+            "goes on where it was. With -m and commas, as in algorithm=ROME,ICE-LoRA mode=single,sequential, a sweep.",
             "",
             "Groups and their choices:",
             "",
