@@ -18,13 +18,13 @@ from easyedit_ice.world.testbed.text import TestbedWriter
 from easyedit_ice.world.train import Course, Recipe, fit
 
 RECIPE = Recipe(vocab_size=4800, tokenizer_documents=20_000)
-STEPS = 4000
+STEPS = 4500
 
-# Shares of the steps from which on documents are mixed so.
+# From which share of the steps on documents are mixed so: first the model learns to follow its context, then facts.
 _MIXES = {
     0.0: Mix(new_facts=0.4, two_hops=0.05, rosters=0.4),
-    0.45: Mix(new_facts=0.4, two_hops=0.12, rosters=0.4),
-    0.8: Mix(new_facts=0.25, two_hops=0.12, rosters=0.4),
+    0.3: Mix(new_facts=0.4, two_hops=0.12, rosters=0.4),
+    0.45: Mix(new_facts=0.25, two_hops=0.12, rosters=0.4),
 }
 
 

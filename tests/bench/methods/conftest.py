@@ -1,0 +1,28 @@
+"""Methods on the embedded model, with few steps; statistics go into a folder of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from quick_methods import EXAMPLES, quick_method
+
+from easyedit_ice import world
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def method() -> Callable[..., Any]:
+    """Makes a method that edits the embedded model quickly."""
+
+    def make(name: str, **settings: Any) -> Any:
+        return quick_method(name, world.load(), EXAMPLES, **settings)
+
+    return make

@@ -1,0 +1,127 @@
+"""Second moments where EasyEdit's methods look for them."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from easyedit_ice import world
+from easyedit_ice.closed_form.statistics import second_moments
+from easyedit_ice.errors import DataError
+from easyedit_ice.host import base_editor
+from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.host.statistics import provide_statistics
+
+NAME = "transformer.h.2.mlp.c_proj"
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def model() -> tuple[Any, Any]:
+    base_editor()
+    return world.load()
+
+
+def _hparams(**changes: Any) -> SimpleNamespace:
+    settings = {
+        "layers": [2],
+        "rewrite_module_tmp": "transformer.h.{}.mlp.c_proj",
+        "mom2_adjustment": True,
+        "mom2_dataset": "factworld",
+        "mom2_n_samples": 30,
+        "mom2_dtype": "float32",
+        "stats_dir": "data/stats",
+        "device": "cpu",
+    }
+    return SimpleNamespace(**settings | changes)
+
+
+def _read_by_easyedit(model: Any, tok: Any, hparams: Any, name: str = NAME) -> torch.Tensor:
+    stats = import_module(f"{PACKAGE}.models.rome.layer_stats").layer_stats(
+        model,
+        tok,
+        name,
+        hparams.stats_dir,
+        hparams.mom2_dataset,
+        to_collect=["mom2"],
+        sample_size=hparams.mom2_n_samples,
+        precision=hparams.mom2_dtype,
+        hparams=hparams,
+    )
+    return stats.mom2.moment()
+
+
+def _files() -> list[Path]:
+    return sorted(Path(os.environ["XDG_CACHE_HOME"]).rglob("*.npz"))
+
+
+@pytest.mark.parametrize("layers", [[2], [1, 3, 4]])
+def test_easyedit_reads_what_was_measured(layers: list[int], model: tuple) -> None:
+    hparams = _hparams(layers=layers)
+    provide_statistics(*model, hparams)
+    names = [f"transformer.h.{layer}.mlp.c_proj" for layer in layers]
+    expected = second_moments(*model, names, world.general_text(30, seed=1)).moments
+    for name in names:
+        read = _read_by_easyedit(*model, hparams, name).double()
+        torch.testing.assert_close(read, expected[name], rtol=1e-5, atol=1e-6)
+
+
+def test_they_are_measured_once(model: tuple) -> None:
+    provide_statistics(*model, _hparams())
+    written = [(path, path.stat().st_mtime_ns) for path in _files()]
+    provide_statistics(*model, _hparams())
+    assert len(written) == 1
+    assert [(path, path.stat().st_mtime_ns) for path in _files()] == written
+
+
+def test_other_weights_of_the_same_name_have_statistics_of_their_own(model: tuple) -> None:
+    provide_statistics(*model, first := _hparams())
+    other, tok = world.load()
+    with torch.no_grad():
+        other.transformer.h[0].mlp.c_proj.weight.mul_(2)
+    provide_statistics(other, tok, second := _hparams())
+    assert first.stats_dir != second.stats_dir
+    assert not torch.equal(_read_by_easyedit(*model, first), _read_by_easyedit(other, tok, second))
+
+
+def test_a_text_file_may_be_given(tmp_path: Path, model: tuple) -> None:
+    texts = list(world.general_text(40, seed=9))
+    file = tmp_path / "corpus.txt"
+    file.write_text("\n".join(text.replace("\n", " ") for text in texts), encoding="utf-8")
+    hparams = _hparams(mom2_dataset=str(file))
+    provide_statistics(*model, hparams)
+    lines = file.read_text(encoding="utf-8").splitlines()[:30]
+    expected = second_moments(*model, [NAME], lines).moments[NAME]
+    torch.testing.assert_close(_read_by_easyedit(*model, hparams).double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_text_file_with_too_few_lines_is_refused(tmp_path: Path, model: tuple) -> None:
+    (tmp_path / "short.txt").write_text("One line.\n\n")
+    with pytest.raises(DataError, match=r"short\.txt.*1 lines.*mom2_n_samples is 30"):
+        provide_statistics(*model, _hparams(mom2_dataset=str(tmp_path / "short.txt")))
+
+
+def test_the_model_may_write_the_text_itself_always_the_same(model: tuple) -> None:
+    random_state = torch.get_rng_state()
+    provide_statistics(*model, first := _hparams(mom2_dataset="samples"))
+    provide_statistics(*model, second := _hparams(mom2_dataset="samples"))
+    assert first.stats_dir == second.stats_dir
+    assert torch.equal(random_state, torch.get_rng_state())
+    assert torch.linalg.eigvalsh(_read_by_easyedit(*model, first).double()).min() > -1e-6
+
+
+@pytest.mark.parametrize("changes", [{"mom2_adjustment": False}, {"mom2_dataset": "wikipedia"}])
+def test_what_needs_no_statistics_of_ours_is_left_to_easyedit(changes: dict, model: tuple) -> None:
+    hparams = _hparams(**changes)
+    provide_statistics(*model, hparams)
+    assert (hparams.stats_dir, _files()) == ("data/stats", [])
