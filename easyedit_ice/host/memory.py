@@ -30,8 +30,8 @@ RECORDS: dict[str, Any] = {"cache_c_new": False, "edit_history": [], "merge_grou
 """Globals that hold what was edited before."""
 
 _ABSENT = object()
-# Globals that come into being with the first edit.
-_LATER = {"P": _ABSENT, "cache_c": _ABSENT}
+# Globals that come into being with the first edit, and one that tells that a module will have them.
+_LATER = {"P": "cache_c_new", "cache_c": "cache_c_new"}
 _COPIED = {*RECORDS, "cache_c"}
 
 _Names = dict[tuple[str, str], Any]
@@ -48,13 +48,13 @@ class Memory:
     def __init__(self, owner: object | None, hparams: object) -> None:
         self._owner, self._hparams = owner, hparams
         self._globals: _Names = {
-            (module, name): copy.copy(start)
+            (module, name): _ABSENT if name in _LATER else copy.copy(start)
             for module in list(sys.modules)
             if module.startswith(f"{PACKAGE}.models.")
             for name, start in (CACHES | RECORDS | _LATER).items()
-            if name in vars(sys.modules[module]) or name in _LATER
+            if _LATER.get(name, name) in vars(sys.modules[module])
         }
-        self._attributes = {} if owner is None else dict(vars(owner))
+        self._attributes = {} if owner is None else vars(type(owner)())
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

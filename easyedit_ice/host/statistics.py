@@ -19,8 +19,9 @@ import torch
 from torch import nn
 
 from easyedit_ice.closed_form.statistics import second_moments
-from easyedit_ice.errors import DataError
+from easyedit_ice.errors import DataError, HyperParamsError
 from easyedit_ice.host.locate import PACKAGE, host_info
+from easyedit_ice.host.randomness import seeded
 from easyedit_ice.training.sampling import beginning, sample
 from easyedit_ice.world import general_text
 
@@ -45,12 +46,18 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
 
     Raises:
         DataError: the text file cannot be read, or has fewer lines than samples.
+        HyperParamsError: the model has no name.
     """
     dataset = getattr(hparams, "mom2_dataset", None)
     if not getattr(hparams, "mom2_adjustment", False) or not (
         dataset in (WORLD_TEXT, OWN_TEXT) or Path(str(dataset)).is_file()
     ):
         return
+    if not model.config._name_or_path:
+        raise HyperParamsError(
+            "EasyEdit files second moments by the model's name, and this model has none; load it from a folder, or set "
+            "model.config._name_or_path"
+        )
     names = _module_names(hparams)
     texts = list(_texts(model, tok, dataset, hparams.mom2_n_samples))
     key = _key(model, texts)
@@ -74,8 +81,7 @@ def _texts(model: nn.Module, tok: Any, dataset: str, count: int) -> Iterable[str
     if dataset == WORLD_TEXT:
         return general_text(count, seed=1)
     if dataset == OWN_TEXT:
-        with torch.random.fork_rng(devices=[p.device for p in model.parameters() if p.device.type == "cuda"][:1]):
-            torch.manual_seed(0)
+        with seeded(0, model):
             written = sample(model, tok, [(beginning(tok),)] * count, length=_LENGTH)
         return (tok.decode(ids, skip_special_tokens=True) for ids in written)
     return _lines(Path(dataset), count)

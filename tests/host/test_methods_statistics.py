@@ -13,7 +13,7 @@ import torch
 
 from easyedit_ice import world
 from easyedit_ice.closed_form.statistics import second_moments
-from easyedit_ice.errors import DataError
+from easyedit_ice.errors import DataError, HyperParamsError
 from easyedit_ice.host import base_editor
 from easyedit_ice.host.locate import PACKAGE
 from easyedit_ice.host.statistics import provide_statistics
@@ -125,3 +125,10 @@ def test_what_needs_no_statistics_of_ours_is_left_to_easyedit(changes: dict, mod
     hparams = _hparams(**changes)
     provide_statistics(*model, hparams)
     assert (hparams.stats_dir, _files()) == ("data/stats", [])
+
+
+def test_a_model_without_a_name_is_refused() -> None:
+    model, tok = world.load()
+    model.config._name_or_path = ""
+    with pytest.raises(HyperParamsError, match="_name_or_path"):
+        provide_statistics(model, tok, _hparams())

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import torch
 
 from easyedit_ice.bench.methods import Edited, Method, make_method
 from easyedit_ice.data import load_records, to_requests
-from easyedit_ice.host import base_editor
+from easyedit_ice.host import host_info
 from easyedit_ice.host.catalogue import HOST_METHODS
-from easyedit_ice.host.locate import PACKAGE
 
 REQUESTS = to_requests(load_records("factworld", split="dev", size=40))
 FACTS, EXAMPLES = REQUESTS[:3], REQUESTS[20:]
@@ -38,13 +36,13 @@ QUICK: dict[str, dict[str, Any]] = {
     "MELO": {},
     "SimIE": {},
 }
-SLOW = ("QLoRA", "MELO", "SimIE", "KN", "WISE")
+RELEASE = ("FT", "LoRA", "ROME", "MEMIT", "KN", "IKE")
+SLOW = ("QLoRA", "MELO", "KN", "WISE")
 
 
 def available() -> list[str]:
-    """The methods of :data:`QUICK` that this EasyEdit has."""
-    base_editor()
-    has = import_module(f"{PACKAGE}.util.alg_dict").ALG_DICT
+    """The methods of :data:`QUICK` that the EasyEdit at hand has; it is not loaded yet."""
+    has = RELEASE if host_info().kind == "release" else tuple(HOST_METHODS)
     return [name for name in QUICK if name not in HOST_METHODS or name in has]
 
 
@@ -61,6 +59,11 @@ def bits(method: Method) -> dict[str, bytes]:
         if isinstance(tensor, torch.Tensor) and tensor.ndim
     }
     return tensors | {name: type(module).__name__.encode() for name, module in method.model.named_modules()}
+
+
+def parameters(model: Any) -> dict[str, torch.Tensor]:
+    """Copies of a model's parameters."""
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
 
 def flags(method: Method) -> tuple:

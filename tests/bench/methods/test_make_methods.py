@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from quick_methods import EXAMPLES, QUICK, available
 
-from easyedit_ice import world
+from easyedit_ice import ALGORITHMS, world
 from easyedit_ice.bench.methods import METHODS, make_method
 from easyedit_ice.errors import HostError, HyperParamsError, UnknownAlgorithmError
-from easyedit_ice.host import host_info
+from easyedit_ice.host import base_editor, host_info
+from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT
+from easyedit_ice.host.locate import PACKAGE
 
 PRESETS = Path(__file__).parents[3] / "hparams"
 NAMED = SimpleNamespace(name="gpt2-factworld", device="cpu", dtype="auto")
@@ -77,6 +80,13 @@ def test_methods_of_head_are_refused_on_the_release() -> None:
         pytest.skip("EasyEdit's head is loaded")
     with pytest.raises(HostError, match="EASYEDIT_HOME"):
         make_method("WISE", model=NAMED, settings={}, examples=EXAMPLES)
+
+
+def test_methods_of_easyedit_are_those_it_has_or_are_left_out() -> None:
+    base_editor()
+    has = set(import_module(f"{PACKAGE}.util.alg_dict").ALG_DICT)
+    assert set(available()) & HOST_METHODS.keys() == HOST_METHODS.keys() & has - {"EAMET"}
+    assert has - HOST_METHODS.keys() - LEFT_OUT.keys() - ALGORITHMS.keys() == set()
 
 
 def test_every_method_of_easyedit_has_its_preset_in_the_repository() -> None:
