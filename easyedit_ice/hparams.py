@@ -150,7 +150,7 @@ class EditHyperParams:
         """Names that :meth:`from_hparams` knows for this algorithm."""
         return sorted(
             f"{cls.algorithm()}/{entry.name.removesuffix('.yaml')}"
-            for root in _preset_roots()
+            for root in preset_roots()
             if (folder := root / cls.algorithm()).is_dir()
             for entry in folder.iterdir()
             if entry.name.endswith(".yaml")
@@ -172,7 +172,7 @@ class EditHyperParams:
                 return path
         parts = stem.replace("\\", "/").rstrip("/").split("/")
         folder = parts[-2] if len(parts) > 1 else cls.algorithm()
-        for root in _preset_roots():
+        for root in preset_roots():
             preset = root / folder / f"{parts[-1]}.yaml"
             if preset.is_file():
                 return preset
@@ -182,7 +182,7 @@ class EditHyperParams:
         )
 
 
-def _preset_roots() -> list[Any]:
+def preset_roots() -> list[Any]:
     """Where presets lie: in the installed package, or beside it in a checkout."""
     try:
         return [resources.files("easyedit_ice.presets")]

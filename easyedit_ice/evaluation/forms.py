@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.evaluation.host_rows import Cell, HostRow
-from easyedit_ice.evaluation.lines import Line, logits_at, logits_of, tensors
+from easyedit_ice.evaluation.lines import Line, logits_at, logits_of, merges_texts, tensors
 
 ROUNDING = {torch.float32: 64, torch.bfloat16: 4, torch.float16: 4}
 """Leads below this many units of rounding are not trusted, nor below twice what a logit was seen to move on the model.
@@ -69,7 +69,7 @@ def form_for(model: nn.Module, groups: Sequence[Sequence[HostRow]]) -> Form | No
     A model is tried once for each kind of rows.
     """
     asked = [group for group in groups if any(row.places for row in group)]
-    if not asked:
+    if not asked or not merges_texts(model):
         return None
     padded = any(row.left for group in asked for row in group)
     known = _known.setdefault(model, {})

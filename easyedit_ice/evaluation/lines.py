@@ -61,7 +61,7 @@ def read(model: nn.Module, names: Sequence[str], filler: Cell, lines: Sequence[L
         filler: the cell that fills lines up; the model must not attend to it.
         lines: in any order.
     """
-    longest, wanted = _longest(lines)
+    longest, wanted = _longest(lines, merges_texts(model))
     found: dict[tuple[Cell, ...], dict[Place, Reading]] = {}
     for chunk in _chunks(list(wanted), TOKENS.get(_device(model).type, TOKENS["cuda"])):
         asked = [(index, place) for index, cells in enumerate(chunk) for place in sorted(wanted[cells])]
@@ -116,14 +116,22 @@ def tensors(
     return {name: values.contiguous() for name, values in zip(names, cells.unbind(-1), strict=True)}
 
 
+def merges_texts(model: nn.Module) -> bool:
+    """Whether the model says the same of a text's beginning whatever follows, and whatever stands beside it.
+
+    Wrappers of EasyEdit that look at a whole text before they answer set ``asked_alone``.
+    """
+    return not getattr(model, "asked_alone", False)
+
+
 def _longest(
-    lines: Sequence[Line],
+    lines: Sequence[Line], merge: bool
 ) -> tuple[dict[tuple[Cell, ...], tuple[Cell, ...]], dict[tuple[Cell, ...], set[Place]]]:
     """For each line the longest one that begins with it, and for each of these the places that are wanted."""
     longest: dict[tuple[Cell, ...], tuple[Cell, ...]] = {}
     after: tuple[Cell, ...] = ()
     for cells in sorted({line.cells for line in lines if line.places}, reverse=True):
-        if after[: len(cells)] != cells:
+        if not merge or after[: len(cells)] != cells:
             after = cells
         longest[cells] = after
     wanted: dict[tuple[Cell, ...], set[Place]] = {}

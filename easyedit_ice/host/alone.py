@@ -23,6 +23,8 @@ class AskedAlone(nn.Module):
         model: the model inside, which answers for everything else, such as ``config``.
     """
 
+    asked_alone = True
+
     def __init__(self, wrapper: nn.Module, model: nn.Module) -> None:
         super().__init__()
         self.wrapper = wrapper

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,8 +17,8 @@ import yaml
 from easyedit_ice.errors import HostError, HyperParamsError, did_you_mean
 from easyedit_ice.host.hook import import_easyeditor
 from easyedit_ice.host.locate import HOME, PACKAGE, host_info
-from easyedit_ice.host.printed import LogLines
-from easyedit_ice.hparams import _preset_roots
+from easyedit_ice.host.printed import logged_prints
+from easyedit_ice.hparams import preset_roots
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def find_host_preset(name: str, preset: str | Path) -> Path:
         if path.is_file():
             return path
     stem = Path(preset).name.removesuffix(".yaml")
-    folders = [Path(str(root)) / name for root in (*_preset_roots(), host_info().path.parent / "hparams")]
+    folders = [Path(str(root)) / name for root in (*preset_roots(), host_info().path.parent / "hparams")]
     found = [entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.suffix == ".yaml"]
     for entry in found:
         if entry.stem.lower() == stem.lower():
@@ -160,7 +159,7 @@ def _load(kind: Any, values: Mapping[str, Any], known: set[str], path: Path) -> 
     SimIE reads those of the method that it wraps from the file of the same name in that method's folder.
     """
     kept = {name: value for name, value in values.items() if name in known or name == "act_margin"}
-    with tempfile.TemporaryDirectory() as root, redirect_stdout(LogLines()):
+    with tempfile.TemporaryDirectory() as root, logged_prints():
         try:
             file = _written(root, kept)
             if "base_method" in kept:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy as copying
 import importlib
-from collections.abc import Iterable, Mapping
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.errors import HyperParamsError, MissingPackageError
+from easyedit_ice.host.cache import cache_folder, made_once
 from easyedit_ice.host.locate import PACKAGE
-from easyedit_ice.host.printed import LogLines
+from easyedit_ice.host.printed import logged_prints
 from easyedit_ice.host.registration import base_editor
 
 
@@ -24,7 +25,7 @@ class HostIke:
     Args:
         model: the model that is asked; also embeds sentences where ``sentence_model_name`` is empty.
         tok: its tokenizer.
-        hparams: of EasyEdit's class; a copy is used, with a folder of ours as ``results_dir``.
+        hparams: of EasyEdit's class; a copy is used, with a folder of the user's cache as ``results_dir``.
         examples: requests of the facts to demonstrate with; those without another wording and a locality probe are
             left out.
 
@@ -34,7 +35,7 @@ class HostIke:
     """
 
     def __init__(self, model: nn.Module, tok: Any, hparams: Any, examples: Iterable[Mapping[str, Any]]) -> None:
-        sentences = _sentence_transformers()
+        _sentence_transformers()
         tok.padding_side = "left"
         given = copying.copy(hparams)
         given.model_name, given.device = (model, tok), str(next(model.parameters()).device)
@@ -49,17 +50,17 @@ class HostIke:
                 "example facts have another wording and a locality probe, of which it makes 3 each; give more, or "
                 "lower k"
             )
-        self._folder = TemporaryDirectory(prefix="easyedit_ice_ike_")
-        self.hparams.results_dir = self._folder.name
+        texts = [str(given.sentence_model_name), *map(repr, self._demonstrations)]
+        folder = cache_folder("ike", model, texts)
         if not self.hparams.sentence_model_name:
-            self.hparams.sentence_model_name = str(_own_encoder(model, tok, Path(self._folder.name) / "encoder"))
-        encoder = sentences.SentenceTransformer(self.hparams.sentence_model_name, device=self.hparams.device)
-        encode = importlib.import_module(f"{PACKAGE}.models.ike.util").encode_ike_facts
-        encode(encoder, self._demonstrations, self.hparams)
+            own = made_once(folder / "own-encoder", partial(_make_encoder, model, tok))
+            self.hparams.sentence_model_name = str(own)
+        self.hparams.results_dir = str(folder)
+        made_once(folder / self.hparams.alg_name, partial(_embed, self._demonstrations, self.hparams))
 
     def demonstrations(self, request: Mapping[str, Any]) -> list[str]:
         """The texts that IKE puts before the fact, in its order."""
-        with redirect_stdout(LogLines()):
+        with logged_prints():
             return self._apply(self._model, self._tok, dict(request), self.hparams, train_ds=self._demonstrations)
 
     def before(self, request: Mapping[str, Any]) -> str:
@@ -88,9 +89,19 @@ def _demonstration(example: Mapping[str, Any]) -> dict[str, str] | None:
     return named | {"locality_prompt": probes[0][0], "locality_ground_truth": probes[0][1]}
 
 
-def _own_encoder(model: nn.Module, tok: Any, folder: Path) -> Path:
+def _embed(demonstrations: Sequence[Mapping[str, Any]], hparams: Any, folder: Path) -> None:
+    """Have EasyEdit embed the demonstrations; it writes into a folder of the method's name, within ``results_dir``."""
+    apart = copying.copy(hparams)
+    apart.results_dir = str(folder.parent)
+    encoder = _sentence_transformers().SentenceTransformer(hparams.sentence_model_name, device=hparams.device)
+    encode = importlib.import_module(f"{PACKAGE}.models.ike.util").encode_ike_facts
+    with logged_prints():
+        encode(encoder, demonstrations, apart)
+
+
+def _make_encoder(model: nn.Module, tok: Any, folder: Path) -> None:
     """A sentence encoder made of the model itself: the mean of its last hidden states, as is made of any checkpoint."""
-    model.save_pretrained(folder / "checkpoint")
-    tok.save_pretrained(folder / "checkpoint")
-    _sentence_transformers().SentenceTransformer(str(folder / "checkpoint")).save(str(folder / "own"))
-    return folder / "own"
+    with TemporaryDirectory() as checkpoint, logged_prints():
+        model.save_pretrained(checkpoint)
+        tok.save_pretrained(checkpoint)
+        _sentence_transformers().SentenceTransformer(checkpoint).save(str(folder))

@@ -10,7 +10,7 @@ import copy as copying
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from easyedit_ice.host.fitting import fit_settings, locality_texts
 from easyedit_ice.host.locate import PACKAGE, host_info
 from easyedit_ice.host.memory import Memory
 from easyedit_ice.host.preparing import draw_templates, lay_null_space
-from easyedit_ice.host.printed import LogLines
+from easyedit_ice.host.printed import logged_prints
 from easyedit_ice.host.randomness import seeded
 from easyedit_ice.host.registration import base_editor
 from easyedit_ice.host.statistics import provide_statistics
@@ -137,5 +137,5 @@ class HostMethod:
 
     @contextmanager
     def _at_work(self, seed: int) -> Iterator[None]:
-        with self._memory.in_place(), seeded(seed, self._model), redirect_stdout(LogLines()):
+        with self._memory.in_place(), seeded(seed, self._model), logged_prints():
             yield

@@ -21,6 +21,7 @@ from typing import Any
 from easyedit_ice.apply import apply_to_model
 from easyedit_ice.host.failures import remember, undoing_failures
 from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.host.statistics import provide_statistics
 from easyedit_ice.loading import load_model
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 
@@ -79,6 +80,8 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
 
     EasyEdit tells architectures by substrings of the model's path, and its evaluation asks the path again; given
     ``(model, tok)`` the evaluation fails. The editor works on a copy of the hyperparameters.
+
+    For EasyEdit's own methods, second moments are laid down where they look, if their ``mom2_dataset`` is one of ours.
     """
 
     @wraps(original)
@@ -87,6 +90,8 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
         named = isinstance(getattr(hparams, "model_name", None), (str, type(None)))
         if spec is None and named:
             original(self, hparams)
+            if self.model is not None:
+                provide_statistics(self.model, self.tok, self.hparams)
             return
         register()
         own = copying.copy(hparams)

@@ -6,20 +6,19 @@ there. Ours lie in folders named by what they really depend on: the weights and 
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from easyedit_ice.closed_form.statistics import second_moments
 from easyedit_ice.errors import DataError, HyperParamsError
+from easyedit_ice.host.cache import cache_folder, made_once
 from easyedit_ice.host.locate import PACKAGE, host_info
 from easyedit_ice.host.randomness import seeded
 from easyedit_ice.training.sampling import beginning, sample
@@ -60,8 +59,7 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
         )
     names = _module_names(hparams)
     texts = list(_texts(model, tok, dataset, hparams.mom2_n_samples))
-    key = _key(model, texts)
-    hparams.stats_dir = str(_cache() / key)
+    hparams.stats_dir = str(cache_folder("statistics", model, texts))
     hparams.mom2_dataset = Path(dataset).stem
     paths = {name: _path(model, hparams, name) for name in names}
     missing = [name for name, path in paths.items() if not path.exists()]
@@ -69,7 +67,7 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
         logger.info("measuring second moments of %s over %d texts", ", ".join(missing), len(texts))
         found = second_moments(model, tok, missing, texts)
         for name, moment in found.moments.items():
-            _write(paths[name], moment, found.tokens, hparams)
+            made_once(paths[name], partial(_write, moment, found.tokens, hparams))
 
 
 def _module_names(hparams: Any) -> list[str]:
@@ -97,20 +95,6 @@ def _lines(path: Path, count: int) -> Iterator[str]:
     return iter(lines[:count])
 
 
-def _key(model: nn.Module, texts: Sequence[str]) -> str:
-    """Hash of the weights and the texts."""
-    digest = hashlib.sha256("\0".join(texts).encode())
-    for name, parameter in sorted(model.named_parameters()):
-        digest.update(f"\0{name} {parameter.dtype}".encode())
-        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "easyedit_ice" / "statistics"
-
-
 def _path(model: nn.Module, hparams: Any, name: str) -> Path:
     """Where EasyEdit's ``layer_stats`` looks."""
     path = model.config._name_or_path
@@ -119,13 +103,9 @@ def _path(model: nn.Module, hparams: Any, name: str) -> Path:
     return Path(hparams.stats_dir) / folder / f"{hparams.mom2_dataset}_stats" / file
 
 
-def _write(path: Path, moment: torch.Tensor, tokens: int, hparams: Any) -> None:
-    """Write a file by EasyEdit's own means, whole or not at all."""
+def _write(moment: Tensor, tokens: int, hparams: Any, path: Path) -> None:
+    """Write a file by EasyEdit's own means."""
     stats = import_module(f"{PACKAGE}.util.runningstats")
     own = stats.SecondMoment()
     own.count, own.mom2 = tokens, (moment * tokens).to(getattr(torch, hparams.mom2_dtype))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        whole = Path(folder) / path.name
-        stats.save_cached_state(whole, stats.CombinedStat(mom2=own), {"sample_size": hparams.mom2_n_samples})
-        whole.replace(path)
+    stats.save_cached_state(path, stats.CombinedStat(mom2=own), {"sample_size": hparams.mom2_n_samples})

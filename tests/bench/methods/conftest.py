@@ -1,4 +1,4 @@
-"""Methods on the embedded model, with few steps; statistics go into a folder of the session."""
+"""Methods on the embedded model, with few steps."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ import pytest
 from quick_methods import EXAMPLES, quick_method
 
 from easyedit_ice import world
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""What follows from a model's weights and some texts is computed once and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import nn
+
+
+def cache_folder(kind: str, model: nn.Module, texts: Iterable[str]) -> Path:
+    """The folder of ``$XDG_CACHE_HOME`` for these weights and texts; it is made.
+
+    Args:
+        kind: what is kept there.
+        model: all bits of its parameters count.
+        texts: and all of these, in their order.
+    """
+    digest = hashlib.sha256("\0".join(texts).encode())
+    for name, parameter in sorted(model.named_parameters()):
+        digest.update(f"\0{name} {parameter.dtype}".encode())
+        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = root / "easyedit_ice" / kind / digest.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def made_once(path: Path, make: Callable[[Path], None]) -> Path:
+    """A file or folder, made unless it is there; of processes that make it at once, one is the first.
+
+    Args:
+        path: where it shall be.
+        make: makes it in an empty folder, under the same name.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            make(made)
+            try:
+                made.rename(path)
+            except OSError:
+                if not path.exists():
+                    raise
+    return path
