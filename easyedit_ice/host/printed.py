@@ -13,11 +13,11 @@ logger = logging.getLogger(__name__)
 @contextmanager
 def logged_prints() -> Iterator[None]:
     """Have all that is printed in the block, progress bars among it, logged at debug level."""
-    with redirect_stdout(_LogLines()), redirect_stderr(_LogLines()):
+    with redirect_stdout(LogLines()), redirect_stderr(LogLines()):
         yield
 
 
-class _LogLines(io.TextIOBase):
+class LogLines(io.TextIOBase):
     """A stream whose lines are logged, as they stand at last."""
 
     def __init__(self) -> None:

@@ -79,3 +79,28 @@ def test_a_model_that_looks_ahead_is_run_group_by_group(caplog):
             likeliest = model(**rows).logits.argmax(-1)
         for row, answer in zip(likeliest.tolist(), found, strict=True):
             assert answer.predicted == tuple(row[-len(answer.expected) - 1 : -1])
+
+
+def test_a_wrapper_that_looks_at_whole_texts_is_asked_each_text_alone_and_whole():
+    from easyedit_ice.host.alone import AskedAlone
+
+    model, asked = SHAPES[0].build(), []
+
+    class Wrapper(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, **inputs):
+            asked.append(tuple(input_ids.shape))
+            return self.model(input_ids=input_ids, **inputs)
+
+    groups = [[("The capital of Avaria is", "Lodel"), ("The capital of Avaria is", "Lodel Town")]]
+    tok = tokenizer()
+    found = forced(AskedAlone(Wrapper(), model), tok, groups, max_length=64, host="head")
+
+    rows = [len(tok.encode(f"{prompt} {answer}")) for prompt, answer in groups[0]]
+    assert asked == [(1, length) for length in rows]
+    assert [row.expected for row in found[0]] == [
+        row.expected for row in forced(model, tok, groups, max_length=64, host="head")[0]
+    ]
