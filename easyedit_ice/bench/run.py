@@ -186,7 +186,7 @@ def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
         "host": str(host_info()),
         "git": git_revision(),
         "threads": config.threads,
-        "command": shlex.join(sys.argv),
+        "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
         "started": now(),
     }
 
