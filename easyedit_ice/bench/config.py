@@ -192,11 +192,8 @@ def store_configs(host_methods: Iterable[str]) -> None:
 
 def given(config: DictConfig) -> dict[str, Any]:
     """The settings that were given, as plain values."""
-    return {
-        str(name): OmegaConf.to_container(config, resolve=True)[name]  # type: ignore[index]
-        for name in config
-        if not OmegaConf.is_missing(config, name)
-    }
+    plain = OmegaConf.to_container(config, resolve=True)
+    return {str(name): value for name, value in plain.items() if value != MISSING}
 
 
 def _algorithm(name: str, hparams: DictConfig) -> DictConfig:
