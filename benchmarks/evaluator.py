@@ -24,8 +24,9 @@ from easyedit_ice import world
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.evaluation.forced import ask
 from easyedit_ice.evaluation.host_rows import lay_out
-from easyedit_ice.evaluation.host_scores import easyedit_qualities, edit_qualities, probe_groups
+from easyedit_ice.evaluation.host_scores import edit_qualities, probe_groups
 from easyedit_ice.host import host_info, import_easyeditor
+from easyedit_ice.host.scoring import easyedit_qualities
 
 HERE = Path(__file__).resolve().parent
 FILES = ("wiki_counterfact/test_cf_dev.json", "ZsRE/ZsRE-test-dev.json")

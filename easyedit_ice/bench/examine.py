@@ -17,7 +17,7 @@ from easyedit_ice.bench.ledger import Line
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context, Drift, Observation, observe
 from easyedit_ice.evaluation.fluency import fluency
-from easyedit_ice.evaluation.host_scores import easyedit_qualities
+from easyedit_ice.host.scoring import easyedit_qualities
 from easyedit_ice.world import general_text
 
 _TEXT_SEED = 2 * 10**6

@@ -129,15 +129,13 @@ def _edit(method: str, requests: Sequence[dict[str, Any]]) -> _Result:
 
 def _host_means(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Mean over facts of each of EasyEdit's accuracies, those of a section's kinds under ``section.kind``."""
+    from easyedit_ice.evaluation.host_scores import by_measure
+
     found: dict[str, list[float]] = {}
     for metric in metrics:
-        flat = {key: metric[key] for key in ("rewrite_acc", "rephrase_acc") if key in metric}
-        for section in ("portability", "locality"):
-            flat |= {f"{section}.{key}": value for key, value in metric.get(section, {}).items()}
-        for key, value in flat.items():
-            if key.endswith("_acc"):
-                found.setdefault(key.removesuffix("_acc"), []).append(float(np.mean(value)))
-    return {key: f"{100 * np.mean(values):.1f}" for key, values in found.items()}
+        for measure, value in by_measure({"portability": {}, "locality": {}} | metric).items():
+            found.setdefault(measure, []).append(value)
+    return {measure: f"{100 * np.mean(values):.1f}" for measure, values in found.items()}
 
 
 def _answers(results: Sequence[_Result]) -> list[tuple[str, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import nn
 from easyedit_ice.errors import ScoringProtocolError, UnscorableProbeError
 from easyedit_ice.evaluation.forced import Forced, forced
 from easyedit_ice.evaluation.host_rows import HostKind, Pair
-from easyedit_ice.host import host_info, import_easyeditor
+from easyedit_ice.host import host_info
 
 Request = Mapping[str, Any]
 Scores = dict[str, Any]
@@ -105,20 +104,6 @@ def check_protocol(hparams: Any, *, host: HostKind | None = None) -> None:
     for name, others in _OTHER_PROTOCOLS.items():
         if (value := getattr(hparams, name, None)) in others:
             raise ScoringProtocolError(f"{name} is {value!r}, which asks for scores of another kind; {_OWN_EVALUATOR}")
-
-
-def easyedit_qualities(model: nn.Module, tok: Any, requests: Sequence[Request], hparams: Any) -> list[Scores]:
-    """The scores of EasyEdit's own ``compute_edit_quality``, request by request.
-
-    Args:
-        model: a model of transformers, in the mode EasyEdit shall find it in.
-        tok: its tokenizer.
-        requests: as for :func:`edit_qualities`.
-        hparams: EasyEdit's hyperparameters; ``max_length`` is used, and whatever sets the protocol.
-    """
-    evaluate = import_module(f"{import_easyeditor().__name__}.evaluate").compute_edit_quality
-    device = str(next(model.parameters()).device)
-    return [evaluate(model, model.config.model_type, hparams, tok, request, device) for request in requests]
 
 
 def _require_answer(answers: Sequence[Forced], index: int, where: str) -> None:

@@ -26,8 +26,9 @@ from easyedit_ice.evaluation.fluency import n_gram_entropy, sampled_texts, words
 from easyedit_ice.evaluation.forced import ask
 from easyedit_ice.evaluation.forms import form_for
 from easyedit_ice.evaluation.host_rows import lay_out
-from easyedit_ice.evaluation.host_scores import easyedit_qualities, edit_qualities, probe_groups, with_locality
+from easyedit_ice.evaluation.host_scores import edit_qualities, probe_groups, with_locality
 from easyedit_ice.host import host_info
+from easyedit_ice.host.scoring import easyedit_qualities
 from easyedit_ice.testing.models import SHAPES
 
 MAX_LENGTH = 96

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,20 +46,26 @@ class ContextMethod:
         tok: its tokenizer.
         hparams: settings.
         settings: the same as plain values.
+        context: for a fact what turns a question's prompt into what is asked once the fact is in force.
     """
 
     kind = "context"
     batchable = True
 
-    def __init__(self, name: str, model: Any, tok: Any, hparams: Any, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        tok: Any,
+        hparams: Any,
+        settings: Mapping[str, Any],
+        context: Callable[[Request], Context],
+    ) -> None:
         self.name = name
         self.model, self.tok = model, tok
         self.hparams = hparams
         self._settings = dict(settings)
-
-    def context(self, request: Request) -> Context:
-        """What turns a question's prompt into what is asked once the fact is in force."""
-        raise NotImplementedError
+        self._context = context
 
     def settings(self) -> dict[str, Any]:
         """All settings as plain values."""
@@ -67,7 +73,7 @@ class ContextMethod:
 
     def apply(self, requests: Sequence[Request], seed: int) -> Edited:
         """Make the contexts of the facts; nothing is random."""
-        return Edited(self.model, {}, tuple(self.context(request) for request in requests))
+        return Edited(self.model, {}, tuple(self._context(request) for request in requests))
 
     def undo(self, edited: Edited) -> None:
         """The model is as it was."""
@@ -85,23 +91,13 @@ class ContextMethod:
             raise UpdateError(f"{self.name} keeps no tensors, but is to load {', '.join(tensors)}")
 
 
-class PromptMethod(ContextMethod):
-    """The prompt baseline: the fact as a sentence, then the question."""
-
-    def context(self, request: Request) -> Context:
-        """The template, filled in with the fact."""
-        fact = {key: request[key] for key in ("prompt", "target_new")} | {"subject": request.get("subject") or ""}
-        return lambda question: self.hparams.template.format(question=question, **fact)
+def in_prompt(template: str, request: Request) -> Context:
+    """The prompt baseline: the template, filled in with the fact, and the question."""
+    fact = {key: request[key] for key in ("prompt", "target_new")} | {"subject": request.get("subject") or ""}
+    return lambda question: template.format(question=question, **fact)
 
 
-class IkeMethod(ContextMethod):
-    """EasyEdit's IKE."""
-
-    def __init__(self, ike: HostIke, model: Any, tok: Any, settings: Mapping[str, Any]) -> None:
-        super().__init__("IKE", model, tok, ike.hparams, settings)
-        self._ike = ike
-
-    def context(self, request: Request) -> Context:
-        """Demonstrations, the new fact, and the question."""
-        before = self._ike.before(request)
-        return lambda question: before + question
+def in_demonstrations(ike: HostIke, request: Request) -> Context:
+    """EasyEdit's IKE: demonstrations, the new fact, and the question."""
+    before = ike.before(request)
+    return lambda question: before + question

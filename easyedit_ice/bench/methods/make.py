@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.bench.methods.base import Method, Request
-from easyedit_ice.bench.methods.context import IkeMethod, PromptHyperParams, PromptMethod
+from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
 from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.errors import UnknownAlgorithmError, did_you_mean
@@ -86,7 +87,7 @@ def _prompt(model: Model, preset: str | Path | None, settings: Mapping[str, Any]
     loaded, tok = _loaded(model)
     tok.padding_side = "left"
     hparams = hparams.replace(model_name=_name(model), device=str(loaded.device))
-    return PromptMethod("Prompt", loaded, tok, hparams, hparams.to_dict())
+    return ContextMethod("Prompt", loaded, tok, hparams, hparams.to_dict(), partial(in_prompt, hparams.template))
 
 
 def _easyedit(
@@ -97,7 +98,8 @@ def _easyedit(
     hparams.model_name, hparams.device = _name(model), str(loaded.device)
     plain = to_plain(hparams)
     if name == "IKE":
-        return IkeMethod(HostIke(loaded, tok, hparams, examples), loaded, tok, plain)
+        ike = HostIke(loaded, tok, hparams, examples)
+        return ContextMethod(name, loaded, tok, ike.hparams, plain, partial(in_demonstrations, ike))
     return ModelMethod(name, "easyedit", loaded, tok, HostMethod(name, loaded, tok, hparams, examples), plain)
 
 

@@ -45,7 +45,7 @@ def test_ike_asks_what_easyedits_evaluation_of_ike_asks(method: Callable) -> Non
         return made.tok(texts, **options)
 
     request = FACTS[0] | {"locality": {}, "portability": {}}
-    demonstrations = made._ike.demonstrations(FACTS[0])
+    demonstrations = made._context.args[0].demonstrations(FACTS[0])
     evaluate.compute_icl_edit_quality(
         made.model, "gpt2", made.hparams, noting, demonstrations, request, made.hparams.device
     )
@@ -56,7 +56,7 @@ def test_ike_asks_what_easyedits_evaluation_of_ike_asks(method: Callable) -> Non
 def test_ike_shows_what_is_likest_to_the_fact(method: Callable) -> None:
     made = method("IKE", k=1)
     example = EXAMPLES[3]
-    shown = made._ike.demonstrations(example)[0]
+    shown = made._context.args[0].demonstrations(example)[0]
     assert f"New Fact: {example['prompt']} {example['target_new']}\n" in shown
 
 
