@@ -8,7 +8,7 @@ them is left.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,28 +24,62 @@ def preserved(model: nn.Module, tok: Any | None = None) -> Iterator[None]:
         model: restored to the very modules, parameters, hooks and attributes it had.
         tok: its padding side and padding token are restored.
     """
-    modules = [(module, dict(vars(module)), _tables(module)) for module in model.modules()]
-    parameters = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
-    configs = [(config, dict(vars(config))) for config in _configs(model)]
-    padding = None if tok is None else (tok.padding_side, tok.pad_token)
+    frame = Frame(model, tok, list(model.modules()))
     try:
         with torch.random.fork_rng(devices=_cuda_devices(model)):
             yield
     finally:
-        for module, attributes, tables in modules:
-            vars(module).clear()
-            vars(module).update(attributes)
+        frame.restore()
+
+
+class Frame:
+    """All about a model but the values of its weights, as it is now.
+
+    Args:
+        model: its gradients, flags and configuration are kept.
+        tok: its padding side and padding token are kept.
+        modules: of the model; their attributes, children, parameters and hooks are kept.
+    """
+
+    def __init__(self, model: nn.Module, tok: Any | None, modules: Sequence[nn.Module]) -> None:
+        self._tok = tok
+        self._padding = None if tok is None else (tok.padding_side, tok.pad_token)
+        self._configs = [(config, dict(vars(config))) for config in configs(model)]
+        self._flags = [(parameter, parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+        self._modules = [(module, dict(vars(module)), _tables(module)) for module in modules]
+
+    def restore(self) -> None:
+        """Bring all of it back."""
+        for module, attributes, tables in self._modules:
+            replace(vars(module), attributes)
             for table, entries in tables:
-                table.clear()
-                table.update(entries)
-        for parameter, requires_grad, grad in parameters:
+                replace(table, entries)
+        self.restore_flags()
+        self.restore_configuration()
+
+    def restore_flags(self) -> None:
+        """Bring gradients and ``requires_grad`` back."""
+        for parameter, requires_grad, grad in self._flags:
             parameter.requires_grad_(requires_grad)
             parameter.grad = grad
-        for config, values in configs:
-            vars(config).clear()
-            vars(config).update(values)
-        if padding is not None:
-            tok.padding_side, tok.pad_token = padding
+
+    def restore_configuration(self) -> None:
+        """Bring configuration and padding back."""
+        for config, values in self._configs:
+            replace(vars(config), values)
+        if self._tok is not None:
+            self._tok.padding_side, self._tok.pad_token = self._padding
+
+
+def configs(model: nn.Module) -> list[Any]:
+    """The configurations a model has."""
+    return [config for name in ("config", "generation_config") if (config := getattr(model, name, None)) is not None]
+
+
+def replace(table: Any, entries: Any) -> None:
+    """Give a dictionary or set these entries and no others."""
+    table.clear()
+    table.update(entries)
 
 
 def _tables(module: nn.Module) -> list[tuple[Any, Any]]:
@@ -53,15 +87,7 @@ def _tables(module: nn.Module) -> list[tuple[Any, Any]]:
 
     The tables themselves are kept, since the handles of hooks refer to them.
     """
-    return [
-        (table, copy.copy(table))
-        for name, table in vars(module).items()
-        if name.startswith("_") and isinstance(table, (dict, set))
-    ]
-
-
-def _configs(model: nn.Module) -> list[Any]:
-    return [config for name in ("config", "generation_config") if (config := getattr(model, name, None)) is not None]
+    return [(table, copy.copy(table)) for table in vars(module).values() if isinstance(table, (dict, set))]
 
 
 def _cuda_devices(model: nn.Module) -> list[int]:

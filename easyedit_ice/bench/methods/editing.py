@@ -118,8 +118,8 @@ class ModelMethod:
             raise
         answering.eval()
         if self._is_plain():
-            before.structure.restore_flags()
-        before.structure.restore_configuration()
+            before.structure.frame.restore_flags()
+        before.structure.frame.restore_configuration()
         names = dict(answering.named_parameters())
         changed = [name for name in self._weights.changed_since(before.values) if name in names]
         edited = Edited(answering, {name: self._weights[name] for name in changed}, (identity,) * len(requests))

@@ -115,7 +115,7 @@ def course(results: Results, drawn: Mapping[str, Style]) -> Figure:
 
 def cost(results: Results, drawn: Mapping[str, Style]) -> Figure:
     """Seconds and memory of an edit."""
-    titles = {"edit_seconds": "seconds per edit", "peak_mib": "peak memory of an edit, MiB"}
+    titles = {"edit_seconds": "seconds per edit, median", "peak_mib": "peak memory of an edit, MiB"}
     shown = [name for name in titles if any(name in own for own in results.figures.values())]
     labels = list(results.figures)
     figure, panels = _panels(1, len(shown), 0.9 + 0.34 * len(labels), sharey=True)

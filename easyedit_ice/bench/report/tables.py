@@ -37,8 +37,8 @@ DIFFERENCES_NOTE = (
 )
 FIGURES_NOTE = (
     "Means over edits, with 95 % bootstrap intervals where they differ; in a stream, all but seconds and memory are "
-    "those after the last edit. Peak memory is the highest of all edits. Update norm and KL are from the unedited "
-    "model; relative: the most that any one weight changed."
+    "those after the last edit. Seconds are the median of all edits, peak memory is the highest. Update norm and KL "
+    "are from the unedited model; relative: the most that any one weight changed."
 )
 
 
