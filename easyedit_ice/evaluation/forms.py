@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.evaluation.host_rows import Cell, HostRow
-from easyedit_ice.evaluation.lines import Line, logits_at, logits_of, merges_texts, tensors
+from easyedit_ice.evaluation.lines import Line, merges_texts, tensors
+from easyedit_ice.logits import logits_at, logits_of
 
 ROUNDING = {torch.float32: 64, torch.bfloat16: 4, torch.float16: 4}
 """Leads below this many units of rounding are not trusted, nor below twice what a logit was seen to move on the model.

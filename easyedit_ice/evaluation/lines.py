@@ -2,7 +2,7 @@
 
 A causal model says the same about a token whatever comes after it. So a sequence that another one begins with is not
 run of its own, shorter ones are filled up on the right, and no other places' logits are worked out.
-Shapes: b sequences, t tokens, p places, v the vocabulary.
+Shapes: b sequences, t tokens.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.evaluation.host_rows import Cell
+from easyedit_ice.logits import logits_at
 
 TOKENS = {"cpu": 1536, "cuda": 8192}
 """Most tokens run side by side: on a CPU activations shall stay in its caches."""
@@ -76,35 +76,6 @@ def mean_log_prob(readings: Iterable[Reading]) -> float:
     """Mean log-probability of the tokens asked for, in nats per token; ``nan`` if there are none."""
     log_probs = [reading.log_prob for reading in readings]
     return sum(log_probs) / len(log_probs) if log_probs else math.nan
-
-
-def logits_at(model: nn.Module, inputs: dict[str, Tensor], where: Sequence[tuple[int, int]]) -> Tensor:
-    """Logits at some places, given as (sequence, token): (p, v).
-
-    The model's output embedding gets the hidden states of these places alone, if the model has one that it calls.
-    """
-    sequences, places = torch.tensor(where, device=_device(model)).T
-    narrowed = False
-
-    def narrow(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        nonlocal narrowed
-        narrowed = True
-        hidden = arguments[0]
-        return (hidden[None, sequences.to(hidden.device), places.to(hidden.device)], *arguments[1:])
-
-    head = getattr(model, "get_output_embeddings", lambda: None)()
-    handle = None if head is None else head.register_forward_pre_hook(narrow)
-    try:
-        logits = logits_of(model(**inputs, use_cache=False))
-    finally:
-        if handle is not None:
-            handle.remove()
-    return logits[0] if narrowed else logits[sequences.to(logits.device), places.to(logits.device)]
-
-
-def logits_of(output: Any) -> Tensor:
-    """Logits (b, t, v) from what a model returns; some wrappers of EasyEdit return them bare."""
-    return output if isinstance(output, Tensor) else output.logits
 
 
 def tensors(

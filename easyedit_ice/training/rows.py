@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.logits import logits_at
+
 MOST_PADDED = 1.6
 """How many times the length of the shortest row the longest that runs beside it may have."""
 
@@ -111,12 +113,11 @@ def _log_probs(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     lengths = torch.tensor([len(row.ids) for row in rows])
     ids = nn.utils.rnn.pad_sequence([torch.tensor(row.ids) for row in rows], batch_first=True)
     attention = torch.arange(ids.shape[1]) < lengths[:, None]
-    logits = model(input_ids=ids.to(device), attention_mask=attention.long().to(device), use_cache=False).logits
-    places = [
-        (index, place) for index, row in enumerate(rows) for place in range(len(row.ids) - row.span, len(row.ids))
+    inputs = {"input_ids": ids.to(device), "attention_mask": attention.long().to(device)}
+    before = [
+        (index, place - 1) for index, row in enumerate(rows) for place in range(len(row.ids) - row.span, len(row.ids))
     ]
-    row_index, position = torch.tensor(places).T.to(logits.device)
-    return logits[row_index, position - 1].float().log_softmax(-1)
+    return logits_at(model, inputs, before).float().log_softmax(-1)
 
 
 def encode(tok: Any, text: str, continuation: str) -> Row:

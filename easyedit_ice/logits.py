@@ -1,0 +1,46 @@
+"""Logits where they are needed: the head of a large vocabulary costs more than a small model's whole body.
+
+Shapes: b sequences, t tokens, p places, v the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def logits_at(model: nn.Module, inputs: Mapping[str, Any], where: Sequence[tuple[int, int]]) -> Tensor:
+    """Logits at some places, given as (sequence, token): (p, v).
+
+    The model's output embedding gets the hidden states of these places alone, if the model has one that it calls.
+
+    Args:
+        model: a causal language model.
+        inputs: all that it is called with; it keeps no keys and values unless told.
+        where: the places.
+    """
+    sequences, places = torch.tensor(where).T
+    narrowed = False
+
+    def narrow(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        nonlocal narrowed
+        narrowed = True
+        hidden = arguments[0]
+        return (hidden[None, sequences.to(hidden.device), places.to(hidden.device)], *arguments[1:])
+
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    handle = None if head is None else head.register_forward_pre_hook(narrow)
+    try:
+        logits = logits_of(model(**{"use_cache": False, **inputs}))
+    finally:
+        if handle is not None:
+            handle.remove()
+    return logits[0] if narrowed else logits[sequences.to(logits.device), places.to(logits.device)]
+
+
+def logits_of(output: Any) -> Tensor:
+    """Logits (b, t, v) from what a model returns; some wrappers of EasyEdit return them bare."""
+    return output if isinstance(output, Tensor) else output.logits
