@@ -18,6 +18,9 @@ from easyedit_ice.host.locate import PACKAGE
 from easyedit_ice.host.printed import logged_prints
 from easyedit_ice.host.registration import base_editor
 
+_ALIAS = "Subject_Aliasing"
+"""Probes that ask a fact by another name of its subject."""
+
 
 class HostIke:
     """IKE's retriever, with the demonstrations embedded.
@@ -26,8 +29,8 @@ class HostIke:
         model: the model that is asked; also embeds sentences where ``sentence_model_name`` is empty.
         tok: its tokenizer.
         hparams: of EasyEdit's class; a copy is used, with a folder of the user's cache as ``results_dir``.
-        examples: requests of the facts to demonstrate with; those without another wording and a locality probe are
-            left out.
+        examples: requests of the facts to demonstrate with. Where a fact has no other wording, its question by an
+            alias of the subject stands in; those that have neither, or no locality probe, are left out.
 
     Raises:
         MissingPackageError: sentence-transformers is not installed.
@@ -47,8 +50,8 @@ class HostIke:
         if 3 * len(self._demonstrations) < self.hparams.k:
             raise HyperParamsError(
                 f"IKE shall show k={self.hparams.k} demonstrations, but only {len(self._demonstrations)} of the "
-                "example facts have another wording and a locality probe, of which it makes 3 each; give more, or "
-                "lower k"
+                "example facts have another wording, or an alias, and a locality probe, of which it makes 3 each; give "
+                "more, or lower k"
             )
         texts = [str(given.sentence_model_name), *map(repr, self._demonstrations)]
         folder = cache_folder("ike", model, texts)
@@ -78,15 +81,24 @@ def _sentence_transformers() -> Any:
 
 def _demonstration(example: Mapping[str, Any]) -> dict[str, str] | None:
     """An example as ``encode_ike_facts`` takes it; ``None`` if it lacks something."""
-    probes = [
-        (prompt, answer)
-        for kind in example.get("locality", {}).values()
-        for prompt, answer in zip(kind["prompt"], kind["ground_truth"], strict=True)
-    ]
-    if not probes or not example.get("rephrase_prompt"):
+    probes = _probes(example, "locality")
+    rephrase = example.get("rephrase_prompt") or next(
+        (prompt for prompt, _ in _probes(example, "portability", _ALIAS)), ""
+    )
+    if not probes or not rephrase:
         return None
-    named = {key: example[key] for key in ("prompt", "target_new", "rephrase_prompt")}
+    named = {key: example[key] for key in ("prompt", "target_new")} | {"rephrase_prompt": rephrase}
     return named | {"locality_prompt": probes[0][0], "locality_ground_truth": probes[0][1]}
+
+
+def _probes(example: Mapping[str, Any], section: str, *kinds: str) -> list[tuple[str, Any]]:
+    """Prompts and answers of an example's probes, of these kinds or of all."""
+    return [
+        pair
+        for name, kind in (example.get(section) or {}).items()
+        if name in kinds or not kinds
+        for pair in zip(kind["prompt"], kind["ground_truth"], strict=True)
+    ]
 
 
 def _embed(demonstrations: Sequence[Mapping[str, Any]], hparams: Any, folder: Path) -> None:
