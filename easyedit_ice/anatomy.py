@@ -119,7 +119,7 @@ class ModelAnatomy:
         Raises:
             AnatomyError: a layer does not exist, or nothing is left.
         """
-        wanted = None if layers is None else {self._layer_index(layer) for layer in layers}
+        wanted = None if layers is None else {self.layer_index(layer) for layer in layers}
         found = tuple(
             projection
             for projection in self.projections
@@ -160,7 +160,12 @@ class ModelAnatomy:
                 return projection
         return self._refuse(f"{name!r}")[0]
 
-    def _layer_index(self, layer: int) -> int:
+    def layer_index(self, layer: int) -> int:
+        """Index of a block that may be given from the last, as a negative number.
+
+        Raises:
+            AnatomyError: there is no such block.
+        """
         if not -self.num_layers <= layer < self.num_layers:
             raise AnatomyError(
                 f"layer {layer} does not exist; the model has {self.num_layers} layers, "

@@ -113,6 +113,10 @@ class TrainingDivergedError(EasyEditIceError, RuntimeError):
     """The loss of an edit became infinite or not a number."""
 
 
+class StatisticsError(EasyEditIceError, RuntimeError):
+    """Second moments that cannot be trusted, or that do not determine an update."""
+
+
 # --- the host -----------------------------------------------------------------------------------
 
 

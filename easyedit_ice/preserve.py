@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from easyedit_ice.randomness import cuda_devices
+
 
 @contextmanager
 def preserved(model: nn.Module, tok: Any | None = None) -> Iterator[None]:
@@ -26,7 +28,7 @@ def preserved(model: nn.Module, tok: Any | None = None) -> Iterator[None]:
     """
     frame = Frame(model, tok, list(model.modules()))
     try:
-        with torch.random.fork_rng(devices=_cuda_devices(model)):
+        with torch.random.fork_rng(devices=cuda_devices(model)):
             yield
     finally:
         frame.restore()
@@ -88,7 +90,3 @@ def _tables(module: nn.Module) -> list[tuple[Any, Any]]:
     The tables themselves are kept, since the handles of hooks refer to them.
     """
     return [(table, copy.copy(table)) for table in vars(module).values() if isinstance(table, (dict, set))]
-
-
-def _cuda_devices(model: nn.Module) -> list[int]:
-    return sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})

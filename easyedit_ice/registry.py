@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from easyedit_ice.errors import DuplicateAlgorithmError, UnknownAlgorithmError, did_you_mean
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from easyedit_ice.hparams import EditHyperParams
     from easyedit_ice.updates import WeightUpdate
 
@@ -33,6 +35,8 @@ class AlgorithmSpec:
         solve: ``"module:function"`` with the signature
             ``(model, tok, requests, hparams) -> WeightUpdate``; it leaves the model unchanged.
         summary: one line for lists and help.
+        prepare: ``"module:function"`` with the signature ``(model, tok, hparams)``, which does beforehand what is done
+            once on the unedited model; empty if there is nothing. ``solve`` does it where it was not done.
         batchable: whether it writes several facts at once.
         needs_subject: whether every fact must name a subject that occurs in its prompt.
         padding_side: where EasyEdit's evaluation shall pad for this algorithm.
@@ -42,6 +46,7 @@ class AlgorithmSpec:
     hparams: str
     solve: str
     summary: str = ""
+    prepare: str = ""
     batchable: bool = True
     needs_subject: bool = False
     padding_side: Literal["left", "right"] = "left"
@@ -55,6 +60,11 @@ class AlgorithmSpec:
     def solve_function(self) -> Callable[..., WeightUpdate]:
         """The solve function, imported when first asked for."""
         return _resolve(self.solve)
+
+    def prepare_model(self, model: nn.Module, tok: Any, hparams: EditHyperParams) -> None:
+        """Do what the algorithm does once, on the model before any edit."""
+        if self.prepare:
+            _resolve(self.prepare)(model, tok, hparams)
 
 
 class AlgorithmTable(Mapping[str, AlgorithmSpec]):
@@ -128,5 +138,30 @@ ALGORITHMS = AlgorithmTable(
         hparams="easyedit_ice.algorithms.lora:LoraHyperParams",
         solve="easyedit_ice.algorithms.lora:solve",
         summary="fine-tuning of low-rank adapters, breadth-first",
+    ),
+    AlgorithmSpec(
+        name="FastMEMIT",
+        hparams="easyedit_ice.algorithms.fast_memit:FastMEMITHyperParams",
+        solve="easyedit_ice.algorithms.fast_memit:solve",
+        prepare="easyedit_ice.algorithms.fast_memit:prepare",
+        summary="mass editing in closed form, with second moments of few tokens",
+        needs_subject=True,
+    ),
+    AlgorithmSpec(
+        name="FastEMMET",
+        hparams="easyedit_ice.algorithms.fast_emmet:FastEMMETHyperParams",
+        solve="easyedit_ice.algorithms.fast_emmet:solve",
+        prepare="easyedit_ice.algorithms.fast_memit:prepare",
+        summary="the same with values fitted as closely as asked for",
+        needs_subject=True,
+    ),
+    AlgorithmSpec(
+        name="FastROME",
+        hparams="easyedit_ice.algorithms.fast_rome:FastROMEHyperParams",
+        solve="easyedit_ice.algorithms.fast_rome:solve",
+        prepare="easyedit_ice.algorithms.fast_memit:prepare",
+        summary="rank-one editing of one fact, with second moments of few tokens",
+        batchable=False,
+        needs_subject=True,
     ),
 )

@@ -14,7 +14,8 @@ from easyedit_ice.bench.config import DataConfig, EvaluationConfig
 from easyedit_ice.bench.examine import Answers, Examiner
 from easyedit_ice.bench.facts import Fact, choose
 from easyedit_ice.bench.lines import before_line, later_line
-from easyedit_ice.bench.manifest import fingerprint, now, versions
+from easyedit_ice.bench.manifest import now, versions
+from easyedit_ice.cache import fingerprint
 from easyedit_ice.evaluation import FactScore, summarize
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model

@@ -12,8 +12,6 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-import torch
-
 import easyedit_ice
 from easyedit_ice.bench.ledger import write_atomically
 from easyedit_ice.errors import LedgerError, OtherRunError
@@ -52,16 +50,6 @@ def git_revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip() or None
-
-
-def fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """Hash of named tensors: names, shapes, types and bits."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
-        digest.update(repr(tensor.item()).encode() if not tensor.ndim else b"")
-    return digest.hexdigest()
 
 
 def data_hash(records: Sequence[Mapping[str, Any]]) -> str:

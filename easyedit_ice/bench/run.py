@@ -20,12 +20,13 @@ from easyedit_ice.bench.examine import Examiner, drift_texts
 from easyedit_ice.bench.facts import Facts, choose
 from easyedit_ice.bench.ledger import Ledger, Line, RunFolder
 from easyedit_ice.bench.logs import logging_to
-from easyedit_ice.bench.manifest import Manifest, enter, fingerprint, git_revision, now, versions
+from easyedit_ice.bench.manifest import Manifest, enter, git_revision, now, versions
 from easyedit_ice.bench.methods import Method, make_method
 from easyedit_ice.bench.modes import Bench, Stream, run_apart, run_stream
 from easyedit_ice.bench.shards import Process, merge, open_ledger
 from easyedit_ice.bench.stream import StreamState
 from easyedit_ice.bench.track import tracking
+from easyedit_ice.cache import fingerprint
 from easyedit_ice.errors import AllFactsFailedError, RunConfigError, did_you_mean
 from easyedit_ice.evaluation import Drift
 from easyedit_ice.host import host_info

@@ -6,21 +6,25 @@ are measured in one pass, before any edit; the pass ends at the last of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import DataError
 
 BATCH_TOKENS = 8192
 """Tokens that run side by side, with padding."""
-_LONGEST = 512
+LONGEST = 1024
+"""Most tokens of a text that are read: models of a long context need not fill it."""
+_WINDOW = 16
+"""Batches' worth of texts among which those of like length are put together."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,38 @@ class SecondMoments:
     tokens: int
 
 
+@dataclass(frozen=True)
+class Share:
+    """One process's part of the texts.
+
+    Attributes:
+        index: of the process.
+        count: of all processes.
+        total: sums a tensor over all of them.
+    """
+
+    index: int = 0
+    count: int = 1
+    total: Callable[[Tensor], Tensor] = lambda tensor: tensor
+
+
 class _AllRead(Exception):
     """Every projection has read its input: the rest of the pass is not needed."""
 
 
+def longest_text(model: nn.Module) -> int:
+    """Tokens of a text that are read: the model's context, and no more than :data:`LONGEST`."""
+    return min(ModelAnatomy(model).context_length or LONGEST, LONGEST)
+
+
 @torch.no_grad()
 def second_moments(
-    model: nn.Module, tok: Any, names: Sequence[str], texts: Iterable[str], tokens: int | None = None
+    model: nn.Module,
+    tok: Any,
+    names: Sequence[str],
+    texts: Iterable[str],
+    tokens: int | None = None,
+    share: Share | None = None,
 ) -> SecondMoments:
     """Measure second moments of the inputs of some modules, at every token of some texts.
 
@@ -52,26 +81,37 @@ def second_moments(
         model: as it is before any edit; it is left as it is.
         tok: its tokenizer.
         names: paths of the modules, such as ``transformer.h.3.mlp.c_proj``.
-        texts: read in order; each counts up to the model's context length.
+        texts: read in order; each counts up to :func:`longest_text`.
         tokens: stop after this many; at the texts' end if ``None``.
+        share: which of the texts to run here, where several processes share them; the result is that of all.
 
     Raises:
+        AnatomyError: the model has no projection of such a path.
         DataError: the texts hold no token, or fewer than ``tokens``.
     """
-    sums = {name: 0 for name in names}
+    own = share or Share()
+    anatomy = ModelAnatomy(model)
+    widths = {name: anatomy.projection(name).in_features for name in names}
+    sums = {name: torch.zeros(width, width, dtype=torch.float64) for name, width in widths.items()}
+    rows = islice(_token_rows(tok, texts, longest_text(model), tokens), own.index, None, own.count)
     read = 0
-    longest = min(ModelAnatomy(model).context_length or _LONGEST, _LONGEST)
-    for rows in _batches(_token_rows(tok, texts, longest, tokens)):
-        lengths = torch.tensor([len(row) for row in rows])
-        real = torch.arange(int(lengths.max())) < lengths[:, None]
-        with _reading(model, names, real) as keys:
-            _run(model, rows, real)
-        for name, found in keys.items():
-            sums[name] = sums[name] + (found.T @ found).double().cpu()
-        read += int(lengths.sum())
+    with tqdm(total=tokens, desc="second moments", unit="token", leave=False, disable=None) as bar:
+        for batch in _batches(rows):
+            lengths = torch.tensor([len(row) for row in batch])
+            real = torch.arange(int(lengths.max())) < lengths[:, None]
+            with _reading(model, names, real) as keys:
+                _run(model, batch, real)
+            for name, found in keys.items():
+                sums[name] += (found.T @ found).cpu()
+            read += int(lengths.sum())
+            bar.update(int(lengths.sum()) * own.count)
+    read = int(own.total(torch.tensor(read)))
     if read == 0 or (tokens is not None and read < tokens):
-        raise DataError(f"the texts hold {read} tokens; second moments need {tokens or 'some'}: give more text")
-    return SecondMoments({name: total / read for name, total in sums.items()}, read)
+        raise DataError(
+            f"the texts hold {read} tokens, and second moments need {tokens or 'some'}; give more text, or lower "
+            "dynamic_multiplier"
+        )
+    return SecondMoments({name: own.total(total) / read for name, total in sums.items()}, read)
 
 
 def _token_rows(tok: Any, texts: Iterable[str], longest: int, tokens: int | None) -> Iterator[list[int]]:
@@ -87,15 +127,29 @@ def _token_rows(tok: Any, texts: Iterable[str], longest: int, tokens: int | None
 
 
 def _batches(rows: Iterable[list[int]]) -> Iterator[list[list[int]]]:
-    """Rows in their order, as many together as :data:`BATCH_TOKENS` allows."""
-    batch: list[list[int]] = []
-    for row in chain(rows, [None]):
-        if row is None or (batch and max(map(len, [*batch, row])) * (len(batch) + 1) > BATCH_TOKENS):
-            if batch:
+    """All rows, those of like length side by side, as many together as :data:`BATCH_TOKENS` allows."""
+    for window in _windows(rows):
+        batch: list[list[int]] = []
+        for row in sorted(window, key=len):
+            if batch and len(row) * (len(batch) + 1) > BATCH_TOKENS:
                 yield batch
-            batch = []
-        if row is not None:
+                batch = []
             batch.append(row)
+        yield batch
+
+
+def _windows(rows: Iterable[list[int]]) -> Iterator[list[list[int]]]:
+    """Rows in their order, cut where several batches are full."""
+    window: list[list[int]] = []
+    tokens = 0
+    for row in rows:
+        window.append(row)
+        tokens += len(row)
+        if tokens >= _WINDOW * BATCH_TOKENS:
+            yield window
+            window, tokens = [], 0
+    if window:
+        yield window
 
 
 @contextmanager

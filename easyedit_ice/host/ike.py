@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.cache import cache_folder, made_once
 from easyedit_ice.errors import HyperParamsError, MissingPackageError
-from easyedit_ice.host.cache import cache_folder, made_once
 from easyedit_ice.host.locate import PACKAGE
 from easyedit_ice.host.printed import logged_prints
 from easyedit_ice.host.registration import base_editor

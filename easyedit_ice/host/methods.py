@@ -22,9 +22,9 @@ from easyedit_ice.host.locate import PACKAGE, host_info
 from easyedit_ice.host.memory import Memory
 from easyedit_ice.host.preparing import draw_templates, lay_null_space
 from easyedit_ice.host.printed import logged_prints
-from easyedit_ice.host.randomness import seeded
 from easyedit_ice.host.registration import base_editor
 from easyedit_ice.host.statistics import provide_statistics
+from easyedit_ice.randomness import seeded
 
 ASKED_ALONE = ("WISE", "GRACE", "DEFER", "MELO")
 """Methods whose answer to a text depends on the texts beside it."""

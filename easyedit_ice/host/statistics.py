@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.cache import cache_folder, made_once
 from easyedit_ice.closed_form.statistics import second_moments
 from easyedit_ice.errors import DataError, HyperParamsError
-from easyedit_ice.host.cache import cache_folder, made_once
 from easyedit_ice.host.locate import PACKAGE, host_info
-from easyedit_ice.host.randomness import seeded
+from easyedit_ice.randomness import seeded
 from easyedit_ice.training.sampling import beginning, sample
 from easyedit_ice.world import general_text
 

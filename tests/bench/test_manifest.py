@@ -1,14 +1,12 @@
 import json
 
 import pytest
-import torch
 
 from easyedit_ice.bench.manifest import (
     IDENTITY,
     data_hash,
     differences,
     enter,
-    fingerprint,
     git_revision,
     read,
     versions,
@@ -68,26 +66,6 @@ def test_a_broken_manifest_is_an_error(tmp_path):
 
     with pytest.raises(LedgerError, match="not JSON"):
         read(tmp_path)
-
-
-def test_a_fingerprint_sees_one_bit_a_name_a_shape_and_a_type():
-    weight = torch.zeros(2, 3)
-    other = weight.clone()
-    other[0, 0] = 1e-45
-    prints = [
-        fingerprint([("w", weight)]),
-        fingerprint([("w", other)]),
-        fingerprint([("v", weight)]),
-        fingerprint([("w", weight.T.contiguous())]),
-        fingerprint([("w", weight.bfloat16())]),
-        fingerprint([("w", weight), ("s", torch.tensor(1.0))]),
-    ]
-    assert len(set(prints)) == len(prints)
-
-
-def test_a_fingerprint_does_not_mind_order_and_layout():
-    one, two = torch.randn(2, 3), torch.randn(3)
-    assert fingerprint([("a", one), ("b", two)]) == fingerprint([("b", two), ("a", one.T.contiguous().T)])
 
 
 def test_a_data_hash_sees_every_change_and_no_order_of_keys():

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from easyedit_ice.apply import solve
 from easyedit_ice.bench.methods.base import Request
 from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.preserve import preserved
 from easyedit_ice.registry import ALGORITHMS
 
 
@@ -23,14 +24,16 @@ class PackageEngine:
     """
 
     def __init__(self, model: nn.Module, tok: Any, hparams: EditHyperParams) -> None:
-        spec = ALGORITHMS[hparams.alg_name]
-        tok.padding_side = spec.padding_side
+        self._spec = ALGORITHMS[hparams.alg_name]
+        tok.padding_side = self._spec.padding_side
         self.hparams = hparams
-        self.batchable = spec.batchable
+        self.batchable = self._spec.batchable
         self._model, self._tok = model, tok
 
     def prepare(self) -> None:
-        """Nothing is drawn before an edit."""
+        """Do what the algorithm does once, on the unedited model."""
+        with preserved(self._model, self._tok):
+            self._spec.prepare_model(self._model, self._tok, self.hparams)
 
     def edit(self, requests: Sequence[Request], seed: int) -> nn.Module:
         """Write facts; the model."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from easyedit_ice.host.cache import cache_folder, made_once
+from easyedit_ice.cache import cache_folder, fingerprint, made_once
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +59,23 @@ def test_what_is_interrupted_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         made_once(tmp_path / "x", make)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fingerprint_sees_one_bit_a_name_a_shape_and_a_type() -> None:
+    weight = torch.zeros(2, 3)
+    other = weight.clone()
+    other[0, 0] = 1e-45
+    prints = [
+        fingerprint([("w", weight)]),
+        fingerprint([("w", other)]),
+        fingerprint([("v", weight)]),
+        fingerprint([("w", weight.T.contiguous())]),
+        fingerprint([("w", weight.bfloat16())]),
+        fingerprint([("w", weight), ("s", torch.tensor(1.0))]),
+    ]
+    assert len(set(prints)) == len(prints)
+
+
+def test_a_fingerprint_does_not_mind_order_and_layout() -> None:
+    one, two = torch.randn(2, 3), torch.randn(3)
+    assert fingerprint([("a", one), ("b", two)]) == fingerprint([("b", two), ("a", one.T.contiguous().T)])

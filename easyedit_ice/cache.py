@@ -12,20 +12,21 @@ import torch
 from torch import nn
 
 
+def cache_root() -> Path:
+    """This package's folder in ``$XDG_CACHE_HOME``, by default in ``~/.cache``; it need not be there."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "easyedit_ice"
+
+
 def cache_folder(kind: str, model: nn.Module, texts: Iterable[str]) -> Path:
-    """The folder of ``$XDG_CACHE_HOME`` for these weights and texts; it is made.
+    """The folder of the cache for these weights and texts; it is made.
 
     Args:
         kind: what is kept there.
         model: all bits of its parameters count.
         texts: and all of these, in their order.
     """
-    digest = hashlib.sha256("\0".join(texts).encode())
-    for name, parameter in sorted(model.named_parameters()):
-        digest.update(f"\0{name} {parameter.dtype}".encode())
-        digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = root / "easyedit_ice" / kind / digest.hexdigest()[:16]
+    digest = hashlib.sha256("\0".join([*texts, fingerprint(model.named_parameters())]).encode())
+    folder = cache_root() / kind / digest.hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -48,3 +49,13 @@ def made_once(path: Path, make: Callable[[Path], None]) -> Path:
                 if not path.exists():
                     raise
     return path
+
+
+def fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """Hash of named tensors: names, shapes, types and bits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
+        digest.update(repr(tensor.item()).encode() if not tensor.ndim else b"")
+    return digest.hexdigest()

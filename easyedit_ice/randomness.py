@@ -15,8 +15,7 @@ from torch import nn
 def seeded(seed: int, model: nn.Module) -> Iterator[None]:
     """Seed Python, numpy and torch, on the CPU and the model's GPUs, for the block."""
     states = random.getstate(), np.random.get_state()
-    devices = sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=cuda_devices(model)):
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
@@ -25,3 +24,8 @@ def seeded(seed: int, model: nn.Module) -> Iterator[None]:
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])
+
+
+def cuda_devices(model: nn.Module) -> list[int]:
+    """Numbers of the GPUs a model lies on."""
+    return sorted({p.device.index for p in model.parameters() if p.device.type == "cuda"})

@@ -1,0 +1,219 @@
+"""FastMEMIT: MEMIT with second moments of ``dynamic_multiplier`` × d tokens, and values sought side by side.
+
+MEMIT: Meng et al. 2023, arXiv 2210.07229. Few tokens: Gupta et al. 2025, arXiv 2506.04226. This is also the home of
+what FastEMMET and FastROME share with it; the equation of all three is in :mod:`easyedit_ice.closed_form.solver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.closed_form.known import known
+from easyedit_ice.closed_form.moments import Measuring, factors
+from easyedit_ice.closed_form.solver import Factor, identity_factor
+from easyedit_ice.closed_form.templates import context_prefixes
+from easyedit_ice.closed_form.texts import AUTO
+from easyedit_ice.closed_form.values import Search
+from easyedit_ice.closed_form.write import Place, write_facts
+from easyedit_ice.errors import AnatomyError, HyperParamsError
+from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.updates import WeightUpdate
+
+
+@dataclass
+class FastMEMITHyperParams(EditHyperParams):
+    """Settings of FastMEMIT, with EasyEdit's names."""
+
+    alg_name: str = setting("FastMEMIT", "name of the algorithm in the table")
+    layers: list[int] | None = setting(
+        None,
+        "blocks to write to, from below, negative from the last; None for a few that end at a quarter of the depth",
+    )
+    rewrite_module_tmp: str | None = setting(
+        None, "path of the projection to write to, with {} for the block; None for the MLP's output projection"
+    )
+    fact_token: str = setting(
+        "subject_last", "token at which a fact is looked up: the subject's last", choices=("subject_last",)
+    )
+    v_num_grad_steps: int = setting(25, "most evaluations of a value's loss", low=1)
+    v_lr: float = setting(0.5, "learning rate of Adam for a value", above=0)
+    v_loss_layer: int | None = setting(None, "block from which a value's loss is read; None for the last")
+    v_weight_decay: float = setting(0.5, "weight of a value's change in its loss", low=0)
+    v_stop_loss: float = setting(0.05, "a value is found when its loss is below this, in nats", low=0)
+    clamp_norm_factor: float = setting(0.75, "bound on a value's change, in norms of what was there", above=0)
+    kl_factor: float = setting(0.0625, "weight of the divergence of what follows the bare subject", low=0)
+    context_template_length_params: list[list[int]] = setting(
+        [[10, 5]], "texts of the model's own that facts are stated behind: pairs of a length in tokens and how many"
+    )
+    context_seed: int = setting(0, "seed of these texts", low=0)
+    mom2_adjustment: bool = setting(True, "weigh general keys by their second moment; otherwise all directions alike")
+    mom2_update_weight: float = setting(15000.0, "λ: weight of general keys against those of the facts", above=0)
+    mom2_dataset: str = setting(
+        AUTO,
+        "text of the second moments: a file, a folder, a dataset, 'samples' for the model's own text, 'factworld' for "
+        "the embedded world's, or 'auto' for the one of these two that suits the model",
+    )
+    dynamic: bool = setting(True, "count tokens, dynamic_multiplier for each input of the projection, and not texts")
+    dynamic_multiplier: int = setting(10, "tokens for each input of the projection; below 2 is fragile", low=1)
+    mom2_n_samples: int = setting(100_000, "texts, where dynamic is false", low=1)
+    mom2_dtype: str = setting("float64", "type in which second moments are kept", choices=("float32", "float64"))
+    mom2_correction: bool = setting(
+        False, "raise mom2_update_weight by m / (m - 1), where m is dynamic_multiplier, for what few tokens hide"
+    )
+    update_norm_lambda: float = setting(0.0, "ε: ridge on the weighted second moment", low=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layers is not None and not self.layers:
+            raise HyperParamsError("layers is empty; name at least one block, or leave it out")
+        for pair in self.context_template_length_params:
+            if len(pair) != 2 or min(pair) < 1:
+                raise HyperParamsError(
+                    f"context_template_length_params holds {pair}; expected [length in tokens, how many], both positive"
+                )
+        if self.mom2_correction and self.dynamic and self.dynamic_multiplier < 2:
+            raise HyperParamsError(
+                f"dynamic_multiplier is {self.dynamic_multiplier}, and mom2_correction divides by one less; raise it "
+                "to 2 or more"
+            )
+
+    @property
+    def weight(self) -> float:
+        """λ, corrected if asked for."""
+        corrected = self.mom2_correction and self.dynamic
+        return self.mom2_update_weight * (self.dynamic_multiplier / (self.dynamic_multiplier - 1) if corrected else 1.0)
+
+
+def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastMEMITHyperParams) -> WeightUpdate:
+    """Write all facts together.
+
+    Raises:
+        AnatomyError: the model has no such layers or projections.
+        StatisticsError: the second moments are damaged, or cannot be inverted.
+        DataError: there is no such text for them, or not enough of it.
+    """
+    return solve_closed_form(model, tok, requests, hparams, alpha=1.0)
+
+
+def solve_closed_form(
+    model: nn.Module,
+    tok: Any,
+    requests: Sequence[EditRequest],
+    hparams: FastMEMITHyperParams,
+    *,
+    alpha: float,
+    scale: str = "block",
+) -> WeightUpdate:
+    """Find the update of MEMIT, EMMET or ROME.
+
+    Args:
+        model: any causal language model; the caller restores it.
+        tok: its tokenizer.
+        requests: facts with subjects.
+        hparams: settings.
+        alpha: α of the solver.
+        scale: whose output's norm bounds a value: the ``"block"``'s, or the ``"projection"``'s.
+    """
+    model.eval()
+    place = place_of(model, hparams)
+    prefixes, found = prepare(model, tok, hparams)
+    written = write_facts(
+        model,
+        tok,
+        requests,
+        prefixes,
+        place,
+        found,
+        _search(model, hparams),
+        alpha=alpha,
+        measured=place.blocks[-1] if scale == "block" else place.names[-1],
+    )
+    info = {
+        "algorithm": hparams.alg_name,
+        "hparams": hparams.to_dict(),
+        "facts": [[request.prompt, request.target_new] for request in requests],
+        "course": {"losses": written.values.losses, "steps": written.values.steps},
+    }
+    return WeightUpdate(written.deltas, info)
+
+
+def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Factor]]:
+    """Do what is done once, on the model before any edit: context prefixes and factored second moments.
+
+    What is found stays with the model object; later calls, when edits have added up, return the same.
+    """
+    model.eval()
+    place = place_of(model, hparams)
+    lengths = tuple(map(tuple, hparams.context_template_length_params))
+    prefixes = known(model).prefixes
+    if (lengths, hparams.context_seed) not in prefixes:
+        prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
+    if hparams.mom2_adjustment:
+        found = factors(
+            model, tok, place.names, _measuring(hparams), weight=hparams.weight, ridge=hparams.update_norm_lambda
+        )
+    else:
+        anatomy = ModelAnatomy(model)
+        scale = hparams.weight + hparams.update_norm_lambda
+        found = {name: identity_factor(anatomy.projection(name).in_features, scale) for name in place.names}
+    return prefixes[lengths, hparams.context_seed], found
+
+
+def place_of(model: nn.Module, hparams: FastMEMITHyperParams) -> Place:
+    """Where a model's facts are written.
+
+    Raises:
+        AnatomyError: it has no such layers or projections.
+    """
+    anatomy = ModelAnatomy(model)
+    asked = _usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
+    layers = sorted({anatomy.layer_index(layer) for layer in asked})
+    if hparams.rewrite_module_tmp is None:
+        projections = anatomy.select("mlp", "out", layers)
+    else:
+        projections = tuple(anatomy.projection(hparams.rewrite_module_tmp.format(layer)) for layer in layers)
+    if len(projections) != len(layers):
+        raise AnatomyError(
+            f"blocks {layers} have {len(projections)} output projections of the MLP, and one for each is needed; name "
+            "it by rewrite_module_tmp"
+        )
+    return Place(
+        tuple(projection.name for projection in projections),
+        tuple(anatomy.layer_name(layer) for layer in layers),
+        tuple(layers),
+    )
+
+
+def _usual_layers(count: int) -> list[int]:
+    """Blocks that end at a quarter of the depth: near those that causal tracing finds in GPT-J and Llama."""
+    last = min(round(count / 4), count - 1)
+    return list(range(max(0, last + 1 - max(1, min(5, count // 6))), last + 1))
+
+
+def _measuring(hparams: FastMEMITHyperParams) -> Measuring:
+    return Measuring(
+        hparams.mom2_dataset,
+        hparams.dynamic,
+        hparams.dynamic_multiplier,
+        hparams.mom2_n_samples,
+        hparams.mom2_dtype,
+    )
+
+
+def _search(model: nn.Module, hparams: FastMEMITHyperParams) -> Search:
+    last = None if hparams.v_loss_layer is None else ModelAnatomy(model).layer_index(hparams.v_loss_layer)
+    return Search(
+        num_grad_steps=hparams.v_num_grad_steps,
+        lr=hparams.v_lr,
+        weight_decay=hparams.v_weight_decay,
+        kl_factor=hparams.kl_factor,
+        clamp_norm_factor=hparams.clamp_norm_factor,
+        stop_loss=hparams.v_stop_loss,
+        loss_layer=last,
+    )

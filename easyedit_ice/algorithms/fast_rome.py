@@ -1,0 +1,48 @@
+"""FastROME: rank-one editing, with second moments of few tokens.
+
+ROME: Meng et al. 2022, arXiv 2202.05262. The key is the same mean over contexts wherever it stands in the update, as in
+R-ROME (Gupta et al. 2024, arXiv 2403.07175), without which a stream of edits collapses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, solve_closed_form
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.hparams import setting
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.updates import WeightUpdate
+
+
+@dataclass
+class FastROMEHyperParams(FastMEMITHyperParams):
+    """Settings of FastROME, with EasyEdit's names."""
+
+    alg_name: str = setting("FastROME", "name of the algorithm in the table")
+    layers: list[int] | None = setting(None, "the block to write to; None for one at a quarter of the depth")
+    clamp_norm_factor: float = setting(4.0, "bound on a value, in norms of what the projection wrote", above=0)
+    context_template_length_params: list[list[int]] = setting(
+        [[5, 10], [10, 10]], "texts of the model's own that a fact is stated behind: pairs of a length and how many"
+    )
+    mom2_update_weight: float = setting(1.0, "has no effect on a single fact that is fitted exactly", above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layers is not None and len(self.layers) != 1:
+            raise HyperParamsError(f"layers is {self.layers}; FastROME writes to one block: name one, or use FastMEMIT")
+
+
+def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastROMEHyperParams) -> WeightUpdate:
+    """Write one fact.
+
+    Raises:
+        AnatomyError: the model has no such layer or projection.
+        StatisticsError: the second moment is damaged, or cannot be inverted.
+        DataError: there is no such text for it, or not enough of it.
+    """
+    return solve_closed_form(model, tok, requests, hparams, alpha=0.0, scale="projection")

@@ -1,0 +1,83 @@
+"""A fact as the closed-form editors read it: tokens, and where its subject ends in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from easyedit_ice.closed_form.positions import last_token_of
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.training.rows import encode
+
+
+@dataclass(frozen=True)
+class FactRow:
+    """A text about the subject.
+
+    Attributes:
+        ids: its tokens.
+        at: index of the subject's last token, where the fact is looked up.
+        span: how many of the last tokens are predicted; 0 to look at the prediction at the subject alone.
+    """
+
+    ids: tuple[int, ...]
+    at: int
+    span: int
+
+    @property
+    def before(self) -> tuple[int, ...]:
+        """Tokens before the subject's last."""
+        return self.ids[: self.at]
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        """Tokens from the subject's last on, but for the last that is predicted, which nothing follows."""
+        return self.ids[self.at : -1] if self.span else self.ids[self.at : self.at + 1]
+
+    @property
+    def places(self) -> range:
+        """Indices in :attr:`read` of the predictions."""
+        return range(len(self.read) - max(self.span, 1), len(self.read))
+
+    @property
+    def predicted(self) -> tuple[int, ...]:
+        """The tokens that are predicted there."""
+        return self.ids[len(self.ids) - self.span :]
+
+
+@dataclass(frozen=True)
+class FactRows:
+    """A fact in its contexts.
+
+    Attributes:
+        stated: prompt and target, first alone, then behind each context.
+        essence: the subject alone, whose next word shall stay as it is.
+    """
+
+    stated: tuple[FactRow, ...]
+    essence: FactRow
+
+    @property
+    def all(self) -> tuple[FactRow, ...]:
+        """All rows, the essence last."""
+        return (*self.stated, self.essence)
+
+
+def fact_rows(tok: Any, request: EditRequest, prefixes: Sequence[str]) -> FactRows:
+    """Tokenise a fact behind each prefix.
+
+    Raises:
+        SubjectNotFoundError: the subject does not occur in the prompt.
+    """
+    essence = tuple(tok(f"{request.subject} is a")["input_ids"])
+    at = last_token_of(tok, f"{request.subject} is a", request.subject)
+    stated = tuple(_stated(tok, request, prefix) for prefix in prefixes)
+    return FactRows(stated, FactRow(essence[: at + 1], at, 0))
+
+
+def _stated(tok: Any, request: EditRequest, prefix: str) -> FactRow:
+    text = prefix + request.prompt
+    row = encode(tok, text, request.completion)
+    at = last_token_of(tok, text + request.completion, request.subject, before=len(text))
+    return FactRow(row.ids, min(at, len(row.ids) - row.span - 1), row.span)

@@ -1,0 +1,97 @@
+"""One solver for MEMIT, EMMET and ROME.
+
+With keys K (n, d), residuals R (n, o), and A = λ C + ε I for the second moment C (d, d) of general keys,
+
+    ΔW = Rᵀ (K A⁻¹ Kᵀ + α I)⁻¹ K A⁻¹
+
+is MEMIT (Meng et al. 2023, arXiv 2210.07229, eq. 14) for α = 1, by the identity Kᵀ(A + KᵀK)⁻¹ = (I + K A⁻¹ Kᵀ)⁻¹ K A⁻¹;
+EMMET (Gupta et al. 2024, arXiv 2403.14236, eq. 13) for any α, which fits all facts exactly as α goes to 0; and ROME
+(Meng et al. 2022, arXiv 2202.05262, eq. 2) for α = 0 and one fact. A is factored once; a solve takes O(d² n + n³).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from easyedit_ice.deltas import LowRankDelta
+from easyedit_ice.errors import StatisticsError
+
+
+@dataclass(frozen=True)
+class Factor:
+    """The Cholesky factor of A = λ C + ε I.
+
+    Attributes:
+        lower: (d, d) in fp64, lower triangular, L Lᵀ = A.
+    """
+
+    lower: Tensor
+
+
+def factored(moment: Tensor, *, weight: float, ridge: float, name: str, tokens: int) -> Factor:
+    """Factor λ C + ε I.
+
+    Args:
+        moment: C, (d, d).
+        weight: λ.
+        ridge: ε.
+        name: of the projection, for the message.
+        tokens: on how many C was measured, for the message.
+
+    Raises:
+        StatisticsError: it is not positive definite, as with fewer tokens than d and no ridge.
+    """
+    matrix = weight * moment.double()
+    matrix.diagonal().add_(ridge)
+    lower, failed = torch.linalg.cholesky_ex(matrix)
+    if failed.item() or not lower.isfinite().all():
+        raise StatisticsError(
+            f"the second moment of the {len(moment)} inputs of {name} cannot be inverted: it was measured on {tokens} "
+            "tokens. Raise dynamic_multiplier (10 is usual), or set update_norm_lambda above 0"
+        )
+    return Factor(lower)
+
+
+def identity_factor(width: int, scale: float) -> Factor:
+    """The factor of a multiple of the identity, for keys of which nothing is known."""
+    return Factor(torch.eye(width, dtype=torch.float64) * scale**0.5)
+
+
+def solve_update(factor: Factor, keys: Tensor, residuals: Tensor, alpha: float) -> LowRankDelta:
+    """ΔW of rank n or less, computed in fp64.
+
+    Args:
+        factor: of A.
+        keys: K, (n, d).
+        residuals: R, (n, o): what W k lacks.
+        alpha: α.
+
+    Raises:
+        StatisticsError: α is 0 and keys depend on each other, so that their values cannot all be fitted.
+    """
+    lower = factor.lower
+    half = torch.linalg.solve_triangular(lower, keys.double().to(lower.device).T, upper=False)
+    gram = half.T @ half
+    gram.diagonal().add_(alpha)
+    inner, failed = torch.linalg.cholesky_ex(gram)
+    if failed.item():
+        raise StatisticsError(
+            f"the keys of these {len(keys)} facts depend on each other, so that not every value can be fitted: set "
+            f"emmet_lambda above {alpha}, or write facts of the same subject one after the other"
+        )
+    left = torch.cholesky_solve(half.T, inner)
+    rows = torch.linalg.solve_triangular(lower, left, upper=False, left=False)
+    return _smallest(rows.float(), residuals.double().to(rows.device).T.float())
+
+
+def _smallest(a: Tensor, b: Tensor) -> LowRankDelta:
+    """B A with no more rank than the matrix can have."""
+    if len(a) <= min(a.shape[1], len(b)):
+        return LowRankDelta(a, b)
+    product = (b.double() @ a.double()).float()
+    if len(b) <= a.shape[1]:
+        return LowRankDelta(product, torch.eye(len(b)))
+    return LowRankDelta(torch.eye(a.shape[1]), product)

@@ -1,0 +1,109 @@
+"""From facts to an update, for all closed-form editors alike: values, then keys and a solve for each layer.
+
+Layers are written from below; each takes its share of what is still missing at the last one, read anew after the
+layers before it were written (MEMIT, arXiv 2210.07229, algorithm 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.closed_form.facts import FactRows, fact_rows
+from easyedit_ice.closed_form.passes import at_last_token
+from easyedit_ice.closed_form.solver import Factor, solve_update
+from easyedit_ice.closed_form.values import Search, Values, find_values
+from easyedit_ice.deltas import Delta
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.updates import WeightUpdate
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where facts are written.
+
+    Attributes:
+        names: paths of the projections, from below.
+        blocks: paths of their blocks.
+        layers: indices of these.
+    """
+
+    names: tuple[str, ...]
+    blocks: tuple[str, ...]
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was found.
+
+    Attributes:
+        deltas: by path of the projection.
+        values: of the facts.
+    """
+
+    deltas: dict[str, Delta]
+    values: Values
+
+
+def write_facts(
+    model: nn.Module,
+    tok: Any,
+    requests: Sequence[EditRequest],
+    prefixes: Sequence[str],
+    place: Place,
+    factors: Mapping[str, Factor],
+    search: Search,
+    *,
+    alpha: float,
+    measured: str,
+) -> Written:
+    """Find values, and the update of each layer.
+
+    Args:
+        model: left as it was.
+        tok: its tokenizer.
+        requests: facts with subjects.
+        prefixes: texts that facts are stated behind; the first is empty.
+        place: where to write.
+        factors: of the projections.
+        search: how values are sought.
+        alpha: of the solver.
+        measured: path of the module whose output sets the scale of a value.
+    """
+    facts = [fact_rows(tok, request, prefixes) for request in requests]
+    values = find_values(model, facts, place.layers[-1], measured, search)
+    targets = _looked_up(model, facts, place) + values.delta
+    written: list[WeightUpdate] = []
+    try:
+        for turn, name in enumerate(place.names):
+            missing = targets - _looked_up(model, facts, place)
+            residuals = missing / (len(place.names) - turn)
+            delta = solve_update(factors[name], keys(model, facts, name), residuals, alpha)
+            written.append(WeightUpdate({name: delta}))
+            if turn < len(place.names) - 1:
+                written[-1].commit(model)
+    finally:
+        for update in reversed(written[: len(place.names) - 1]):
+            update.revert(model)
+    return Written({name: delta for update in written for name, delta in update.deltas.items()}, values)
+
+
+def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
+    """What a projection reads at each fact's subject: (n, d) in fp32.
+
+    A key is the mean of that of the bare prompt and the mean of those behind contexts, as in the authors' code.
+    """
+    rows = [row.ids[: row.at + 1] for fact in facts for row in fact.stated]
+    found = at_last_token(model, rows, name, "in").split([len(fact.stated) for fact in facts])
+    return torch.stack([torch.stack([own[0], own[1:].mean(0)]).mean(0) if len(own) > 1 else own[0] for own in found])
+
+
+def _looked_up(model: nn.Module, facts: Sequence[FactRows], place: Place) -> Tensor:
+    """What the last of the blocks writes at each subject of a bare prompt, (n, d) in fp32."""
+    rows = [row.ids[: row.at + 1] for row in (fact.stated[0] for fact in facts)]
+    return at_last_token(model, rows, place.blocks[-1], "out")
