@@ -1,4 +1,4 @@
-"""Settings that make ICE-LoRA quick on a tiny model."""
+"""Settings that make algorithms quick on a tiny model."""
 
 FEW_TEXTS = {
     "num_contexts": 2,
@@ -9,3 +9,14 @@ FEW_TEXTS = {
     "locality_samples": 4,
     "locality_length": 6,
 }
+
+CLOSED_FORM = {
+    "layers": [0],
+    "v_lr": 0.02,
+    "v_weight_decay": 0.0,
+    "kl_factor": 0.0,
+    "clamp_norm_factor": 20,
+    "mom2_update_weight": 1.0,
+    "context_template_length_params": [[4, 2]],
+}
+"""Settings with which the closed-form editors find values in a tiny random model, whose states are small."""

@@ -58,13 +58,15 @@ class Case:
         return solve_with(self.spec, self.model, self.tok, list(facts or FACTS[:1]), self.hparams)
 
     def moments(self) -> list[int]:
-        """Forward passes of a solve to strike at: the first, one in the middle, the last."""
+        """Forward passes of the first solve on a model to strike at: the first, one in the middle, the last.
+
+        What an algorithm keeps beyond a model is there already.
+        """
+        self.twin().solve()
+        fresh = self.twin()
         seen: list[None] = []
-        handle = self.model.register_forward_pre_hook(lambda module, args: seen.append(None))
-        try:
-            self.solve()
-        finally:
-            handle.remove()
+        fresh.model.register_forward_pre_hook(lambda module, args: seen.append(None))
+        fresh.solve()
         return sorted({number for number in (1, len(seen) // 2, len(seen)) if 1 <= number <= len(seen)})
 
 

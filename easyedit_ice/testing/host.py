@@ -173,9 +173,10 @@ def _mode(editor: Any, stay: bool) -> dict[str, bool]:
 
 def _interrupted(case: Case, error: type[BaseException]) -> None:
     for moment in case.moments():
-        editor = _editor(case)
+        fresh = case.twin()
+        editor = _editor(fresh)
         editor.apply_algo = _struck(editor, error, moment)
-        with unchanged(case), coming_out(error):
+        with unchanged(fresh), coming_out(error):
             _edit(editor, FACTS[:1], stay=False)
 
 

@@ -186,8 +186,9 @@ def _apply(case: Case, facts: list[Mapping[str, Any]] | None = None, **flags: An
 
 def _interrupted(case: Case, error: type[BaseException]) -> None:
     for moment in case.moments():
-        with unchanged(case), coming_out(error), raising(case.model, error, moment):
-            case.solve()
+        fresh = case.twin()
+        with unchanged(fresh), coming_out(error), raising(fresh.model, error, moment):
+            fresh.solve()
 
 
 def _target_nll(case: Case) -> float:

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 import torch
-from quick import FEW_TEXTS
+from quick import CLOSED_FORM, FEW_TEXTS
 from torch import nn
 
 from easyedit_ice import apply
@@ -27,7 +27,9 @@ from easyedit_ice.updates import OriginalWeights, WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}
 QUICK_ICE = QUICK | FEW_TEXTS
-SETTINGS = {"ICE-LoRA": QUICK_ICE, "LoRA-BF": QUICK}
+SETTINGS = {"ICE-LoRA": QUICK_ICE, "LoRA-BF": QUICK} | dict.fromkeys(
+    ("FastMEMIT", "FastEMMET", "FastROME"), CLOSED_FORM
+)
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
