@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy as copying
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.errors import HyperParamsError, RequestError
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.preserve import preserved
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.requests import EditRequest, check_tokens
 from easyedit_ice.updates import OriginalWeights, WeightUpdate
+
+logger = logging.getLogger(__name__)
 
 Requests = Sequence[Mapping[str, Any] | EditRequest]
 
@@ -30,7 +34,8 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
 
     Raises:
         UnknownAlgorithmError: ``hparams.alg_name`` is not in the table.
-        RequestError: a fact cannot be edited; the message names it.
+        RequestError: a fact cannot be edited; the message names it. With ``skip_unfit`` it is left out with a warning,
+            and the update's ``info`` says so.
     """
     return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
 
@@ -41,10 +46,14 @@ def solve_with(
     """:func:`solve` for an algorithm that need not be in the table."""
     if not isinstance(hparams, spec.hparams_class):
         raise HyperParamsError(f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}")
-    facts = EditRequest.prepare(requests, spec.needs_subject)
-    check_tokens(facts, tok, ModelAnatomy(model).context_length)
+    unfit: list[RequestError] | None = [] if hparams.skip_unfit else None
+    facts = EditRequest.prepare(requests, spec.needs_subject, unfit)
+    facts = check_tokens(facts, tok, ModelAnatomy(model).context_length, unfit)
+    for error in unfit or ():
+        logger.warning("left out: %s", error)
     with preserved(model, tok):
-        return spec.solve_function(model, tok, facts, hparams)
+        update = spec.solve_function(model, tok, facts, hparams)
+    return update if not unfit else replace(update, info=update.info | {"left_out": [str(error) for error in unfit]})
 
 
 def apply_to_model(

@@ -59,6 +59,9 @@ class EditHyperParams:
     quantization_bit: int | None = setting(None, "load the model in 4 or 8 bits through bitsandbytes", choices=(4, 8))
     batch_size: int = setting(1, "facts that batch_edit solves together", low=1)
     max_length: int = setting(512, "longest evaluated prompt with target, in tokens", low=1)
+    skip_unfit: bool = setting(
+        False, "leave out facts that cannot be edited as they were given, with a warning, and edit the others"
+    )
     seed: int = setting(0, "seed of everything random in an edit", low=0)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ EasyEdit hands every algorithm a list of dicts. :meth:`EditRequest.prepare` turn
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from easyedit_ice.errors import (
     LengthMismatchError,
     ProbeFormError,
     PromptTooLongError,
+    RequestError,
     SubjectNotFoundError,
 )
 
@@ -106,47 +107,60 @@ class EditRequest:
 
     @classmethod
     def prepare(
-        cls, records: Iterable[Mapping[str, Any] | EditRequest], needs_subject: bool = False
+        cls,
+        records: Iterable[Mapping[str, Any] | EditRequest],
+        needs_subject: bool = False,
+        unfit: list[RequestError] | None = None,
     ) -> tuple[EditRequest, ...]:
         """Validate a whole batch.
 
         Args:
             records: EasyEdit's request dicts, or requests.
             needs_subject: whether the algorithm edits at the subject's position.
+            unfit: gets the errors of facts that cannot be edited, which are then left out; ``None`` to raise the first.
 
         Raises:
-            RequestError: one of its subclasses, with the index of the fact at fault.
+            RequestError: one of its subclasses, with the index of the fact at fault; or no fact is left.
         """
         if isinstance(records, (str, Mapping, EditRequest)):
             raise ProbeFormError(
                 f"requests must be a list of facts, but a single {type(records).__name__} was given; put it into a list"
             )
-        requests = tuple(
-            record if isinstance(record, EditRequest) else cls.from_dict(_mapping(record, index), index)
-            for index, record in enumerate(records)
-        )
-        if not requests:
-            raise EmptyTextError("there is no fact to edit; give at least one request")
-        if needs_subject:
-            for index, request in enumerate(requests):
+        seen: dict[str, tuple[int, str]] = {}
+
+        def read(index: int, record: Mapping[str, Any] | EditRequest) -> EditRequest:
+            request = record if isinstance(record, EditRequest) else cls.from_dict(_mapping(record, index), index)
+            if needs_subject:
                 _require_subject(request, index)
-        _refuse_repeats(requests)
+            _refuse_repeat(request, index, seen)
+            return request
+
+        requests = _fit(enumerate(records), read, unfit)
+        if not requests and not unfit:
+            raise EmptyTextError("there is no fact to edit; give at least one request")
         return requests
 
 
-def check_tokens(requests: Sequence[EditRequest], tok: Any, context_length: int | None) -> None:
+def check_tokens(
+    requests: Sequence[EditRequest], tok: Any, context_length: int | None, unfit: list[RequestError] | None = None
+) -> tuple[EditRequest, ...]:
     """Refuse facts that the model's tokenizer or context cannot hold.
 
     Args:
         requests: the batch.
         tok: a transformers tokenizer.
         context_length: positions the model has, in tokens; ``None`` if unlimited.
+        unfit: as for :meth:`EditRequest.prepare`.
+
+    Returns:
+        the facts that it can hold.
 
     Raises:
         EmptyTargetError: a target tokenises to nothing.
         PromptTooLongError: prompt and target together exceed the context.
     """
-    for index, request in enumerate(requests):
+
+    def check(index: int, request: EditRequest) -> EditRequest:
         if not tok.encode(request.completion, add_special_tokens=False):
             raise EmptyTargetError(
                 f"the target {request.target_new!r} tokenises to nothing; give a target this tokenizer knows", index
@@ -158,6 +172,26 @@ def check_tokens(requests: Sequence[EditRequest], tok: Any, context_length: int 
                 "shorten the prompt",
                 index,
             )
+        return request
+
+    return _fit(enumerate(requests), check, unfit)
+
+
+def _fit(
+    items: Iterable[tuple[int, Any]], read: Callable[[int, Any], EditRequest], unfit: list[RequestError] | None
+) -> tuple[EditRequest, ...]:
+    """What can be read; the errors of the rest go to ``unfit``, the last of them out if nothing is left."""
+    found: list[EditRequest] = []
+    for index, item in items:
+        try:
+            found.append(read(index, item))
+        except RequestError as error:
+            if unfit is None:
+                raise
+            unfit.append(error)
+    if unfit and not found:
+        raise unfit[-1]
+    return tuple(found)
 
 
 def _require_subject(request: EditRequest, index: int) -> None:
@@ -256,19 +290,16 @@ def _answers(truth: Any) -> tuple[tuple[str, ...], ...]:
     return tuple(answers) or (("",),)
 
 
-def _refuse_repeats(requests: Sequence[EditRequest]) -> None:
-    seen: dict[str, tuple[int, str]] = {}
-    for index, request in enumerate(requests):
-        prompt, target = " ".join(request.prompt.split()), request.target_new.strip()
-        first, earlier = seen.setdefault(prompt, (index, target))
-        if first == index:
-            continue
-        if earlier == target:
-            raise DuplicateFactError(
-                f"{prompt!r} -> {target!r} already stands at fact {first}; keep one of them", index
-            )
-        raise ContradictionError(
-            f"{prompt!r} -> {target!r} contradicts fact {first}, which says {earlier!r}; keep one of them, "
-            "or edit them one after the other",
-            index,
-        )
+def _refuse_repeat(request: EditRequest, index: int, seen: dict[str, tuple[int, str]]) -> None:
+    """Raise if the prompt was seen before; remember it."""
+    prompt, target = " ".join(request.prompt.split()), request.target_new.strip()
+    first, earlier = seen.setdefault(prompt, (index, target))
+    if first == index:
+        return
+    if earlier == target:
+        raise DuplicateFactError(f"{prompt!r} -> {target!r} already stands at fact {first}; keep one of them", index)
+    raise ContradictionError(
+        f"{prompt!r} -> {target!r} contradicts fact {first}, which says {earlier!r}; keep one of them, "
+        "or edit them one after the other",
+        index,
+    )

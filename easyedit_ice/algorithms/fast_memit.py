@@ -156,7 +156,7 @@ def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[
         prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
     if hparams.mom2_adjustment:
         found = factors(
-            model, tok, place.names, _measuring(hparams), weight=hparams.weight, ridge=hparams.update_norm_lambda
+            model, tok, place.names, measuring_of(hparams), weight=hparams.weight, ridge=hparams.update_norm_lambda
         )
     else:
         anatomy = ModelAnatomy(model)
@@ -196,7 +196,8 @@ def _usual_layers(count: int) -> list[int]:
     return list(range(max(0, last + 1 - max(1, min(5, count // 6))), last + 1))
 
 
-def _measuring(hparams: FastMEMITHyperParams) -> Measuring:
+def measuring_of(hparams: FastMEMITHyperParams) -> Measuring:
+    """What second moments are measured on."""
     return Measuring(
         hparams.mom2_dataset,
         hparams.dynamic,

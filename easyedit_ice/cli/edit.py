@@ -7,8 +7,7 @@ import sys
 import time
 
 from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.cli.settings import add_settings, settings_for
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
 
@@ -21,8 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subject", help="what the fact is about, as spelt in the prompt")
     parser.add_argument("--ask", action="append", default=[], metavar="PROMPT", help="another question to show")
     parser.add_argument("--algorithm", default="ICE-LoRA", help=f"one of {', '.join(ALGORITHMS)}")
-    parser.add_argument("--hparams", help="file or preset; by default that of the model's name, else the defaults")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting")
+    add_settings(parser)
     parser.add_argument("--save", metavar="FOLDER", help="save the update there")
     parser.add_argument("--save-model", metavar="FOLDER", help="save the edited model there")
     parser.add_argument(
@@ -43,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     spec = ALGORITHMS[arguments.algorithm]
     name = arguments.model or str(world.model_path())
-    hparams = _hparams(spec.hparams_class, arguments.hparams, name, _settings(arguments.set))
+    hparams = settings_for(spec.hparams_class, name, arguments)
     fact = {"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}
     facts = EditRequest.prepare([fact], spec.needs_subject)
     asked = [Question("shown", prompt, arguments.target, ()) for prompt in (arguments.prompt, *arguments.ask)]
@@ -66,25 +64,3 @@ def run(arguments: argparse.Namespace) -> int:
             update.to_hf(model, tok, arguments.save_model)
         print(f"The edited model is saved in {arguments.save_model}")
     return 0
-
-
-def _hparams(
-    hparams_class: type[EditHyperParams], source: str | None, model: str, settings: dict[str, object]
-) -> EditHyperParams:
-    """From the file or preset asked for, else the preset named like the model, else the defaults."""
-    own = model.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
-    source = source or next((preset for preset in hparams_class.presets() if preset.rpartition("/")[2] == own), None)
-    settings = {"model_name": model, **settings}
-    return hparams_class.from_dict(settings) if source is None else hparams_class.from_hparams(source, **settings)
-
-
-def _settings(pairs: list[str]) -> dict[str, object]:
-    import yaml
-
-    settings = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise HyperParamsError(f"--set {pair!r} sets nothing; write NAME=VALUE, such as rank=8")
-        settings[name] = yaml.safe_load(value)
-    return settings

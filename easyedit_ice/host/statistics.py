@@ -7,29 +7,24 @@ there. Ours lie in folders named by what they really depend on: the weights and 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.cache import cache_folder, made_once
+from easyedit_ice.closed_form.moments import Measuring, moments
 from easyedit_ice.closed_form.statistics import second_moments
-from easyedit_ice.errors import DataError, HyperParamsError
+from easyedit_ice.closed_form.texts import OWN_TEXT, WORLD_TEXT, text_source
+from easyedit_ice.errors import DataError, HyperParamsError, StatisticsError
 from easyedit_ice.host.locate import PACKAGE, host_info
-from easyedit_ice.randomness import seeded
-from easyedit_ice.training.sampling import beginning, sample
-from easyedit_ice.world import general_text
 
 logger = logging.getLogger(__name__)
-
-WORLD_TEXT, OWN_TEXT = "factworld", "samples"
-"""Values of ``mom2_dataset``: text of the embedded world, and text the model writes itself."""
-
-_LENGTH = 64
 
 
 def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
@@ -52,16 +47,11 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
         dataset in (WORLD_TEXT, OWN_TEXT) or Path(str(dataset)).is_file()
     ):
         return
-    if not model.config._name_or_path:
-        raise HyperParamsError(
-            "EasyEdit files second moments by the model's name, and this model has none; load it from a folder, or set "
-            "model.config._name_or_path"
-        )
-    names = _module_names(hparams)
-    texts = list(_texts(model, tok, dataset, hparams.mom2_n_samples))
+    _require_name(model)
+    texts = _texts(model, tok, dataset, hparams.mom2_n_samples)
     hparams.stats_dir = str(cache_folder("statistics", model, texts))
     hparams.mom2_dataset = Path(dataset).stem
-    paths = {name: _path(model, hparams, name) for name in names}
+    paths = _paths(model, hparams)
     missing = [name for name, path in paths.items() if not path.exists()]
     if missing:
         logger.info("measuring second moments of %s over %d texts", ", ".join(missing), len(texts))
@@ -70,29 +60,58 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
             made_once(paths[name], partial(_write, moment, found.tokens, hparams))
 
 
-def _module_names(hparams: Any) -> list[str]:
+def hand_over(model: nn.Module, tok: Any, hparams: Any, measuring: Measuring | None = None) -> list[Path]:
+    """Put second moments of few tokens where a method of EasyEdit looks for its own, so that it downloads nothing.
+
+    EasyEdit's files say nothing of where they come from; ours are named as it expects them, by ``mom2_dataset`` and
+    ``mom2_n_samples``, whatever they were measured on.
+
+    Args:
+        model: as it is before any edit.
+        tok: its tokenizer.
+        hparams: of EasyEdit's ROME, MEMIT, EMMET, PMET, AlphaEdit or another that has ``stats_dir``; not changed.
+        measuring: what they are measured on; by default ten tokens for each input of the projection.
+
+    Returns:
+        the files, in ``hparams.stats_dir``.
+
+    Raises:
+        StatisticsError: there are other statistics in their place, which are not written over.
+        HyperParamsError: the method has no second moments, or the model has no name.
+    """
+    if not hasattr(hparams, "stats_dir") or not hasattr(hparams, "mom2_n_samples"):
+        raise HyperParamsError(f"{getattr(hparams, 'alg_name', 'this method')} uses no second moments")
+    _require_name(model)
+    paths = _paths(model, hparams)
+    for name, (moment, tokens) in moments(model, tok, list(paths), measuring or Measuring()).items():
+        path = made_once(paths[name], partial(_write, moment, tokens, hparams))
+        if not _holds(path, moment, tokens, hparams):
+            raise StatisticsError(
+                f"{path} holds other statistics, perhaps those of long work; set another stats_dir, or move it away"
+            )
+    return list(paths.values())
+
+
+def _require_name(model: nn.Module) -> None:
+    if not model.config._name_or_path:
+        raise HyperParamsError(
+            "EasyEdit files second moments by the model's name, and this model has none; load it from a folder, or set "
+            "model.config._name_or_path"
+        )
+
+
+def _paths(model: nn.Module, hparams: Any) -> dict[str, Path]:
+    """Where EasyEdit looks, by path of the module."""
     templates = getattr(hparams, "rewrite_module_tmps", None) or [hparams.rewrite_module_tmp]
-    return [template.format(layer) for template in templates for layer in hparams.layers]
+    names = [template.format(layer) for template in templates for layer in hparams.layers]
+    return {name: _path(model, hparams, name) for name in names}
 
 
-def _texts(model: nn.Module, tok: Any, dataset: str, count: int) -> Iterable[str]:
-    if dataset == WORLD_TEXT:
-        return general_text(count, seed=1)
-    if dataset == OWN_TEXT:
-        with seeded(0, model):
-            written = sample(model, tok, [(beginning(tok),)] * count, length=_LENGTH)
-        return (tok.decode(ids, skip_special_tokens=True) for ids in written)
-    return _lines(Path(dataset), count)
-
-
-def _lines(path: Path, count: int) -> Iterator[str]:
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"it cannot be read ({error}); give a UTF-8 file with a text a line", str(path)) from error
-    if len(lines) < count:
-        raise DataError(f"it has {len(lines)} lines of text, but mom2_n_samples is {count}; lower it", str(path))
-    return iter(lines[:count])
+def _texts(model: nn.Module, tok: Any, dataset: str, count: int) -> list[str]:
+    texts = list(islice(text_source(dataset, model, tok), count))
+    if len(texts) < count:
+        raise DataError(f"it has {len(texts)} texts, but mom2_n_samples is {count}; lower it", dataset)
+    return texts
 
 
 def _path(model: nn.Module, hparams: Any, name: str) -> Path:
@@ -109,3 +128,11 @@ def _write(moment: Tensor, tokens: int, hparams: Any, path: Path) -> None:
     own = stats.SecondMoment()
     own.count, own.mom2 = tokens, (moment * tokens).to(getattr(torch, hparams.mom2_dtype))
     stats.save_cached_state(path, stats.CombinedStat(mom2=own), {"sample_size": hparams.mom2_n_samples})
+
+
+def _holds(path: Path, moment: Tensor, tokens: int, hparams: Any) -> bool:
+    """Whether a file holds this second moment."""
+    with np.load(path, allow_pickle=False) as file:
+        kept = file["mom2.mom2"]
+        expected = (moment * tokens).to(getattr(torch, hparams.mom2_dtype)).numpy()
+        return int(file["mom2.count"]) == tokens and np.array_equal(kept, expected)

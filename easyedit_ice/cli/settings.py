@@ -1,0 +1,35 @@
+"""An algorithm's settings, from what a command was given."""
+
+from __future__ import annotations
+
+import argparse
+
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.hparams import EditHyperParams
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--hparams`` and ``--set``."""
+    parser.add_argument("--hparams", help="file or preset; by default that of the model's name, else the defaults")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting")
+
+
+def settings_for(hparams_class: type[EditHyperParams], model: str, arguments: argparse.Namespace) -> EditHyperParams:
+    """From the file or preset asked for, else the preset named like the model, else the defaults."""
+    own = model.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
+    named = (preset for preset in hparams_class.presets() if preset.rpartition("/")[2] == own)
+    source = arguments.hparams or next(named, None)
+    settings = {"model_name": model, **_changes(arguments.set)}
+    return hparams_class.from_dict(settings) if source is None else hparams_class.from_hparams(source, **settings)
+
+
+def _changes(pairs: list[str]) -> dict[str, object]:
+    import yaml
+
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise HyperParamsError(f"--set {pair!r} sets nothing; write NAME=VALUE, such as rank=8")
+        settings[name] = yaml.safe_load(value)
+    return settings

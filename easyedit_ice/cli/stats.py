@@ -1,0 +1,118 @@
+"""Measure, list or delete the second moments that closed-form editors need."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from easyedit_ice.cli.console import quiet, table
+from easyedit_ice.cli.settings import add_settings, settings_for
+from easyedit_ice.registry import ALGORITHMS
+
+if TYPE_CHECKING:
+    from easyedit_ice.closed_form.statistics import Share
+
+_CLOSED_FORM = ("FastMEMIT", "FastEMMET", "FastROME")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    compute = actions.add_parser(
+        "compute",
+        help="measure what is not there yet; under `accelerate launch` each process takes a share of the text",
+    )
+    compute.add_argument("--model", help="folder or hub name; the embedded model if not given")
+    compute.add_argument("--algorithm", default="FastMEMIT", choices=_CLOSED_FORM, help="whose layers and settings")
+    add_settings(compute)
+    compute.add_argument(
+        "--for",
+        dest="method",
+        metavar="METHOD",
+        help="put them where this method of EasyEdit looks for its own: MEMIT, ROME, EMMET, PMET, AlphaEdit",
+    )
+    compute.add_argument(
+        "--for-hparams", metavar="FILE", help="settings of that method, a file or preset; by default the model's preset"
+    )
+    actions.add_parser("list", help="what there is, and what it was measured on")
+    actions.add_parser("clear", help="delete it all, damaged files too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do the chosen action."""
+    if arguments.action == "compute":
+        return _compute(arguments)
+    from easyedit_ice.closed_form.stored import clear_moments, moments_folder
+
+    if arguments.action == "clear":
+        print(f"deleted {clear_moments()} files from {moments_folder()}")
+    else:
+        _list()
+    return 0
+
+
+def _compute(arguments: argparse.Namespace) -> int:
+    from easyedit_ice import world
+    from easyedit_ice.algorithms.fast_memit import measuring_of, place_of
+    from easyedit_ice.closed_form.moments import moments
+    from easyedit_ice.loading import load_model
+
+    name = arguments.model or str(world.model_path())
+    hparams = settings_for(ALGORITHMS[arguments.algorithm].hparams_class, name, arguments)
+    share = _share()
+    with quiet(progress=sys.stderr.isatty() and share.index == 0):
+        model, tok = load_model(hparams)
+        measuring = measuring_of(hparams)
+        found = moments(model, tok, place_of(model, hparams).names, measuring, share)
+        files = _handed_over(model, tok, arguments, measuring) if share.index == 0 else []
+    if share.index == 0:
+        rows = [(path, f"{len(moment)} x {len(moment)}", tokens) for path, (moment, tokens) in found.items()]
+        print(table(("projection", "second moment", "tokens"), rows))
+        for file in files:
+            print(f"{arguments.method} of EasyEdit will find {file}")
+    return 0
+
+
+def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring: Any) -> list[Any]:
+    if arguments.method is None:
+        return []
+    from easyedit_ice.host import base_editor
+    from easyedit_ice.host.catalogue import host_settings
+    from easyedit_ice.host.statistics import hand_over
+
+    base_editor()
+    preset = arguments.for_hparams or (arguments.model or "gpt2-factworld").rstrip("/").rpartition("/")[2]
+    return hand_over(model, tok, host_settings(arguments.method, preset, {}), measuring)
+
+
+def _share() -> Share:
+    """This process's share of the text, as ``accelerate launch`` started it."""
+    from accelerate import PartialState
+    from accelerate.utils import reduce
+
+    from easyedit_ice.closed_form.statistics import Share
+
+    state = PartialState()
+    if state.num_processes == 1:
+        return Share()
+    return Share(state.process_index, state.num_processes, lambda part: reduce(part.to(state.device)).cpu())
+
+
+def _list() -> None:
+    from easyedit_ice.closed_form.stored import moments_folder, stored_moments
+
+    rows = [
+        (
+            stored.origin.model.rstrip("/").rpartition("/")[2],
+            stored.origin.module,
+            stored.origin.text,
+            stored.counted,
+            stored.origin.dtype,
+            f"{stored.size / 2**20:.1f}",
+            stored.path.name,
+        )
+        for stored in stored_moments()
+    ]
+    print(table(("model", "projection", "text", "tokens", "type", "MiB", "file"), rows) if rows else "there are none")
+    print(f"\nin {moments_folder()}")
