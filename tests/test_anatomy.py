@@ -5,76 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import transformers
+from architectures import ARCHITECTURES, LAYERS, LLAMA_LIKE, WIDTH, tiny
 from packed import packed_llama
 from transformers import AutoModelForCausalLM
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.testing.models import SHAPES, tokenizer
-
-LAYERS, WIDTH, INNER = 3, 32, 48
-SEVERAL = {"vocab_size": 64, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
-OLD = SEVERAL | {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": 4, "n_positions": 64, "n_inner": INNER}
-NEW = SEVERAL | {
-    "hidden_size": WIDTH,
-    "intermediate_size": INNER,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-}
-HEADS = {"head_dim": 8}
-LLAMA_LIKE = {
-    "attention.in": {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
-    "attention.out": {"self_attn.o_proj"},
-    "mlp.in": {"mlp.gate_proj", "mlp.up_proj"},
-    "mlp.out": {"mlp.down_proj"},
-}
-
-
-def _roles(attention_in: str, attention_out: str, mlp_in: str, mlp_out: str) -> dict[str, set[str]]:
-    return {
-        "attention.in": set(attention_in.split()),
-        "attention.out": {attention_out},
-        "mlp.in": set(mlp_in.split()),
-        "mlp.out": {mlp_out},
-    }
-
-
-ARCHITECTURES = {
-    "GPT2": (OLD, _roles("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")),
-    "GPTJ": (
-        OLD | {"rotary_dim": 4},
-        _roles("attn.q_proj attn.k_proj attn.v_proj", "attn.out_proj", "mlp.fc_in", "mlp.fc_out"),
-    ),
-    "GPTNeoX": (
-        NEW,
-        _roles("attention.query_key_value", "attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
-    ),
-    "OPT": (
-        NEW | {"ffn_dim": INNER, "word_embed_proj_dim": WIDTH},
-        _roles("self_attn.q_proj self_attn.k_proj self_attn.v_proj", "self_attn.out_proj", "fc1", "fc2"),
-    ),
-    "Llama": (NEW, LLAMA_LIKE),
-    "Mistral": (NEW, LLAMA_LIKE),
-    "Qwen2": (NEW, LLAMA_LIKE),
-    "Qwen3": (NEW | HEADS, LLAMA_LIKE),
-    "Gemma": (NEW | HEADS, LLAMA_LIKE),
-    "Gemma2": (NEW | HEADS, LLAMA_LIKE),
-    "Gemma3Text": (NEW | HEADS, LLAMA_LIKE),
-    "Phi": (
-        NEW,
-        _roles("self_attn.q_proj self_attn.k_proj self_attn.v_proj", "self_attn.dense", "mlp.fc1", "mlp.fc2"),
-    ),
-    "Phi3": (NEW, _roles("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")),
-}
-
-
-def _model(name: str, **changes: object) -> torch.nn.Module:
-    config = getattr(transformers, f"{name}Config", None)
-    if config is None:
-        pytest.skip(f"this transformers has no {name}")
-    return AutoModelForCausalLM.from_config(config(**ARCHITECTURES[name][0] | changes))
 
 
 def _found(anatomy: ModelAnatomy, layer: int) -> dict[str, set[str]]:
@@ -87,21 +24,21 @@ def _found(anatomy: ModelAnatomy, layer: int) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_layers_and_roles_are_found(name):
-    anatomy = ModelAnatomy(_model(name))
+    anatomy = ModelAnatomy(tiny(name))
     assert (anatomy.num_layers, anatomy.hidden_size, anatomy.context_length) == (LAYERS, WIDTH, 64)
     for layer in range(LAYERS):
         assert _found(anatomy, layer) == ARCHITECTURES[name][1]
 
 
 @pytest.mark.parametrize("name", ["GPT2", "Llama", "Phi", "OPT"])
-def test_roles_do_not_depend_on_the_mlp_being_wider_than_the_model(name):
+def test_roles_do_not_depend_on_the_mlp_being_wider_than_thetiny(name):
     square = {"n_inner": WIDTH} if name == "GPT2" else {"intermediate_size": WIDTH, "ffn_dim": WIDTH}
-    assert _found(ModelAnatomy(_model(name, **square)), 1) == ARCHITECTURES[name][1]
+    assert _found(ModelAnatomy(tiny(name, **square)), 1) == ARCHITECTURES[name][1]
 
 
 @pytest.mark.parametrize("name", ["GPT2", "Llama"])
 def test_the_models_name_plays_no_part(name):
-    model = _model(name)
+    model = tiny(name)
     model.config.model_type = "something_else"
     model.config._name_or_path = "nowhere/t5-small"
     model.__class__ = type("Unheard", (type(model),), {})
@@ -110,22 +47,22 @@ def test_the_models_name_plays_no_part(name):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_widths_and_orientation_are_those_of_the_weight(name):
-    for projection in ModelAnatomy(_model(name)).projections:
+    for projection in ModelAnatomy(tiny(name)).projections:
         matrix = torch.zeros(projection.out_features, projection.in_features)
         assert projection.as_stored(matrix).shape == projection.module.weight.shape
         assert projection.transposed == (name == "GPT2")
         assert not projection.quantized
 
 
-def test_the_weights_name_is_a_parameter_of_the_model():
-    model = _model("GPT2")
+def test_the_weights_name_is_a_parameter_of_thetiny():
+    model = tiny("GPT2")
     for projection in ModelAnatomy(model).projections:
         assert model.get_parameter(projection.weight_name) is projection.module.weight
 
 
 @pytest.mark.parametrize(("name", "tied"), [("GPT2", True), ("Llama", False)])
 def test_tied_embeddings_are_told(name, tied):
-    assert ModelAnatomy(_model(name, tie_word_embeddings=tied)).tied is tied
+    assert ModelAnatomy(tiny(name, tie_word_embeddings=tied)).tied is tied
 
 
 def test_a_context_without_a_limit_is_none():
@@ -135,14 +72,14 @@ def test_a_context_without_a_limit_is_none():
 
 @pytest.mark.parametrize(("asked", "meant"), [([-1], {2}), ([0, -3], {0}), ([-2, 2], {1, 2}), (None, {0, 1, 2})])
 def test_negative_layers_count_from_the_last(asked, meant):
-    chosen = ModelAnatomy(_model("Llama")).match(["mlp.out"], asked)
+    chosen = ModelAnatomy(tiny("Llama")).match(["mlp.out"], asked)
     assert {projection.layer for projection in chosen} == meant
 
 
 @pytest.mark.parametrize("layer", [3, -4])
 def test_a_layer_that_does_not_exist_is_refused(layer):
     with pytest.raises(AnatomyError, match=f"layer {layer} does not exist.*3 layers.*0 to 2"):
-        ModelAnatomy(_model("Llama")).select(layers=[layer])
+        ModelAnatomy(tiny("Llama")).select(layers=[layer])
 
 
 @pytest.mark.parametrize(
@@ -157,28 +94,28 @@ def test_a_layer_that_does_not_exist_is_refused(layer):
     ],
 )
 def test_projections_are_chosen_by_structure_or_by_the_end_of_their_names(name, patterns, meant):
-    anatomy = ModelAnatomy(_model(name))
+    anatomy = ModelAnatomy(tiny(name))
     chosen = anatomy.match(patterns, [1])
     assert {projection.name.removeprefix(f"{anatomy.layer_name(1)}.") for projection in chosen} == meant
 
 
 def test_a_pattern_must_end_a_name_at_a_dot():
     with pytest.raises(AnatomyError):
-        ModelAnatomy(_model("Llama")).match(["proj"])
+        ModelAnatomy(tiny("Llama")).match(["proj"])
 
 
 def test_the_error_lists_what_the_model_has():
     with pytest.raises(AnatomyError, match=r"'c_attn'.*LlamaForCausalLM has mlp\.down_proj.*self_attn\.v_proj.*'all'"):
-        ModelAnatomy(_model("Llama")).match(["c_attn"])
+        ModelAnatomy(tiny("Llama")).match(["c_attn"])
 
 
 def test_one_pattern_without_a_match_is_refused_even_if_another_matches():
     with pytest.raises(AnatomyError, match="'c_attn'"):
-        ModelAnatomy(_model("Llama")).match(["q_proj", "c_attn"])
+        ModelAnatomy(tiny("Llama")).match(["q_proj", "c_attn"])
 
 
 def test_a_projection_is_found_by_its_path():
-    anatomy = ModelAnatomy(_model("Llama"))
+    anatomy = ModelAnatomy(tiny("Llama"))
     name = "model.layers.1.mlp.down_proj"
     assert anatomy.projection(name).module is anatomy.model.get_submodule(name)
     with pytest.raises(AnatomyError, match="no_such"):

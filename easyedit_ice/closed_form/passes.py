@@ -127,7 +127,8 @@ class UpperBlocks:
         finally:
             for handle in handles:
                 handle.remove()
-        return found["layer"], _hidden(found["measured"])[:, 0].clone()
+        first = _by_row(_hidden(found["measured"]), len(self._rows))[:, 0]
+        return found["layer"], first.clone()
 
     @contextmanager
     def _skipping(self, edited: Tensor) -> Iterator[None]:
@@ -172,14 +173,14 @@ def at_last_token(model: nn.Module, rows: Sequence[Sequence[int]], module: str, 
     for chunk in _chunks(rows, TOKENS.get(device.type, TOKENS["cuda"])):
         ids, real = _padded([rows[index] for index in chunk])
         inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device), "use_cache": False}
-        values = _seen(model, inputs, module, side)
+        values = _by_row(_seen(model, inputs, module, side), len(chunk))
         ends = real.sum(1) - 1
         found |= zip(chunk, values[torch.arange(len(chunk)), ends.to(values.device)].float(), strict=True)
     return torch.stack([found[index] for index in range(len(rows))])
 
 
 def _seen(model: nn.Module, inputs: Mapping[str, Any], module: str, side: str) -> Tensor:
-    """What a module reads or writes: (n, tokens, d)."""
+    """What a module reads or writes."""
     seen: list[Tensor] = []
 
     def before(module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -236,6 +237,11 @@ def _twin(cache: Any) -> Any:
     twin = copy.copy(cache)
     twin.layers = [copy.copy(layer) for layer in cache.layers]
     return twin
+
+
+def _by_row(values: Tensor, rows: int) -> Tensor:
+    """(n, tokens, d); the MLPs of some models, such as OPT, see the tokens of all rows one after the other."""
+    return values.reshape(rows, -1, values.shape[-1])
 
 
 def _hidden(output: Any) -> Tensor:

@@ -159,7 +159,7 @@ def _reading(model: nn.Module, names: Sequence[str], real: Tensor) -> Iterator[d
 
     def read(name: str) -> Any:
         def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            keys[name] = args[0][real.to(args[0].device)].float()
+            keys[name] = args[0].reshape(*real.shape, -1)[real.to(args[0].device)].float()
             if len(keys) == len(names):
                 raise _AllRead
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from architectures import ARCHITECTURES, tiny
 
 from easyedit_ice import world
 from easyedit_ice.anatomy import ModelAnatomy
@@ -24,7 +25,9 @@ def embedded() -> tuple:
 def _directly(model: torch.nn.Module, tok: object, name: str, texts: list[str]) -> torch.Tensor:
     """One text at a time, without padding, all in fp64."""
     read = []
-    handle = model.get_submodule(name).register_forward_pre_hook(lambda module, args: read.append(args[0][0].double()))
+    handle = model.get_submodule(name).register_forward_pre_hook(
+        lambda module, args: read.append(args[0].flatten(0, -2).double())
+    )
     for text in texts:
         model(**tok(text, return_tensors="pt"))
     handle.remove()
@@ -43,6 +46,16 @@ def test_they_are_means_over_all_tokens(shape: Shape) -> None:
     for name in names:
         expected = _directly(model, tok, name, texts)
         assert (found.moments[name] - expected).abs().max() < tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_is_measured(name: str) -> None:
+    model, tok = tiny(name, vocab_size=len(tokenizer())), tokenizer()
+    names = [projection.name for projection in ModelAnatomy(model).select("mlp", "out")]
+    texts = [text[:30] for text in TEXTS[:4]]
+    found = second_moments(model, tok, names, texts)
+    for path in names:
+        torch.testing.assert_close(found.moments[path], _directly(model, tok, path, texts), rtol=1e-4, atol=1e-6)
 
 
 def test_batching_does_not_matter(embedded: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
