@@ -19,7 +19,7 @@ from easyedit_ice.closed_form.known import known
 from easyedit_ice.closed_form.solver import Factor, factored
 from easyedit_ice.closed_form.statistics import Share, longest_text, second_moments
 from easyedit_ice.closed_form.stored import Origin, load_moment, save_moment
-from easyedit_ice.closed_form.texts import TextSource, text_source
+from easyedit_ice.closed_form.texts import TextSource, plain_texts, text_source
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +37,15 @@ class Measuring:
         mom2_dtype: in which they are stored.
     """
 
-    mom2_dataset: str | Iterable[str] = "auto"
+    mom2_dataset: str | Iterable[Any] = "auto"
     dynamic: bool = True
     dynamic_multiplier: int = 10
     mom2_n_samples: int = 100_000
     mom2_dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.mom2_dataset, str):
+            object.__setattr__(self, "mom2_dataset", plain_texts(self.mom2_dataset))
 
     def tokens(self, width: int) -> int | None:
         """How many tokens for a projection of so many inputs; ``None`` for those of all texts."""

@@ -7,7 +7,7 @@ writes its own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def text_source(name: str | Iterable[str], model: nn.Module, tok: Any) -> TextSo
         DataError: there is no such text, or it cannot be read.
     """
     if not isinstance(name, str):
-        return _at_hand(name)
+        return _texts_of("texts at hand", plain_texts(name))
     if name == AUTO:
         name = WORLD_TEXT if _is_embedded(model) else OWN_TEXT
     if name == WORLD_TEXT:
@@ -96,14 +96,15 @@ def _content(path: Path) -> str:
         raise DataError(f"it cannot be read ({error}); give a UTF-8 text file", str(path)) from error
 
 
-def _texts_of(name: str, texts: list[str]) -> TextSource:
+def _texts_of(name: str, texts: Sequence[str]) -> TextSource:
     digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
     return TextSource(name, digest, lambda: iter(texts))
 
 
-def _at_hand(texts: Iterable[Any]) -> TextSource:
+def plain_texts(texts: Iterable[Any]) -> tuple[str, ...]:
+    """Texts at hand, of an iterable of texts or of a ``datasets.Dataset``."""
     column = _text_column(getattr(texts, "column_names", None), "the dataset")
-    return _texts_of("texts at hand", [text if column is None else text[column] for text in texts])
+    return tuple(text if column is None else text[column] for text in texts)
 
 
 def _streamed(name: str) -> Iterator[str]:

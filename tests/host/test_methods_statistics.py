@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from easyedit_ice import world
+from easyedit_ice.closed_form.moments import Measuring, moments
 from easyedit_ice.closed_form.statistics import second_moments
-from easyedit_ice.errors import DataError, HyperParamsError
+from easyedit_ice.errors import DataError, HyperParamsError, StatisticsError
 from easyedit_ice.host import base_editor
 from easyedit_ice.host.locate import PACKAGE
-from easyedit_ice.host.statistics import provide_statistics
+from easyedit_ice.host.statistics import hand_over, provide_statistics
 
 NAME = "transformer.h.2.mlp.c_proj"
 
@@ -107,7 +108,7 @@ def test_a_text_file_may_be_given(tmp_path: Path, model: tuple) -> None:
 
 def test_a_text_file_with_too_few_lines_is_refused(tmp_path: Path, model: tuple) -> None:
     (tmp_path / "short.txt").write_text("One line.\n\n")
-    with pytest.raises(DataError, match=r"short\.txt.*1 lines.*mom2_n_samples is 30"):
+    with pytest.raises(DataError, match=r"short\.txt.*1 texts.*mom2_n_samples is 30"):
         provide_statistics(*model, _hparams(mom2_dataset=str(tmp_path / "short.txt")))
 
 
@@ -132,3 +133,31 @@ def test_a_model_without_a_name_is_refused() -> None:
     model.config._name_or_path = ""
     with pytest.raises(HyperParamsError, match="_name_or_path"):
         provide_statistics(model, tok, _hparams())
+
+
+def _few(tmp_path: Path, **changes: Any) -> SimpleNamespace:
+    return _hparams(stats_dir=str(tmp_path / "stats"), mom2_dataset="wikipedia", mom2_n_samples=100_000, **changes)
+
+
+def test_second_moments_of_few_tokens_are_handed_over_without_a_download(tmp_path: Path, model: tuple) -> None:
+    hparams = _few(tmp_path, layers=[1, 2])
+    files = hand_over(*model, hparams, Measuring(dynamic_multiplier=3))
+    assert len(files) == 2
+    expected = moments(*model, [NAME], Measuring(dynamic_multiplier=3))[NAME]
+    assert expected[1] == 3 * 768
+    torch.testing.assert_close(_read_by_easyedit(*model, hparams).double(), expected[0], rtol=1e-5, atol=1e-6)
+    assert hand_over(*model, hparams, Measuring(dynamic_multiplier=3)) == files
+
+
+def test_other_statistics_are_not_written_over(tmp_path: Path, model: tuple) -> None:
+    hparams = _few(tmp_path)
+    [file] = hand_over(*model, hparams, Measuring(dynamic_multiplier=3))
+    content = file.read_bytes()
+    with pytest.raises(StatisticsError, match=r"holds other statistics.*another stats_dir"):
+        hand_over(*model, hparams, Measuring(dynamic_multiplier=4))
+    assert file.read_bytes() == content
+
+
+def test_a_method_without_second_moments_is_refused(model: tuple) -> None:
+    with pytest.raises(HyperParamsError, match="FT uses no second moments"):
+        hand_over(*model, SimpleNamespace(alg_name="FT", layers=[2]))

@@ -1,0 +1,220 @@
+"""FastMEMIT, FastEMMET and FastROME."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from packed import packed_bytes, packed_llama
+from quick import CLOSED_FORM
+
+from easyedit_ice import world
+from easyedit_ice.algorithms.fast_emmet import FastEMMETHyperParams
+from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, place_of, prepare
+from easyedit_ice.algorithms.fast_rome import FastROMEHyperParams
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.apply import solve
+from easyedit_ice.closed_form import values
+from easyedit_ice.closed_form.facts import fact_rows
+from easyedit_ice.closed_form.passes import at_last_token
+from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.errors import AnatomyError, HyperParamsError, StatisticsError, SubjectNotFoundError
+from easyedit_ice.evaluation import Question, observe
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.testing.cases import state
+from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+
+CLASSES = {"FastMEMIT": FastMEMITHyperParams, "FastEMMET": FastEMMETHyperParams, "FastROME": FastROMEHyperParams}
+EACH = pytest.mark.parametrize("name", CLASSES)
+
+
+@pytest.fixture(scope="module")
+def embedded() -> tuple:
+    return world.load()
+
+
+@pytest.fixture(scope="module")
+def facts() -> list[dict]:
+    return to_requests(load_records("factworld", split="dev").records[20:28])
+
+
+def _answers(model: object, tok: object, facts: list[dict]) -> list[str]:
+    asked = [[Question("rewrite", fact["prompt"], fact["target_new"], ()) for fact in facts]]
+    return [seen.generated for seen in observe(model, tok, asked, max_new_tokens=8)[0]]
+
+
+@EACH
+def test_the_embedded_model_says_the_new_facts(name: str, embedded: tuple, facts: list[dict]) -> None:
+    model, tok = embedded
+    hparams = CLASSES[name].from_hparams(f"{name}/gpt2-factworld")
+    before = state(model)
+    batches = [[fact] for fact in facts] if name == "FastROME" else [facts]
+    written = 0
+    for batch in batches:
+        update = solve(model, tok, batch, hparams)
+        update.commit(model)
+        answers = _answers(model, tok, batch)
+        written += sum(answer == fact["target_new"] for answer, fact in zip(answers, batch, strict=True))
+        update.revert(model)
+    assert written >= 0.75 * len(facts)
+    assert state(model) == before
+
+
+@EACH
+def test_the_update_is_of_low_rank_and_tells_where_it_comes_from(name: str, embedded: tuple, facts: list[dict]) -> None:
+    batch = facts[: 1 if name == "FastROME" else 3]
+    hparams = CLASSES[name].from_hparams(f"{name}/gpt2-factworld", v_num_grad_steps=3)
+    update = solve(*embedded, batch, hparams)
+    assert update.deltas["transformer.h.2.mlp.c_proj"].rank == len(batch)
+    assert update.info["algorithm"] == name
+    assert update.info["hparams"] == hparams.to_dict()
+    assert len(update.info["course"]["losses"]) == len(update.info["course"]["steps"]) == len(batch)
+    assert max(update.info["course"]["steps"]) <= 3
+
+
+def test_a_batch_and_several_layers_are_written_from_below(embedded: tuple, facts: list[dict]) -> None:
+    model, tok = embedded
+    hparams = FastMEMITHyperParams.from_hparams("FastMEMIT/gpt2-factworld", layers=[-3, 1, 2], mom2_update_weight=1)
+    update = solve(model, tok, facts, hparams)
+    assert [name.split(".")[2] for name in update.deltas] == ["1", "2", "3"]
+    prefixes, _ = prepare(model, tok, hparams)
+    rows = [fact_rows(tok, request, prefixes).stated[0] for request in EditRequest.prepare(facts)]
+    last = ModelAnatomy(model).layer_name(3)
+
+    def missed() -> torch.Tensor:
+        found = at_last_token(model, [row.ids[: row.at + 1] for row in rows], last, "out")
+        return (found - targets).norm(dim=1)
+
+    search = values.Search(25, 0.5, 0.1, 0.0625, 2, 0.05, None)
+    laid = [fact_rows(tok, request, prefixes) for request in EditRequest.prepare(facts)]
+    sought = values.find_values(model, laid, 3, last, search)
+    targets = sought.origin + sought.delta
+    before = missed()
+    update.commit(model)
+    assert (missed() < 0.5 * before).all()
+    update.revert(model)
+
+
+def test_facts_do_not_touch_each_others_values(embedded: tuple, facts: list[dict], monkeypatch) -> None:
+    model, tok = embedded
+    hparams = FastMEMITHyperParams.from_hparams("FastMEMIT/gpt2-factworld")
+    prefixes, _ = prepare(model, tok, hparams)
+    rows = [fact_rows(tok, request, prefixes) for request in EditRequest.prepare(facts)]
+    search = values.Search(25, 0.5, 0.1, 0.0625, 2, 0.05, None)
+    together = values.find_values(model, rows, 2, "transformer.h.2", search)
+    assert len(set(together.steps)) > 1  # some left before others
+    alone = [values.find_values(model, [row], 2, "transformer.h.2", search) for row in rows]
+    assert together.steps == sum((own.steps for own in alone), ())
+    for index, own in enumerate(alone):
+        torch.testing.assert_close(together.delta[index], own.delta[0], rtol=1e-3, atol=1e-3)
+    monkeypatch.setattr(values, "TOKENS", {"cpu": 60, "cuda": 60})
+    torch.testing.assert_close(
+        values.find_values(model, rows, 2, "transformer.h.2", search).delta, together.delta, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_no_value_is_longer_than_its_bound(embedded: tuple, facts: list[dict]) -> None:
+    model, tok = embedded
+    rows = [fact_rows(tok, request, ["", "It is said that "]) for request in EditRequest.prepare(facts)]
+    found = values.find_values(model, rows, 2, "transformer.h.2", values.Search(9, 0.5, 0, 0, 0.4, 0, None))
+    ratios = found.delta.norm(dim=1) / found.origin.norm(dim=1)
+    assert ratios.max() <= 0.4 * (1 + 1e-5)
+    assert ratios.max() > 0.39
+
+
+def test_edits_of_a_stream_use_what_was_found_on_the_unedited_model(facts: list[dict]) -> None:
+    hparams = FastMEMITHyperParams.from_hparams("FastMEMIT/gpt2-factworld", v_num_grad_steps=3)
+    (model, tok), (other, _) = world.load(), world.load()
+    first = prepare(model, tok, hparams)
+    solve(model, tok, facts[:4], hparams).commit(model)
+    assert prepare(model, tok, hparams) == first
+    solve(other, tok, facts[:4], hparams).commit(other)
+    streams = [solve(one, tok, facts[4:], hparams).deltas for one in (model, other)]
+    for one, two in zip(*(deltas.values() for deltas in streams), strict=True):
+        assert torch.equal(one.matrix(), two.matrix())
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_packed_weights_are_edited_beside_them(bits: int) -> None:
+    model = packed_llama(bits)
+    before = packed_bytes(model)
+    hparams = FastMEMITHyperParams(**CLOSED_FORM, mom2_dataset="factworld")
+    update = solve(model, tokenizer(), FACTS, hparams)
+    update.commit(model)
+    assert packed_bytes(model) == before
+    update.revert(model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "layers"), [({}, [0]), ({"layers": [-1]}, [1]), ({"layers": [1, 0, 1]}, [0, 1])], ids=str
+)
+def test_layers_and_projections_are_found_in_the_model(changes: dict, layers: list[int]) -> None:
+    for shape, name in ((SHAPES[0], "transformer.h.{}.mlp.c_proj"), (SHAPES[2], "model.layers.{}.mlp.down_proj")):
+        place = place_of(shape.build(), FastMEMITHyperParams(**changes))
+        assert place.names == tuple(name.format(layer) for layer in layers)
+
+
+def test_layers_left_out_are_those_before_a_quarter_of_the_depth() -> None:
+    model = SHAPES[2].build()
+    model.config.num_hidden_layers = 32
+    deep = type(model)(model.config)
+    assert place_of(deep, FastMEMITHyperParams()).layers == (4, 5, 6, 7, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"layers": [7]}, AnatomyError, "layer 7 does not exist"),
+        ({"rewrite_module_tmp": "transformer.h.{}.mlp.down"}, AnatomyError, "no projection matches"),
+        ({"v_loss_layer": 9}, AnatomyError, "layer 9 does not exist"),
+        ({"mom2_dataset": "factworld", "dynamic": False, "mom2_n_samples": 1}, StatisticsError, "second moment"),
+    ],
+    ids=str,
+)
+def test_what_the_model_does_not_have_is_refused_and_it_stays_as_it_was(settings, error, words) -> None:
+    model = SHAPES[0].build()
+    before = state(model)
+    with pytest.raises(error, match=words):
+        solve(model, tokenizer(), FACTS, FastMEMITHyperParams.from_dict(CLOSED_FORM | settings))
+    assert state(model) == before
+
+
+@pytest.mark.parametrize(
+    ("cls", "settings", "words"),
+    [
+        (FastMEMITHyperParams, {"layers": []}, "layers is empty"),
+        (FastROMEHyperParams, {"layers": [1, 2]}, "one block"),
+        (FastMEMITHyperParams, {"context_template_length_params": [[10]]}, "expected \\[length in tokens, how many\\]"),
+        (FastMEMITHyperParams, {"mom2_correction": True, "dynamic_multiplier": 1}, "raise it to 2 or more"),
+        (FastMEMITHyperParams, {"fact_token": "last"}, "expected one of subject_last"),
+    ],
+    ids=str,
+)
+def test_settings_that_do_not_fit_are_refused(cls, settings: dict, words: str) -> None:
+    with pytest.raises(HyperParamsError, match=words):
+        cls(**settings)
+
+
+def test_the_correction_raises_the_weight_of_general_keys() -> None:
+    assert FastMEMITHyperParams(mom2_update_weight=100, dynamic_multiplier=2, mom2_correction=True).weight == 200
+    assert FastMEMITHyperParams(mom2_update_weight=100, dynamic_multiplier=2).weight == 100
+    assert FastMEMITHyperParams(mom2_update_weight=100, mom2_correction=True, dynamic=False).weight == 100
+
+
+def test_without_adjustment_no_text_is_read() -> None:
+    hparams = FastMEMITHyperParams(**CLOSED_FORM, mom2_adjustment=False, mom2_dataset="no-such-text")
+    assert solve(SHAPES[0].build(), tokenizer(), FACTS, hparams).deltas
+
+
+def test_a_fact_without_its_subject_is_refused_or_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    facts = [FACTS[0], FACTS[1] | {"subject": "Otto"}, FACTS[2] | {"subject": None}]
+    model, hparams = SHAPES[0].build(), FastMEMITHyperParams(**CLOSED_FORM)
+    with pytest.raises(SubjectNotFoundError, match="fact 1: the subject 'Otto' does not occur"):
+        solve(model, tokenizer(), facts, hparams)
+    update = solve(model, tokenizer(), facts, hparams.replace(skip_unfit=True))
+    alone = solve(model, tokenizer(), facts[:1], hparams)
+    for name, delta in update.deltas.items():
+        assert torch.equal(delta.matrix(), alone.deltas[name].matrix())
+    assert [words.partition(":")[0] for words in update.info["left_out"]] == ["fact 1", "fact 2"]
+    assert "left out: fact 1: the subject 'Otto'" in caplog.text
+    with pytest.raises(SubjectNotFoundError, match="fact 0"):
+        solve(model, tokenizer(), facts[1:2], hparams.replace(skip_unfit=True))

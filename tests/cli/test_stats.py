@@ -1,0 +1,46 @@
+"""The command that measures, lists and deletes second moments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from easyedit_ice.cli import main
+from easyedit_ice.closed_form.stored import moments_folder
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_second_moments_are_measured_listed_and_deleted(capsys: pytest.CaptureFixture) -> None:
+    assert main(["stats", "compute", "--set", "layers=[1,2]", "--set", "dynamic_multiplier=3"]) == 0
+    assert "transformer.h.2.mlp.c_proj  768 x 768        2304" in capsys.readouterr().out
+    assert main(["stats", "list"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("gpt2-factworld") == 2
+    assert str(moments_folder()) in shown
+    assert main(["stats", "clear"]) == 0
+    assert "deleted 2 files" in capsys.readouterr().out
+    assert main(["stats", "list"]) == 0
+    assert "there are none" in capsys.readouterr().out
+
+
+def test_they_are_put_where_a_method_of_easyedit_looks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["stats", "compute", "--for", "MEMIT"]) == 0
+    assert "MEMIT of EasyEdit will find data/stats/" in capsys.readouterr().out
+    assert len(list((tmp_path / "data").rglob("*.npz"))) == 1
+
+
+def test_a_damaged_file_ends_the_command_with_the_remedy(capsys: pytest.CaptureFixture) -> None:
+    assert main(["stats", "compute"]) == 0
+    [file] = moments_folder().iterdir()
+    file.write_bytes(b"damaged")
+    for action in ("compute", "list"):
+        assert main(["stats", action]) == 2
+        assert "easyedit-ice stats clear" in capsys.readouterr().err
+    assert main(["stats", "clear"]) == 0
+    assert main(["stats", "compute"]) == 0
