@@ -12,6 +12,7 @@ from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import HyperParamsError, RequestError
+from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.preserve import preserved
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
@@ -51,7 +52,7 @@ def solve_with(
     facts = check_tokens(facts, tok, ModelAnatomy(model).context_length, unfit)
     for error in unfit or ():
         logger.warning("left out: %s", error)
-    with preserved(model, tok):
+    with preserved(model, tok), fused_activations(model):
         update = spec.solve_function(model, tok, facts, hparams)
     return update if not unfit else replace(update, info=update.info | {"left_out": [str(error) for error in unfit]})
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRow
 from easyedit_ice.logits import logits_at
+from easyedit_ice.training.rows import alike
 
 TOKENS = {"cpu": 2048, "cuda": 32768}
 """Most tokens run side by side."""
@@ -30,7 +31,7 @@ class UpperBlocks:
     """The blocks above one layer, to be run many times on the same rows with something added to what they read.
 
     All that the addition does not change is worked out once: the layer's output, and keys and values of the tokens
-    before the subject's last, which do not see it.
+    before the subject's last, which do not see it. Rows of like length run side by side.
 
     Args:
         model: in evaluation mode.
@@ -46,6 +47,43 @@ class UpperBlocks:
     def __init__(
         self, model: nn.Module, rows: Sequence[FactRow], layer: int, *, last: int | None = None, measured: str
     ) -> None:
+        self._groups = [
+            (group, _Group(model, [rows[index] for index in group], layer, last, measured))
+            for group in alike([len(row.read) for row in rows])
+        ]
+        found = {
+            index: own for group, blocks in self._groups for index, own in zip(group, blocks.measured, strict=True)
+        }
+        self.measured = torch.stack([found[index] for index in range(len(rows))])
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with some of the rows."""
+        places = {row: place for place, row in enumerate(rows)}
+        left = []
+        for group, blocks in self._groups:
+            kept = [index for index, row in enumerate(group) if row in places]
+            if kept:
+                blocks.keep(kept)
+                left.append(([places[group[index]] for index in kept], blocks))
+        self._groups = left
+        self.measured = self.measured[list(rows)]
+
+    def log_probs(self, added: Tensor) -> Tensor:
+        """Log-probabilities at the rows' places, one row's after the other's: (t, v) in fp32.
+
+        Args:
+            added: to the layer's output at the subject's last token, (n, d).
+        """
+        found: dict[int, Tensor] = {}
+        for group, blocks in self._groups:
+            found |= zip(group, blocks.log_probs(added[group]), strict=True)
+        return torch.cat([found[index] for index in range(len(added))])
+
+
+class _Group:
+    """:class:`UpperBlocks` of rows that run side by side."""
+
+    def __init__(self, model: nn.Module, rows: Sequence[FactRow], layer: int, last: int | None, measured: str) -> None:
         self._model, self._layer = model, layer
         self._blocks = ModelAnatomy(model).blocks
         self._last = len(self._blocks) - 1 if last is None else last
@@ -66,29 +104,26 @@ class UpperBlocks:
             self._output, self.measured = self._captured(measured)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with some of the rows."""
+        if len(rows) == len(self._rows):
+            return
         hidden = _hidden(self._output)
         chosen = torch.tensor(rows, device=hidden.device)
         self._rows = [self._rows[row] for row in rows]
         self._tensors = {name: tensor[chosen.to(tensor.device)] for name, tensor in self._tensors.items()}
         self._output = _with_hidden(self._output, hidden[chosen])
-        self.measured = self.measured[chosen]
         if self._cache is not None:
             self._cache = _twin(self._cache)
             self._cache.batch_select_indices(chosen)
 
-    def log_probs(self, added: Tensor) -> Tensor:
-        """Log-probabilities at the rows' places, one row's after the other's: (t, v) in fp32.
-
-        Args:
-            added: to the layer's output at the subject's last token, (n, d).
-        """
+    def log_probs(self, added: Tensor) -> tuple[Tensor, ...]:
+        """Log-probabilities at the places of each row."""
         hidden = _hidden(self._output)
         first = (hidden[:, 0] + added.to(hidden.dtype))[:, None]
         edited = torch.cat([first, hidden[:, 1:]], 1)
         where = [(index, place) for index, row in enumerate(self._rows) for place in row.places]
         with self._skipping(edited):
-            return logits_at(self._model, self._inputs(), where).float().log_softmax(-1)
+            logits = logits_at(self._model, self._inputs(), where)
+        return logits.float().log_softmax(-1).split([len(row.places) for row in self._rows])
 
     def _inputs(self) -> dict[str, Any]:
         cache = {} if self._cache is None else {"past_key_values": _twin(self._cache), "use_cache": True}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.evaluation.host_rows import Cell, HostRow
 from easyedit_ice.evaluation.lines import Line, merges_texts, tensors
+from easyedit_ice.fused import fused_activations
 from easyedit_ice.logits import logits_at, logits_of
 
 ROUNDING = {torch.float32: 64, torch.bfloat16: 4, torch.float16: 4}
@@ -108,7 +109,8 @@ def _difference(model: nn.Module, groups: Sequence[Sequence[HostRow]], expected:
     rows = [row for group in groups for row in group]
     lines = [form.line(row) for row in rows]
     where = [(index, place) for index, line in enumerate(lines) for place, _ in line.places]
-    found = logits_at(model, tensors(model, form.names, form.filler, [line.cells for line in lines]), where)
+    with fused_activations(model):
+        found = logits_at(model, tensors(model, form.names, form.filler, [line.cells for line in lines]), where)
     whole = [logits for group, own in zip(groups, expected, strict=True) for logits in own[: len(group)]]
     true = torch.stack([whole[index][place + form.shift(rows[index])] for index, place in where])
     return ((found - true).abs().amax(-1) / true.abs().amax(-1)).max().item()

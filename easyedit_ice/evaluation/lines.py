@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.evaluation.host_rows import Cell
+from easyedit_ice.fused import fused_activations
 from easyedit_ice.logits import logits_at
 
 TOKENS = {"cpu": 1536, "cuda": 8192}
@@ -66,7 +67,8 @@ def read(model: nn.Module, names: Sequence[str], filler: Cell, lines: Sequence[L
     for chunk in _chunks(list(wanted), TOKENS.get(_device(model).type, TOKENS["cuda"])):
         asked = [(index, place) for index, cells in enumerate(chunk) for place in sorted(wanted[cells])]
         where = [(index, place) for index, (place, _) in asked]
-        logits = logits_at(model, tensors(model, names, filler, chunk), where)
+        with fused_activations(model):
+            logits = logits_at(model, tensors(model, names, filler, chunk), where)
         for (index, place), reading in zip(asked, _readings(logits, [token for _, (_, token) in asked]), strict=True):
             found.setdefault(chunk[index], {})[place] = reading
     return [{place: found[longest[line.cells]][place, token] for place, token in line.places} for line in lines]

@@ -87,7 +87,7 @@ class Predictions:
 def predict(model: nn.Module, rows: Sequence[Row]) -> Predictions:
     """Run the rows, those of similar length side by side, padded on the right, where a causal model does not see it."""
     found: dict[int, Tensor] = {}
-    for group in _alike(rows):
+    for group in alike([len(row.ids) for row in rows]):
         log_probs = _log_probs(model, [rows[index] for index in group])
         found |= zip(group, log_probs.split([rows[index].span for index in group]), strict=True)
     device = found[0].device
@@ -95,14 +95,14 @@ def predict(model: nn.Module, rows: Sequence[Row]) -> Predictions:
     return Predictions(torch.cat([found[index] for index in range(len(rows))]), tokens, tuple(row.span for row in rows))
 
 
-def _alike(rows: Sequence[Row]) -> list[list[int]]:
-    """Indices of rows in groups, of which the longest is not much longer than the shortest."""
+def alike(lengths: Sequence[int]) -> list[list[int]]:
+    """Indices of rows of these lengths in groups, of which the longest is not much longer than the shortest."""
     groups: list[list[int]] = []
     shortest = 0
-    for index in sorted(range(len(rows)), key=lambda index: len(rows[index].ids)):
-        if not groups or len(rows[index].ids) > MOST_PADDED * shortest:
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        if not groups or lengths[index] > MOST_PADDED * shortest:
             groups.append([])
-            shortest = len(rows[index].ids)
+            shortest = lengths[index]
         groups[-1].append(index)
     return groups
 

@@ -1,0 +1,163 @@
+"""Many facts in one batch: FastMEMIT beside EasyEdit's MEMIT, on the same facts, in one run, with what each part takes.
+
+Both edit the embedded model in the same layer, with the same number of gradient steps and the same context templates.
+EasyEdit's second moments are those of its preset (2,000 texts of the world), FastMEMIT's those of its own.
+
+    OMP_NUM_THREADS=2 python benchmarks/mass_editing.py --facts 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import torch
+
+from easyedit_ice import world
+from easyedit_ice.algorithms import fast_memit
+from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, prepare
+from easyedit_ice.apply import solve
+from easyedit_ice.closed_form import write
+from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.evaluation import Question, observe
+from easyedit_ice.host import base_editor, host_info
+from easyedit_ice.host.catalogue import host_settings
+from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.host.statistics import provide_statistics
+from easyedit_ice.registry import ALGORITHMS
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Clock:
+    """Seconds spent in parts of the work."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def timing(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, its time counted under a name."""
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with self.part(name):
+                return function(*args, **kwargs)
+
+        return timed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--facts", type=int, default=1000)
+    parser.add_argument("--algorithm", choices=("FastMEMIT", "FastEMMET"), default="FastMEMIT")
+    arguments = parser.parse_args()
+    base_editor()
+    facts = to_requests(load_records("factworld", split="test", size=arguments.facts).records)
+    with TemporaryDirectory() as cache, mock.patch.dict("os.environ", {"XDG_CACHE_HOME": cache}):
+        rows = [ours(arguments.algorithm, facts), easyedits("MEMIT", facts)]
+    info = host_info()
+    found = {
+        "facts": len(facts),
+        "threads": torch.get_num_threads(),
+        "host": f"{info.kind} {info.version}",
+        "rows": rows,
+    }
+    out = RESULTS / f"mass_editing_{len(facts)}_{info.kind}"
+    out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
+    out.with_suffix(".md").write_text(markdown(found))
+    print(out.with_suffix(".md").read_text())
+
+
+def ours(name: str, facts: list[dict[str, Any]]) -> dict[str, Any]:
+    clock = Clock()
+    model, tok = world.load()
+    hparams = ALGORITHMS[name].hparams_class.from_hparams(f"{name}/gpt2-factworld")
+    assert isinstance(hparams, FastMEMITHyperParams)
+    with clock.part("statistics and contexts"):
+        prepare(model, tok, hparams)
+    with (
+        mock.patch.object(write, "find_values", clock.timing("values", write.find_values)),
+        mock.patch.object(write, "keys", clock.timing("keys", write.keys)),
+        mock.patch.object(write, "solve_update", clock.timing("solve", write.solve_update)),
+        mock.patch.object(fast_memit, "prepare", clock.timing("looked up again", fast_memit.prepare)),
+        clock.part("edit"),
+    ):
+        update = solve(model, tok, facts, hparams)
+        update.commit(model)
+    return {"method": name, "seconds": clock.seconds, "scores": scores(model, tok, facts)}
+
+
+def easyedits(name: str, facts: list[dict[str, Any]]) -> dict[str, Any]:
+    clock = Clock()
+    model, tok = world.load()
+    tok.padding_side = "right"
+    hparams = host_settings(name, "gpt2-factworld", {})
+    main = import_module(f"{PACKAGE}.models.{name.lower()}.{name.lower()}_main")
+    with redirect_stdout(io.StringIO()):
+        with clock.part("statistics and contexts"):
+            provide_statistics(model, tok, hparams)
+            main.get_context_templates(model, tok)
+        with (
+            mock.patch.object(main, "compute_z", clock.timing("values", main.compute_z)),
+            mock.patch.object(main, "compute_ks", clock.timing("keys", main.compute_ks)),
+            clock.part("edit"),
+        ):
+            getattr(main, f"apply_{name.lower()}_to_model")(model, tok, facts, hparams)
+    return {"method": f"EasyEdit's {name}", "seconds": clock.seconds, "scores": scores(model, tok, facts)}
+
+
+def scores(model: Any, tok: Any, facts: list[dict[str, Any]]) -> dict[str, float]:
+    """Per cent of facts that the model writes by itself, in the prompt's wording and in another."""
+    asked = [
+        [Question("rewrite", fact["prompt"], fact["target_new"], ()) for fact in facts],
+        [Question("rephrase", fact["rephrase_prompt"], fact["target_new"], ()) for fact in facts],
+    ]
+    found = observe(model, tok, asked, max_new_tokens=12)
+    return {
+        questions[0].measure: 100
+        * sum(seen.generated == fact["target_new"] for seen, fact in zip(own, facts, strict=True))
+        / len(facts)
+        for questions, own in zip(asked, found, strict=True)
+    }
+
+
+def markdown(found: dict[str, Any]) -> str:
+    head = ["method", "statistics", "edit", "values", "keys", "solve", "rewrite", "rephrase"]
+    lines = [
+        f"{found['facts']} facts in one batch, {found['threads']} threads, EasyEdit's {found['host']}; seconds of a part, "
+        "in the order of the run, and per cent of facts written by greedy decoding.",
+        "",
+        "| " + " | ".join(head) + " |",
+        "| --- |" + " ---: |" * (len(head) - 1),
+    ]
+    for row in found["rows"]:
+        seconds, scores = row["seconds"], row["scores"]
+        parts = [seconds.get(part) for part in ("statistics and contexts", "edit", "values", "keys", "solve")]
+        cells = [row["method"], *("–" if part is None else f"{part:.2f}" for part in parts)]
+        lines.append("| " + " | ".join([*cells, *(f"{value:.1f}" for value in scores.values())]) + " |")
+    mine, theirs = (row["seconds"] for row in found["rows"])
+    whole = [sum(own[part] for part in ("statistics and contexts", "edit")) for own in (theirs, mine)]
+    ratios = {"with statistics": whole[0] / whole[1]}
+    ratios |= {part: theirs[part] / mine[part] for part in ("edit", "values", "keys")}
+    lines += ["", "Times as fast: " + ", ".join(f"{part} {ratio:.1f}" for part, ratio in ratios.items()) + "."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
