@@ -22,10 +22,16 @@ from easyedit_ice.cli.console import quiet
 from easyedit_ice.data import load_records, to_requests
 
 
+STEPS = dict.fromkeys(("ROME", "MEMIT", "EMMET", "FastROME", "FastMEMIT", "FastEMMET"), "v_num_grad_steps")
+"""What other methods than those of gradient descent on weights call their steps."""
+
+
 def main(method: str, batch: int) -> Cost:
     """Edit once to load what loads late, then once for the measurement."""
     with quiet():
-        _apply(method, to_requests(load_records("factworld", split="dev", size=1)), num_steps=1)
+        _apply(
+            method, to_requests(load_records("factworld", split="dev", size=1)), **{STEPS.get(method, "num_steps"): 2}
+        )
         return _apply(method, to_requests(load_records("factworld", split="test", size=batch)))
 
 

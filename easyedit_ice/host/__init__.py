@@ -17,6 +17,7 @@ from easyedit_ice.host.locate import HostInfo, host_info
 _LAZY = {
     "base_editor": "easyedit_ice.host.registration",
     "doctor": "easyedit_ice.host.info",
+    "hand_over": "easyedit_ice.host.statistics",
     "register": "easyedit_ice.host.registration",
 }
 __all__ = ["BaseEditor", "HostInfo", "host_info", "import_easyeditor", "install_hook", *_LAZY]
