@@ -21,7 +21,6 @@ from easyedit_ice.bench.methods import make_method
 from easyedit_ice.cli.console import quiet
 from easyedit_ice.data import load_records, to_requests
 
-
 STEPS = dict.fromkeys(("ROME", "MEMIT", "EMMET", "FastROME", "FastMEMIT", "FastEMMET"), "v_num_grad_steps")
 """What other methods than those of gradient descent on weights call their steps."""
 

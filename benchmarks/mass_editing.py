@@ -143,8 +143,8 @@ def markdown(found: dict[str, Any]) -> str:
     """The table."""
     head = ["method", "statistics", "edit", "values", "keys", "solve", "rewrite", "rephrase"]
     lines = [
-        f"{found['facts']} facts in one batch, {found['threads']} threads, EasyEdit's {found['host']}; seconds of each part, "
-        "and per cent of facts written by greedy decoding.",
+        f"{found['facts']} facts in one batch, {found['threads']} threads, EasyEdit's {found['host']}; seconds of "
+        "each part, and per cent of facts written by greedy decoding.",
         "",
         "| " + " | ".join(head) + " |",
         "| --- |" + " ---: |" * (len(head) - 1),
