@@ -1,7 +1,7 @@
 """Second moments of three layers: EasyEdit's own measurement beside ours, and ours beside bare forward passes.
 
-The model has GPT-2 medium's size and random weights. EasyEdit's ``layer_stats`` reads a local text in place of Wikipedia.
-Its default is 100,000 documents, of which it reads every token; here both read the same texts, in turns.
+The model has GPT-2 medium's size and random weights. EasyEdit's ``layer_stats`` reads a local text in place of
+Wikipedia. Its default is 100,000 documents, of which it reads every token; here both read the same texts, in turns.
 
     OMP_NUM_THREADS=2 python benchmarks/precompute.py --multiplier 2
 """
@@ -54,7 +54,8 @@ def main() -> None:
     tokens = arguments.multiplier * width
     texts = documents(tok, -(-tokens // LENGTH))
     ways: dict[str, Callable[[], Any]] = {
-        "bare forward passes to the last layer": lambda: forward(model, tok, texts, tokens),
+        "bare forward passes": lambda: forward(model, tok, texts, tokens),
+        "bare forward passes, to the last of the layers": lambda: forward(model, tok, texts, tokens, LAYERS[-1]),
         "ours": lambda: second_moments(model, tok, names, texts, tokens),
         "EasyEdit's": lambda: easyedits(model, tok, names, texts),
     }
@@ -103,8 +104,8 @@ def documents(tok: Any, count: int) -> list[str]:
 
 
 @torch.no_grad()
-def forward(model: torch.nn.Module, tok: Any, texts: list[str], tokens: int) -> None:
-    """The model up to the last of the layers, sixteen texts side by side."""
+def forward(model: torch.nn.Module, tok: Any, texts: list[str], tokens: int, last: int | None = None) -> None:
+    """The model without its head, or up to a layer's last projection, sixteen texts side by side."""
 
     class Reached(Exception):
         pass
@@ -112,7 +113,8 @@ def forward(model: torch.nn.Module, tok: Any, texts: list[str], tokens: int) -> 
     def stop(*args: Any) -> None:
         raise Reached
 
-    handle = ModelAnatomy(model).select("mlp", "out", LAYERS[-1:])[0].module.register_forward_pre_hook(stop)
+    end = model.get_output_embeddings() if last is None else ModelAnatomy(model).select("mlp", "out", [last])[0].module
+    handle = end.register_forward_pre_hook(stop)
     every = torch.tensor([token for text in texts for token in tok(text)["input_ids"]][:tokens])
     rows = every.split(LENGTH)
     try:
@@ -153,12 +155,13 @@ def easyedits(model: torch.nn.Module, tok: Any, names: list[str], texts: list[st
 def markdown(found: dict[str, Any]) -> str:
     """The table."""
     medians = {way: statistics.median(own) for way, own in found["seconds"].items()}
-    bare = medians["bare forward passes to the last layer"]
+    bare = medians["bare forward passes"]
     fewer = ", ".join(f"{ratio:,.0f} times fewer at multiplier {m}" for m, ratio in found["default_tokens"].items())
     lines = [
         f"Second moments of layers {', '.join(map(str, found['layers']))} of a random model of GPT-2 medium's size "
         f"({found['inputs']} inputs) on {found['tokens']:,} tokens, {found['threads']} threads, EasyEdit's "
-        f"{found['host']}. EasyEdit's default is {SAMPLES:,} documents of {TOKENS_PER_DOCUMENT} tokens for each layer: {fewer}.",
+        f"{found['host']}. EasyEdit's default is {SAMPLES:,} documents of {TOKENS_PER_DOCUMENT} tokens for each layer: "
+        f"{fewer}.",
         "",
         "| | seconds | times bare passes |",
         "| --- | ---: | ---: |",
