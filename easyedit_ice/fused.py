@@ -13,6 +13,8 @@ from functools import partial
 from torch import nn
 from torch.nn.functional import gelu
 
+from easyedit_ice.forwards import replaced_forwards
+
 
 @contextmanager
 def fused_activations(model: nn.Module) -> Iterator[None]:
@@ -20,14 +22,5 @@ def fused_activations(model: nn.Module) -> Iterator[None]:
     from transformers.activations import NewGELUActivation
 
     written_out = [module for module in model.modules() if type(module) is NewGELUActivation]
-    own = [vars(module).get("forward") for module in written_out]
-    for module in written_out:
-        module.forward = partial(gelu, approximate="tanh")
-    try:
+    with replaced_forwards(dict.fromkeys(written_out, partial(gelu, approximate="tanh"))):
         yield
-    finally:
-        for module, forward in zip(written_out, own, strict=True):
-            if forward is None:
-                vars(module).pop("forward", None)
-            else:
-                module.forward = forward

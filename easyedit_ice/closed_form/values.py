@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from easyedit_ice.closed_form.facts import FactRows
-from easyedit_ice.closed_form.passes import TOKENS, UpperBlocks
+from easyedit_ice.closed_form.passes import TOKENS
+from easyedit_ice.closed_form.upper import UpperBlocks
 from easyedit_ice.errors import TrainingDivergedError
 
 
