@@ -55,6 +55,12 @@ def test_run_knowedit_runs_easyedits_own_methods(tmp_path):
     assert [record["case_id"] for record in metrics] == [0, 1]
 
 
+def test_mass_edit_writes_a_batch_and_lets_easyedits_memit_find_its_statistics(tmp_path):
+    shown = run(tmp_path, "mass_edit.py", "--facts", 4).stdout
+    assert "FastMEMIT wrote 3 of 4 facts" in shown or "FastMEMIT wrote 4 of 4 facts" in shown
+    assert "EasyEdit's MEMIT, right tokens of one fact: 100%" in shown
+
+
 def test_compare_prints_every_method(tmp_path):
     lines = run(tmp_path, "compare.py", "--facts", 1).stdout.splitlines()[-3:]
     assert [line.split()[0] for line in lines] == ["ICE-LoRA", "ROME", "FT"]

@@ -16,7 +16,8 @@ from easyedit_ice.closed_form.moments import Measuring, moments
 from easyedit_ice.closed_form.statistics import second_moments
 from easyedit_ice.errors import DataError, HyperParamsError, StatisticsError
 from easyedit_ice.host import base_editor
-from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.host.catalogue import host_settings
+from easyedit_ice.host.locate import PACKAGE, host_info
 from easyedit_ice.host.statistics import hand_over, provide_statistics
 
 NAME = "transformer.h.2.mlp.c_proj"
@@ -161,3 +162,42 @@ def test_other_statistics_are_not_written_over(tmp_path: Path, model: tuple) -> 
 def test_a_method_without_second_moments_is_refused(model: tuple) -> None:
     with pytest.raises(HyperParamsError, match="FT uses no second moments"):
         hand_over(*model, SimpleNamespace(alg_name="FT", layers=[2]))
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text can be downloaded."""
+
+    def unreachable(*args: Any, **kwargs: Any) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
+
+
+def _of_wikipedia(method: str, tmp_path: Path) -> Any:
+    if host_info().kind == "release" and method not in ("ROME", "MEMIT"):
+        pytest.skip(f"{method} is at EasyEdit's head only")
+    changes = {"mom2_adjustment": True, "mom2_dataset": "wikipedia", "mom2_n_samples": 100_000, "mom2_dtype": "float32"}
+    return host_settings(method, "gpt2-factworld", changes | {"stats_dir": str(tmp_path / "stats")})
+
+
+@pytest.mark.parametrize("method", ["ROME", "MEMIT", "EMMET", "PMET"])
+def test_easyedits_methods_run_on_them_unmodified(method: str, tmp_path: Path, model: tuple, offline: None) -> None:
+    hparams = _of_wikipedia(method, tmp_path)
+    hparams.v_num_grad_steps = 2
+    hand_over(*model, hparams, Measuring(dynamic_multiplier=3))
+    hparams.model_name = model
+    fact = {"prompts": "The mayor of Brethdale is", "subject": "Brethdale", "target_new": "Faeso Faerkov"}
+    metrics, _, weights = base_editor().from_hparams(hparams).edit(**fact, keep_original_weight=True, verbose=False)
+    assert len(metrics) == 1
+    with torch.no_grad():
+        for name, weight in weights.items():
+            model[0].get_parameter(name).copy_(weight)
+
+
+def test_alphaedit_finds_its_null_space_from_them(tmp_path: Path, model: tuple, offline: None) -> None:
+    hparams = _of_wikipedia("AlphaEdit", tmp_path)
+    hand_over(*model, hparams, Measuring(dynamic_multiplier=3))
+    get_project = import_module(f"{PACKAGE}.models.alphaedit.AlphaEdit_main").get_project
+    projection = get_project(*model, hparams.layers[0], hparams)
+    torch.testing.assert_close(projection @ projection, projection, rtol=1e-3, atol=1e-4)
