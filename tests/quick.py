@@ -12,7 +12,8 @@ FEW_TEXTS = {
 
 CLOSED_FORM = {
     "layers": [0],
-    "v_lr": 0.02,
+    "v_lr": 0.03,
+    "v_num_grad_steps": 8,
     "v_weight_decay": 0.0,
     "kl_factor": 0.0,
     "clamp_norm_factor": 20,
