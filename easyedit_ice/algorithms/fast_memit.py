@@ -66,6 +66,9 @@ class FastMEMITHyperParams(EditHyperParams):
     mom2_correction: bool = setting(
         False, "raise mom2_update_weight by m / (m - 1), where m is dynamic_multiplier, for what few tokens hide"
     )
+    mom2_shrinkage: float = setting(
+        0.0, "σ: ridge on the second moment, in units of its mean diagonal, for directions that few tokens miss", low=0
+    )
     update_norm_lambda: float = setting(0.0, "ε: ridge on the weighted second moment", low=0)
 
     def __post_init__(self) -> None:
@@ -156,7 +159,13 @@ def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[
         prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
     if hparams.mom2_adjustment:
         found = factors(
-            model, tok, place.names, measuring_of(hparams), weight=hparams.weight, ridge=hparams.update_norm_lambda
+            model,
+            tok,
+            place.names,
+            measuring_of(hparams),
+            weight=hparams.weight,
+            ridge=hparams.update_norm_lambda,
+            shrinkage=hparams.mom2_shrinkage,
         )
     else:
         anatomy = ModelAnatomy(model)

@@ -53,9 +53,16 @@ class Measuring:
 
 
 def factors(
-    model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring, *, weight: float, ridge: float
+    model: nn.Module,
+    tok: Any,
+    names: Sequence[str],
+    measuring: Measuring,
+    *,
+    weight: float,
+    ridge: float,
+    shrinkage: float = 0.0,
 ) -> dict[str, Factor]:
-    """Factored λ C + ε I of some projections.
+    """Factored second moments of some projections, weighted, and made safe to invert, as :func:`factored` says.
 
     Args:
         model: before any edit, if it was not seen before.
@@ -64,17 +71,20 @@ def factors(
         measuring: what C is measured on.
         weight: λ.
         ridge: ε.
+        shrinkage: σ.
 
     Raises:
         StatisticsError: a stored C is damaged, or A cannot be factored.
         DataError: there is no such text, or not enough of it.
     """
     found = known(model).factors
-    keys = {name: (name, measuring, weight, ridge) for name in names}
+    keys = {name: (name, measuring, weight, ridge, shrinkage) for name in names}
     missing = [name for name in names if keys[name] not in found]
     if missing:
         for name, (moment, tokens) in moments(model, tok, missing, measuring).items():
-            found[keys[name]] = factored(moment, weight=weight, ridge=ridge, name=name, tokens=tokens)
+            found[keys[name]] = factored(
+                moment, weight=weight, ridge=ridge, shrinkage=shrinkage, name=name, tokens=tokens
+            )
     return {name: found[keys[name]] for name in names}
 
 

@@ -1,6 +1,6 @@
 """One solver for MEMIT, EMMET and ROME.
 
-With keys K (n, d), residuals R (n, o), and A = λ C + ε I for the second moment C (d, d) of general keys,
+With keys K (n, d), residuals R (n, o), and A = λ (C + σ tr(C)/d I) + ε I for the second moment C (d, d) of general keys,
 
     ΔW = Rᵀ (K A⁻¹ Kᵀ + α I)⁻¹ K A⁻¹
 
@@ -22,7 +22,7 @@ from easyedit_ice.errors import StatisticsError
 
 @dataclass(frozen=True)
 class Factor:
-    """The Cholesky factor of A = λ C + ε I.
+    """The Cholesky factor of A.
 
     Attributes:
         lower: (d, d) in fp64, lower triangular, L Lᵀ = A.
@@ -31,13 +31,15 @@ class Factor:
     lower: Tensor
 
 
-def factored(moment: Tensor, *, weight: float, ridge: float, name: str, tokens: int) -> Factor:
-    """Factor λ C + ε I.
+def factored(moment: Tensor, *, weight: float, ridge: float, shrinkage: float = 0.0, name: str, tokens: int) -> Factor:
+    """Factor λ (C + σ tr(C)/d I) + ε I.
 
     Args:
         moment: C, (d, d).
         weight: λ.
         ridge: ε.
+        shrinkage: σ, a ridge in units of the mean second moment of an input. Few tokens leave directions that general
+            keys have, but were not seen, to the edit alone; shrinkage protects them (Ledoit and Wolf 2004).
         name: of the projection, for the message.
         tokens: on how many C was measured, for the message.
 
@@ -45,12 +47,12 @@ def factored(moment: Tensor, *, weight: float, ridge: float, name: str, tokens: 
         StatisticsError: it is not positive definite, as with fewer tokens than d and no ridge.
     """
     matrix = weight * moment.double()
-    matrix.diagonal().add_(ridge)
+    matrix.diagonal().add_(ridge + shrinkage * matrix.diagonal().mean().item())
     lower, failed = torch.linalg.cholesky_ex(matrix)
     if failed.item() or not lower.isfinite().all():
         raise StatisticsError(
             f"the second moment of the {len(moment)} inputs of {name} cannot be inverted: it was measured on {tokens} "
-            "tokens. Raise dynamic_multiplier (10 is usual), or set update_norm_lambda above 0"
+            "tokens. Raise dynamic_multiplier (10 is usual), or set mom2_shrinkage or update_norm_lambda above 0"
         )
     return Factor(lower)
 

@@ -92,6 +92,15 @@ def test_too_few_tokens_are_refused_with_the_remedy() -> None:
     assert factored(moment, weight=WEIGHT, ridge=RIDGE, name="mlp", tokens=20).lower.isfinite().all()
 
 
+def test_shrinkage_is_a_ridge_in_units_of_the_mean_second_moment() -> None:
+    moment, _, _ = _problem(1)
+    shrunk = factored(moment, weight=WEIGHT, ridge=RIDGE, shrinkage=0.5, name="mlp", tokens=400).lower
+    expected = WEIGHT * (moment + 0.5 * moment.trace() / D * torch.eye(D)) + RIDGE * torch.eye(D)
+    torch.testing.assert_close(shrunk @ shrunk.T, expected, rtol=1e-6, atol=1e-8)
+    few = torch.ones(D, D, dtype=torch.float64)
+    assert factored(few, weight=WEIGHT, ridge=0.0, shrinkage=0.1, name="mlp", tokens=1).lower.isfinite().all()
+
+
 def test_equal_keys_cannot_be_fitted_exactly() -> None:
     moment, keys, residuals = _problem(2)
     keys[1] = keys[0]
