@@ -1,6 +1,7 @@
 """One solver for MEMIT, EMMET and ROME.
 
-With keys K (n, d), residuals R (n, o), and A = λ (C + σ tr(C)/d I) + ε I for the second moment C (d, d) of general keys,
+With keys K (n, d), residuals R (n, o), and A = λ (C + σ tr(C)/d I) + ε I for the second moment C (d, d) of general
+keys,
 
     ΔW = Rᵀ (K A⁻¹ Kᵀ + α I)⁻¹ K A⁻¹
 
