@@ -20,6 +20,8 @@ MARKERS = "osD^vPX*<>"
 INK, GRID = "#333333", "#dddddd"
 WIDTH = 9.0
 """Of a figure, in inches."""
+LEGEND_LETTERS = 125
+"""That fit into a figure's width, of a legend's type."""
 WIDE_RANGE = 20
 """Ratio of largest to smallest from which an axis is logarithmic."""
 
@@ -33,9 +35,10 @@ class Style:
 
 
 def drawn_as(labels: Sequence[str]) -> dict[str, Style]:
-    """Colour and marker of each method, by its place among all methods of the report."""
+    """Colour and marker of each method, by its place among all methods of the report; no two of a hundred are alike."""
     return {
-        label: Style(PALETTE[place % len(PALETTE)], MARKERS[place % len(MARKERS)]) for place, label in enumerate(labels)
+        label: Style(PALETTE[place % len(PALETTE)], MARKERS[(place + place // len(PALETTE)) % len(MARKERS)])
+        for place, label in enumerate(labels)
     }
 
 
@@ -154,7 +157,9 @@ def _legend(figure: Figure) -> None:
     pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
     named = {name: handle for own in pairs for handle, name in own}
     if named:
-        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+        columns = min(5, max(1, LEGEND_LETTERS // (max(map(len, named)) + 8)))
+        place = {"loc": "outside lower center", "ncols": columns}
+        figure.legend(named.values(), named.keys(), frameon=False, fontsize=9, **place)
 
 
 def _main_style(results: Results, phase: str) -> str:
