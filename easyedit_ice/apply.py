@@ -6,6 +6,7 @@ import copy as copying
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -48,8 +49,8 @@ def solve_with(
     if not isinstance(hparams, spec.hparams_class):
         raise HyperParamsError(f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}")
     unfit: list[RequestError] | None = [] if hparams.skip_unfit else None
-    facts = EditRequest.prepare(requests, spec.needs_subject, unfit)
-    facts = check_tokens(facts, tok, ModelAnatomy(model).context_length, unfit)
+    check = partial(check_tokens, tok=tok, context_length=ModelAnatomy(model).context_length)
+    facts = EditRequest.prepare(requests, spec.needs_subject, unfit, check)
     for error in unfit or ():
         logger.warning("left out: %s", error)
     with preserved(model, tok), fused_activations(model):

@@ -111,6 +111,7 @@ class EditRequest:
         records: Iterable[Mapping[str, Any] | EditRequest],
         needs_subject: bool = False,
         unfit: list[RequestError] | None = None,
+        check: Callable[[EditRequest, int], None] | None = None,
     ) -> tuple[EditRequest, ...]:
         """Validate a whole batch.
 
@@ -118,6 +119,7 @@ class EditRequest:
             records: EasyEdit's request dicts, or requests.
             needs_subject: whether the algorithm edits at the subject's position.
             unfit: gets the errors of facts that cannot be edited, which are then left out; ``None`` to raise the first.
+            check: what else may be wrong with a fact, given with its index in the batch.
 
         Raises:
             RequestError: one of its subclasses, with the index of the fact at fault; or no fact is left.
@@ -127,71 +129,49 @@ class EditRequest:
                 f"requests must be a list of facts, but a single {type(records).__name__} was given; put it into a list"
             )
         seen: dict[str, tuple[int, str]] = {}
+        found: list[EditRequest] = []
+        for index, record in enumerate(records):
+            try:
+                request = record if isinstance(record, EditRequest) else cls.from_dict(_mapping(record, index), index)
+                if needs_subject:
+                    _require_subject(request, index)
+                if check is not None:
+                    check(request, index)
+                _refuse_repeat(request, index, seen)
+            except RequestError as error:
+                if unfit is None:
+                    raise
+                unfit.append(error)
+            else:
+                found.append(request)
+        if not found:
+            raise unfit[-1] if unfit else EmptyTextError("there is no fact to edit; give at least one request")
+        return tuple(found)
 
-        def read(index: int, record: Mapping[str, Any] | EditRequest) -> EditRequest:
-            request = record if isinstance(record, EditRequest) else cls.from_dict(_mapping(record, index), index)
-            if needs_subject:
-                _require_subject(request, index)
-            _refuse_repeat(request, index, seen)
-            return request
 
-        requests = _fit(enumerate(records), read, unfit)
-        if not requests and not unfit:
-            raise EmptyTextError("there is no fact to edit; give at least one request")
-        return requests
-
-
-def check_tokens(
-    requests: Sequence[EditRequest], tok: Any, context_length: int | None, unfit: list[RequestError] | None = None
-) -> tuple[EditRequest, ...]:
-    """Refuse facts that the model's tokenizer or context cannot hold.
+def check_tokens(request: EditRequest, index: int, tok: Any, context_length: int | None) -> None:
+    """Refuse a fact that the model's tokenizer or context cannot hold.
 
     Args:
-        requests: the batch.
+        request: the fact.
+        index: its place in the batch.
         tok: a transformers tokenizer.
         context_length: positions the model has, in tokens; ``None`` if unlimited.
-        unfit: as for :meth:`EditRequest.prepare`.
-
-    Returns:
-        the facts that it can hold.
 
     Raises:
-        EmptyTargetError: a target tokenises to nothing.
+        EmptyTargetError: the target tokenises to nothing.
         PromptTooLongError: prompt and target together exceed the context.
     """
-
-    def check(index: int, request: EditRequest) -> EditRequest:
-        if not tok.encode(request.completion, add_special_tokens=False):
-            raise EmptyTargetError(
-                f"the target {request.target_new!r} tokenises to nothing; give a target this tokenizer knows", index
-            )
-        length = len(tok.encode(request.prompt + request.completion))
-        if context_length is not None and length > context_length:
-            raise PromptTooLongError(
-                f"prompt and target take {length} tokens, but the model's context is {context_length}; "
-                "shorten the prompt",
-                index,
-            )
-        return request
-
-    return _fit(enumerate(requests), check, unfit)
-
-
-def _fit(
-    items: Iterable[tuple[int, Any]], read: Callable[[int, Any], EditRequest], unfit: list[RequestError] | None
-) -> tuple[EditRequest, ...]:
-    """What can be read; the errors of the rest go to ``unfit``, the last of them out if nothing is left."""
-    found: list[EditRequest] = []
-    for index, item in items:
-        try:
-            found.append(read(index, item))
-        except RequestError as error:
-            if unfit is None:
-                raise
-            unfit.append(error)
-    if unfit and not found:
-        raise unfit[-1]
-    return tuple(found)
+    if not tok.encode(request.completion, add_special_tokens=False):
+        raise EmptyTargetError(
+            f"the target {request.target_new!r} tokenises to nothing; give a target this tokenizer knows", index
+        )
+    length = len(tok.encode(request.prompt + request.completion))
+    if context_length is not None and length > context_length:
+        raise PromptTooLongError(
+            f"prompt and target take {length} tokens, but the model's context is {context_length}; shorten the prompt",
+            index,
+        )
 
 
 def _require_subject(request: EditRequest, index: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from easyedit_ice.errors import (
@@ -174,7 +176,7 @@ class _Silent:
 
 def test_a_target_that_tokenises_to_nothing_is_refused():
     with pytest.raises(EmptyTargetError, match="'Lodel' tokenises to nothing") as caught:
-        check_tokens(EditRequest.prepare([GOOD]), _Silent(), None)
+        EditRequest.prepare([GOOD], check=partial(check_tokens, tok=_Silent(), context_length=None))
     assert caught.value.index == 0
 
 
@@ -183,8 +185,8 @@ def test_a_prompt_longer_than_the_models_context_is_refused():
     facts = EditRequest.prepare(FACTS)
     lengths = [len(tok.encode(fact.prompt + fact.completion)) for fact in facts]
     longest = lengths.index(max(lengths))
-    check_tokens(facts, tok, max(lengths))
-    check_tokens(facts, tok, None)
+    for limit in (max(lengths), None):
+        EditRequest.prepare(FACTS, check=partial(check_tokens, tok=tok, context_length=limit))
     with pytest.raises(PromptTooLongError, match=f"{max(lengths)} tokens.*{max(lengths) - 1}") as caught:
-        check_tokens(facts, tok, max(lengths) - 1)
+        EditRequest.prepare(FACTS, check=partial(check_tokens, tok=tok, context_length=max(lengths) - 1))
     assert caught.value.index == longest

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -111,7 +111,7 @@ def solve_closed_form(
     hparams: FastMEMITHyperParams,
     *,
     alpha: float,
-    scale: str = "block",
+    scale: Literal["block", "projection"] = "block",
 ) -> WeightUpdate:
     """Find the update of MEMIT, EMMET or ROME.
 

@@ -218,3 +218,12 @@ def test_a_fact_without_its_subject_is_refused_or_left_out(caplog: pytest.LogCap
     assert "left out: fact 1: the subject 'Otto'" in caplog.text
     with pytest.raises(SubjectNotFoundError, match="fact 0"):
         solve(model, tokenizer(), facts[1:2], hparams.replace(skip_unfit=True))
+
+
+def test_facts_that_are_left_out_are_named_by_their_place_in_the_batch() -> None:
+    too_long = FACTS[1] | {"prompt": FACTS[1]["prompt"] + " very" * 200}
+    facts = [FACTS[0] | {"subject": "Otto"}, too_long, FACTS[2]]
+    hparams = FastMEMITHyperParams(**CLOSED_FORM, skip_unfit=True)
+    update = solve(SHAPES[0].build(), tokenizer(), facts, hparams)
+    assert [words.partition(":")[0] for words in update.info["left_out"]] == ["fact 0", "fact 1"]
+    assert [prompt for prompt, _ in update.info["facts"]] == [FACTS[2]["prompt"]]
