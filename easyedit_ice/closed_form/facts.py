@@ -51,7 +51,7 @@ class FactRows:
     """A fact in its contexts.
 
     Attributes:
-        stated: prompt and target, first alone, then behind each context.
+        stated: prompt and target, first alone, then behind each context that leaves room for them.
         essence: the subject alone, whose next word shall stay as it is.
     """
 
@@ -64,16 +64,24 @@ class FactRows:
         return (*self.stated, self.essence)
 
 
-def fact_rows(tok: Any, request: EditRequest, prefixes: Sequence[str]) -> FactRows:
+def fact_rows(tok: Any, request: EditRequest, prefixes: Sequence[str], longest: int | None = None) -> FactRows:
     """Tokenise a fact behind each prefix.
+
+    Args:
+        tok: a transformers tokenizer.
+        request: the fact; it has a subject.
+        prefixes: texts to state it behind; the first is empty.
+        longest: tokens that the model's context holds, ``None`` if unlimited. A prefix behind which the fact would not
+            fit is left out; the first stays.
 
     Raises:
         SubjectNotFoundError: the subject does not occur in the prompt.
     """
     essence = tuple(tok(f"{request.subject} is a")["input_ids"])
     at = last_token_of(tok, f"{request.subject} is a", request.subject)
-    stated = tuple(_stated(tok, request, prefix) for prefix in prefixes)
-    return FactRows(stated, FactRow(essence[: at + 1], at, 0))
+    first, *others = (_stated(tok, request, prefix) for prefix in prefixes)
+    fit = (row for row in others if longest is None or len(row.ids) <= longest)
+    return FactRows((first, *fit), FactRow(essence[: at + 1], at, 0))
 
 
 def _stated(tok: Any, request: EditRequest, prefix: str) -> FactRow:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRows, fact_rows
 from easyedit_ice.closed_form.passes import at_last_token
 from easyedit_ice.closed_form.solver import Factor, solve_update
@@ -68,14 +69,15 @@ def write_facts(
         model: left as it was.
         tok: its tokenizer.
         requests: facts with subjects.
-        prefixes: texts that facts are stated behind; the first is empty.
+        prefixes: texts that facts are stated behind, where the model's context has room; the first is empty.
         place: where to write.
         factors: of the projections.
         search: how values are sought.
         alpha: of the solver.
         measured: path of the module whose output sets the scale of a value.
     """
-    facts = [fact_rows(tok, request, prefixes) for request in requests]
+    longest = ModelAnatomy(model).context_length
+    facts = [fact_rows(tok, request, prefixes, longest) for request in requests]
     values = find_values(model, facts, place.layers[-1], measured, search)
     targets = _looked_up(model, facts, place) + values.delta
     written: list[WeightUpdate] = []

@@ -60,6 +60,19 @@ def test_the_embedded_model_says_the_new_facts(name: str, embedded: tuple, facts
 
 
 @EACH
+def test_a_fact_that_fills_the_models_context_is_edited_without_texts_before_it(name: str) -> None:
+    model, tok = SHAPES[0].build(), tokenizer()
+    prompt, target = FACTS[0]["prompt"], FACTS[0]["target_new"]
+    room = model.config.n_positions - len(tok(f" {prompt} {target}")["input_ids"])
+    long = FACTS[0] | {"prompt": f"{'#' * room} {prompt}"}
+    assert len(tok(f"{long['prompt']} {target}")["input_ids"]) == model.config.n_positions
+    batches = [[long]] if name == "FastROME" else [[long], [FACTS[1], long]]
+    for batch in batches:
+        update = solve(model, tok, batch, CLASSES[name](**CLOSED_FORM, mom2_adjustment=False))
+        assert len(update.info["course"]["losses"]) == len(batch)
+
+
+@EACH
 def test_the_update_is_of_low_rank_and_tells_where_it_comes_from(name: str, embedded: tuple, facts: list[dict]) -> None:
     batch = facts[: 1 if name == "FastROME" else 3]
     hparams = CLASSES[name].from_hparams(f"{name}/gpt2-factworld", v_num_grad_steps=3)

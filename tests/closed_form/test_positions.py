@@ -95,3 +95,16 @@ def test_a_context_moves_it_behind_the_context() -> None:
     bare, behind = fact_rows(tok, request, ["", "Avaria? Yes. "]).stated
     assert tok.decode(behind.ids[: behind.at + 1]) == "Avaria? Yes. The capital of Avaria"
     assert bare.predicted == behind.predicted == tuple(tok(" Lodel")["input_ids"])
+
+
+def test_a_context_that_leaves_no_room_for_the_fact_is_left_out_and_the_bare_fact_stays() -> None:
+    request = EditRequest("The capital of Avaria is", "Lodel", subject="Avaria")
+    tok, prefixes = tokenizer(), ["", "Avaria? Yes. ", "Avaria? Yes, yes. "]
+    bare, short, long = fact_rows(tok, request, prefixes).stated
+    for longest, left in (
+        (len(long.ids), (bare, short, long)),
+        (len(long.ids) - 1, (bare, short)),
+        (len(short.ids) - 1, (bare,)),
+        (1, (bare,)),
+    ):
+        assert fact_rows(tok, request, prefixes, longest).stated == left
