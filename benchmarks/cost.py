@@ -1,10 +1,11 @@
 """Seconds per fact and peak memory, by method and batch, beside EasyEdit's own FT and LoRA in one run.
 
 All edit the same facts of the embedded model on one thread; ``batch`` facts are solved together. Each measurement is
-a process of its own, methods take turns, and the median of the repeats is reported, with its ratio to LoRA-BF's at
+a process of its own, methods take turns, and the median of the repeats is reported, with its ratio to one method's at
 the same batch.
 
     python benchmarks/cost.py --batches 1 10 100 --repeats 3
+    python benchmarks/cost.py --methods FastMEMIT MEMIT --reference MEMIT --name cost_closed_form
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from easyedit_ice.host import host_info
 
 HERE = Path(__file__).resolve().parent
 METHODS = ("LoRA-BF", "ICE-LoRA", "FT", "LoRA")
-REFERENCE = "LoRA-BF"
 Measurements = dict[tuple[int, str], list[dict[str, float]]]
 
 
@@ -34,7 +34,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--batches", nargs="+", type=int, default=(1, 10, 100))
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--reference", default="LoRA-BF", help="the method whose ratios are 1")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the results")
+    parser.add_argument("--name", default="cost", help="how their files' names begin")
     arguments = parser.parse_args()
 
     measured = _measure(arguments.methods, arguments.batches, arguments.repeats)
@@ -46,9 +48,9 @@ def main() -> None:
     }
     rows = [{"batch": batch, "method": method, "runs": runs} for (batch, method), runs in measured.items()]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    out = arguments.out / f"cost_{info.kind}"
+    out = arguments.out / f"{arguments.name}_{info.kind}"
     out.with_suffix(".json").write_text(json.dumps(about | {"measurements": rows}, indent=1) + "\n")
-    out.with_suffix(".md").write_text(_markdown(measured, about["host"], arguments.repeats))
+    out.with_suffix(".md").write_text(_markdown(measured, about["host"], arguments.repeats, arguments.reference))
     print(out.with_suffix(".md").read_text())
 
 
@@ -69,19 +71,25 @@ def _one(method: str, batch: int) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _markdown(measured: Measurements, host: str, repeats: int) -> str:
+def _markdown(measured: Measurements, host: str, repeats: int, reference: str) -> str:
+    compared = any(method == reference for _, method in measured)
+    beside = f", and their ratios to {reference}'s at the same batch" if compared else ""
+    ratio = [f"× {reference}"] if compared else []
+    head = ["batch", "method", "seconds per fact", *ratio, "peak memory, MiB", *ratio]
     lines = [
-        f"EasyEdit {host}, one thread; medians of {repeats}, and their ratios to {REFERENCE}'s at the same batch.",
+        f"EasyEdit {host}, one thread; medians of {repeats}{beside}.",
         "",
-        f"| batch | method | seconds per fact | × {REFERENCE} | peak memory, MiB | × {REFERENCE} |",
-        "|---:|---|---:|---:|---:|---:|",
+        f"| {' | '.join(head)} |",
+        f"|---:|---|{'---:|' * (len(head) - 2)}",
     ]
     for batch, method in measured:
         cells = [str(batch), method]
         for quantity, per in (("seconds", batch), ("peak_mib", 1)):
             value = _median(measured, batch, method, quantity)
-            reference = _median(measured, batch, REFERENCE, quantity)
-            cells += [f"{value / per:.3g}", f"{value / reference:.2f}" if reference else ""]
+            cells.append(f"{value / per:.3g}")
+            if compared:
+                other = _median(measured, batch, reference, quantity)
+                cells.append(f"{value / other:.2f}" if other else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
