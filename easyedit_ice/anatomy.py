@@ -55,8 +55,20 @@ class Projection:
         """Name of the weight as a parameter of the model."""
         return f"{self.name}.weight"
 
+    def matrix(self) -> Tensor:
+        """The weight as an (out, in) tensor in fp32, unpacked if bitsandbytes has packed it."""
+        weight = self.module.weight
+        if self.quantized and hasattr(weight, "SCB"):
+            scales = self.module.state.SCB if weight.SCB is None else weight.SCB
+            return weight.detach().float() * (scales.float() / 127)[:, None]
+        if self.quantized:
+            from bitsandbytes.functional import dequantize_4bit
+
+            return dequantize_4bit(weight.detach(), weight.quant_state).float()
+        return self.as_stored(weight.detach().float())
+
     def as_stored(self, matrix: Tensor) -> Tensor:
-        """An (out, in) matrix in the orientation of the weight."""
+        """An (out, in) matrix in the orientation of the weight, or the weight as (out, in)."""
         return matrix.T if self.transposed else matrix
 
 

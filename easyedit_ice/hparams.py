@@ -47,6 +47,12 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def other_default(cls: type, name: str, default: Any) -> Any:
+    """A setting of a parent class with another default, and the same help and bounds."""
+    metadata = next(field.metadata for field in fields(cls) if field.name == name)
+    return setting(default, **metadata)
+
+
 @dataclass
 class EditHyperParams:
     """Settings every algorithm has. The names are EasyEdit's where EasyEdit has them."""

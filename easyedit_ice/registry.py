@@ -130,14 +130,38 @@ ALGORITHMS = AlgorithmTable(
     AlgorithmSpec(
         name="ICE-LoRA",
         hparams="easyedit_ice.algorithms.ice_lora:IceLoraHyperParams",
-        solve="easyedit_ice.algorithms.ice_lora:solve",
+        solve="easyedit_ice.training.solve:solve",
         summary="in-context editing's KL objective on low-rank adapters",
     ),
     AlgorithmSpec(
         name="LoRA-BF",
         hparams="easyedit_ice.algorithms.lora:LoraHyperParams",
-        solve="easyedit_ice.algorithms.lora:solve",
+        solve="easyedit_ice.training.solve:solve",
         summary="fine-tuning of low-rank adapters, breadth-first",
+    ),
+    AlgorithmSpec(
+        name="AdaLoRA",
+        hparams="easyedit_ice.algorithms.adalora:AdaLoraHyperParams",
+        solve="easyedit_ice.training.solve:solve",
+        summary="fine-tuning of adapters whose rank goes where it is needed",
+    ),
+    AlgorithmSpec(
+        name="DoRA",
+        hparams="easyedit_ice.algorithms.dora:DoraHyperParams",
+        solve="easyedit_ice.training.solve:solve",
+        summary="fine-tuning of directions and magnitudes apart",
+    ),
+    AlgorithmSpec(
+        name="QLoRA-BF",
+        hparams="easyedit_ice.algorithms.qlora:QLoraHyperParams",
+        solve="easyedit_ice.training.solve:solve",
+        summary="fine-tuning of low-rank adapters beside weights in 4 or 8 bits",
+    ),
+    AlgorithmSpec(
+        name="LocFT-BF",
+        hparams="easyedit_ice.algorithms.locft:LocFTHyperParams",
+        solve="easyedit_ice.training.solve:solve",
+        summary="fine-tuning of one late projection, breadth-first",
     ),
     AlgorithmSpec(
         name="FastMEMIT",

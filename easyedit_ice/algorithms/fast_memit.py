@@ -16,13 +16,13 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.known import known
 from easyedit_ice.closed_form.moments import Measuring, factors
 from easyedit_ice.closed_form.solver import Factor, identity_factor
-from easyedit_ice.closed_form.templates import context_prefixes
 from easyedit_ice.closed_form.texts import AUTO
 from easyedit_ice.closed_form.values import Search
 from easyedit_ice.closed_form.write import Place, write_facts
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.training.prefixes import context_prefixes
 from easyedit_ice.updates import WeightUpdate
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from easyedit_ice.cli.console import quiet, table
 from easyedit_ice.cli.settings import add_settings, settings_for
 from easyedit_ice.registry import ALGORITHMS
-
-if TYPE_CHECKING:
-    from easyedit_ice.closed_form.statistics import Share
 
 _CLOSED_FORM = ("FastMEMIT", "FastEMMET", "FastROME")
 
@@ -57,10 +54,11 @@ def _compute(arguments: argparse.Namespace) -> int:
     from easyedit_ice.algorithms.fast_memit import measuring_of, place_of
     from easyedit_ice.closed_form.moments import moments
     from easyedit_ice.loading import load_model
+    from easyedit_ice.processes import Share
 
     name = arguments.model or str(world.model_path())
     hparams = settings_for(ALGORITHMS[arguments.algorithm].hparams_class, name, arguments)
-    share = _share()
+    share = Share.current()
     with quiet(progress=sys.stderr.isatty() and share.index == 0):
         model, tok = load_model(hparams)
         measuring = measuring_of(hparams)
@@ -84,19 +82,6 @@ def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring:
     base_editor()
     preset = arguments.for_hparams or (arguments.model or "gpt2-factworld").rstrip("/").rpartition("/")[2]
     return hand_over(model, tok, host_settings(arguments.method, preset, {}), measuring)
-
-
-def _share() -> Share:
-    """This process's share of the text, as ``accelerate launch`` started it."""
-    from accelerate import PartialState
-    from accelerate.utils import reduce
-
-    from easyedit_ice.closed_form.statistics import Share
-
-    state = PartialState()
-    if state.num_processes == 1:
-        return Share()
-    return Share(state.process_index, state.num_processes, lambda part: reduce(part.to(state.device)).cpu())
 
 
 def _list() -> None:

@@ -6,7 +6,7 @@ are measured in one pass, before any edit; the pass ends at the last of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import DataError
+from easyedit_ice.processes import Share
 
 BATCH_TOKENS = 8192
 """Tokens that run side by side, with padding."""
@@ -38,21 +39,6 @@ class SecondMoments:
 
     moments: Mapping[str, Tensor]
     tokens: int
-
-
-@dataclass(frozen=True)
-class Share:
-    """One process's part of the texts.
-
-    Attributes:
-        index: of the process.
-        count: of all processes.
-        total: sums a tensor over all of them.
-    """
-
-    index: int = 0
-    count: int = 1
-    total: Callable[[Tensor], Tensor] = lambda tensor: tensor
 
 
 class _AllRead(Exception):

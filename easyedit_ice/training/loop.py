@@ -6,6 +6,7 @@ them in shuffled mini-batches does not (LocFT-BF, arXiv 2509.22072, table 1).
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +18,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from easyedit_ice.errors import TrainingDivergedError
-from easyedit_ice.training.adapters import LowRankAdapter
+from easyedit_ice.processes import Share
+from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.objectives import Objective, Term
+from easyedit_ice.training.protection import Protection
 from easyedit_ice.training.rows import predict
 from easyedit_ice.training.teacher import Teacher
 
@@ -40,7 +43,7 @@ class Course:
 
 def train(
     model: nn.Module,
-    adapter: LowRankAdapter,
+    adapter: Adapter,
     objectives: Sequence[Objective],
     facts: int,
     *,
@@ -54,6 +57,9 @@ def train(
     clamp: float | None,
     autocast: Callable[[], AbstractContextManager],
     seed: int,
+    most_tokens: int | None = None,
+    protection: Protection | None = None,
+    share: Share | None = None,
 ) -> Course:
     """Train the adapter until every fact is learned, or for ``epochs`` passes.
 
@@ -73,10 +79,14 @@ def train(
         clamp: bound on the absolute value of every element of the weight change, or ``None``.
         autocast: makes a context of mixed precision for the forward passes.
         seed: shuffles the facts.
+        most_tokens: in one forward and backward pass, besides ``micro_batch_size``; a fact's rows stay together.
+        protection: of what the adapter must not read.
+        share: this process's share of each mini-batch, where several train together; gradients are summed over all.
 
     Raises:
         TrainingDivergedError: the loss is infinite or not a number.
     """
+    share = share or Share()
     parameters = adapter.parameters()
     optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
     teacher = Teacher(model, adapter.disabled)
@@ -86,22 +96,28 @@ def train(
     for epoch in tqdm(range(epochs), desc="editing", unit="epoch", leave=False, disable=None):
         order.shuffle(active)
         seen: dict[int | None, dict[str, list[float]]] = {}
+        stops = stop_below if adapter.settled else {}
         for batch in _chunks(active, mini_batch_size):
             optimizer.zero_grad(set_to_none=True)
-            for terms in _passes(objectives, batch, micro_batch_size, epoch):
+            own: dict[int | None, dict[str, list[float]]] = {}
+            for terms in _passes(objectives, share.of(batch), micro_batch_size, most_tokens, epoch, share.first):
                 with autocast():
                     losses = _losses(model, teacher, terms)
                 measured = _by_fact(terms, losses)
-                seen |= measured
-                factors = [_factor(term, measured, stop_below, len(batch)) for term in terms]
+                own |= measured
+                factors = [_factor(term, measured, stops, len(batch)) for term in terms]
                 (losses * torch.tensor(factors, device=losses.device)).sum().backward()
-            if not all(_learned(seen[fact], stop_below) for fact in batch):
-                _step(optimizer, parameters, max_grad_norm)
+            for part in share.gathered(own):
+                seen |= part
+            if not all(_learned(seen[fact], stops) for fact in batch):
+                _add_penalty(adapter, share)
+                _sum_gradients(parameters, share)
+                _step(optimizer, adapter, protection, max_grad_norm)
                 if clamp is not None:
                     adapter.clamp(clamp)
         course.steps = epoch + 1
         course.losses.append(_means(seen))
-        active = [fact for fact in active if not _learned(seen[fact], stop_below)]
+        active = [fact for fact in active if not _learned(seen[fact], stops)]
         if not active:
             if len(seen.keys() - {None}) == facts:
                 course.learned = True
@@ -111,14 +127,34 @@ def train(
 
 
 def _passes(
-    objectives: Sequence[Objective], batch: Sequence[int], micro_batch_size: int, epoch: int
+    objectives: Sequence[Objective],
+    batch: Sequence[int],
+    micro_batch_size: int,
+    most_tokens: int | None,
+    epoch: int,
+    with_shared: bool,
 ) -> Iterator[list[Term]]:
     """The terms of a mini-batch, in as many forward passes as memory asks for."""
-    for facts in _chunks(batch, micro_batch_size):
-        yield [term for objective in objectives for term in objective.terms(facts, epoch)]
+    by_fact: dict[int, list[Term]] = {fact: [] for fact in batch}
+    for objective in objectives:
+        for term in objective.terms(batch, epoch):
+            by_fact[term.fact].append(term)
+    group: list[list[Term]] = []
+    for own in by_fact.values():
+        if group and (len(group) == micro_batch_size or _tokens([*group, own]) > (most_tokens or math.inf)):
+            yield [term for terms in group for term in terms]
+            group = []
+        group.append(own)
+    if group:
+        yield [term for terms in group for term in terms]
     shared = [term for objective in objectives for term in objective.shared_terms()]
-    if shared:
+    if shared and with_shared:
         yield shared
+
+
+def _tokens(group: Sequence[Sequence[Term]]) -> int:
+    """Tokens that the student reads."""
+    return sum(len(row.ids) for row in {term.row for terms in group for term in terms})
 
 
 def _losses(model: nn.Module, teacher: Teacher, terms: Sequence[Term]) -> Tensor:
@@ -146,10 +182,32 @@ def _factor(term: Term, measured: Mapping, stop_below: Mapping[str, float], batc
     return 0.0 if _learned(measured[term.fact], stop_below) else term.weight / batch
 
 
-def _step(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], max_grad_norm: float | None) -> None:
+def _add_penalty(adapter: Adapter, share: Share) -> None:
+    """The gradient of what the adapter itself adds to the loss; once, where several processes train together."""
+    penalty = adapter.penalty()
+    if penalty is not None and share.first:
+        penalty.backward()
+
+
+def _sum_gradients(parameters: Sequence[Tensor], share: Share) -> None:
+    if share.count == 1:
+        return
+    for parameter in parameters:
+        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        parameter.grad = share.total(gradient)
+
+
+def _step(
+    optimizer: torch.optim.Optimizer, adapter: Adapter, protection: Protection | None, max_grad_norm: float | None
+) -> None:
+    if protection is not None:
+        protection.before_step()
     if max_grad_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+        nn.utils.clip_grad_norm_(adapter.parameters(), max_grad_norm)
     optimizer.step()
+    if protection is not None:
+        protection.after_step()
+    adapter.stepped()
 
 
 def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:

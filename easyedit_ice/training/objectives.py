@@ -71,16 +71,21 @@ class FineTuning(Objective):
         tok: the tokenizer.
         requests: the facts.
         append_eos: let the end of text follow the target, so that generation stops there.
+        prefixes: texts that each fact is stated behind as well; the loss is the mean over all statements.
     """
 
     name = "target"
 
-    def __init__(self, tok: Any, requests: Sequence[EditRequest], *, append_eos: bool) -> None:
-        self._rows = [fact_row(tok, request, append_eos) for request in requests]
+    def __init__(
+        self, tok: Any, requests: Sequence[EditRequest], *, append_eos: bool, prefixes: Sequence[str] = ()
+    ) -> None:
+        self._rows = [
+            [fact_row(tok, request, append_eos, prefix) for prefix in ("", *prefixes)] for request in requests
+        ]
 
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
-        """One row for each fact."""
-        return [Term(self.name, self._rows[fact], 1.0, fact) for fact in facts]
+        """One row for each statement of each fact."""
+        return [Term(self.name, row, 1.0 / len(self._rows[fact]), fact) for fact in facts for row in self._rows[fact]]
 
 
 class TargetInContext(Objective):

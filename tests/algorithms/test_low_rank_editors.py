@@ -1,4 +1,4 @@
-"""What LoRA-BF and ICE-LoRA have in common."""
+"""What all algorithms that train have in common."""
 
 from __future__ import annotations
 
@@ -7,16 +7,27 @@ import torch
 from packed import logits, packed_bytes, packed_llama
 from quick import FEW_TEXTS
 
+from easyedit_ice.algorithms.adalora import AdaLoraHyperParams
+from easyedit_ice.algorithms.dora import DoraHyperParams
 from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
+from easyedit_ice.algorithms.locft import LocFTHyperParams
 from easyedit_ice.algorithms.lora import LoraHyperParams
+from easyedit_ice.algorithms.qlora import QLoraHyperParams
 from easyedit_ice.apply import solve
-from easyedit_ice.errors import AnatomyError, TrainingDivergedError
+from easyedit_ice.errors import AnatomyError, HyperParamsError, TrainingDivergedError
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.training.rows import encode, predict
 
 QUICK = {"num_steps": 4, "rank": 2, "lr": 1e-2}
-EDITORS = [LoraHyperParams(**QUICK), IceLoraHyperParams(**QUICK, **FEW_TEXTS)]
+EDITORS = [
+    LoraHyperParams(**QUICK),
+    IceLoraHyperParams(**QUICK, **FEW_TEXTS),
+    AdaLoraHyperParams(**QUICK, orth_reg_weight=0.01),
+    DoraHyperParams(**QUICK),
+    QLoraHyperParams(**QUICK, quantization_bit=None),
+    LocFTHyperParams(**QUICK),
+]
 EACH = pytest.mark.parametrize("hparams", EDITORS, ids=[hparams.alg_name for hparams in EDITORS])
 ROWS = [encode(tokenizer(), r.prompt, r.completion) for r in EditRequest.prepare(FACTS)]
 FP32 = pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[2]], ids=[SHAPES[0].name, SHAPES[2].name])
@@ -64,8 +75,8 @@ def test_another_seed_gives_another_update(hparams):
 @pytest.mark.parametrize(
     ("patterns", "layers", "meant"),
     [
-        (["mlp.out"], None, {"h.0.mlp.c_proj", "h.1.mlp.c_proj"}),
-        (["c_attn"], None, {"h.0.attn.c_attn", "h.1.attn.c_attn"}),
+        (["mlp.out"], [0, 1], {"h.0.mlp.c_proj", "h.1.mlp.c_proj"}),
+        (["c_attn"], [0, 1], {"h.0.attn.c_attn", "h.1.attn.c_attn"}),
         (["c_attn", "mlp.c_fc"], [-1], {"h.1.attn.c_attn", "h.1.mlp.c_fc"}),
     ],
 )
@@ -73,7 +84,7 @@ def test_another_seed_gives_another_update(hparams):
 def test_the_projections_asked_for_are_edited_and_no_others(hparams, patterns, layers, meant):
     update = _solve(hparams.replace(target_modules=patterns, layers=layers))
     assert set(update.deltas) == {f"transformer.{name}" for name in meant}
-    assert all(delta.norm() > 0 and delta.rank == 2 for delta in update.deltas.values())
+    assert all(delta.norm() > 0 for delta in update.deltas.values())
 
 
 @EACH
@@ -116,21 +127,27 @@ def test_the_models_own_dropout_stays_off(hparams):
 
 @EACH
 def test_the_weight_change_stays_within_the_clamp(hparams):
+    if hparams.adapter == "dora":
+        with pytest.raises(HyperParamsError, match="clamp: null"):
+            hparams.replace(clamp=1e-4)
+        return
     update = _solve(hparams.replace(clamp=1e-4))
     assert max(delta.matrix().abs().max() for delta in update.deltas.values()) <= 1.001e-4
 
 
 @EACH
 def test_a_learned_batch_ends_early_and_a_fixed_number_of_steps_does_not(hparams):
-    assert _solve(hparams.replace(stop_nll=99.0)).info["course"] | {"losses": []} == {
-        "steps": 1,
-        "learned": True,
-        "losses": [],
-    }
+    course = _solve(hparams.replace(stop_nll=99.0)).info["course"]
+    assert course["learned"]
+    assert course["steps"] == (3 if hparams.adapter == "adalora" else 1), "AdaLoRA's ranks fall first"
     assert _solve(hparams.replace(stop_nll=None, lr=1e-9)).info["course"]["steps"] == 4
 
 
-@EACH
+@pytest.mark.parametrize(
+    "hparams",
+    [hparams for hparams in EDITORS if hparams.adapter != "dora"],  # which scales whatever it learns to length one
+    ids=lambda hparams: hparams.alg_name,
+)
 def test_training_that_diverges_is_an_error_by_name(hparams):
     with pytest.raises(TrainingDivergedError, match="lower lr"):
         _solve(hparams.replace(lr=1e30, num_steps=9))
@@ -141,6 +158,11 @@ def test_training_that_diverges_is_an_error_by_name(hparams):
 def test_a_packed_model_is_edited_and_comes_back(hparams, bits):
     model = packed_llama(bits)
     said, packed, before = logits(model), packed_bytes(model), _target_losses(model)
+    if hparams.adapter == "dora" and bits == 8:
+        with pytest.raises(AnatomyError, match="in 8 bits on a CPU"):
+            _solve(hparams, model)
+        assert packed_bytes(model) == packed
+        return
     update = _solve(hparams, model)
     assert torch.equal(logits(model), said)
     update.commit(model)

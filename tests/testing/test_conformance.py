@@ -27,8 +27,11 @@ from easyedit_ice.updates import OriginalWeights, WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}
 QUICK_ICE = QUICK | FEW_TEXTS
-SETTINGS = {"ICE-LoRA": QUICK_ICE, "LoRA-BF": QUICK} | dict.fromkeys(
-    ("FastMEMIT", "FastEMMET", "FastROME"), CLOSED_FORM
+TRAINED = ("AdaLoRA", "DoRA", "GoRA", "LoRA-BF", "LocFT-BF", "QLoRA-BF")
+SETTINGS = (
+    {"ICE-LoRA": QUICK_ICE}
+    | dict.fromkeys(TRAINED, QUICK)
+    | dict.fromkeys(("FastMEMIT", "FastEMMET", "FastROME"), CLOSED_FORM)
 )
 
 

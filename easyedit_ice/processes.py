@@ -1,0 +1,53 @@
+"""Work that several processes share, as ``accelerate launch`` starts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's part of some work.
+
+    Attributes:
+        index: of the process.
+        count: of all processes.
+        total: sums a tensor over all of them.
+        gathered: an object of each of them, in their order.
+    """
+
+    index: int = 0
+    count: int = 1
+    total: Callable[[Tensor], Tensor] = lambda tensor: tensor
+    gathered: Callable[[Any], list[Any]] = lambda found: [found]
+
+    @classmethod
+    def current(cls) -> Share:
+        """This process's share; all of it where there is no other."""
+        from accelerate import PartialState
+        from accelerate.utils import gather_object, reduce
+
+        state = PartialState()
+        if state.num_processes == 1:
+            return cls()
+        return cls(
+            state.process_index,
+            state.num_processes,
+            lambda part: reduce(part.to(state.device)).to(part.device),
+            lambda found: gather_object([found]),
+        )
+
+    @property
+    def first(self) -> bool:
+        """Whether this process does what is done once."""
+        return self.index == 0
+
+    def of(self, items: Sequence[Item]) -> Sequence[Item]:
+        """This process's items, dealt out in turn."""
+        return items[self.index :: self.count]

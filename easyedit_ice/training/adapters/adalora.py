@@ -1,0 +1,140 @@
+"""AdaLoRA (Zhang et al. 2023, arXiv 2303.10512): ΔW = s · B diag(E) A, whose least important triplets are struck out.
+
+Training starts with more rank than it ends with. After ``tinit`` optimiser steps the budget of all projections together
+falls, along a cubic, until ``tfinal`` steps before the last one; from there on the pattern of ranks stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.anatomy import Projection
+from easyedit_ice.deltas import LowRankDelta
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.training.adapters.tuned import NAME, TunedAdapter
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How the rank falls.
+
+    Attributes:
+        start: rank of each projection at the start.
+        target: mean rank of the projections in the end.
+        total: optimiser steps at most.
+        tinit: steps before the first reduction.
+        tfinal: steps after the last reduction.
+        interval: steps between two reductions.
+        orthogonality: weight of ‖AAᵀ − I‖ + ‖BᵀB − I‖ in the loss.
+        beta1: of the moving average of importance.
+        beta2: of the moving average of its uncertainty.
+    """
+
+    start: int
+    target: int
+    total: int
+    tinit: int
+    tfinal: int
+    interval: int = 1
+    orthogonality: float = 0.1
+    beta1: float = 0.85
+    beta2: float = 0.85
+
+    def __post_init__(self) -> None:
+        if self.start <= self.target:
+            raise HyperParamsError(
+                f"init_r is {self.start} and rank {self.target}; AdaLoRA starts with more rank than it ends with"
+            )
+        if self.tinit + self.tfinal >= self.total:
+            raise HyperParamsError(
+                f"tinit is {self.tinit} and tfinal {self.tfinal}, but there are {self.total} steps at most; leave them "
+                "out, lower them, or raise num_steps"
+            )
+
+
+class AdaptiveAdapter(TunedAdapter):
+    """AdaLoRA on some projections.
+
+    Args:
+        model: gets the adapter's layers in place of the projections'.
+        projections: where; all of this model.
+        budget: how the rank falls.
+        alpha: the scale is alpha / start.
+        dropout: on the adapter's input, in training mode only.
+    """
+
+    def __init__(
+        self, model: nn.Module, projections: Sequence[Projection], *, budget: Budget, alpha: float, dropout: float
+    ) -> None:
+        from peft import AdaLoraConfig
+        from peft.tuners.adalora import AdaLoraModel
+
+        config = AdaLoraConfig(
+            init_r=budget.start,
+            target_r=budget.target,
+            total_step=budget.total,
+            tinit=budget.tinit,
+            tfinal=budget.tfinal,
+            deltaT=budget.interval,
+            beta1=budget.beta1,
+            beta2=budget.beta2,
+            orth_reg_weight=budget.orthogonality,
+            lora_alpha=alpha,
+            lora_dropout=dropout,
+        )
+        super().__init__(model, projections, AdaLoraModel, config)
+        self._budget = budget
+        self._steps = 0
+
+    def parameters(self) -> list[Tensor]:
+        """A (start, in), E (start, 1) and B (out, start) of each projection."""
+        return [self.factor(name, kind) for name in self.layers() for kind in ("lora_A", "lora_E", "lora_B")]
+
+    def readers(self) -> dict[str, Tensor]:
+        """A of each projection."""
+        return {name: self.factor(name, "lora_A") for name in self.layers()}
+
+    @torch.no_grad()
+    def deltas(self) -> dict[str, LowRankDelta]:
+        """s · B diag(E) A of each projection, without what was struck out."""
+        found = {}
+        for name, layer in self.layers().items():
+            a, e, b = (self.factor(name, kind) for kind in ("lora_A", "lora_E", "lora_B"))
+            kept = e[:, 0] != 0
+            scale = layer.scaling[NAME] / (layer.ranknum[NAME] + 1e-5)
+            found[name] = LowRankDelta((a * e)[kept].float().clone(), (b[:, kept] * scale).float().clone())
+        return found
+
+    @torch.no_grad()
+    def shrink(self, name: str, factor: float) -> None:
+        """Multiply E."""
+        self.factor(name, "lora_E").mul_(factor)
+
+    def penalty(self) -> Tensor | None:
+        """The mean of ‖AAᵀ − I‖ and ‖BᵀB − I‖ over all matrices, weighted."""
+        if not self._budget.orthogonality:
+            return None
+        factors = [self.factor(name, "lora_A") for name in self.layers()]
+        factors += [self.factor(name, "lora_B").T for name in self.layers()]
+        distances = [(own @ own.T - torch.eye(len(own), device=own.device)).norm() for own in factors]
+        return self._budget.orthogonality * torch.stack(distances).mean()
+
+    def stepped(self) -> None:
+        """Measure importance, and strike out what exceeds the budget of the step."""
+        self._steps += 1
+        self.tuner.update_and_allocate(self._steps)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the rank has reached its target."""
+        return self._steps >= self._budget.total - self._budget.tfinal
+
+    def report(self) -> dict[str, Any]:
+        """The number of trained values, and the rank each projection was left with."""
+        kept = {name: int((self.factor(name, "lora_E") != 0).sum()) for name in self.layers()}
+        return super().report() | {"ranks": kept}

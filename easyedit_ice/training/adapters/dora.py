@@ -1,0 +1,94 @@
+"""DoRA (Liu et al. 2024, arXiv 2402.09353): W′ = m · (W + s · B A) / ‖W + s · B A‖, where m = ‖W‖ at the start.
+
+Norms are those of rows of the (out, in) weight, one for each output; m, which is trained as well, is (out,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.anatomy import Projection
+from easyedit_ice.deltas import DenseDelta
+from easyedit_ice.errors import AnatomyError, HyperParamsError
+from easyedit_ice.training.adapters.tuned import NAME, TunedAdapter
+
+
+class DecomposedAdapter(TunedAdapter):
+    """LoRA of directions beside a trained magnitude; the change of the weight is dense.
+
+    Args:
+        model: gets the adapter's layers in place of the projections'.
+        projections: where; all of this model.
+        rank: rows of A, columns of B.
+        alpha: s is alpha / rank.
+        dropout: on the adapter's input, in training mode only.
+
+    Raises:
+        AnatomyError: the weights are in 8 bits on a CPU.
+    """
+
+    def __init__(
+        self, model: nn.Module, projections: Sequence[Projection], *, rank: int, alpha: float, dropout: float
+    ) -> None:
+        from peft import LoraConfig
+        from peft.tuners.lora import LoraModel
+
+        _check_weights(projections)
+        config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, use_dora=True)
+        super().__init__(model, projections, LoraModel, config)
+        with torch.no_grad():
+            for projection in projections:
+                magnitude = self.factor(projection.name, "lora_magnitude_vector")
+                magnitude.copy_(projection.matrix().norm(dim=1))
+
+    def parameters(self) -> list[Tensor]:
+        """A (rank, in), B (out, rank) and m (out,) of each projection."""
+        return [
+            self.factor(name, kind) for name in self.layers() for kind in ("lora_A", "lora_B", "lora_magnitude_vector")
+        ]
+
+    def readers(self) -> dict[str, Tensor]:
+        """Nothing: whole rows of W are scaled, so that the change reads every input.
+
+        Raises:
+            HyperParamsError: always.
+        """
+        raise HyperParamsError(
+            "adapter is dora, whose change scales whole rows of the weight and so reads every input; protection needs "
+            "adapter: lora, adalora or dense"
+        )
+
+    @torch.no_grad()
+    def deltas(self) -> dict[str, DenseDelta]:
+        """W′ − W of each projection."""
+        found = {}
+        for projection in self.projections:
+            a, b, magnitude = (
+                self.factor(projection.name, kind) for kind in ("lora_A", "lora_B", "lora_magnitude_vector")
+            )
+            weight = projection.matrix()
+            turned = weight + self.layer(projection.name).scaling[NAME] * (b @ a)
+            found[projection.name] = DenseDelta((magnitude / turned.norm(dim=1))[:, None] * turned - weight)
+        return found
+
+    def shrink(self, name: str, factor: float) -> None:
+        """Not possible: ΔW is no multiple of anything that is trained.
+
+        Raises:
+            HyperParamsError: always.
+        """
+        raise HyperParamsError("clamp is set, and the change of adapter: dora cannot be scaled down; set clamp: null")
+
+
+def _check_weights(projections: Sequence[Projection]) -> None:
+    """Refuse what peft cannot do: reading 8-bit weights on a CPU, it loses their scales."""
+    for projection in projections:
+        weight = projection.module.weight
+        if projection.quantized and hasattr(weight, "SCB") and weight.device.type == "cpu":
+            raise AnatomyError(
+                f"{projection.name} is in 8 bits on a CPU, where peft's DoRA does not work; load it in 4 bits, or "
+                "use adapter: lora"
+            )

@@ -1,0 +1,70 @@
+"""Adapters that are layers of peft, put in place of a model's projections."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from easyedit_ice.anatomy import Projection
+from easyedit_ice.training.adapters.base import Adapter
+
+NAME = "edit"
+"""The adapter's name among those peft's layers may hold."""
+
+
+class TunedAdapter(Adapter):
+    """Layers of one of peft's tuners.
+
+    Args:
+        model: gets the adapter's layers in place of the projections'.
+        projections: where; all of this model.
+        tuner: class of the tuner.
+        config: its configuration, without ``target_modules``.
+    """
+
+    def __init__(self, model: nn.Module, projections: Sequence[Projection], tuner: type, config: Any) -> None:
+        super().__init__(model, projections)
+        config.target_modules = {projection.name for projection in projections}
+        config.fan_in_fan_out = any(projection.transposed for projection in projections)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.tuner = tuner(model, {NAME: config}, NAME)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        for parameter in self.parameters():
+            parameter.data = parameter.data.float()
+            parameter.requires_grad_(True)
+        for projection in projections:
+            self.layer(projection.name).lora_dropout.eval()
+
+    def layer(self, name: str) -> nn.Module:
+        """The layer that stands in a projection's place."""
+        return self.model.get_submodule(name)
+
+    def layers(self) -> dict[str, nn.Module]:
+        """All layers, by the names of their projections."""
+        return {projection.name: self.layer(projection.name) for projection in self.projections}
+
+    def factor(self, name: str, kind: str) -> Tensor:
+        """A trained tensor of a layer, such as its ``lora_A``."""
+        held = getattr(self.layer(name), kind)[NAME]
+        return held.weight if isinstance(held, nn.Module) else held
+
+    def train(self, *, gradient_checkpointing: bool) -> None:
+        """Switch on the adapter's dropout, and on request gradient checkpointing."""
+        for layer in self.layers().values():
+            layer.lora_dropout.train()
+        super().train(gradient_checkpointing=gradient_checkpointing)
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """The model without the adapter."""
+        self.tuner.disable_adapter_layers()
+        try:
+            yield
+        finally:
+            self.tuner.enable_adapter_layers()

@@ -1,0 +1,180 @@
+"""Settings of all that trains: what is trained, how, towards what, and what is kept as it is.
+
+Every algorithm of the gradient path has all of these; the algorithms differ in their defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Formatter
+
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.training.contexts import SOURCES, TEMPLATES
+
+ADAPTERS = ("lora", "adalora", "dora", "dense")
+OBJECTIVES = ("ft", "ice")
+ABOUT = ("subject", "target", "anything")
+
+
+@dataclass
+class AdapterSettings:
+    """What is trained."""
+
+    adapter: str = setting("lora", "form of the weight change", choices=ADAPTERS)
+    target_modules: list[str] = setting(
+        ["mlp.out"],
+        "projections that are changed: mlp.in, mlp.out, attention.in, attention.out, all, or ends of their names",
+    )
+    layers: list[int] | None = setting(None, "blocks that are changed, negative from the last; None for the usual ones")
+    rank: int = setting(16, "rank of each projection's change; of adalora the mean in the end", low=1)
+    lora_alpha: float = setting(16.0, "the adapter's output is scaled by lora_alpha / rank", above=0)
+    lora_dropout: float = setting(0.0, "dropout on the adapter's input while training", low=0, high=1)
+    rank_allocation: str = setting(
+        "fixed", "ranks: the same everywhere, or by the gradient as published GoRA has it", choices=("fixed", "gora")
+    )
+    rank_min: int = setting(4, "least rank that rank_allocation: gora gives", low=1)
+    rank_max: int = setting(32, "greatest rank that rank_allocation: gora gives", low=1)
+    init: str = setting(
+        "zero", "start: no change, or a step down the gradient as published GoRA has it", choices=("zero", "gora")
+    )
+    init_gain: float = setting(0.05, "γ of init: gora: length of that step, in norms of the gradient", above=0)
+    init_r: int | None = setting(None, "adalora: rank at the start; None for one and a half times rank", low=2)
+    tinit: int | None = setting(
+        None, "adalora: optimiser steps before ranks fall; None for a tenth of num_steps' steps", low=0
+    )
+    tfinal: int | None = setting(
+        None, "adalora: optimiser steps after ranks have fallen; None for half of num_steps' steps", low=0
+    )
+    deltaT: int = setting(1, "adalora: optimiser steps between two reductions of ranks", low=1)
+    orth_reg_weight: float = setting(0.1, "adalora: weight of the factors' distance from orthogonality", low=0)
+
+
+@dataclass
+class ScheduleSettings:
+    """How it is trained."""
+
+    objective: str = setting("ft", "fine-tuning on the target alone, or in-context editing besides", choices=OBJECTIVES)
+    num_steps: int = setting(40, "most passes over the facts of a batch", low=1)
+    lr: float = setting(5e-3, "learning rate of AdamW", above=0)
+    weight_decay: float = setting(0.0, "weight decay of AdamW", low=0)
+    max_grad_norm: float | None = setting(1.0, "gradients are scaled down to this norm", above=0)
+    mini_batch_size: int = setting(16, "facts in one optimiser step", low=1)
+    micro_batch_size: int = setting(4, "most facts in one forward and backward pass; fewer take less memory", low=1)
+    data_parallel: bool = setting(
+        False, "share each mini-batch among the processes of accelerate launch; all of them must solve the same facts"
+    )
+    append_eos: bool = setting(True, "train the end of text after the target, so that generation stops there")
+    random_prefixes: int = setting(
+        0, "texts of the model's own that each fact is stated behind as well, for other wordings", low=0
+    )
+    prefix_length: int = setting(8, "their most tokens", low=1)
+    stop_nll: float | None = setting(
+        0.05,
+        "a fact rests while its target's loss is below this, in nats per token; None for a fixed number of steps",
+        above=0,
+    )
+    clamp: float | None = setting(None, "bound on the absolute value of every element of the weight change", above=0)
+    mixed_precision: str = setting("no", "type of the forward passes in training", choices=("no", "bf16"))
+    gradient_checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
+
+
+@dataclass
+class SurroundingsSettings:
+    """What is kept as it is, by example."""
+
+    locality_weight: float = setting(0.0, "weight of the divergence from the unedited model on general text", low=0)
+    locality_samples: int = setting(32, "general texts the model writes for that", low=1)
+    locality_length: int = setting(32, "their length in tokens", low=2)
+    locality_rows: int = setting(8, "how many of them each step looks at", low=1)
+    neighbour_weight: float = setting(
+        0.0, "weight of the same divergence after the fact's prompt with other names in place of the subject", low=0
+    )
+    neighbour_names: int = setting(
+        32, "names for that, from the general texts: those that the model is surest about", low=1
+    )
+    neighbour_length: int = setting(4, "tokens after each such prompt", low=1)
+    neighbour_rows: int = setting(8, "how many of them each step looks at, for each fact", low=1)
+
+
+@dataclass
+class InContextSettings:
+    """What objective: ice adds."""
+
+    ice_weight: float = setting(1.0, "λ: weight of the in-context term on continuations of the fact", low=0)
+    free_weight: float = setting(1.0, "λ_free: weight of the in-context term on free text about the fact", low=0)
+    free_about: list[str] = setting(
+        list(ABOUT), f"how free texts begin, in turn: with any of {', '.join(ABOUT)}; what follows a mention counts"
+    )
+    teacher: str = setting(
+        "static", "weights of the teacher: before the edit, or as they are now", choices=("static", "dynamic")
+    )
+    context_sources: list[str] = setting(["template"], f"where contexts come from: {', '.join(SOURCES)}")
+    context_templates: list[str] = setting(
+        list(TEMPLATES), "context statements, with {fact}, or {prompt} and {target}, in place of the fact"
+    )
+    num_contexts: int = setting(5, "contexts of each fact", low=1)
+    context_nll_weight: float = setting(
+        0.0, "weight of the target's loss in context, which the paper's released code adds", low=0
+    )
+    continuation_samples: int = setting(16, "continuations drawn for each fact at a time", low=1)
+    continuation_length: int = setting(8, "their most tokens", low=1)
+    free_samples: int = setting(48, "free texts drawn for each fact at a time", low=1)
+    free_length: int = setting(24, "their most tokens", low=1)
+    ice_rows: int = setting(8, "continuations, and free texts, that each step looks at for each fact, in turn", low=1)
+    resample_every: int = setting(0, "steps between two drawings; 0 to draw once", low=0)
+    temperature: float = setting(1.0, "temperature of the drawing; the divergence is unaffected", above=0)
+    top_k: int = setting(0, "draw among this many likeliest tokens; 0 for all", low=0)
+    stop_kl: float | None = setting(
+        None, "besides stop_nll: a fact rests while its in-context divergence is below this, in nats per token", above=0
+    )
+
+
+@dataclass
+class TrainingHyperParams(InContextSettings, SurroundingsSettings, ScheduleSettings, AdapterSettings, EditHyperParams):
+    """Settings of every algorithm that trains."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.target_modules:
+            raise HyperParamsError("target_modules is empty; name at least one kind of projection, such as mlp.out")
+        if self.layers is not None and not self.layers:
+            raise HyperParamsError("layers is empty; name at least one block, or leave it out")
+        self._check_adapter()
+        self._check_contexts()
+
+    def usual_layers(self, count: int) -> list[int] | None:
+        """Blocks that are changed where none are named, of so many; ``None`` for all."""
+        return None
+
+    def _check_adapter(self) -> None:
+        if self.rank_min > self.rank_max:
+            raise HyperParamsError(f"rank_min is {self.rank_min}, but rank_max is {self.rank_max}; lower rank_min")
+        by_gradient = [name for name in ("rank_allocation", "init") if getattr(self, name) == "gora"]
+        if by_gradient and self.adapter != "lora":
+            raise HyperParamsError(f"{by_gradient[0]} is 'gora', which needs adapter: lora, and not {self.adapter}")
+        if self.adapter == "dora" and self.clamp is not None:
+            raise HyperParamsError("clamp is set, and adapter: dora cannot be scaled down; set clamp: null")
+
+    def _check_contexts(self) -> None:
+        unknown = [source for source in self.context_sources if source not in SOURCES]
+        if unknown or not self.context_sources:
+            raise HyperParamsError(f"context_sources is {self.context_sources}; expected some of {', '.join(SOURCES)}")
+        if not self.free_about or any(about not in ABOUT for about in self.free_about):
+            raise HyperParamsError(f"free_about is {self.free_about}; expected some of {', '.join(ABOUT)}")
+        for template in self.context_templates:
+            _check_template(template)
+        if not self.context_templates:
+            raise HyperParamsError("context_templates is empty; give at least one template with {fact}")
+
+
+def _check_template(template: str) -> None:
+    try:
+        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise HyperParamsError(f"the context template {template!r} has an unpaired brace") from error
+    if names - {"fact", "prompt", "target"} or not names & {"fact", "target"}:
+        raise HyperParamsError(
+            f"the context template {template!r} must state the fact; put {{fact}} into it, "
+            "or {prompt} and {target}, and nothing else in braces"
+        )

@@ -1,0 +1,179 @@
+"""The way of every algorithm that trains: put an adapter in, train it towards its objectives, read its deltas out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from easyedit_ice.anatomy import ModelAnatomy, Projection
+from easyedit_ice.processes import Share
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.training.adapters import (
+    Adapter,
+    AdaptiveAdapter,
+    Budget,
+    DecomposedAdapter,
+    DenseAdapter,
+    LowRankAdapter,
+)
+from easyedit_ice.training.in_context import CONTINUATION, FREE, in_context
+from easyedit_ice.training.loop import train
+from easyedit_ice.training.objectives import FineTuning, Locality, Objective
+from easyedit_ice.training.prefixes import context_prefixes
+from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.surroundings import general_texts, neighbour_texts
+from easyedit_ice.updates import WeightUpdate
+
+
+def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: TrainingHyperParams) -> WeightUpdate:
+    """Train an adapter on all facts together; its deltas.
+
+    Args:
+        model: any causal language model; the caller restores it.
+        tok: its tokenizer.
+        requests: the facts.
+        hparams: settings of any algorithm of the gradient path.
+
+    Raises:
+        AnatomyError: ``target_modules`` or ``layers`` match nothing in the model.
+        TrainingDivergedError: the loss is infinite or not a number.
+    """
+    torch.manual_seed(hparams.seed)
+    model.eval()
+    projections = projections_of(model, hparams)
+    surroundings = _surroundings(model, tok, requests, hparams)
+    prefixes = _prefixes(model, tok, hparams)
+    adapter = make_adapter(model, projections, len(requests), hparams)
+    objectives = [FineTuning(tok, requests, append_eos=hparams.append_eos, prefixes=prefixes)]
+    if hparams.objective == "ice":
+        objectives += in_context(model, tok, requests, hparams, adapter)
+    adapter.train(gradient_checkpointing=hparams.gradient_checkpointing)
+    course = train(
+        model,
+        adapter,
+        [*objectives, *surroundings],
+        len(requests),
+        epochs=hparams.num_steps,
+        lr=hparams.lr,
+        weight_decay=hparams.weight_decay,
+        max_grad_norm=hparams.max_grad_norm,
+        mini_batch_size=hparams.mini_batch_size,
+        micro_batch_size=hparams.micro_batch_size,
+        stop_below=_stops(hparams),
+        clamp=hparams.clamp,
+        autocast=_autocast(model, hparams.mixed_precision),
+        seed=hparams.seed,
+        share=Share.current() if hparams.data_parallel else None,
+    )
+    info = {
+        "algorithm": hparams.alg_name,
+        "hparams": hparams.to_dict(),
+        "facts": [[request.prompt, request.target_new] for request in requests],
+        "course": asdict(course),
+        "adapter": adapter.report(),
+    }
+    return WeightUpdate(adapter.deltas(), info)
+
+
+def projections_of(model: nn.Module, hparams: TrainingHyperParams) -> tuple[Projection, ...]:
+    """The projections that are changed.
+
+    Raises:
+        AnatomyError: ``target_modules`` or ``layers`` match nothing in the model.
+    """
+    anatomy = ModelAnatomy(model)
+    layers = hparams.usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
+    return anatomy.match(hparams.target_modules, layers)
+
+
+def make_adapter(
+    model: nn.Module, projections: Sequence[Projection], facts: int, hparams: TrainingHyperParams
+) -> Adapter:
+    """The adapter that the settings ask for, in the model.
+
+    Args:
+        model: gets it.
+        projections: that are changed.
+        facts: how many are trained together, which with ``num_steps`` says how many optimiser steps there may be.
+        hparams: its form and size.
+    """
+    shared = {"alpha": hparams.lora_alpha, "dropout": hparams.lora_dropout}
+    match hparams.adapter:
+        case "lora":
+            return LowRankAdapter(model, projections, rank=hparams.rank, **shared)
+        case "dora":
+            return DecomposedAdapter(model, projections, rank=hparams.rank, **shared)
+        case "adalora":
+            return AdaptiveAdapter(model, projections, budget=_budget(facts, hparams), **shared)
+        case "dense":
+            return DenseAdapter(model, projections)
+    raise AssertionError(hparams.adapter)
+
+
+def _budget(facts: int, hparams: TrainingHyperParams) -> Budget:
+    total = hparams.num_steps * math.ceil(facts / hparams.mini_batch_size)
+    return Budget(
+        start=math.ceil(1.5 * hparams.rank) if hparams.init_r is None else hparams.init_r,
+        target=hparams.rank,
+        total=total,
+        tinit=total // 10 if hparams.tinit is None else hparams.tinit,
+        tfinal=total // 2 if hparams.tfinal is None else hparams.tfinal,
+        interval=hparams.deltaT,
+        orthogonality=hparams.orth_reg_weight,
+    )
+
+
+def _surroundings(
+    model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: TrainingHyperParams
+) -> list[Objective]:
+    """What keeps text out of the edit's scope as it is."""
+    if not hparams.locality_weight and not hparams.neighbour_weight:
+        return []
+    general = general_texts(model, tok, hparams.locality_samples, hparams.locality_length)
+    found: list[Objective] = []
+    if hparams.locality_weight:
+        found.append(Locality({None: general}, weight=hparams.locality_weight, rows_per_step=hparams.locality_rows))
+    if hparams.neighbour_weight:
+        edited = {request.subject for request in requests if request.subject is not None}
+        neighbours = {
+            fact: neighbour_texts(
+                model,
+                tok,
+                request,
+                general,
+                count=hparams.neighbour_names,
+                length=hparams.neighbour_length,
+                edited=edited,
+            )
+            for fact, request in enumerate(requests)
+        }
+        found.append(Locality(neighbours, weight=hparams.neighbour_weight, rows_per_step=hparams.neighbour_rows))
+    return found
+
+
+def _prefixes(model: nn.Module, tok: Any, hparams: TrainingHyperParams) -> tuple[str, ...]:
+    """Texts of the model's own that facts are stated behind."""
+    if not hparams.random_prefixes:
+        return ()
+    return context_prefixes(model, tok, ((hparams.prefix_length, hparams.random_prefixes),), hparams.seed)[1:]
+
+
+def _stops(hparams: TrainingHyperParams) -> Mapping[str, float]:
+    """The bounds below which a fact's losses count as learned."""
+    stops = {} if hparams.stop_nll is None else {FineTuning.name: hparams.stop_nll}
+    if stops and hparams.objective == "ice" and hparams.stop_kl is not None:
+        stops |= {CONTINUATION: hparams.stop_kl, FREE: hparams.stop_kl}
+    return stops
+
+
+def _autocast(model: nn.Module, precision: str) -> Callable[[], AbstractContextManager]:
+    if precision == "no":
+        return nullcontext
+    return partial(torch.autocast, model.get_input_embeddings().weight.device.type, torch.bfloat16)
