@@ -61,6 +61,9 @@ class ScheduleSettings:
     max_grad_norm: float | None = setting(1.0, "gradients are scaled down to this norm", above=0)
     mini_batch_size: int = setting(16, "facts in one optimiser step", low=1)
     micro_batch_size: int = setting(4, "most facts in one forward and backward pass; fewer take less memory", low=1)
+    activation_budget: float | None = setting(
+        None, "MiB for the activations of such a pass, by estimate: as few facts as that takes", above=0
+    )
     data_parallel: bool = setting(
         False, "share each mini-batch among the processes of accelerate launch; all of them must solve the same facts"
     )
@@ -146,6 +149,10 @@ class TrainingHyperParams(InContextSettings, SurroundingsSettings, ScheduleSetti
     def usual_layers(self, count: int) -> list[int] | None:
         """Blocks that are changed where none are named, of so many; ``None`` for all."""
         return None
+
+    def held_beside(self, in_features: int, out_features: int) -> int:
+        """Bytes that an algorithm holds in training for a projection of this shape, besides what is trained."""
+        return 0
 
     def _check_adapter(self) -> None:
         if self.rank_min > self.rank_max:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from easyedit_ice.activations import tokens_within
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.processes import Share
 from easyedit_ice.requests import EditRequest
@@ -50,6 +51,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     projections = projections_of(model, hparams)
     surroundings = _surroundings(model, tok, requests, hparams)
     prefixes = _prefixes(model, tok, hparams)
+    most_tokens = _most_tokens(model, projections, hparams)
     adapter = make_adapter(model, projections, len(requests), hparams)
     objectives = [FineTuning(tok, requests, append_eos=hparams.append_eos, prefixes=prefixes)]
     if hparams.objective == "ice":
@@ -70,6 +72,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         clamp=hparams.clamp,
         autocast=_autocast(model, hparams.mixed_precision),
         seed=hparams.seed,
+        most_tokens=most_tokens,
         share=Share.current() if hparams.data_parallel else None,
     )
     info = {
@@ -91,6 +94,14 @@ def projections_of(model: nn.Module, hparams: TrainingHyperParams) -> tuple[Proj
     anatomy = ModelAnatomy(model)
     layers = hparams.usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
     return anatomy.match(hparams.target_modules, layers)
+
+
+def _most_tokens(model: nn.Module, projections: Sequence[Projection], hparams: TrainingHyperParams) -> int | None:
+    """Of one pass, by the budget of activations; the model has no adapter yet."""
+    if hparams.activation_budget is None:
+        return None
+    budget = hparams.activation_budget * 2**20
+    return tokens_within(model, budget, checkpointed=hparams.gradient_checkpointing, trained=projections)
 
 
 def make_adapter(
