@@ -80,6 +80,33 @@ def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTok
     return model.eval(), tok
 
 
+def load_shapes(hparams: EditHyperParams) -> PreTrainedModel:
+    """The model :func:`load_model` would load, without its weights: on torch's meta device, and not quantized.
+
+    Args:
+        hparams: ``model_name`` and ``dtype`` are used; of the checkpoint its configuration alone is read.
+
+    Raises:
+        LoadingError: no model is named, or it has no configuration of a causal language model.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if not hparams.model_name:
+        raise LoadingError("model_name is not set; give a model's folder or hub name")
+    try:
+        config = AutoConfig.from_pretrained(_checkpoint(hparams.model_name))
+        kept = getattr(config, "dtype", None) or torch.float32
+        dtype = kept if hparams.dtype == "auto" else _dtype(hparams.dtype)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, **{_dtype_keyword(): dtype}).eval()
+    except (OSError, ValueError, ImportError) as error:
+        raise LoadingError(
+            f"{hparams.model_name!r} has no configuration that can be read ({error}); give a folder with the "
+            "config.json of a causal language model, or a hub name while online"
+        ) from error
+
+
 def _keep_differentiable(model: torch.nn.Module) -> None:
     """Keep bitsandbytes from laying 4-bit weights out for inference on a CPU, which loses gradients silently."""
     for module in model.modules():

@@ -122,13 +122,18 @@ def make_adapter(
         case "dora":
             return DecomposedAdapter(model, projections, rank=hparams.rank, **shared)
         case "adalora":
-            return AdaptiveAdapter(model, projections, budget=_budget(facts, hparams), **shared)
+            return AdaptiveAdapter(model, projections, budget=budget_of(facts, hparams), **shared)
         case "dense":
             return DenseAdapter(model, projections)
     raise AssertionError(hparams.adapter)
 
 
-def _budget(facts: int, hparams: TrainingHyperParams) -> Budget:
+def budget_of(facts: int, hparams: TrainingHyperParams) -> Budget:
+    """How the rank of adapter: adalora falls while so many facts are trained together.
+
+    Raises:
+        HyperParamsError: the settings leave no steps for it to fall in.
+    """
     total = hparams.num_steps * math.ceil(facts / hparams.mini_batch_size)
     return Budget(
         start=math.ceil(1.5 * hparams.rank) if hparams.init_r is None else hparams.init_r,
