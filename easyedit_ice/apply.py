@@ -15,6 +15,7 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import HyperParamsError, RequestError
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.memory import edits_in, recall
 from easyedit_ice.preserve import preserved
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.requests import EditRequest, check_tokens
@@ -86,6 +87,8 @@ def apply_to_model(
         the edited model, and the original weights by parameter name (empty unless ``return_orig_weights``).
     """
     if copy:
+        edits = edits_in(model)
         model = copying.deepcopy(model)
+        recall(model, edits)
     originals = solve_with(spec, model, tok, requests, hparams).commit(model)
     return model, originals if return_orig_weights else OriginalWeights()

@@ -158,6 +158,13 @@ ALGORITHMS = AlgorithmTable(
         summary="fine-tuning of low-rank adapters beside weights in 4 or 8 bits",
     ),
     AlgorithmSpec(
+        name="GoRA",
+        hparams="easyedit_ice.algorithms.gora:GoRAHyperParams",
+        solve="easyedit_ice.training.solve:solve",
+        prepare="easyedit_ice.training.making:prepare",
+        summary="low-rank adapters that leave general text and earlier edits alone, for long streams",
+    ),
+    AlgorithmSpec(
         name="LocFT-BF",
         hparams="easyedit_ice.algorithms.locft:LocFTHyperParams",
         solve="easyedit_ice.training.solve:solve",

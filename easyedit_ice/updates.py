@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -21,26 +21,38 @@ from torch import Tensor, nn
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.deltas import Delta, LowRankDelta
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.memory import Keys, forget, remember
 
 FORMAT = 1
 _WEIGHTS, _MANIFEST = "update.safetensors", "update.json"
+_KEYS = "keys"
 
 
 class OriginalWeights(dict[str, Tensor]):
     """Copies of the tensors an update wrote to, by parameter name: EasyEdit's ``weights_copy``.
 
     EasyEdit restores by iterating over :meth:`items` and copying each tensor back. Deltas attached to packed
-    weights have no tensor to copy back; they are detached when that iteration starts.
+    weights have no tensor to copy back; they are detached when that iteration starts, and the edit is forgotten.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.attached: list[AttachedDelta] = []
+        self._remembered: list[tuple[ref[nn.Module], Keys]] = []
 
     def items(self) -> ItemsView[str, Tensor]:
-        """Names and tensors to copy back; detaches what was attached."""
+        """Names and tensors to copy back; detaches what was attached, and forgets the edit."""
         self.detach()
+        while self._remembered:
+            model, keys = self._remembered.pop()
+            if (alive := model()) is not None:
+                forget(alive, keys)
         return super().items()
+
+    def remember(self, model: nn.Module, keys: Keys) -> None:
+        """Have the model's later edits know of this one, for as long as it is in the model."""
+        remember(model, keys)
+        self._remembered.append((ref(model), keys))
 
     def detach(self) -> None:
         """Remove deltas from packed weights."""
@@ -83,10 +95,12 @@ class WeightUpdate:
     Attributes:
         deltas: module path -> (out, in) delta.
         info: facts, algorithm, settings and the course of training, as plain values; saved with the update.
+        keys: module path -> (n, in), what its facts are looked up by, for later edits to leave alone; may be empty.
     """
 
     deltas: Mapping[str, Delta]
     info: dict[str, Any] = field(default_factory=dict)
+    keys: Keys = field(default_factory=dict)
     _commits: WeakKeyDictionary[nn.Module, _Commit] = field(default_factory=WeakKeyDictionary, init=False, repr=False)
 
     def commit(self, model: nn.Module) -> OriginalWeights:
@@ -109,6 +123,7 @@ class WeightUpdate:
         except BaseException:
             originals.restore(model)
             raise
+        originals.remember(model, self.keys)
         checksums = {name: checksum(model.get_parameter(name)) for name in originals}
         self._commits[model] = _Commit(originals, checksums)
         return originals
@@ -137,14 +152,18 @@ class WeightUpdate:
 
     def scaled(self, factor: float) -> WeightUpdate:
         """The update with every delta multiplied by ``factor``."""
-        return WeightUpdate({name: delta.scaled(factor) for name, delta in self.deltas.items()}, dict(self.info))
+        deltas = {name: delta.scaled(factor) for name, delta in self.deltas.items()}
+        return WeightUpdate(deltas, dict(self.info), self.keys)
 
     def __add__(self, other: WeightUpdate) -> WeightUpdate:
         """Both updates as one; low-rank deltas of one module stay low-rank."""
         deltas = dict(self.deltas)
         for name, delta in other.deltas.items():
             deltas[name] = deltas[name].plus(delta) if name in deltas else delta
-        return WeightUpdate(deltas, {"parts": [self.info, other.info]})
+        keys = dict(self.keys)
+        for name, own in other.keys.items():
+            keys[name] = torch.cat([keys[name], own.to(keys[name].device)]) if name in keys else own
+        return WeightUpdate(deltas, {"parts": [self.info, other.info]}, keys)
 
     @staticmethod
     def total(updates: Iterable[WeightUpdate]) -> WeightUpdate:
@@ -165,7 +184,7 @@ class WeightUpdate:
             f"{name}:{part}": tensor.detach().cpu().contiguous()
             for name, delta in self.deltas.items()
             for part, tensor in delta.tensors().items()
-        }
+        } | {f"{name}:{_KEYS}": keys.detach().cpu().contiguous() for name, keys in self.keys.items()}
         save_file(tensors, folder / _WEIGHTS)
         manifest = {
             "format": FORMAT,
@@ -198,9 +217,10 @@ class WeightUpdate:
         for key, tensor in tensors.items():
             name, _, part = key.rpartition(":")
             parts.setdefault(name, {})[part] = tensor
+        keys = {name: own.pop(_KEYS) for name, own in parts.items() if _KEYS in own}
         try:
             deltas = {name: Delta.load(kind, parts[name]) for name, kind in manifest["kinds"].items()}
-            return cls(deltas, manifest["info"])
+            return cls(deltas, manifest["info"], keys)
         except KeyError as error:
             raise UpdateError(f"{folder}: {error} is missing from {_WEIGHTS} or {_MANIFEST}; save it again") from error
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from torch import nn
+from torch import Tensor, nn
 
 from easyedit_ice.cache import fingerprint
 from easyedit_ice.closed_form.solver import Factor
@@ -26,12 +26,14 @@ class Known:
         weights: hash of all weights when the model was first seen.
         prefixes: context prefixes, by how they were drawn.
         factors: factored second moments, by what they were measured on.
+        subspaces: what is protected of each projection's input, by how it is protected.
     """
 
     mark: tuple[Any, ...]
     weights: str
     prefixes: dict[Any, tuple[str, ...]] = field(default_factory=dict)
     factors: dict[Any, Factor] = field(default_factory=dict)
+    subspaces: dict[Any, tuple[Tensor, float]] = field(default_factory=dict)
 
 
 _KNOWN: WeakKeyDictionary[nn.Module, Known] = WeakKeyDictionary()

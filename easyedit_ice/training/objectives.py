@@ -83,6 +83,11 @@ class FineTuning(Objective):
             [fact_row(tok, request, append_eos, prefix) for prefix in ("", *prefixes)] for request in requests
         ]
 
+    @property
+    def rows(self) -> list[Row]:
+        """All rows of all facts."""
+        return [row for own in self._rows for row in own]
+
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
         """One row for each statement of each fact."""
         return [Term(self.name, row, 1.0 / len(self._rows[fact]), fact) for fact in facts for row in self._rows[fact]]

@@ -10,7 +10,6 @@ Shapes: in is the width of a projection's input, k the number of directions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,47 +17,51 @@ from torch import Tensor
 from easyedit_ice.training.adapters import Adapter
 
 
-@dataclass(frozen=True)
-class Subspace:
-    """Directions, and how strongly each is protected.
-
-    Attributes:
-        basis: Q (in, k), orthonormal columns, in fp32.
-        strengths: (k,), 1 for a direction that must not be read at all, 0 for one that is free.
-    """
-
-    basis: Tensor
-    strengths: Tensor
-
-    def part(self, rows: Tensor) -> Tensor:
-        """What of (…, in) rows is protected: rows · Q diag(strengths) Qᵀ."""
-        return (rows @ self.basis * self.strengths) @ self.basis.T
-
-
 class Protection:
-    """Keeps the readers of an adapter off subspaces of their inputs.
+    """Keeps the readers of an adapter off what is protected.
 
     Args:
         adapter: freshly made; what its readers hold is projected at once.
-        subspaces: for each of its projections.
+        factors: for each of its projections F (in, k): what is kept of a row a is a (I − F Fᵀ).
     """
 
-    def __init__(self, adapter: Adapter, subspaces: Mapping[str, Subspace]) -> None:
-        self._pairs = [(reader, subspaces[name]) for name, reader in adapter.readers().items()]
+    def __init__(self, adapter: Adapter, factors: Mapping[str, Tensor]) -> None:
+        self._pairs = [(reader, factors[name]) for name, reader in adapter.readers().items()]
         self._before: list[Tensor] = []
         with torch.no_grad():
-            for reader, subspace in self._pairs:
-                reader -= subspace.part(reader)
+            for reader, factor in self._pairs:
+                reader.copy_(kept(reader, factor))
 
     @torch.no_grad()
     def before_step(self) -> None:
         """Take the protected part out of the gradients."""
-        for reader, subspace in self._pairs:
-            reader.grad -= subspace.part(reader.grad)
+        for reader, factor in self._pairs:
+            reader.grad = kept(reader.grad, factor)
         self._before = [reader.clone() for reader, _ in self._pairs]
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Take the protected part out of what the step has added."""
-        for (reader, subspace), before in zip(self._pairs, self._before, strict=True):
-            reader -= subspace.part(reader - before)
+        for (reader, factor), before in zip(self._pairs, self._before, strict=True):
+            reader.copy_(before + kept(reader - before, factor))
+
+
+def kept(rows: Tensor, factor: Tensor) -> Tensor:
+    """What is left of (…, in) rows: rows (I − F Fᵀ)."""
+    return rows - (rows @ factor) @ factor.T
+
+
+def share_kept(gradient: Tensor, factor: Tensor) -> float:
+    """ρ = ‖G (I − F Fᵀ)‖ / ‖G‖ of a gradient (out, in): how much of it may be followed."""
+    return (kept(gradient, factor).norm() / gradient.norm().clamp(min=torch.finfo(gradient.dtype).tiny)).item()
+
+
+def giving_way(factor: Tensor, share: float, least: float) -> Tensor:
+    """F weakened so far that ``least`` of the gradient is kept, where only ``share`` of it was.
+
+    With F = Q, orthonormal, and strength t in its place, ‖G (I − t Q Qᵀ)‖² / ‖G‖² = ρ² + (1 − t)² (1 − ρ²).
+    """
+    if share >= least:
+        return factor
+    strength = 1 - ((least**2 - share**2) / (1 - share**2)) ** 0.5
+    return factor * strength**0.5

@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from string import Formatter
 
+from easyedit_ice.closed_form.texts import AUTO
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.training.contexts import SOURCES, TEMPLATES
 
 ADAPTERS = ("lora", "adalora", "dora", "dense")
 OBJECTIVES = ("ft", "ice")
+PROTECTIONS = ("none", "hard", "soft")
 ABOUT = ("subject", "target", "anything")
 
 
@@ -36,7 +38,9 @@ class AdapterSettings:
     rank_min: int = setting(4, "least rank that rank_allocation: gora gives", low=1)
     rank_max: int = setting(32, "greatest rank that rank_allocation: gora gives", low=1)
     init: str = setting(
-        "zero", "start: no change, or a step down the gradient as published GoRA has it", choices=("zero", "gora")
+        "zero",
+        "start: random A; A along the facts' own keys; or a step down the gradient as published GoRA has it",
+        choices=("zero", "keys", "gora"),
     )
     init_gain: float = setting(0.05, "γ of init: gora: length of that step, in norms of the gradient", above=0)
     init_r: int | None = setting(None, "adalora: rank at the start; None for one and a half times rank", low=2)
@@ -101,6 +105,37 @@ class SurroundingsSettings:
 
 
 @dataclass
+class ProtectionSettings:
+    """What is kept as it is, by construction: directions of inputs that the change must not read."""
+
+    protection: str = setting(
+        "none",
+        "of general text and of earlier edits: none, hard (leading directions are not read at all), or soft (each "
+        "direction the less, the more it is used)",
+        choices=PROTECTIONS,
+    )
+    protected_energy: float = setting(0.9, "hard: share of general text's energy that is protected", above=0, high=1)
+    protected_rank: int | None = setting(
+        None, "most directions of general text; None for 1024, and hard for a quarter of the inputs at most", low=1
+    )
+    softness: float = setting(
+        0.03, "soft: energy, in units of general text's mean direction, of a direction that is half protected", above=0
+    )
+    memory_softness: float = setting(1.0, "soft: the same for the energy of a key of an earlier edit", above=0)
+    memory_energy: float = setting(
+        0.95, "hard: share of an earlier edit's keys' energy that is protected", above=0, high=1
+    )
+    memory_rank: int | None = setting(
+        None, "most protected directions in all; None for the number of inputs, and hard for half of it", low=1
+    )
+    least_gradient: float = setting(
+        0.2, "hard: protection gives way where it would leave less than this share of the gradient", low=0, high=1
+    )
+    mom2_dataset: str = setting(AUTO, "general text, as FastMEMIT names it")
+    dynamic_multiplier: int = setting(10, "tokens of it for each input of a projection", low=1)
+
+
+@dataclass
 class InContextSettings:
     """What objective: ice adds."""
 
@@ -134,7 +169,9 @@ class InContextSettings:
 
 
 @dataclass
-class TrainingHyperParams(InContextSettings, SurroundingsSettings, ScheduleSettings, AdapterSettings, EditHyperParams):
+class TrainingHyperParams(
+    InContextSettings, ProtectionSettings, SurroundingsSettings, ScheduleSettings, AdapterSettings, EditHyperParams
+):
     """Settings of every algorithm that trains."""
 
     def __post_init__(self) -> None:
@@ -162,6 +199,13 @@ class TrainingHyperParams(InContextSettings, SurroundingsSettings, ScheduleSetti
             raise HyperParamsError(f"{by_gradient[0]} is 'gora', which needs adapter: lora, and not {self.adapter}")
         if self.adapter == "dora" and self.clamp is not None:
             raise HyperParamsError("clamp is set, and adapter: dora cannot be scaled down; set clamp: null")
+        if self.adapter == "dora" and self.protection != "none":
+            raise HyperParamsError(
+                f"protection is {self.protection!r}, and adapter: dora scales whole rows of the weight, so it reads "
+                "every input; use lora, adalora or dense"
+            )
+        if self.init == "keys" and self.adapter not in ("lora", "adalora"):
+            raise HyperParamsError(f"init is 'keys', which needs adapter: lora or adalora, and not {self.adapter}")
 
     def _check_contexts(self) -> None:
         unknown = [source for source in self.context_sources if source not in SOURCES]

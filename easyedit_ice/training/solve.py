@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -10,22 +9,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from easyedit_ice.activations import tokens_within
-from easyedit_ice.anatomy import ModelAnatomy, Projection
+from easyedit_ice.anatomy import Projection
 from easyedit_ice.processes import Share
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.adapters import (
-    Adapter,
-    AdaptiveAdapter,
-    Budget,
-    DecomposedAdapter,
-    DenseAdapter,
-    LowRankAdapter,
-)
 from easyedit_ice.training.in_context import CONTINUATION, FREE, in_context
+from easyedit_ice.training.keys import fact_keys
 from easyedit_ice.training.loop import train
+from easyedit_ice.training.making import made, projections_of
 from easyedit_ice.training.objectives import FineTuning, Locality, Objective
 from easyedit_ice.training.prefixes import context_prefixes
 from easyedit_ice.training.settings import TrainingHyperParams
@@ -52,8 +45,10 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     surroundings = _surroundings(model, tok, requests, hparams)
     prefixes = _prefixes(model, tok, hparams)
     most_tokens = _most_tokens(model, projections, hparams)
-    adapter = make_adapter(model, projections, len(requests), hparams)
-    objectives = [FineTuning(tok, requests, append_eos=hparams.append_eos, prefixes=prefixes)]
+    target = FineTuning(tok, requests, append_eos=hparams.append_eos, prefixes=prefixes)
+    trained = made(model, tok, requests, projections, target.rows, prefixes, hparams)
+    adapter = trained.adapter
+    objectives: list[Objective] = [target]
     if hparams.objective == "ice":
         objectives += in_context(model, tok, requests, hparams, adapter)
     adapter.train(gradient_checkpointing=hparams.gradient_checkpointing)
@@ -73,77 +68,22 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         autocast=_autocast(model, hparams.mixed_precision),
         seed=hparams.seed,
         most_tokens=most_tokens,
+        protection=trained.protection,
         share=Share.current() if hparams.data_parallel else None,
     )
+    keys: dict[str, Tensor] = {}
+    if trained.protection is not None:
+        model.eval()
+        names = [projection.name for projection in projections]
+        keys = fact_keys(model, tok, requests, names, append_eos=hparams.append_eos, prefixes=prefixes)
     info = {
         "algorithm": hparams.alg_name,
         "hparams": hparams.to_dict(),
         "facts": [[request.prompt, request.target_new] for request in requests],
         "course": asdict(course),
-        "adapter": adapter.report(),
+        "adapter": trained.report(),
     }
-    return WeightUpdate(adapter.deltas(), info)
-
-
-def projections_of(model: nn.Module, hparams: TrainingHyperParams) -> tuple[Projection, ...]:
-    """The projections that are changed.
-
-    Raises:
-        AnatomyError: ``target_modules`` or ``layers`` match nothing in the model.
-    """
-    anatomy = ModelAnatomy(model)
-    layers = hparams.usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
-    return anatomy.match(hparams.target_modules, layers)
-
-
-def _most_tokens(model: nn.Module, projections: Sequence[Projection], hparams: TrainingHyperParams) -> int | None:
-    """Of one pass, by the budget of activations; the model has no adapter yet."""
-    if hparams.activation_budget is None:
-        return None
-    budget = hparams.activation_budget * 2**20
-    return tokens_within(model, budget, checkpointed=hparams.gradient_checkpointing, trained=projections)
-
-
-def make_adapter(
-    model: nn.Module, projections: Sequence[Projection], facts: int, hparams: TrainingHyperParams
-) -> Adapter:
-    """The adapter that the settings ask for, in the model.
-
-    Args:
-        model: gets it.
-        projections: that are changed.
-        facts: how many are trained together, which with ``num_steps`` says how many optimiser steps there may be.
-        hparams: its form and size.
-    """
-    shared = {"alpha": hparams.lora_alpha, "dropout": hparams.lora_dropout}
-    match hparams.adapter:
-        case "lora":
-            return LowRankAdapter(model, projections, rank=hparams.rank, **shared)
-        case "dora":
-            return DecomposedAdapter(model, projections, rank=hparams.rank, **shared)
-        case "adalora":
-            return AdaptiveAdapter(model, projections, budget=budget_of(facts, hparams), **shared)
-        case "dense":
-            return DenseAdapter(model, projections)
-    raise AssertionError(hparams.adapter)
-
-
-def budget_of(facts: int, hparams: TrainingHyperParams) -> Budget:
-    """How the rank of adapter: adalora falls while so many facts are trained together.
-
-    Raises:
-        HyperParamsError: the settings leave no steps for it to fall in.
-    """
-    total = hparams.num_steps * math.ceil(facts / hparams.mini_batch_size)
-    return Budget(
-        start=math.ceil(1.5 * hparams.rank) if hparams.init_r is None else hparams.init_r,
-        target=hparams.rank,
-        total=total,
-        tinit=total // 10 if hparams.tinit is None else hparams.tinit,
-        tfinal=total // 2 if hparams.tfinal is None else hparams.tfinal,
-        interval=hparams.deltaT,
-        orthogonality=hparams.orth_reg_weight,
-    )
+    return WeightUpdate(adapter.deltas(), info, keys)
 
 
 def _surroundings(
@@ -187,6 +127,14 @@ def _stops(hparams: TrainingHyperParams) -> Mapping[str, float]:
     if stops and hparams.objective == "ice" and hparams.stop_kl is not None:
         stops |= {CONTINUATION: hparams.stop_kl, FREE: hparams.stop_kl}
     return stops
+
+
+def _most_tokens(model: nn.Module, projections: Sequence[Projection], hparams: TrainingHyperParams) -> int | None:
+    """Of one pass, by the budget of activations; the model has no adapter yet."""
+    if hparams.activation_budget is None:
+        return None
+    budget = hparams.activation_budget * 2**20
+    return tokens_within(model, budget, checkpointed=hparams.gradient_checkpointing, trained=projections)
 
 
 def _autocast(model: nn.Module, precision: str) -> Callable[[], AbstractContextManager]:

@@ -9,6 +9,7 @@ from quick import FEW_TEXTS
 
 from easyedit_ice.algorithms.adalora import AdaLoraHyperParams
 from easyedit_ice.algorithms.dora import DoraHyperParams
+from easyedit_ice.algorithms.gora import GoRAHyperParams
 from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
 from easyedit_ice.algorithms.locft import LocFTHyperParams
 from easyedit_ice.algorithms.lora import LoraHyperParams
@@ -26,6 +27,7 @@ EDITORS = [
     AdaLoraHyperParams(**QUICK, orth_reg_weight=0.01),
     DoraHyperParams(**QUICK),
     QLoraHyperParams(**QUICK, quantization_bit=None),
+    GoRAHyperParams(**QUICK),
     LocFTHyperParams(**QUICK),
 ]
 EACH = pytest.mark.parametrize("hparams", EDITORS, ids=[hparams.alg_name for hparams in EDITORS])

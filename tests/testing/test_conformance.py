@@ -27,7 +27,7 @@ from easyedit_ice.updates import OriginalWeights, WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}
 QUICK_ICE = QUICK | FEW_TEXTS
-TRAINED = ("AdaLoRA", "DoRA", "GoRA", "LoRA-BF", "LocFT-BF", "QLoRA-BF")
+TRAINED = ("DoRA", "GoRA", "LoRA-BF", "LocFT-BF", "QLoRA-BF")
 SETTINGS = (
     {"ICE-LoRA": QUICK_ICE}
     | dict.fromkeys(TRAINED, QUICK)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from easyedit_ice.apply import solve
 from easyedit_ice.bench.methods.base import Request
 from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.memory import Keys, edits_in, recall
 from easyedit_ice.preserve import preserved
 from easyedit_ice.registry import ALGORITHMS
 
@@ -40,15 +41,25 @@ class PackageEngine:
         solve(self._model, self._tok, requests, self.hparams.replace(seed=seed)).commit(self._model)
         return self._model
 
-    def memory(self, pinned: Mapping[int, Any]) -> None:
-        """Edits are in the model alone."""
+    def memory(self, pinned: Mapping[int, Any]) -> tuple[Keys, ...]:
+        """The keys of the edits that are in the model."""
+        return edits_in(self._model)
 
-    def recall(self, memory: None) -> None:
-        """Edits are in the model alone."""
+    def recall(self, memory: tuple[Keys, ...]) -> None:
+        """Know of these edits, and of no others."""
+        recall(self._model, memory)
 
     def records(self) -> dict[str, Tensor] | None:
-        """Edits are in the weights alone, but stand beside those that are packed."""
-        return None if getattr(self._model, "is_quantized", False) else {}
+        """The keys of all edits; the edits themselves are in the weights, but stand beside those that are packed."""
+        if getattr(self._model, "is_quantized", False):
+            return None
+        edits = edits_in(self._model)
+        return {f"{index}:{name}": own.contiguous() for index, keys in enumerate(edits) for name, own in keys.items()}
 
     def load_records(self, records: Mapping[str, Tensor]) -> None:
-        """Edits are in the weights alone."""
+        """Know of the edits whose keys these are."""
+        edits: dict[int, dict[str, Tensor]] = {}
+        for label, own in records.items():
+            index, _, name = label.partition(":")
+            edits.setdefault(int(index), {})[name] = own
+        recall(self._model, tuple(edits[index] for index in sorted(edits)))

@@ -1,0 +1,59 @@
+"""Gradients of weights that are not trained, from what projections read and what comes back to them.
+
+G = Σ δ xᵀ over all tokens, where x is a projection's input and δ the gradient of its output: this is ∂L/∂W also where W
+is packed in 4 or 8 bits and has no gradient of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.anatomy import Projection
+from easyedit_ice.training.rows import Row, predict
+
+
+def weight_gradients(
+    model: nn.Module, projections: Sequence[Projection], rows: Sequence[Row], *, side_by_side: int
+) -> dict[str, Tensor]:
+    """∂L/∂W (out, in) in fp32 of each projection, by name, where L is the mean of the rows' losses.
+
+    Args:
+        model: in evaluation mode; no gradient is left in it.
+        projections: of the model.
+        rows: whose predicted tokens make the loss.
+        side_by_side: rows in one pass.
+    """
+    found = {
+        projection.name: torch.zeros(
+            projection.out_features, projection.in_features, device=projection.module.weight.device
+        )
+        for projection in projections
+    }
+
+    def watch(name: str) -> Any:
+        def forward(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            inputs = args[0].detach()
+            output = output if output.requires_grad else output.detach().requires_grad_()
+
+            def backward(grad: Tensor) -> None:
+                found[name] += grad.flatten(0, -2).float().T @ inputs.flatten(0, -2).float()
+
+            output.register_hook(backward)
+            return output
+
+        return forward
+
+    handles = [projection.module.register_forward_hook(watch(projection.name)) for projection in projections]
+    try:
+        with torch.enable_grad():
+            for start in range(0, len(rows), side_by_side):
+                loss = predict(model, rows[start : start + side_by_side]).nll().sum() / len(rows)
+                loss.backward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found

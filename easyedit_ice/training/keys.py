@@ -1,0 +1,91 @@
+"""What projections read where facts are looked up and written: at the subject's last token, and before the target's.
+
+Shapes: n keys, in the width of a projection's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.closed_form.passes import by_row, padded
+from easyedit_ice.closed_form.positions import last_token_of
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.training.objectives import fact_row
+
+ROWS = 64
+"""Facts that run side by side."""
+
+
+@torch.no_grad()
+def fact_keys(
+    model: nn.Module,
+    tok: Any,
+    requests: Sequence[EditRequest],
+    names: Sequence[str],
+    *,
+    append_eos: bool,
+    prefixes: Sequence[str] = (),
+) -> dict[str, Tensor]:
+    """The keys of some facts: (n, in) in fp32, by module.
+
+    Args:
+        model: as it shall be read, in evaluation mode.
+        tok: its tokenizer.
+        requests: the facts.
+        names: paths of the modules.
+        append_eos: whether the end of text is written after the target.
+        prefixes: texts that each fact is stated behind as well.
+
+    Returns:
+        for each statement the keys at the subject's last token, if it has one, and wherever a token of the target is
+        predicted.
+    """
+    stated = [(request, prefix) for request in requests for prefix in ("", *prefixes)]
+    found: dict[str, list[Tensor]] = {name: [] for name in names}
+    for start in range(0, len(stated), ROWS):
+        for name, own in _chunk(model, tok, stated[start : start + ROWS], names, append_eos).items():
+            found[name].append(own)
+    return {name: torch.cat(own) for name, own in found.items()}
+
+
+def _chunk(
+    model: nn.Module, tok: Any, stated: Sequence[tuple[EditRequest, str]], names: Sequence[str], append_eos: bool
+) -> dict[str, Tensor]:
+    rows = [fact_row(tok, request, append_eos, prefix) for request, prefix in stated]
+    wanted = torch.tensor([cell for cell in _cells(tok, stated, rows)])
+    ids, real = padded([row.ids[:-1] for row in rows])
+    device = model.get_input_embeddings().weight.device
+    found: dict[str, Tensor] = {}
+
+    def read(name: str) -> Any:
+        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            values = by_row(args[0], len(rows))
+            found[name] = values[tuple(wanted.T.to(values.device))].float()
+
+        return hook
+
+    handles = [model.get_submodule(name).register_forward_pre_hook(read(name)) for name in names]
+    try:
+        model(input_ids=ids.to(device), attention_mask=real.long().to(device), use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _cells(tok: Any, stated: Sequence[tuple[EditRequest, str]], rows: Sequence[Any]) -> list[tuple[int, int]]:
+    """Row and column of each key."""
+    cells = []
+    for index, ((request, prefix), row) in enumerate(zip(stated, rows, strict=True)):
+        first = len(row.ids) - row.span - 1
+        columns = set(range(first, len(row.ids) - 1))
+        if request.subject and request.subject in request.prompt:
+            text = prefix + request.prompt
+            last = last_token_of(tok, text + request.completion, request.subject, before=len(text))
+            columns.add(min(last, first))
+        cells += [(index, column) for column in sorted(columns)]
+    return cells

@@ -1,0 +1,172 @@
+"""What is protected of each projection's input: where general text lies, and the keys of edits that are in the model.
+
+What is kept of a row a is a P with P = I − F Fᵀ, and F (in, k) is all that is stored.
+
+``hard``: P projects onto what is orthogonal to the leading directions of general text, up to an energy, and to those of
+each edit's keys. This is GPM (Saha et al. 2021, arXiv 2103.09762) with F = Q, orthonormal.
+
+``soft``: P = (I + C / α + Kᵀ K / β)⁻¹, where C is the second moment of general text and the rows of K are all edits'
+keys, both in units of the mean of C's diagonal: a direction gives way by how much it is used, as in orthogonal weight
+modification (Zeng et al. 2019, arXiv 1810.01256) and AlphaEdit's weighing. An edit's keys are added by Woodbury's
+identity, P′ = P − P Kᵀ (β I + K P Kᵀ)⁻¹ K P, that is, by further columns of F.
+
+Shapes: in is the width of a projection's input, k the columns of F, n an edit's keys.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import is_
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.anatomy import Projection
+from easyedit_ice.closed_form.known import known
+from easyedit_ice.closed_form.moments import Measuring, moments
+from easyedit_ice.memory import Keys, edits_in
+from easyedit_ice.training.protection import kept
+
+logger = logging.getLogger(__name__)
+
+MOST = 1024
+"""Most directions of general text that are protected unless the settings name another number."""
+_SMALL = 1e-4
+"""Directions of less than this share of a key are rounding."""
+
+
+@dataclass(frozen=True)
+class Protecting:
+    """How directions are protected; the names are those of the hyperparameters.
+
+    Attributes:
+        protection: ``"hard"`` or ``"soft"``.
+        protected_energy: hard: share of general text's energy that the protected directions hold.
+        protected_rank: most directions of general text; ``None`` for 1,024, or, if hard, a quarter of the inputs.
+        softness: α, soft: energy at which a direction is protected by half, in units of the mean direction's.
+        memory_softness: β, soft: the same for the energy of an edit's key.
+        memory_energy: hard: share of an edit's keys' energy that is added to what is protected.
+        memory_rank: most columns of F; ``None`` for as many as the projection has inputs, and hard for half of them.
+        measuring: what general text is.
+    """
+
+    protection: str
+    protected_energy: float
+    protected_rank: int | None
+    softness: float
+    memory_softness: float
+    memory_energy: float
+    memory_rank: int | None
+    measuring: Measuring
+
+    def general(self, moment: Tensor) -> Tensor:
+        """F of general text alone, from its second moment (in, in): (in, k)."""
+        width = len(moment)
+        energies, directions = torch.linalg.eigh(moment.double())
+        energies, directions = energies.clamp(min=0).flip(0), directions.flip(1)
+        most = self.protected_rank or min(MOST, width // 4 if self.protection == "hard" else width)
+        if self.protection == "hard":
+            needed = int((energies.cumsum(0) / energies.sum() < self.protected_energy).sum()) + 1
+            return directions[:, : min(needed, most)].float()
+        relative = energies[:most] / energies.mean()
+        return (directions[:, :most] * (relative / (relative + self.softness)).sqrt()).float()
+
+    def extended(self, factor: Tensor, keys: Tensor, scale: float) -> Tensor:
+        """F with an edit's keys protected as well.
+
+        Args:
+            factor: F (in, k).
+            keys: (n, in).
+            scale: mean of the diagonal of general text's second moment.
+        """
+        unread = kept(keys.double() / scale**0.5, factor.double())
+        if self.protection == "hard":
+            added = self._leading(unread, factor.double())
+        else:
+            inner = unread @ (keys.double() / scale**0.5).T
+            inner = (inner + inner.T) / 2 + self.memory_softness * torch.eye(len(keys), dtype=inner.dtype)
+            added = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), unread, upper=False)
+        return self._compressed(torch.cat([factor, added.T.float()], dim=1))
+
+    def _leading(self, unread: Tensor, factor: Tensor) -> Tensor:
+        """Orthonormal directions of the keys' unprotected part, up to the energy asked for: (directions, in)."""
+        energies, directions = torch.linalg.eigh(unread @ unread.T)
+        energies, directions = energies.flip(0), directions.flip(1)
+        most = int((energies > _SMALL * energies.sum()).sum())
+        needed = int((energies.cumsum(0) / energies.sum() < self.memory_energy).sum()) + 1
+        chosen = torch.linalg.qr((directions[:, : min(needed, most)].T @ unread).T).Q.T
+        return torch.linalg.qr(kept(chosen, factor).T).Q.T
+
+    def _compressed(self, factor: Tensor) -> Tensor:
+        """F with no more columns than are allowed; what is dropped is logged."""
+        width, columns = factor.shape
+        most = min(self.memory_rank or (width // 2 if self.protection == "hard" else width), width)
+        if self.protection == "hard":
+            if columns > most:
+                logger.warning(
+                    "%d directions are protected and memory_rank allows no more; %d are free", most, columns - most
+                )
+            return factor[:, :most]
+        if columns <= 2 * most:
+            return factor
+        directions, scales, _ = torch.linalg.svd(factor, full_matrices=False)
+        if (lost := float(scales[most:].square().sum())) > _SMALL:
+            logger.warning(
+                "memory_rank keeps %d directions; those of least strength, %.3g in all, are free", most, lost
+            )
+        return (directions * scales)[:, :most].contiguous()
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """What has been made of the edits of a model so far."""
+
+    edits: tuple[Keys, ...]
+    factors: Mapping[str, Tensor]
+
+    def begins(self, edits: Sequence[Keys]) -> bool:
+        """Whether these edits are those it was made of, and later ones."""
+        return len(self.edits) <= len(edits) and all(map(is_, self.edits, edits))
+
+
+_FOLDED: WeakKeyDictionary[nn.Module, dict[Any, _Folded]] = WeakKeyDictionary()
+
+
+def general_subspaces(
+    model: nn.Module, tok: Any, names: Sequence[str], protecting: Protecting
+) -> dict[str, tuple[Tensor, float]]:
+    """F and the mean of the second moment's diagonal, of general text alone; found once, on the unedited model."""
+    found = known(model).subspaces
+    missing = [name for name in names if (name, protecting) not in found]
+    if missing:
+        for name, (moment, _) in moments(model, tok, missing, protecting.measuring).items():
+            found[name, protecting] = protecting.general(moment), float(moment.diagonal().mean())
+    return {name: found[name, protecting] for name in names}
+
+
+def subspaces(
+    model: nn.Module, tok: Any, projections: Sequence[Projection], protecting: Protecting
+) -> dict[str, Tensor]:
+    """F (in, k) of each projection, by name, with all edits that are in the model, on the projection's device.
+
+    Raises:
+        StatisticsError: a stored second moment is damaged.
+        DataError: there is no such general text, or not enough of it.
+    """
+    names = tuple(projection.name for projection in projections)
+    general = general_subspaces(model, tok, names, protecting)
+    edits = edits_in(model)
+    by_settings = _FOLDED.setdefault(model, {})
+    folded = by_settings.get((names, protecting))
+    if folded is None or not folded.begins(edits):
+        folded = _Folded((), {name: factor for name, (factor, _) in general.items()})
+    factors = dict(folded.factors)
+    for keys in edits[len(folded.edits) :]:
+        for name in factors.keys() & keys.keys():
+            factors[name] = protecting.extended(factors[name], keys[name].cpu(), general[name][1])
+    by_settings[names, protecting] = _Folded(edits, factors)
+    return {projection.name: factors[projection.name].to(projection.module.weight.device) for projection in projections}
