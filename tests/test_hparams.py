@@ -14,6 +14,7 @@ from easyedit_ice.algorithms.lora import LoraHyperParams
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.training.settings import TrainingHyperParams
 
 FOLDER = Path(__file__).resolve().parent.parent / "hparams"
 PRESETS = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name in ALGORITHMS)  # the others are EasyEdit's
@@ -108,14 +109,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, text, words):
     ("values", "words"),
     [
         ({"rnak": 3}, r"IceLoraHyperParams has no setting 'rnak'. Did you mean 'rank'\?.*num_steps"),
-        ({"rank": "many"}, "rank is 'many'; expected int: rank of each adapter"),
+        ({"rank": "many"}, "rank is 'many'; expected int: rank of each projection"),
         ({"rank": 2.5}, "rank is 2.5; expected int"),
         ({"rank": None}, "rank is None; expected int"),
         ({"lr": "fast"}, "lr is 'fast'; expected float: learning rate"),
         ({"layers": 3}, "layers is 3"),
         ({"layers": ["first"]}, "layers is"),
         ({"append_eos": "perhaps"}, "append_eos is 'perhaps'; expected bool"),
-        ({"rank": 0}, "rank is 0; expected at least 1: rank of each adapter"),
+        ({"rank": 0}, "rank is 0; expected at least 1: rank of each projection"),
         ({"lr": 0}, "lr is 0.0; expected greater than 0"),
         ({"lr": -1e-3}, "lr is -0.001; expected greater than 0"),
         ({"lora_dropout": 1.5}, "lora_dropout is 1.5; expected at most 1"),
@@ -245,7 +246,7 @@ def test_the_usual_models_have_presets(cls):
     assert {f"{cls().alg_name}/{name}" for name in models | {"gpt2-factworld"}} <= set(cls.presets())
 
 
-@pytest.mark.parametrize("cls", [IceLoraHyperParams, LoraHyperParams])
+@pytest.mark.parametrize("cls", [cls for cls in CLASSES if issubclass(cls, TrainingHyperParams)])
 def test_the_low_rank_editors_have_the_settings_for_comparison(cls):
     assert f"{cls().alg_name}/brief" in cls.presets()
 
@@ -255,3 +256,11 @@ def test_the_papers_preset_has_no_term_the_paper_lacks():
     assert (hparams.ice_weight, hparams.context_nll_weight) == (1, 1)
     assert (hparams.free_weight, hparams.locality_weight, hparams.neighbour_weight) == (0, 0, 0)
     assert hparams.stop_nll is None
+
+
+def test_locft_changes_the_block_that_the_paper_names_for_a_model():
+    locft = ALGORITHMS["LocFT-BF"].hparams_class
+    assert {name: locft.from_hparams(name).layers for name in ("llama3-8b", "qwen2.5-7b")} == {
+        "llama3-8b": [22],
+        "qwen2.5-7b": [6],
+    }
