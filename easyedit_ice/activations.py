@@ -1,4 +1,4 @@
-"""What a training pass keeps for its backward pass: bytes for each token, from the model's shapes alone.
+"""What a training pass holds: bytes for each token, from the model's shapes alone.
 
 The weights are frozen, and a frozen projection keeps nothing: the gradient of its input needs its weight and no
 activation. A block keeps what its nonlinear parts read:
@@ -19,12 +19,35 @@ Shapes: d is the width of the residual stream, m the inner width of the MLP, e t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 
 FP32 = 4
+MATCHED, TAUGHT = 3, 7
+"""Arrays of the vocabulary's width in fp32 that a pass holds for each predicted token: log-probabilities, their copies
+in the order of the terms, and gradients; where a teacher is matched, its distribution and products as well."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one forward and backward pass reads.
+
+    Attributes:
+        tokens: that the student reads.
+        matched: predicted tokens that are matched to those that stand there.
+        taught: predicted tokens that are matched to a teacher's distribution.
+    """
+
+    tokens: int
+    matched: int
+    taught: int
+
+    def times(self, facts: int) -> Pass:
+        """The same for several facts."""
+        return Pass(self.tokens * facts, self.matched * facts, self.taught * facts)
 
 
 def tokens_within(
@@ -60,6 +83,27 @@ def kept_per_token(model: nn.Module, trained: Sequence[Projection] = ()) -> int:
     anatomy = ModelAnatomy(model)
     blocks = sum(_block(anatomy, layer) for layer in _working(anatomy, trained))
     return blocks + _inputs(trained, element_size(model)) + FP32 * anatomy.hidden_size
+
+
+def cache_per_token(model: nn.Module) -> int:
+    """Bytes of keys and values for each token: 2 · key-value heads · their width · e, in all blocks.
+
+    Attention's input projections write queries, keys and values; queries are as wide as what its output projection
+    reads.
+    """
+    projections = [p for p in ModelAnatomy(model).projections if p.part == "attention"]
+    written = sum(p.out_features for p in projections if p.role == "in")
+    return element_size(model) * (written - sum(p.in_features for p in projections if p.role == "out"))
+
+
+def logits_bytes(model: nn.Module, own: Pass) -> int:
+    """v · fp32 · the arrays that are held for each predicted token."""
+    return FP32 * vocabulary(model) * (MATCHED * own.matched + TAUGHT * own.taught)
+
+
+def vocabulary(model: nn.Module) -> int:
+    """Words that the model tells apart."""
+    return model.get_input_embeddings().weight.shape[0]
 
 
 def element_size(model: nn.Module) -> int:

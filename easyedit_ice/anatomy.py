@@ -55,6 +55,11 @@ class Projection:
         """Name of the weight as a parameter of the model."""
         return f"{self.name}.weight"
 
+    @property
+    def size(self) -> int:
+        """Elements of the matrix."""
+        return self.in_features * self.out_features
+
     def matrix(self) -> Tensor:
         """The weight as an (out, in) tensor in fp32, unpacked if bitsandbytes has packed it."""
         weight = self.module.weight

@@ -17,6 +17,7 @@ COMMANDS = {
     "report": "tables, plots and a page of runs side by side",
     "doctor": "see what is installed, and what to do about what is missing",
     "hparams": "list algorithms, presets, and the meaning of every setting",
+    "plan": "what an edit would take, and which GPU has room for it, without loading the model",
     "stats": "measure, list or delete the second moments of closed-form editors",
     "world": "train, measure or export the embedded world",
 }

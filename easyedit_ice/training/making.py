@@ -131,12 +131,12 @@ def _adapter(
         case "dora":
             return DecomposedAdapter(model, projections, rank=hparams.rank, **shared)
         case "adalora":
-            return AdaptiveAdapter(model, projections, budget=_budget(facts, hparams), **shared)
+            return AdaptiveAdapter(model, projections, budget=budget_of(facts, hparams), **shared)
         case _:
             return DenseAdapter(model, projections)
 
 
-def _budget(facts: int, hparams: TrainingHyperParams) -> Budget:
+def budget_of(facts: int, hparams: TrainingHyperParams) -> Budget:
     """AdaLoRA's schedule, over as many optimiser steps as ``num_steps`` passes over the facts may have."""
     total = hparams.num_steps * math.ceil(facts / hparams.mini_batch_size)
     return Budget(

@@ -1,0 +1,120 @@
+"""Memory of one edit, measured in a process of its own; :mod:`plan` and :mod:`memory` run it and read its line.
+
+    python benchmarks/peak_one.py '{"method": "LoRA-BF", "model": "/tmp/model", "settings": {}, "facts": 4}'
+
+prints ``{"weights": ..., "rise": ..., "trained": ...}``: resident memory in MiB that the loaded model takes, how far it
+rose above that while facts were solved for and committed, and the values that were trained. Linux only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+from unittest import mock
+
+import psutil
+import torch
+from transformers import AutoTokenizer
+
+from easyedit_ice.apply import solve
+from easyedit_ice.bench.cost import measured
+from easyedit_ice.cli.console import quiet
+from easyedit_ice.closed_form.moments import Measuring
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.loading import load_model
+from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+
+PLACES = ("Avaria", "Sundray", "Brethdale", "Ommerland")
+
+
+def main(asked: Mapping[str, Any]) -> dict[str, float]:
+    """Load what loads late by an edit of a tiny model, then the model, then edit."""
+    with quiet():
+        _warm_up()
+        tok = AutoTokenizer.from_pretrained(asked["model"])
+        before = _resident()
+        loaded = {name: asked["settings"][name] for name in ("dtype", "quantization_bit") if name in asked["settings"]}
+        with mock.patch.object(AutoTokenizer, "from_pretrained", return_value=tok):
+            model, tok = load_model(EditHyperParams(model_name=asked["model"], device="cpu", **loaded))
+        _touch(model)
+        weights = _resident() - before
+        edit = _host if asked["method"] not in ALGORITHMS else _ours
+        trained, rise = edit(model, tok, asked["method"], asked["settings"], requests(asked["facts"]))
+    return {"weights": weights, "rise": rise, "trained": trained}
+
+
+def requests(count: int) -> list[dict[str, str]]:
+    """Facts, as many as asked for; all of about the same length."""
+    return [
+        {
+            "prompt": f"The capital of {PLACES[index % len(PLACES)]}, in the year {index}, is",
+            "subject": PLACES[index % len(PLACES)],
+            "target_new": ("Lodel", "Brinn")[index % 2],
+        }
+        for index in range(count)
+    ]
+
+
+def _resident() -> float:
+    """MiB, after what was freed has been given back."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return psutil.Process().memory_info().rss / 2**20
+
+
+def _warm_up() -> None:
+    import bitsandbytes  # noqa: F401 - is loaded with the first packed model
+
+    model, hparams = SHAPES[2].build(), ALGORITHMS["LoRA-BF"].hparams_class(num_steps=1)
+    solve(model, tokenizer(), FACTS, hparams).commit(model)
+
+
+@torch.no_grad()
+def _touch(model: torch.nn.Module) -> None:
+    """Read every weight, since pages of a file count when they are read; then run, for what is made at first use."""
+    for parameter in model.parameters():
+        parameter.data.flatten()[:: 1024 // parameter.element_size()].sum()
+    model(input_ids=torch.tensor([[5, 6, 7]]))
+
+
+def _ours(
+    model: torch.nn.Module, tok: Any, name: str, settings: Mapping[str, Any], facts: Sequence[Mapping[str, str]]
+) -> tuple[int, float]:
+    hparams = ALGORITHMS[name].hparams_class.from_dict({**settings})
+    with measured(model) as cost:
+        update = solve(model, tok, facts, hparams)
+        undo = update.commit(model)
+    assert len(undo) or hparams.quantization_bit
+    return update.info.get("adapter", {}).get("trained", 0), cost.peak_mib
+
+
+def _host(
+    model: torch.nn.Module, tok: Any, name: str, settings: Mapping[str, Any], facts: Sequence[Mapping[str, str]]
+) -> tuple[int, float]:
+    """A method of EasyEdit, with second moments of few tokens where it looks for its own."""
+    from easyedit_ice.host import base_editor
+    from easyedit_ice.host.catalogue import host_settings
+    from easyedit_ice.host.methods import HostMethod
+    from easyedit_ice.host.statistics import hand_over
+
+    base_editor()
+    changes = dict(settings)
+    texts = changes.pop("texts")
+    hparams = host_settings(name, "gpt2-factworld", changes)
+    hand_over(model, tok, hparams, Measuring(mom2_dataset=[texts], dynamic_multiplier=1))
+    method = HostMethod(name, model, tok, hparams)
+    method.prepare()
+    gc.collect()
+    with measured(model) as cost:
+        method.edit(facts, 0)
+    return len(facts) * model.config.hidden_size, cost.peak_mib
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print(json.dumps(main(json.loads(sys.argv[1]))))

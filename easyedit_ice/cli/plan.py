@@ -1,0 +1,70 @@
+"""See what an edit would take, and which GPU has room for it, without loading the model's weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from easyedit_ice.cli.console import quiet, table, whole_number
+from easyedit_ice.cli.settings import add_settings, settings_for
+from easyedit_ice.registry import ALGORITHMS
+
+if TYPE_CHECKING:
+    from easyedit_ice.footprint import Footprint
+
+_MEANINGS = {
+    "weights": "of the model",
+    "adapter": "what is trained, in fp32",
+    "gradients": "of that",
+    "optimizer": "two moments of each trained value",
+    "beside": "what the algorithm holds besides",
+    "activations": "of the largest training pass",
+    "logits": "of that pass, and what is computed from them",
+    "work": "short-lived tensors of the size of weights",
+    "update": "what the edit returns",
+    "undo": "copies of the weights written to, in main memory",
+    "second_moments": "in main memory",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("algorithm", help=f"one of {', '.join(ALGORITHMS)}")
+    parser.add_argument("--model", help="folder with a config.json, or hub name; the embedded model if not given")
+    add_settings(parser)
+    parser.add_argument("--facts", type=whole_number(1, 10**6), default=1, metavar="N", help="edited together")
+    parser.add_argument(
+        "--tokens", type=whole_number(5, 10**5), default=16, metavar="N", help="of each fact, prompt and target"
+    )
+    parser.add_argument("--json", action="store_true", help="print all values, in bytes, as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the estimate."""
+    from easyedit_ice import world
+    from easyedit_ice.footprint import footprint
+    from easyedit_ice.loading import load_shapes
+
+    name = arguments.model or str(world.model_path())
+    hparams = settings_for(ALGORITHMS[arguments.algorithm].hparams_class, name, arguments)
+    device = "cpu" if hparams.device == "cpu" else "cuda"
+    with quiet():
+        model = load_shapes(hparams)
+        plan = footprint(model, hparams, facts=arguments.facts, tokens=arguments.tokens, device=device)
+    if arguments.json:
+        print(json.dumps({"algorithm": arguments.algorithm, "model": name, "device": device, **asdict(plan)}))
+    else:
+        _show(plan, device)
+    return 0
+
+
+def _show(plan: Footprint, device: str) -> None:
+    values = asdict(plan)
+    rows = [(quantity, f"{values[quantity] / 2**20:.1f}", meaning) for quantity, meaning in _MEANINGS.items()]
+    print(table(("quantity", "MiB", "what it is"), rows))
+    print(f"\nTrained values: {plan.trained:,}")
+    where = "of a CPU, all in main memory" if device == "cpu" else "of the GPU"
+    print(f"Peak {where}: about {plan.peak / 2**30:.2f} GiB")
+    print(f"Smallest common GPU, with a tenth and 0.6 GiB to spare: {plan.gpu}")

@@ -1,0 +1,67 @@
+"""What the closed-form editors hold beside the model, by quantity.
+
+Shapes: in and out are the widths of a projection, d that of the residual stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torch import nn
+
+from easyedit_ice.activations import FP32, Pass, bytes_per_token, cache_per_token, element_size, logits_bytes
+from easyedit_ice.anatomy import Projection
+from easyedit_ice.closed_form.passes import TOKENS
+from easyedit_ice.closed_form.statistics import BATCH_TOKENS
+
+FP64 = 8
+TARGET = 4
+"""Tokens of a fact's statement that are predicted."""
+
+
+def second_moment_bytes(projections: Iterable[Projection]) -> int:
+    """A matrix (in, in) in fp64 for each projection, in main memory: its second moment, or the factor of that."""
+    return sum(FP64 * p.in_features**2 for p in projections)
+
+
+def measuring_bytes(model: nn.Module, projections: Sequence[Projection]) -> int:
+    """A pass over general text: what the projections read, in fp32, and the widest inner tensors of an MLP."""
+    widest = max(p.in_features for p in projections)
+    return BATCH_TOKENS * (FP32 * sum(p.in_features for p in projections) + 4 * element_size(model) * widest)
+
+
+def factoring_bytes(projections: Sequence[Projection]) -> int:
+    """Second moments and the factors that are made of them, and the one that is being factored, in main memory."""
+    return 2 * second_moment_bytes(projections) + max(FP64 * p.in_features**2 for p in projections)
+
+
+def facts_together(contexts: Sequence[int], facts: int, tokens: int, device: str) -> int:
+    """Facts whose values are sought side by side: as many as their tokens from the subject on allow."""
+    return max(1, min(facts, TOKENS[device] // ((len(contexts) + 1) * _read(tokens))))
+
+
+def seeking_pass(
+    model: nn.Module, projections: Sequence[Projection], contexts: Sequence[int], facts: int, tokens: int
+) -> tuple[int, int]:
+    """Bytes of activations, and of logits, while values are sought.
+
+    Each fact is read alone and behind every context, from its subject on with gradients through the blocks above the
+    last projection; of the tokens before keys and values are kept.
+
+    Args:
+        model: its shapes.
+        projections: that are written to.
+        contexts: their lengths in tokens.
+        facts: whose values are sought side by side.
+        tokens: of a statement; its subject ends midway.
+    """
+    rows = len(contexts) + 1
+    own = Pass(rows * _read(tokens), rows * TARGET + 1, 0).times(facts)
+    before = facts * (sum(contexts) + rows * (tokens - _read(tokens)))
+    activations = own.tokens * bytes_per_token(model, projections[-1:], checkpointed=False)
+    return activations + before * cache_per_token(model), logits_bytes(model, own)
+
+
+def _read(tokens: int) -> int:
+    """Tokens from the subject's last on."""
+    return max(1, tokens // 2)
