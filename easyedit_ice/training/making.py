@@ -107,6 +107,8 @@ def made(
     adapter = _adapter(model, projections, len(requests), hparams, gradients)
     if keys:
         _start_along(adapter, keys, factors)
+    elif factors:
+        _start_clear_of(adapter, factors)
     protection = Protection(adapter, factors) if factors else None
     if hparams.init == "gora":
         start_down_the_gradient(adapter, gradients, hparams.init_gain)
@@ -159,6 +161,13 @@ def _start_along(adapter: Adapter, keys: Mapping[str, Tensor], factors: Mapping[
         count = min(len(reader), len(directions))
         reader.zero_()
         reader[:count] = directions[:count] * (energies[:count] / energies[0].clamp(min=1e-12))[:, None]
+
+
+@torch.no_grad()
+def _start_clear_of(adapter: Adapter, factors: Mapping[str, Tensor]) -> None:
+    """Take what is protected out of what A reads."""
+    for name, reader in adapter.readers().items():
+        reader.copy_(kept(reader, factors[name]))
 
 
 def _protecting(hparams: TrainingHyperParams) -> Protecting:

@@ -21,16 +21,13 @@ class Protection:
     """Keeps the readers of an adapter off what is protected.
 
     Args:
-        adapter: freshly made; what its readers hold is projected at once.
+        adapter: what its readers hold at the start is taken as it is.
         factors: for each of its projections F (in, k): what is kept of a row a is a (I − F Fᵀ).
     """
 
     def __init__(self, adapter: Adapter, factors: Mapping[str, Tensor]) -> None:
         self._pairs = [(reader, factors[name]) for name, reader in adapter.readers().items()]
         self._before: list[Tensor] = []
-        with torch.no_grad():
-            for reader, factor in self._pairs:
-                reader.copy_(kept(reader, factor))
 
     @torch.no_grad()
     def before_step(self) -> None:

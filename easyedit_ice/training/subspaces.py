@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 MOST = 1024
 """Most directions of general text that are protected unless the settings name another number."""
+SLACK = 1.25
+"""How many times the columns that are allowed F may have for a while, so that it is not compressed at every edit."""
 _SMALL = 1e-4
 """Directions of less than this share of a key are rounding."""
 
@@ -111,7 +113,7 @@ class Protecting:
                     "%d directions are protected and memory_rank allows no more; %d are free", most, columns - most
                 )
             return factor[:, :most]
-        if columns <= 2 * most:
+        if columns <= SLACK * most:
             return factor
         directions, scales, _ = torch.linalg.svd(factor, full_matrices=False)
         if (lost := float(scales[most:].square().sum())) > _SMALL:

@@ -1,0 +1,193 @@
+"""A long stream of edits, one after another: what each says at once, and what is left of all of them later.
+
+Facts are the test facts of the embedded world. After every edit its own two wordings are asked; after every `--every`
+edits, those of all facts written so far, locality probes of a fixed sample of the facts, and facts that are never edited.
+Answers are written greedily and must be the new target word by word; locality is the share of the answer tokens that are
+the likeliest as before, as EasyEdit counts it.
+
+    python benchmarks/stream.py GoRA LoRA-BF FT --facts 1000 --every 50
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from easyedit_ice import world
+from easyedit_ice.bench.methods import make_method
+from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.evaluation import Observation, Question, observe, questions
+from easyedit_ice.requests import EditRequest
+
+RESULTS = Path(__file__).parent / "results" / "streams"
+PROBED = 100
+"""Facts of the stream whose locality probes are asked."""
+UNTOUCHED = 100
+"""Facts that are never edited."""
+LONGEST = 12
+"""Most tokens of an answer."""
+
+
+def main() -> None:
+    """Run the streams that have no result yet, then draw all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="*", help="ours or EasyEdit's, with their presets of the embedded model")
+    parser.add_argument("--facts", type=int, default=1000)
+    parser.add_argument("--every", type=int, default=50)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.methods:
+        found = stream(name, arguments.facts, arguments.every)
+        (arguments.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    all_found = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*.json"))]
+    (arguments.out / "streams.md").write_text(markdown(all_found))
+    draw(all_found, arguments.out / "streams.png")
+    print((arguments.out / "streams.md").read_text())
+
+
+def stream(name: str, count: int, every: int) -> dict[str, Any]:
+    """Write facts one by one, and ask."""
+    records = load_records("factworld", split="test", size=count + UNTOUCHED).records
+    requests = to_requests(records)
+    facts, untouched = requests[:count], requests[count:]
+    step = max(1, count // PROBED)
+    method = make_method(name, model=world.load(), settings={}, examples=[])
+    asked = _Asked(method.tok, facts[::step][:PROBED], untouched)
+    asked.remember(method.model)
+    immediate: list[tuple[bool, bool]] = []
+    seconds: list[float] = []
+    points: list[dict[str, Any]] = []
+    model = method.model
+    for position, fact in enumerate(facts, 1):
+        started = time.perf_counter()
+        model = method.apply([fact], 0).model
+        seconds.append(time.perf_counter() - started)
+        immediate += asked.written(model, [fact])
+        if position % every == 0 or position == count:
+            recent = immediate[len(immediate) - min(every, position) :]
+            points.append(
+                {
+                    "edits": position,
+                    "immediate": _percent(recent),
+                    "retained": _percent(asked.written(model, facts[:position])),
+                    **asked.kept(model),
+                    "seconds": median(seconds[-every:]),
+                }
+            )
+            print(name, json.dumps(points[-1]), flush=True)
+    return {"method": name, "kind": method.kind, "settings": method.settings(), "points": points}
+
+
+class _Asked:
+    """Questions whose answers shall stay, with what they were."""
+
+    def __init__(self, tok: Any, probed: Sequence[dict[str, Any]], untouched: Sequence[dict[str, Any]]) -> None:
+        self._tok = tok
+        self._local = [
+            [question for question in questions(request) if question.keeps] for request in EditRequest.prepare(probed)
+        ]
+        self._beside = [[Question("own", fact["prompt"], fact["target_new"], ())] for fact in untouched]
+
+    def remember(self, model: Any) -> None:
+        """What the model says before any edit."""
+        self._local_before = observe(model, self._tok, self._local, max_new_tokens=0)
+        self._beside_before = observe(model, self._tok, self._beside, max_new_tokens=LONGEST)
+
+    def kept(self, model: Any) -> dict[str, float]:
+        """Per cent of what is as it was."""
+        local = observe(model, self._tok, self._local, max_new_tokens=0)
+        beside = observe(model, self._tok, self._beside, max_new_tokens=LONGEST)
+        agreement = [mean(map(Observation.agrees_with, *pair)) for pair in zip(local, self._local_before, strict=True)]
+        same = [now.generated == was.generated for (now,), (was,) in zip(beside, self._beside_before, strict=True)]
+        return {"locality": 100 * mean(agreement), "untouched": 100 * mean(same)}
+
+    def written(self, model: Any, facts: Sequence[dict[str, Any]]) -> list[tuple[bool, bool]]:
+        """Whether the model writes each fact's target, in the prompt's wording and in another."""
+        asked = [
+            [Question(key, fact[key], fact["target_new"], ()) for key in ("prompt", "rephrase_prompt")]
+            for fact in facts
+        ]
+        found = observe(model, self._tok, asked, max_new_tokens=LONGEST)
+        return [
+            tuple(answer.generated == fact["target_new"] for answer in own)
+            for own, fact in zip(found, facts, strict=True)
+        ]
+
+
+def _percent(found: Sequence[tuple[bool, bool]]) -> dict[str, float]:
+    rewrite, rephrase = zip(*found, strict=True)
+    return {"rewrite": 100 * mean(rewrite), "rephrase": 100 * mean(rephrase)}
+
+
+def markdown(streams: Sequence[dict[str, Any]]) -> str:
+    """A table of every stream's middle and end."""
+    head = [
+        "method",
+        "edits",
+        "rewrite at once",
+        "retained",
+        "rephrase at once",
+        "retained",
+        "locality",
+        "untouched",
+        "s",
+    ]
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    for found in streams:
+        points = found["points"]
+        for point in dict.fromkeys((len(points) // 10, len(points) // 2, len(points) - 1)):
+            seen = points[point]
+            values = [
+                value
+                for wording in ("rewrite", "rephrase")
+                for value in (seen["immediate"][wording], seen["retained"][wording])
+            ]
+            cells = [f"{value:.1f}" for value in (*values, seen["locality"], seen["untouched"])]
+            lines.append(
+                "| " + " | ".join([found["method"], str(seen["edits"]), *cells, f"{seen['seconds']:.2f}"]) + " |"
+            )
+    lines += [
+        "",
+        "Per cent. *At once*: right after the edit, over the last edits before this point. *Retained*: of all facts "
+        "written so far. *Untouched*: facts never edited whose answer is still the same, word by word. *s*: median "
+        "seconds of an edit.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def draw(streams: Sequence[dict[str, Any]], path: Path) -> None:
+    """Curves over the number of edits."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    measures = {
+        "retained rewrite": lambda point: point["retained"]["rewrite"],
+        "retained rephrase": lambda point: point["retained"]["rephrase"],
+        "locality": lambda point: point["locality"],
+        "untouched facts": lambda point: point["untouched"],
+    }
+    figure, axes = pyplot.subplots(1, len(measures), figsize=(3.4 * len(measures), 3.2), sharey=True)
+    styles = ["-", "--", "-.", ":"]
+    for axis, (title, value) in zip(axes, measures.items(), strict=True):
+        for index, found in enumerate(streams):
+            edits = [point["edits"] for point in found["points"]]
+            axis.plot(edits, [value(point) for point in found["points"]], styles[index % 4], label=found["method"])
+        axis.set(title=title, xlabel="edits", ylim=(-2, 102))
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("per cent")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False)
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

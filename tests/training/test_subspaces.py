@@ -1,0 +1,158 @@
+"""What is protected: general text, and the keys of the edits that are in the model."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+
+from easyedit_ice.algorithms.gora import GoRAHyperParams
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.apply import solve
+from easyedit_ice.closed_form.moments import Measuring
+from easyedit_ice.memory import remember
+from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.training.protection import kept
+from easyedit_ice.training.subspaces import SLACK, Protecting, general_subspaces, subspaces
+
+HARD = Protecting("hard", 0.9, None, 0.03, 1.0, 0.95, None, Measuring(dynamic_multiplier=2))
+SOFT = replace(HARD, protection="soft")
+BOTH = pytest.mark.parametrize("protecting", [HARD, SOFT], ids=["hard", "soft"])
+WIDTH = 24
+
+
+def _moment(seed=0):
+    rows = torch.randn(200, WIDTH, generator=torch.Generator().manual_seed(seed)) * torch.logspace(0, -2, WIDTH)
+    return (rows.T @ rows / 200).double()
+
+
+def _keys(count, seed=1):
+    return torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
+def _left(factor):
+    return torch.eye(WIDTH) - factor @ factor.T
+
+
+def test_hard_protection_takes_the_fewest_leading_directions_that_hold_the_energy():
+    moment = _moment()
+    basis = replace(HARD, protected_rank=WIDTH).general(moment).double()
+    energy = torch.linalg.eigvalsh(moment).flip(0)
+    held = (basis.T @ moment @ basis).diagonal().sum() / energy.sum()
+    assert held >= 0.9
+    assert energy[: basis.shape[1] - 1].sum() / energy.sum() < 0.9
+    torch.testing.assert_close(basis.T @ basis, torch.eye(basis.shape[1], dtype=basis.dtype), atol=1e-5, rtol=0)
+
+
+def test_no_more_general_directions_are_protected_than_allowed():
+    assert replace(HARD, protected_energy=1.0).general(_moment()).shape[1] == WIDTH // 4
+    assert replace(HARD, protected_energy=1.0, protected_rank=3).general(_moment()).shape[1] == 3
+    assert replace(SOFT, protected_rank=3).general(_moment()).shape[1] == 3
+
+
+def test_soft_protection_is_the_inverse_of_what_is_used():
+    """P = (I + C / α + Kᵀ K / β)⁻¹, with C and K in units of the mean of C's diagonal, edit after edit."""
+    moment = _moment()
+    scale = float(moment.diagonal().mean())
+    inverse = torch.eye(WIDTH, dtype=torch.float64) + moment / scale / SOFT.softness
+    factor = SOFT.general(moment)
+    torch.testing.assert_close(_left(factor).double(), torch.linalg.inv(inverse), atol=1e-4, rtol=1e-3)
+    for edit in range(20):
+        keys = _keys(3, edit).double() * scale**0.5
+        inverse += keys.T @ keys / scale / SOFT.memory_softness
+        factor = SOFT.extended(factor, keys.float(), scale)
+        assert factor.shape[1] <= SLACK * WIDTH
+    torch.testing.assert_close(_left(factor).double(), torch.linalg.inv(inverse), atol=1e-4, rtol=1e-2)
+
+
+def test_hard_protection_holds_the_keys_of_every_edit_and_stays_orthonormal():
+    whole = replace(HARD, memory_energy=1.0, memory_rank=WIDTH)
+    factor = whole.general(_moment())
+    edits = [_keys(2, seed) for seed in range(5)]
+    for keys in edits:
+        factor = whole.extended(factor, keys, 1.0)
+    for keys in edits:
+        assert kept(keys, factor).norm() < 1e-4 * keys.norm()
+    torch.testing.assert_close(factor.T @ factor, torch.eye(factor.shape[1]), atol=1e-5, rtol=0)
+
+
+def test_of_an_edits_keys_as_much_is_protected_as_the_energy_asks_for():
+    keys = torch.cat([_keys(1), 0.1 * _keys(1, 7)])
+    assert HARD.extended(torch.zeros(WIDTH, 0), keys, 1.0).shape[1] == 1
+    assert replace(HARD, memory_energy=1.0).extended(torch.zeros(WIDTH, 0), keys, 1.0).shape[1] == 2
+
+
+def test_keys_that_are_protected_already_add_nothing_hard():
+    keys = _keys(3)
+    factor = replace(HARD, memory_energy=1.0).extended(torch.zeros(WIDTH, 0), keys, 1.0)
+    assert torch.equal(replace(HARD, memory_energy=1.0).extended(factor, 0 * keys, 1.0), factor)
+
+
+@BOTH
+def test_what_exceeds_the_memory_is_logged_and_not_kept(protecting, caplog):
+    small = replace(protecting, memory_rank=6, memory_energy=1.0)
+    factor = small.general(_moment())
+    with caplog.at_level(logging.WARNING):
+        for seed in range(6):
+            factor = small.extended(factor, _keys(3, seed), 1.0)
+    assert factor.shape[1] <= 6 * SLACK
+    assert "memory_rank" in caplog.text
+
+
+@BOTH
+@pytest.mark.parametrize("shape", SHAPES[:4], ids=[shape.name for shape in SHAPES[:4]])
+def test_general_text_is_measured_once_and_edits_add_to_it(protecting, shape):
+    model = shape.build()
+    projections = ModelAnatomy(model).match(["mlp.out"])
+    names = [p.name for p in projections]
+    general = general_subspaces(model, tokenizer(), names, protecting)
+    alone = subspaces(model, tokenizer(), projections, protecting)
+    assert all(torch.equal(alone[name], general[name][0]) for name in names)
+    keys = {p.name: torch.randn(2, p.in_features) for p in projections}
+    remember(model, keys)
+    with torch.no_grad():
+        projections[0].module.weight.add_(0.1)  # an edit changes weights, and general text stays what it was
+    later = subspaces(model, tokenizer(), projections, protecting)
+    for name in names:
+        before, after = kept(keys[name], alone[name]).norm(), kept(keys[name], later[name]).norm()
+        assert after < 0.7 * before
+
+
+def test_an_edit_added_one_by_one_protects_as_when_all_are_added_at_once():
+    def after(together):
+        model = SHAPES[0].build()
+        projections = ModelAnatomy(model).match(["mlp.out"])
+        for seed in range(3):
+            generator = torch.Generator().manual_seed(seed)
+            remember(model, {p.name: torch.randn(2, p.in_features, generator=generator) for p in projections})
+            if not together:
+                subspaces(model, tokenizer(), projections, SOFT)
+        return subspaces(model, tokenizer(), projections, SOFT)
+
+    once, stepwise = after(together=True), after(together=False)
+    for name, factor in once.items():
+        torch.testing.assert_close(factor @ factor.T, stepwise[name] @ stepwise[name].T, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])
+def test_a_later_edit_reads_less_of_an_earlier_ones_keys_than_an_unprotected_one(shape):
+    def disturbance(protection):
+        model = shape.build()
+        hparams = GoRAHyperParams(num_steps=6, rank=4, lr=1e-2, protection=protection, init="zero", layers=[-1])
+        first = solve(model, tokenizer(), [FACTS[0]], hparams.replace(protection="soft"))
+        first.commit(model)
+        second = solve(model, tokenizer(), [FACTS[1]], hparams)
+        (name,) = second.deltas
+        delta, keys = second.deltas[name], first.keys[name]
+        return delta.apply(keys).norm() / delta.norm() / keys.norm()
+
+    assert disturbance("soft") < 0.5 * disturbance("none")
+
+
+def test_the_share_of_the_gradient_that_is_kept_is_told():
+    update = solve(SHAPES[0].build(), tokenizer(), [FACTS[0]], GoRAHyperParams(num_steps=2, rank=2))
+    shares = update.info["adapter"]["gradient_kept"]
+    assert shares.keys() == update.deltas.keys()
+    assert all(0 < share < 1 for share in shares.values())
