@@ -1,9 +1,9 @@
 """A long stream of edits, one after another: what each says at once, and what is left of all of them later.
 
-Facts are the test facts of the embedded world. After every edit its own two wordings are asked; after every `--every`
-edits, those of all facts written so far, locality probes of a fixed sample of the facts, and facts that are never edited.
-Answers are written greedily and must be the new target word by word; locality is the share of the answer tokens that are
-the likeliest as before, as EasyEdit counts it.
+Facts are the test facts of the embedded world. After every edit its own two wordings are asked; after every so many
+edits, those of all facts written so far, locality probes of a fixed sample of the facts, and facts that are never
+edited. Answers are written greedily and must be the new target word by word; locality is the share of the answers'
+tokens that are the likeliest as before, as EasyEdit counts it.
 
     python benchmarks/stream.py GoRA LoRA-BF FT --facts 1000 --every 50
 """
