@@ -41,7 +41,7 @@ def main(asked: Mapping[str, Any]) -> dict[str, float]:
         loaded = {name: asked["settings"][name] for name in ("dtype", "quantization_bit") if name in asked["settings"]}
         with mock.patch.object(AutoTokenizer, "from_pretrained", return_value=tok):
             model, tok = load_model(EditHyperParams(model_name=asked["model"], device="cpu", **loaded))
-        _touch(model)
+        _own(model)
         weights = _resident() - before
         edit = _host if asked["method"] not in ALGORITHMS else _ours
         trained, rise = edit(model, tok, asked["method"], asked["settings"], requests(asked["facts"]))
@@ -75,10 +75,11 @@ def _warm_up() -> None:
 
 
 @torch.no_grad()
-def _touch(model: torch.nn.Module) -> None:
-    """Read every weight, since pages of a file count when they are read; then run, for what is made at first use."""
+def _own(model: torch.nn.Module) -> None:
+    """Have weights in memory of their own, not in pages of a file; then run, for what is made at first use."""
     for parameter in model.parameters():
-        parameter.data.flatten()[:: 1024 // parameter.element_size()].sum()
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.clone()
     model(input_ids=torch.tensor([[5, 6, 7]]))
 
 
@@ -97,16 +98,15 @@ def _host(
     model: torch.nn.Module, tok: Any, name: str, settings: Mapping[str, Any], facts: Sequence[Mapping[str, str]]
 ) -> tuple[int, float]:
     """A method of EasyEdit, with second moments of few tokens where it looks for its own."""
+    from easyedit_ice import world
     from easyedit_ice.host import base_editor
     from easyedit_ice.host.catalogue import host_settings
     from easyedit_ice.host.methods import HostMethod
     from easyedit_ice.host.statistics import hand_over
 
     base_editor()
-    changes = dict(settings)
-    texts = changes.pop("texts")
-    hparams = host_settings(name, "gpt2-factworld", changes)
-    hand_over(model, tok, hparams, Measuring(mom2_dataset=[texts], dynamic_multiplier=1))
+    hparams = host_settings(name, "gpt2-factworld", settings)
+    hand_over(model, tok, hparams, Measuring(mom2_dataset=world.general_text(10_000, seed=0), dynamic_multiplier=1))
     method = HostMethod(name, model, tok, hparams)
     method.prepare()
     gc.collect()
