@@ -42,6 +42,18 @@ def packed_llama(bits: int) -> torch.nn.Module:
     return model
 
 
+def unpacked(model: torch.nn.Module) -> torch.nn.Module:
+    """A model in 4 bits with plain weights in their place: the numbers that they stand for."""
+    import bitsandbytes
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            linear = torch.nn.Linear(module.in_features, module.out_features, bias=False)
+            linear.weight.data = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)
+            model.set_submodule(name, linear)
+    return model
+
+
 @torch.no_grad()
 def logits(model: torch.nn.Module) -> torch.Tensor:
     """What the model says to a fixed text."""

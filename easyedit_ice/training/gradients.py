@@ -22,7 +22,7 @@ def weight_gradients(
     """∂L/∂W (out, in) in fp32 of each projection, by name, where L is the mean of the rows' losses.
 
     Args:
-        model: in evaluation mode; no gradient is left in it.
+        model: in evaluation mode; its own weights get no gradient.
         projections: of the model.
         rows: whose predicted tokens make the loss.
         side_by_side: rows in one pass.
@@ -37,7 +37,7 @@ def weight_gradients(
     def watch(name: str) -> Any:
         def forward(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
             inputs = args[0].detach()
-            output = output if output.requires_grad else output.detach().requires_grad_()
+            output = output if output.requires_grad else output.detach().requires_grad_().clone()
 
             def backward(grad: Tensor) -> None:
                 found[name] += grad.flatten(0, -2).float().T @ inputs.flatten(0, -2).float()
@@ -47,8 +47,11 @@ def weight_gradients(
 
         return forward
 
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     handles = [projection.module.register_forward_hook(watch(projection.name)) for projection in projections]
     try:
+        for parameter in learning:
+            parameter.requires_grad_(False)
         with torch.enable_grad():
             for start in range(0, len(rows), side_by_side):
                 loss = predict(model, rows[start : start + side_by_side]).nll().sum() / len(rows)
@@ -56,4 +59,6 @@ def weight_gradients(
     finally:
         for handle in handles:
             handle.remove()
+        for parameter in learning:
+            parameter.requires_grad_(True)
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.contexts import contexts
@@ -48,9 +49,9 @@ def in_context(
     }
     objectives: list[Objective] = []
     if hparams.context_nll_weight:
-        objectives.append(
-            TargetInContext(tok, requests, own, append_eos=hparams.append_eos, weight=hparams.context_nll_weight)
-        )
+        longest = ModelAnatomy(model).context_length
+        stated = {"append_eos": hparams.append_eos, "weight": hparams.context_nll_weight, "longest": longest}
+        objectives.append(TargetInContext(tok, requests, own, **stated))
     if hparams.ice_weight:
         objectives.append(
             InContext(

@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.passes import by_row, padded
 from easyedit_ice.closed_form.positions import last_token_of
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.objectives import fact_row
+from easyedit_ice.training.objectives import fact_rows
+from easyedit_ice.training.rows import Row
 
 ROWS = 64
 """Facts that run side by side."""
@@ -38,32 +40,36 @@ def fact_keys(
         requests: the facts.
         names: paths of the modules.
         append_eos: whether the end of text is written after the target.
-        prefixes: texts that each fact is stated behind as well.
+        prefixes: texts that each fact is stated behind as well, where the model's context has room.
 
     Returns:
         for each statement the keys at the subject's last token, if it has one, and wherever a token of the target is
         predicted.
     """
-    stated = [(request, prefix) for request in requests for prefix in ("", *prefixes)]
+    longest = ModelAnatomy(model).context_length
+    stated = [
+        (request, prefix, row)
+        for request in requests
+        for prefix, row in fact_rows(tok, request, append_eos, ("", *prefixes), longest)
+    ]
     found: dict[str, list[Tensor]] = {name: [] for name in names}
     for start in range(0, len(stated), ROWS):
-        for name, own in _chunk(model, tok, stated[start : start + ROWS], names, append_eos).items():
+        for name, own in _chunk(model, tok, stated[start : start + ROWS], names).items():
             found[name].append(own)
     return {name: torch.cat(own) for name, own in found.items()}
 
 
 def _chunk(
-    model: nn.Module, tok: Any, stated: Sequence[tuple[EditRequest, str]], names: Sequence[str], append_eos: bool
+    model: nn.Module, tok: Any, stated: Sequence[tuple[EditRequest, str, Row]], names: Sequence[str]
 ) -> dict[str, Tensor]:
-    rows = [fact_row(tok, request, append_eos, prefix) for request, prefix in stated]
-    wanted = torch.tensor([cell for cell in _cells(tok, stated, rows)])
-    ids, real = padded([row.ids[:-1] for row in rows])
+    wanted = torch.tensor(_cells(tok, stated))
+    ids, real = padded([row.ids[:-1] for _, _, row in stated])
     device = model.get_input_embeddings().weight.device
     found: dict[str, Tensor] = {}
 
     def read(name: str) -> Any:
         def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            values = by_row(args[0], len(rows))
+            values = by_row(args[0], len(stated))
             found[name] = values[tuple(wanted.T.to(values.device))].float()
 
         return hook
@@ -77,10 +83,10 @@ def _chunk(
     return found
 
 
-def _cells(tok: Any, stated: Sequence[tuple[EditRequest, str]], rows: Sequence[Any]) -> list[tuple[int, int]]:
+def _cells(tok: Any, stated: Sequence[tuple[EditRequest, str, Row]]) -> list[tuple[int, int]]:
     """Row and column of each key."""
     cells = []
-    for index, ((request, prefix), row) in enumerate(zip(stated, rows, strict=True)):
+    for index, (request, prefix, row) in enumerate(stated):
         first = len(row.ids) - row.span - 1
         columns = set(range(first, len(row.ids) - 1))
         if request.subject and request.subject in request.prompt:

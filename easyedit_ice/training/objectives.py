@@ -64,6 +64,22 @@ def fact_row(tok: Any, request: EditRequest, append_eos: bool, context: str = ""
     return Row((*row.ids, tok.eos_token_id), row.span + 1) if append_eos else row
 
 
+def fact_rows(
+    tok: Any, request: EditRequest, append_eos: bool, contexts: Sequence[str], longest: int | None
+) -> list[tuple[str, Row]]:
+    """The contexts that leave room for the fact, each with the fact's row behind it.
+
+    Args:
+        tok: the tokenizer.
+        request: the fact.
+        append_eos: as for :func:`fact_row`.
+        contexts: texts before the prompt; an empty one always leaves room.
+        longest: tokens that the model's context holds, ``None`` if unlimited. The last token of a row is not read.
+    """
+    rows = [(context, fact_row(tok, request, append_eos, context)) for context in contexts]
+    return [(context, row) for context, row in rows if not context or longest is None or len(row.ids) - 1 <= longest]
+
+
 class FineTuning(Objective):
     """Mean negative log-likelihood of the target after the prompt: CE(x* | q).
 
@@ -72,15 +88,22 @@ class FineTuning(Objective):
         requests: the facts.
         append_eos: let the end of text follow the target, so that generation stops there.
         prefixes: texts that each fact is stated behind as well; the loss is the mean over all statements.
+        longest: tokens that the model's context holds; a prefix that leaves no room for a fact is left out.
     """
 
     name = "target"
 
     def __init__(
-        self, tok: Any, requests: Sequence[EditRequest], *, append_eos: bool, prefixes: Sequence[str] = ()
+        self,
+        tok: Any,
+        requests: Sequence[EditRequest],
+        *,
+        append_eos: bool,
+        prefixes: Sequence[str] = (),
+        longest: int | None = None,
     ) -> None:
         self._rows = [
-            [fact_row(tok, request, append_eos, prefix) for prefix in ("", *prefixes)] for request in requests
+            [row for _, row in fact_rows(tok, request, append_eos, ("", *prefixes), longest)] for request in requests
         ]
 
     @property
@@ -102,6 +125,7 @@ class TargetInContext(Objective):
         contexts: statements for each fact.
         append_eos: as for :class:`FineTuning`.
         weight: factor of this objective.
+        longest: as for :class:`FineTuning`.
     """
 
     name = "target in context"
@@ -114,9 +138,10 @@ class TargetInContext(Objective):
         *,
         append_eos: bool,
         weight: float,
+        longest: int | None = None,
     ) -> None:
         self._rows = [
-            [fact_row(tok, request, append_eos, context) for context in own]
+            [row for _, row in fact_rows(tok, request, append_eos, own, longest)]
             for request, own in zip(requests, contexts, strict=True)
         ]
         self._weight = weight

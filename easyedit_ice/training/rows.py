@@ -108,10 +108,13 @@ def alike(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def _log_probs(model: nn.Module, rows: Sequence[Row]) -> Tensor:
-    """Log-probabilities at the predicted positions, one row's span after the other's: (t, v) in fp32."""
+    """Log-probabilities at the predicted positions, one row's span after the other's: (t, v) in fp32.
+
+    The last token of a row is predicted and not read.
+    """
     device = model.get_input_embeddings().weight.device
-    lengths = torch.tensor([len(row.ids) for row in rows])
-    ids = nn.utils.rnn.pad_sequence([torch.tensor(row.ids) for row in rows], batch_first=True)
+    lengths = torch.tensor([len(row.ids) - 1 for row in rows])
+    ids = nn.utils.rnn.pad_sequence([torch.tensor(row.ids[:-1]) for row in rows], batch_first=True)
     attention = torch.arange(ids.shape[1]) < lengths[:, None]
     inputs = {"input_ids": ids.to(device), "attention_mask": attention.long().to(device)}
     before = [

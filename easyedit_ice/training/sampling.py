@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from easyedit_ice.anatomy import ModelAnatomy
+
 ROWS = 256
 """Most texts written side by side."""
 
@@ -33,11 +35,17 @@ def sample(
         top_k: draw among this many likeliest tokens; 0 for all.
 
     Returns:
-        for each prefix the tokens drawn, up to and including the end of text.
+        for each prefix the tokens drawn, up to and including the end of text; none where the model's context has no
+        room for them.
     """
-    return _generate(
-        model, tok, prefixes, length, {"do_sample": True, "temperature": temperature, "top_k": top_k, "top_p": 1.0}
-    )
+    longest = ModelAnatomy(model).context_length
+    fit = [index for index, prefix in enumerate(prefixes) if longest is None or len(prefix) + length <= longest]
+    choice = {"do_sample": True, "temperature": temperature, "top_k": top_k, "top_p": 1.0}
+    drawn: list[tuple[int, ...]] = [()] * len(prefixes)
+    if fit:
+        for index, text in zip(fit, _generate(model, tok, [prefixes[i] for i in fit], length, choice), strict=True):
+            drawn[index] = text
+    return drawn
 
 
 def write(model: nn.Module, tok: Any, prefixes: Sequence[Sequence[int]], *, length: int) -> list[tuple[int, ...]]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.activations import tokens_within
-from easyedit_ice.anatomy import Projection
+from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.processes import Share
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.training.in_context import CONTINUATION, FREE, in_context
@@ -45,7 +45,8 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     surroundings = _surroundings(model, tok, requests, hparams)
     prefixes = _prefixes(model, tok, hparams)
     most_tokens = _most_tokens(model, projections, hparams)
-    target = FineTuning(tok, requests, append_eos=hparams.append_eos, prefixes=prefixes)
+    longest = ModelAnatomy(model).context_length
+    target = FineTuning(tok, requests, append_eos=hparams.append_eos, prefixes=prefixes, longest=longest)
     trained = made(model, tok, requests, projections, target.rows, prefixes, hparams)
     adapter = trained.adapter
     objectives: list[Objective] = [target]

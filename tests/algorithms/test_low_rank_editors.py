@@ -19,6 +19,7 @@ from easyedit_ice.errors import AnatomyError, HyperParamsError, TrainingDiverged
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.training.rows import encode, predict
+from easyedit_ice.training.settings import ADAPTERS
 
 QUICK = {"num_steps": 4, "rank": 2, "lr": 1e-2}
 EDITORS = [
@@ -56,6 +57,23 @@ def test_the_target_of_every_fact_of_a_batch_becomes_likelier(shape, hparams):
     model = shape.build()
     before = _target_losses(model)
     _solve(hparams, model).commit(model)
+    assert (_target_losses(model) < before).all()
+
+
+@pytest.mark.parametrize("objective", ["ft", "ice"])
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@FP32
+def test_any_adapter_learns_towards_either_objective(shape, adapter, objective):
+    hparams = LoraHyperParams(
+        **QUICK | {"num_steps": 16, "lr": 2e-2}, adapter=adapter, objective=objective, **FEW_TEXTS
+    )
+    model = shape.build()
+    before = _target_losses(model)
+    update = _solve(hparams, model)
+    terms = {"ft": {"target"}, "ice": {"target", "context", "consequences"}}
+    assert {"target", "context"} & terms[objective] <= set(update.info["course"]["losses"][0]) <= terms[objective]
+    assert update.info["course"]["losses"][-1]["target"] < update.info["course"]["losses"][0]["target"]
+    update.commit(model)
     assert (_target_losses(model) < before).all()
 
 
@@ -172,3 +190,14 @@ def test_a_packed_model_is_edited_and_comes_back(hparams, bits):
     update.revert(model)
     assert packed_bytes(model) == packed
     assert torch.equal(logits(model), said)
+
+
+@EACH
+def test_a_fact_that_fills_the_models_context_is_edited_without_texts_before_it(hparams):
+    model, tok = SHAPES[0].build(), tokenizer()
+    prompt, target = FACTS[0]["prompt"], FACTS[0]["target_new"]
+    room = model.config.n_positions - len(tok(f" {prompt} {target}")["input_ids"])
+    long = FACTS[0] | {"prompt": f"{'#' * room} {prompt}"}
+    assert len(tok(f"{long['prompt']} {target}")["input_ids"]) == model.config.n_positions
+    update = solve(model, tok, [FACTS[1], long], hparams.replace(random_prefixes=2, prefix_length=4))
+    assert update.info["course"]["losses"][-1]["target"] < update.info["course"]["losses"][0]["target"]

@@ -63,6 +63,28 @@ def test_a_context_goes_before_the_prompt_and_is_not_predicted():
     assert _text(row.predicted) == " Lodel"
 
 
+@pytest.mark.parametrize("append_eos", [False, True])
+def test_a_prefix_that_leaves_no_room_for_a_fact_is_left_out_and_the_bare_fact_stays(append_eos):
+    def texts(longest):
+        objective = FineTuning(
+            tokenizer(), REQUESTS[:1], append_eos=append_eos, prefixes=("So it is. ", "It is. "), longest=longest
+        )
+        terms = objective.terms([0], 0)
+        assert sum(term.weight for term in terms) == pytest.approx(1.0)
+        return [_text(term.row.ids).removesuffix("<|endoftext|>") for term in terms]
+
+    bare, *behind = (prefix + "The capital of Avaria is Lodel" for prefix in ("", "So it is. ", "It is. "))
+    read = [len(tokenizer().encode(text)) - 1 + append_eos for text in behind]
+    assert texts(None) == texts(max(read)) == [bare, *behind]
+    assert texts(max(read) - 1) == [bare, behind[1]]
+    assert texts(1) == [bare]
+
+
+def test_a_context_that_leaves_no_room_for_a_fact_is_left_out():
+    objective = TargetInContext(tokenizer(), REQUESTS, CONTEXTS, append_eos=False, weight=3.0, longest=1)
+    assert objective.terms([0, 1, 2], 0) == []
+
+
 def test_fine_tuning_weighs_each_fact_as_one_and_has_no_teacher():
     terms = FineTuning(tokenizer(), REQUESTS, append_eos=False).terms([2, 0], 0)
     assert [(term.fact, term.weight, term.teacher) for term in terms] == [(2, 1.0, None), (0, 1.0, None)]

@@ -98,3 +98,11 @@ def test_selected_rows_are_scored_as_among_all():
     chosen = predictions.select([2, 0])
     assert chosen.spans == (1, 2)
     torch.testing.assert_close(chosen.nll(), predictions.nll()[[2, 0]])
+
+
+def test_the_last_token_is_predicted_and_not_read_so_that_a_row_may_be_one_longer_than_the_context():
+    model = SHAPES[0].build()
+    row = Row((5,) * (model.config.n_positions + 1), 2)
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([row.ids[:-1]])).logits[0, -2:]
+        torch.testing.assert_close(predict(model, [row]).log_probs, logits.log_softmax(-1), atol=1e-5, rtol=1e-5)

@@ -97,3 +97,12 @@ def test_a_text_begins_with_the_beginning_of_text_or_else_the_end_that_precedes_
     assert beginning(Marks) == 3
     Marks.bos_token_id = None
     assert beginning(Marks) == 7
+
+
+def test_nothing_is_drawn_where_the_models_context_has_no_room_for_it(model):
+    longest = model.config.n_positions
+    prefixes = [(5,) * (longest - 5), (5,) * (longest - 6), (6, 7)]
+    full, *fit = sample(model, tokenizer(), prefixes, length=6)
+    assert full == ()
+    assert all(fit)
+    assert sample(model, tokenizer(), prefixes[:1], length=6) == [()]

@@ -18,6 +18,9 @@ from easyedit_ice.deltas import LowRankDelta
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.training.adapters.tuned import NAME, TunedAdapter
 
+MEASURED = 2
+"""Fewest steps until the last reduction: importance is measured in all of them but the last."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -54,6 +57,12 @@ class Budget:
             raise HyperParamsError(
                 f"tinit is {self.tinit} and tfinal {self.tfinal}, but there are {self.total} steps at most; leave them "
                 "out, lower them, or raise num_steps"
+            )
+        if self.total - self.tfinal < MEASURED:
+            raise HyperParamsError(
+                f"there are {self.total} steps at most and tfinal is {self.tfinal}, which leaves "
+                f"{self.total - self.tfinal} to reduce the rank in; AdaLoRA needs {MEASURED}: raise num_steps, or "
+                "lower tfinal"
             )
 
 
