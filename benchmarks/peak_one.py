@@ -97,7 +97,7 @@ def _ours(
 def _host(
     model: torch.nn.Module, tok: Any, name: str, settings: Mapping[str, Any], facts: Sequence[Mapping[str, str]]
 ) -> tuple[int, float]:
-    """A method of EasyEdit, with second moments of few tokens where it looks for its own."""
+    """A method of EasyEdit; the second moments it finds are of eight texts, since their size alone counts here."""
     from easyedit_ice import world
     from easyedit_ice.host import base_editor
     from easyedit_ice.host.catalogue import host_settings
@@ -106,7 +106,8 @@ def _host(
 
     base_editor()
     hparams = host_settings(name, "gpt2-factworld", settings)
-    hand_over(model, tok, hparams, Measuring(mom2_dataset=world.general_text(10_000, seed=0), dynamic_multiplier=1))
+    texts = world.general_text(8, seed=0)
+    hand_over(model, tok, hparams, Measuring(mom2_dataset=texts, dynamic=False, mom2_n_samples=8))
     method = HostMethod(name, model, tok, hparams)
     method.prepare()
     gc.collect()

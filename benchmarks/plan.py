@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 ENDS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
 MODELS: dict[str, PretrainedConfig] = {
     "GPT-2 small": GPT2Config(**ENDS),
-    "Llama, 47M": LlamaConfig(
+    "Llama, 52M": LlamaConfig(
         hidden_size=512,
         intermediate_size=1408,
         num_hidden_layers=12,
@@ -46,7 +46,7 @@ MODELS: dict[str, PretrainedConfig] = {
         tie_word_embeddings=True,
         **ENDS,
     ),
-    "Llama, 272M": LlamaConfig(
+    "Llama, 289M": LlamaConfig(
         hidden_size=1280,
         intermediate_size=3456,
         num_hidden_layers=12,
