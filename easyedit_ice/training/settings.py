@@ -119,7 +119,7 @@ class ProtectionSettings:
         None, "most directions of general text; None for 1024, and hard for a quarter of the inputs at most", low=1
     )
     softness: float = setting(
-        0.03, "soft: energy, in units of general text's mean direction, of a direction that is half protected", above=0
+        0.001, "soft: energy, in units of general text's mean direction, of a direction that is half protected", above=0
     )
     memory_softness: float = setting(1.0, "soft: the same for the energy of a key of an earlier edit", above=0)
     memory_energy: float = setting(
