@@ -148,6 +148,12 @@ def _method(config: DictConfig, facts: Facts) -> Method:
         raise RunConfigError(
             f"{algorithm.name} writes one fact at a time, but mode.batch_size is {config.mode.batch_size}; set it to 1"
         )
+    count = Process.current().count
+    if count > 1 and getattr(method.hparams, "data_parallel", False):
+        raise RunConfigError(
+            "algorithm.hparams.data_parallel shares the training of each batch among processes, but this run deals its "
+            f"facts out to {count} processes, each of which trains alone; leave data_parallel out"
+        )
     if config.evaluation.scorer == "easyedit" and method.kind == "context":
         raise RunConfigError(
             f"EasyEdit's evaluator asks edited models, and {algorithm.name} edits none; choose "

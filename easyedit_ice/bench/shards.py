@@ -1,7 +1,7 @@
 """A run spread over processes: each works on its share of the facts, and all lines end in one ledger.
 
-Started by ``accelerate launch``. Lines are kept in a file for each process until all facts are done, and are then
-appended to the ledger in the order in which one process would have written them.
+Started by ``accelerate launch``, or on CPUs by ``torchrun``. Lines are kept in a file for each process until all facts
+are done, and are then appended to the ledger in the order in which one process would have written them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TypeVar
 from easyedit_ice.bench.ledger import LEDGER, Ledger, Line, read_lines
 from easyedit_ice.bench.lines import PHASES
 from easyedit_ice.errors import LedgerError
+from easyedit_ice.processes import current_state
 
 Item = TypeVar("Item")
 SHARDS = "shards"
@@ -34,18 +35,14 @@ class Process:
 
     @classmethod
     def current(cls) -> Process:
-        """This process, as ``accelerate launch`` started it; a plain start is the only one."""
-        from accelerate import PartialState
-
-        state = PartialState()
+        """This process, as ``accelerate launch`` or ``torchrun`` started it; a plain start is the only one."""
+        state = current_state()
         return cls(state.process_index, state.num_processes)
 
     def wait(self) -> None:
         """Until every process is here."""
         if self.count > 1:
-            from accelerate import PartialState
-
-            PartialState().wait_for_everyone()
+            current_state().wait_for_everyone()
 
     def share(self, items: Sequence[Item], batch_size: int) -> list[Item]:
         """This process's part of the items: whole batches, dealt out in turn."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from launching import launched
 from runs import QUICK, STREAM, configured, lines_of
 
 from easyedit_ice.bench.run import run
@@ -96,17 +97,7 @@ def test_a_sweep_by_joblib_gives_each_run_a_folder_with_the_lines_it_has_alone(t
 
 
 def test_two_processes_end_with_the_ledger_of_one(tmp_path):
-    launcher = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
-        "2",
-        "--main_process_port",
-        "0",
-    ]
-    typed = [*launcher, "-m", "easyedit_ice", "run", *QUICK, f"out={tmp_path / 'two'}"]
+    typed = [*launched(2), "-m", "easyedit_ice", "run", *QUICK, f"out={tmp_path / 'two'}"]
 
     done = subprocess.run(typed, check=False, capture_output=True, text=True, timeout=600)
 

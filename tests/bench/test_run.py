@@ -9,6 +9,7 @@ import pytest
 from runs import QUICK, configured, lines_of
 
 from easyedit_ice.bench.run import run
+from easyedit_ice.bench.shards import Process
 from easyedit_ice.errors import IncomparableRunsError, OtherRunError, RunConfigError, RunInUseError
 
 
@@ -63,6 +64,12 @@ def test_easyedits_own_evaluator_gives_the_same_teacher_forced_scores(finished, 
     for own, other in zip(lines_of(finished), lines_of(theirs), strict=True):
         assert other["scores"].keys() == {"teacher_forced"}
         assert other["scores"]["teacher_forced"] == pytest.approx(own["scores"]["teacher_forced"], abs=1e-12)
+
+
+def test_processes_that_share_the_facts_cannot_share_each_batch_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr(Process, "current", classmethod(lambda cls: cls(0, 2)))
+    with pytest.raises(RunConfigError, match="deals its facts out to 2 processes.*leave data_parallel out"):
+        run(configured(*QUICK, "algorithm.hparams.data_parallel=true"), tmp_path)
 
 
 def test_easyedits_evaluator_cannot_ask_in_a_context(tmp_path):

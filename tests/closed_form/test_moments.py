@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from launching import launched
 
 from easyedit_ice import world
 from easyedit_ice.closed_form import moments as module
@@ -110,8 +110,7 @@ def test_a_folder_that_cannot_be_written_to_costs_the_next_time_only(model, monk
 def test_processes_that_share_the_text_measure_what_one_does(tmp_path: Path) -> None:
     def stored(count: int) -> tuple[torch.Tensor, int]:
         environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / str(count)), "OMP_NUM_THREADS": "1"}
-        launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(count)]
-        command = [sys.executable, *launch, "-m", "easyedit_ice", "stats", "compute"]
+        command = [*launched(count), "-m", "easyedit_ice", "stats", "compute"]
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_CACHE_HOME", str(tmp_path / str(count)))
