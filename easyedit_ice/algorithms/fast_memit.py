@@ -69,6 +69,10 @@ class FastMEMITHyperParams(EditHyperParams):
     mom2_shrinkage: float = setting(
         0.0, "σ: ridge on the second moment, in units of its mean diagonal, for directions that few tokens miss", low=0
     )
+    keep_edits: bool = setting(
+        True,
+        "let facts of earlier edits in the model answer as they do: their keys weigh as those of this edit",
+    )
     update_norm_lambda: float = setting(0.0, "ε: ridge on the weighted second moment", low=0)
 
     def __post_init__(self) -> None:
@@ -136,6 +140,7 @@ def solve_closed_form(
         _search(model, hparams),
         alpha=alpha,
         measured=place.blocks[-1] if scale == "block" else place.names[-1],
+        keep_edits=hparams.keep_edits,
     )
     info = {
         "algorithm": hparams.alg_name,
@@ -143,7 +148,7 @@ def solve_closed_form(
         "facts": [[request.prompt, request.target_new] for request in requests],
         "course": {"losses": written.values.losses, "steps": written.values.steps},
     }
-    return WeightUpdate(written.deltas, info)
+    return WeightUpdate(written.deltas, info, written.keys)
 
 
 def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Factor]]:

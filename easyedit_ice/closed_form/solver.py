@@ -8,6 +8,9 @@ keys,
 is MEMIT (Meng et al. 2023, arXiv 2210.07229, eq. 14) for α = 1, by the identity Kᵀ(A + KᵀK)⁻¹ = (I + K A⁻¹ Kᵀ)⁻¹ K A⁻¹;
 EMMET (Gupta et al. 2024, arXiv 2403.14236, eq. 13) for any α, which fits all facts exactly as α goes to 0; and ROME
 (Meng et al. 2022, arXiv 2202.05262, eq. 2) for α = 0 and one fact. A is factored once; a solve takes O(d² n + n³).
+
+Keys Kₚ of earlier edits, which shall answer as they do, are further rows of K with a residual of 0 and 1 in place of α:
+that is KₚᵀKₚ added to A, as in AlphaEdit (Fang et al. 2025, arXiv 2410.02355, eq. 11).
 """
 
 from __future__ import annotations
@@ -63,7 +66,9 @@ def identity_factor(width: int, scale: float) -> Factor:
     return Factor(torch.eye(width, dtype=torch.float64) * scale**0.5)
 
 
-def solve_update(factor: Factor, keys: Tensor, residuals: Tensor, alpha: float) -> LowRankDelta:
+def solve_update(
+    factor: Factor, keys: Tensor, residuals: Tensor, alpha: float, kept: Tensor | None = None
+) -> LowRankDelta:
     """ΔW of rank n or less, computed in fp64.
 
     Args:
@@ -71,21 +76,24 @@ def solve_update(factor: Factor, keys: Tensor, residuals: Tensor, alpha: float) 
         keys: K, (n, d).
         residuals: R, (n, o): what W k lacks.
         alpha: α.
+        kept: (m, d), keys whose outputs shall stay; the rank of ΔW is that of the others.
 
     Raises:
         StatisticsError: α is 0 and keys depend on each other, so that their values cannot all be fitted.
     """
     lower = factor.lower
-    half = torch.linalg.solve_triangular(lower, keys.double().to(lower.device).T, upper=False)
+    every = keys if kept is None else torch.cat([keys, kept.to(keys.device)])
+    half = torch.linalg.solve_triangular(lower, every.double().to(lower.device).T, upper=False)
     gram = half.T @ half
-    gram.diagonal().add_(alpha)
+    gram.diagonal()[: len(keys)].add_(alpha)
+    gram.diagonal()[len(keys) :].add_(1.0)
     inner, failed = torch.linalg.cholesky_ex(gram)
     if failed.item():
         raise StatisticsError(
             f"the keys of these {len(keys)} facts depend on each other, so that not every value can be fitted: set "
             f"emmet_lambda above {alpha}, or write facts of the same subject one after the other"
         )
-    left = torch.cholesky_solve(half.T, inner)
+    left = torch.cholesky_solve(half.T, inner)[: len(keys)]
     rows = torch.linalg.solve_triangular(lower, left, upper=False, left=False)
     return _smallest(rows.float(), residuals.double().to(rows.device).T.float())
 

@@ -19,6 +19,7 @@ from easyedit_ice.closed_form.passes import at_last_token
 from easyedit_ice.closed_form.solver import Factor, solve_update
 from easyedit_ice.closed_form.values import Search, Values, find_values
 from easyedit_ice.deltas import Delta
+from easyedit_ice.memory import edits_in
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.updates import WeightUpdate
 
@@ -44,10 +45,12 @@ class Written:
 
     Attributes:
         deltas: by path of the projection.
+        keys: of the facts, (n, d), by path of the projection.
         values: of the facts.
     """
 
     deltas: dict[str, Delta]
+    keys: dict[str, Tensor]
     values: Values
 
 
@@ -62,6 +65,7 @@ def write_facts(
     *,
     alpha: float,
     measured: str,
+    keep_edits: bool = False,
 ) -> Written:
     """Find values, and the update of each layer.
 
@@ -75,24 +79,31 @@ def write_facts(
         search: how values are sought.
         alpha: of the solver.
         measured: path of the module whose output sets the scale of a value.
+        keep_edits: let what the keys of the edits that are in the model look up stay.
     """
     longest = ModelAnatomy(model).context_length
     facts = [fact_rows(tok, request, prefixes, longest) for request in requests]
     values = find_values(model, facts, place.layers[-1], measured, search)
     targets = _looked_up(model, facts, place) + values.delta
+    edits = edits_in(model) if keep_edits else ()
     written: list[WeightUpdate] = []
     try:
         for turn, name in enumerate(place.names):
             missing = targets - _looked_up(model, facts, place)
             residuals = missing / (len(place.names) - turn)
-            delta = solve_update(factors[name], keys(model, facts, name), residuals, alpha)
-            written.append(WeightUpdate({name: delta}))
+            own, earlier = keys(model, facts, name), [edit[name] for edit in edits if name in edit]
+            delta = solve_update(factors[name], own, residuals, alpha, torch.cat(earlier) if earlier else None)
+            written.append(WeightUpdate({name: delta}, keys={name: own}))
             if turn < len(place.names) - 1:
                 written[-1].commit(model)
     finally:
         for update in reversed(written[: len(place.names) - 1]):
             update.revert(model)
-    return Written({name: delta for update in written for name, delta in update.deltas.items()}, values)
+    return Written(
+        {name: delta for update in written for name, delta in update.deltas.items()},
+        {name: own for update in written for name, own in update.keys.items()},
+        values,
+    )
 
 
 def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:

@@ -108,3 +108,28 @@ def test_equal_keys_cannot_be_fitted_exactly() -> None:
         solve_update(_factor(moment), keys, residuals, 0.0)
     delta = solve_update(_factor(moment), keys, residuals, 0.1)
     assert delta.matrix().isfinite().all()
+
+
+def test_keys_that_are_kept_are_those_of_facts_that_lack_nothing():
+    """MEMIT of all facts, of which the earlier are as they shall be, in closed form; at the rank of the new ones."""
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.randn(60, 12, generator=generator, dtype=torch.float64)
+    moment = rows.T @ rows / 60
+    keys, kept = (torch.randn(n, 12, generator=generator, dtype=torch.float64) for n in (2, 20))
+    residuals = torch.randn(2, 7, generator=generator, dtype=torch.float64)
+    factor = factored(moment, weight=3.0, ridge=0.0, name="x", tokens=60)
+    delta = solve_update(factor, keys.float(), residuals.float(), 1.0, kept.float())
+    inverse = torch.linalg.inv(3.0 * moment + kept.T @ kept + keys.T @ keys)
+    torch.testing.assert_close(delta.matrix().double(), residuals.T @ keys @ inverse, rtol=1e-4, atol=1e-5)
+    assert delta.rank == 2
+    alone = solve_update(factor, keys.float(), residuals.float(), 1.0)
+    assert delta.apply(kept.float()).norm() < 0.5 * alone.apply(kept.float()).norm()
+
+
+def test_a_fact_is_fitted_exactly_beside_kept_keys_that_depend_on_each_other():
+    generator = torch.Generator().manual_seed(4)
+    keys = torch.randn(1, 6, generator=generator)
+    kept = torch.randn(3, 6, generator=generator).repeat(5, 1)
+    residuals = torch.randn(1, 4, generator=generator)
+    delta = solve_update(identity_factor(6, 1.0), keys, residuals, 0.0, kept)
+    torch.testing.assert_close(delta.apply(keys), residuals, rtol=1e-4, atol=1e-5)
