@@ -240,3 +240,18 @@ def test_facts_that_are_left_out_are_named_by_their_place_in_the_batch() -> None
     update = solve(SHAPES[0].build(), tokenizer(), facts, hparams)
     assert [words.partition(":")[0] for words in update.info["left_out"]] == ["fact 0", "fact 1"]
     assert [prompt for prompt, _ in update.info["facts"]] == [FACTS[2]["prompt"]]
+
+
+@EACH
+def test_later_edits_disturb_what_earlier_ones_wrote_less_where_they_keep_it(name: str, facts: list[dict]) -> None:
+    def disturbance(keep_edits: bool) -> float:
+        model, tok = world.load()
+        hparams = CLASSES[name].from_hparams(f"{name}/gpt2-factworld", v_num_grad_steps=5, keep_edits=keep_edits)
+        first = solve(model, tok, facts[:1], hparams)
+        first.commit(model)
+        second = solve(model, tok, facts[1:2], hparams)
+        (path,) = second.deltas
+        key = first.keys[path]
+        return (second.deltas[path].apply(key).norm() / second.deltas[path].norm() / key.norm()).item()
+
+    assert disturbance(keep_edits=True) < 0.5 * disturbance(keep_edits=False)
