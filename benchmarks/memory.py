@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -107,7 +107,7 @@ def measured(editor: Editor, folder: Path, own: str) -> dict[str, Any]:
     if editor.method not in ALGORITHMS:
         settings["stats_dir"] = own
     found = one({"method": editor.method, "model": str(folder), "settings": settings, "facts": 1})
-    row = {"editor": editor.title, "settings": dict(editor.settings), **found}
+    row = {"editor": editor.title, "method": editor.method, "settings": dict(editor.settings), **found}
     if editor.method in ALGORITHMS:
         hparams = ALGORITHMS[editor.method].hparams_class.from_dict({**settings, "model_name": str(folder)})
         plan = footprint(load_shapes(hparams), hparams, device="cpu")
@@ -158,7 +158,37 @@ def markdown(rows: list[Mapping[str, Any]]) -> str:
         ):
             cells.append(f"{value:{form}} ({100 * value / other:.3g} %)")
         lines.append(f"| {' | '.join(cells)} |")
+    own = [row for row in rows if row["method"] in ALGORITHMS]
+    lines += ["", conclusion(own), "", "What `easyedit-ice plan` says, in MiB above the weights, for these texts:", ""]
+    lines += ["| editor | measured | plan | plan with the default number of texts |", "| --- | ---: | ---: | ---: |"]
+    for row in own:
+        usual = row["plan_of_usual_texts"]["rise"]
+        lines.append(f"| {row['editor']} | {row['rise']:,.0f} | {row['plan']['rise']:,.0f} | {usual:,.0f} |")
     return "\n".join(lines) + "\n"
+
+
+def conclusion(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What may be said of savings, against ICE on whole layers."""
+    whole, *others = rows
+    said = []
+    for row in others:
+        less = [
+            100 * (1 - mine / theirs)
+            for mine, theirs in (
+                (row["state"], whole["state"]),
+                (row["rise"], whole["rise"]),
+                (row["weights"] + row["rise"], whole["weights"] + whole["rise"]),
+            )
+        ]
+        said.append(
+            f"{row['editor']} has {less[0]:.1f} % less state, {less[1]:.0f} % less memory above the weights, and "
+            f"{less[2]:.0f} % less memory in all"
+        )
+    return (
+        f"**95 % less memory is true of the trained state alone.** Against {whole['editor']}, {'; '.join(said)}. The "
+        "weights are what is large: only packing them lowers the whole by much. Activations and logits are the same "
+        "for whole layers and for factors. QLoRA-BF is fine-tuning without contexts: its passes are smaller besides."
+    )
 
 
 if __name__ == "__main__":
