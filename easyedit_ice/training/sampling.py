@@ -35,15 +35,16 @@ def sample(
         top_k: draw among this many likeliest tokens; 0 for all.
 
     Returns:
-        for each prefix the tokens drawn, up to and including the end of text; none where the model's context has no
-        room for them.
+        for each prefix the tokens drawn, up to and including the end of text; fewer, or none, where the model's context
+        has no room for more.
     """
     longest = ModelAnatomy(model).context_length
-    fit = [index for index, prefix in enumerate(prefixes) if longest is None or len(prefix) + length <= longest]
+    room = [length if longest is None else min(length, longest + 1 - len(prefix)) for prefix in prefixes]
     choice = {"do_sample": True, "temperature": temperature, "top_k": top_k, "top_p": 1.0}
     drawn: list[tuple[int, ...]] = [()] * len(prefixes)
-    if fit:
-        for index, text in zip(fit, _generate(model, tok, [prefixes[i] for i in fit], length, choice), strict=True):
+    for most in sorted({count for count in room if count > 0}, reverse=True):
+        own = [index for index, count in enumerate(room) if count == most]
+        for index, text in zip(own, _generate(model, tok, [prefixes[i] for i in own], most, choice), strict=True):
             drawn[index] = text
     return drawn
 

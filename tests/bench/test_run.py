@@ -68,7 +68,7 @@ def test_easyedits_own_evaluator_gives_the_same_teacher_forced_scores(finished, 
 
 def test_processes_that_share_the_facts_cannot_share_each_batch_as_well(tmp_path, monkeypatch):
     monkeypatch.setattr(Process, "current", classmethod(lambda cls: cls(0, 2)))
-    with pytest.raises(RunConfigError, match="deals its facts out to 2 processes.*leave data_parallel out"):
+    with pytest.raises(RunConfigError, match=r"deals its facts out to 2 processes.*leave data_parallel out"):
         run(configured(*QUICK, "algorithm.hparams.data_parallel=true"), tmp_path)
 
 

@@ -99,10 +99,12 @@ def test_a_text_begins_with_the_beginning_of_text_or_else_the_end_that_precedes_
     assert beginning(Marks) == 7
 
 
-def test_nothing_is_drawn_where_the_models_context_has_no_room_for_it(model):
+def test_no_more_is_drawn_than_the_models_context_has_room_for(model):
     longest = model.config.n_positions
-    prefixes = [(5,) * (longest - 5), (5,) * (longest - 6), (6, 7)]
-    full, *fit = sample(model, tokenizer(), prefixes, length=6)
+    prefixes = [(5,) * (longest + 1), (5,) * (longest - 1), (5,) * (longest - 5), (6, 7)]
+    full, *others = sample(model, tokenizer(), prefixes, length=6)
     assert full == ()
-    assert all(fit)
+    assert all(0 < len(text) <= most for text, most in zip(others, (2, 6, 6), strict=True))
     assert sample(model, tokenizer(), prefixes[:1], length=6) == [()]
+    (whole,) = sample(model, tokenizer(), [(5,)], length=10 * longest)
+    assert 0 < len(whole) <= longest
