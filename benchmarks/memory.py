@@ -188,8 +188,8 @@ def conclusion(rows: Sequence[Mapping[str, Any]]) -> str:
         f"**95 % less memory is true of the trained state alone.** Against {whole['editor']}, {'; '.join(said)}. The "
         "weights are what is large: only packing them lowers the whole by much. Activations and logits are the same "
         "for whole layers and for factors. QLoRA-BF is fine-tuning without contexts: its passes are smaller besides. "
-        "What MEMIT holds above the weights are second moments of 8,192 inputs, of which several copies in fp64, half a "
-        "GiB each, are made to solve with them."
+        "What MEMIT holds above the weights are second moments of 8,192 inputs, of which several copies in fp64, half "
+        "a GiB each, are made to solve with them."
     )
 
 
