@@ -262,7 +262,15 @@ class WeightUpdate:
         """Write the edited model and its tokenizer as any transformers checkpoint.
 
         The model is edited only while it is written, unless the update is committed to it already.
+
+        Raises:
+            UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold.
         """
+        packed = [projection.name for projection, _ in self._targets(model) if projection.quantized]
+        if packed:
+            raise UpdateError(
+                f"{', '.join(packed)}: deltas beside packed weights are no part of a checkpoint; use save or to_peft"
+            )
         committed = model in self._commits
         if not committed:
             self.commit(model)

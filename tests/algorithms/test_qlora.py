@@ -12,6 +12,7 @@ from easyedit_ice.algorithms.lora import LoraHyperParams
 from easyedit_ice.algorithms.qlora import QLoraHyperParams
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import apply_to_model, solve
+from easyedit_ice.errors import UpdateError
 from easyedit_ice.loading import load_model
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
@@ -108,3 +109,14 @@ def test_gpt2s_conv1d_is_packed_and_edited_as_well(bits):
     update.revert(model)
     assert torch.equal(logits(model), said)
     assert packed_bytes(model) == packed
+
+
+@BITS
+def test_a_checkpoint_that_would_lose_the_edit_is_refused_and_an_adapter_is_written(bits, tmp_path):
+    model = packed_llama(bits)
+    update = solve(model, tokenizer(), FACTS, QLoraHyperParams(**QUICK, quantization_bit=bits))
+    with pytest.raises(UpdateError, match="use save or to_peft"):
+        update.to_hf(model, tokenizer(), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    update.to_peft(model, tmp_path / "adapter")
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
