@@ -19,6 +19,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import yaml
+
 from easyedit_ice import world
 from easyedit_ice.bench.methods import make_method
 from easyedit_ice.data import load_records, to_requests
@@ -40,24 +42,27 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", help="ours or EasyEdit's, with their presets of the embedded model")
     parser.add_argument("--facts", type=int, default=1000)
     parser.add_argument("--every", type=int, default=50)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting of all")
+    parser.add_argument("--label", help="name of the result, for methods with changed settings")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    settings = {name: yaml.safe_load(value) for name, _, value in (pair.partition("=") for pair in arguments.set)}
     for name in arguments.methods:
-        found = stream(name, arguments.facts, arguments.every)
-        (arguments.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+        found = stream(name, settings, arguments.facts, arguments.every) | {"method": arguments.label or name}
+        (arguments.out / f"{arguments.label or name}.json").write_text(json.dumps(found, indent=1) + "\n")
     all_found = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*.json"))]
     (arguments.out / "streams.md").write_text(markdown(all_found))
     draw(all_found, arguments.out / "streams.png")
     print((arguments.out / "streams.md").read_text())
 
 
-def stream(name: str, count: int, every: int) -> dict[str, Any]:
+def stream(name: str, settings: dict[str, Any], count: int, every: int) -> dict[str, Any]:
     """Write facts one by one, and ask."""
     records = load_records("factworld", split="test", size=count + UNTOUCHED).records
     requests = to_requests(records)
     facts, untouched = requests[:count], requests[count:]
-    method = make_method(name, model=world.load(), settings={}, examples=[])
+    method = make_method(name, model=world.load(), settings=settings, examples=[])
     asked = _Asked(method.tok, facts, untouched)
     asked.remember(method.model)
     immediate: list[tuple[bool, bool]] = []
@@ -81,7 +86,7 @@ def stream(name: str, count: int, every: int) -> dict[str, Any]:
                 }
             )
             print(name, json.dumps(points[-1]), flush=True)
-    return {"method": name, "kind": method.kind, "settings": method.settings(), "points": points}
+    return {"kind": method.kind, "settings": method.settings(), "points": points}
 
 
 class _Asked:
