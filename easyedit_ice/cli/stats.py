@@ -18,7 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     compute = actions.add_parser(
         "compute",
-        help="measure what is not there yet; under `accelerate launch` each process takes a share of the text",
+        help="measure what is not there yet; of several processes (`accelerate launch`, on CPUs `torchrun`) each "
+        "takes a share of the text",
     )
     compute.add_argument("--model", help="folder or hub name; the embedded model if not given")
     compute.add_argument("--algorithm", default="FastMEMIT", choices=_CLOSED_FORM, help="whose layers and settings")

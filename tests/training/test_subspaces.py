@@ -140,7 +140,8 @@ def test_an_edit_added_one_by_one_protects_as_when_all_are_added_at_once():
 def test_a_later_edit_reads_less_of_an_earlier_ones_keys_than_an_unprotected_one(shape):
     def disturbance(protection):
         model = shape.build()
-        hparams = GoRAHyperParams(num_steps=6, rank=4, lr=1e-2, protection=protection, init="zero", layers=[-1])
+        settings = {"num_steps": 6, "rank": 4, "lr": 1e-2, "init": "zero", "layers": [-1], "softness": 0.03}
+        hparams = GoRAHyperParams(protection=protection, **settings)
         first = solve(model, tokenizer(), [FACTS[0]], hparams.replace(protection="soft"))
         first.commit(model)
         second = solve(model, tokenizer(), [FACTS[1]], hparams)
