@@ -175,6 +175,8 @@ class ConformanceError(EasyEditIceError, AssertionError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``" Did you mean 'rank'?"`` if a known name is close to ``name``, else an empty string."""
-    close = get_close_matches(name, list(known), n=1)
+    """``" Did you mean 'rank'?"`` if a known name is ``name`` with an ending, or close to it, else an empty string."""
+    names = list(known)
+    begun = [own for own in names if own.partition("-")[0] == name]
+    close = begun or get_close_matches(name, names, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
