@@ -31,7 +31,7 @@ from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.rows import Row, encode, predict
+from easyedit_ice.text.rows import Row, encode, predict
 
 RESULTS = Path(__file__).parent / "results"
 MODEL = "gpt2-factworld"

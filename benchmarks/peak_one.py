@@ -23,9 +23,9 @@ from transformers import AutoTokenizer
 from easyedit_ice.apply import solve
 from easyedit_ice.bench.cost import measured
 from easyedit_ice.cli.console import quiet
-from easyedit_ice.closed_form.moments import Measuring
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
+from easyedit_ice.moments.measured import Measuring
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 

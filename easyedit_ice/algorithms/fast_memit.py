@@ -1,7 +1,7 @@
 """FastMEMIT: MEMIT with second moments of ``dynamic_multiplier`` × d tokens, and values sought side by side.
 
 MEMIT: Meng et al. 2023, arXiv 2210.07229. Few tokens: Gupta et al. 2025, arXiv 2506.04226. This is also the home of
-what FastEMMET and FastROME share with it; the equation of all three is in :mod:`easyedit_ice.closed_form.solver`.
+what FastEMMET and FastROME share with it; the equation of all three is in :mod:`easyedit_ice.moments.factors`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any, Literal
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.closed_form.known import known
-from easyedit_ice.closed_form.moments import Measuring, factors
-from easyedit_ice.closed_form.solver import Factor, identity_factor
-from easyedit_ice.closed_form.texts import AUTO
 from easyedit_ice.closed_form.values import Search
 from easyedit_ice.closed_form.write import Place, write_facts
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.moments.factors import Factor, identity_factor
+from easyedit_ice.moments.known import known
+from easyedit_ice.moments.measured import Measuring, factors
+from easyedit_ice.moments.texts import AUTO
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.prefixes import context_prefixes
+from easyedit_ice.text.prefixes import context_prefixes
 from easyedit_ice.updates import WeightUpdate
 
 

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
     if arguments.action == "compute":
         return _compute(arguments)
-    from easyedit_ice.closed_form.stored import clear_moments, moments_folder
+    from easyedit_ice.moments.stored import clear_moments, moments_folder
 
     if arguments.action == "clear":
         print(f"deleted {clear_moments()} files from {moments_folder()}")
@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _compute(arguments: argparse.Namespace) -> int:
     from easyedit_ice import world
     from easyedit_ice.algorithms.fast_memit import measuring_of, place_of
-    from easyedit_ice.closed_form.moments import moments
     from easyedit_ice.loading import load_model
+    from easyedit_ice.moments.measured import moments
     from easyedit_ice.processes import Share
 
     name = arguments.model or str(world.model_path())
@@ -86,7 +86,7 @@ def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring:
 
 
 def _list() -> None:
-    from easyedit_ice.closed_form.stored import moments_folder, stored_moments
+    from easyedit_ice.moments.stored import moments_folder, stored_moments
 
     rows = [
         (

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from easyedit_ice.closed_form.positions import last_token_of
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.rows import encode
+from easyedit_ice.text.positions import last_token_of
+from easyedit_ice.text.rows import encode
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch import nn
 
 from easyedit_ice.activations import FP32, Pass, bytes_per_token, cache_per_token, element_size, logits_bytes
 from easyedit_ice.anatomy import Projection
-from easyedit_ice.closed_form.passes import TOKENS
-from easyedit_ice.closed_form.statistics import BATCH_TOKENS
+from easyedit_ice.moments.statistics import BATCH_TOKENS
+from easyedit_ice.text.passes import TOKENS
 
 FP64 = 8
 TARGET = 4

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRow
-from easyedit_ice.closed_form.passes import Enough, by_row, hidden_of, padded, with_hidden
 from easyedit_ice.forwards import replaced_forwards
 from easyedit_ice.logits import logits_at
-from easyedit_ice.training.rows import alike
+from easyedit_ice.text.passes import Enough, by_row, hidden_of, padded, with_hidden
+from easyedit_ice.text.rows import alike
 
 
 class UpperBlocks:

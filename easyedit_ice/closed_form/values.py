@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from easyedit_ice.closed_form.facts import FactRows
-from easyedit_ice.closed_form.passes import TOKENS
 from easyedit_ice.closed_form.upper import UpperBlocks
 from easyedit_ice.errors import TrainingDivergedError
+from easyedit_ice.text.passes import TOKENS
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRows, fact_rows
-from easyedit_ice.closed_form.passes import at_last_token
-from easyedit_ice.closed_form.solver import Factor, solve_update
+from easyedit_ice.closed_form.solver import solve_update
 from easyedit_ice.closed_form.values import Search, Values, find_values
 from easyedit_ice.deltas import Delta
 from easyedit_ice.memory import edits_in
+from easyedit_ice.moments.factors import Factor
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.passes import at_last_token
 from easyedit_ice.updates import WeightUpdate
 
 

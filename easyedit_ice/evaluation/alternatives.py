@@ -10,7 +10,7 @@ from torch import nn
 
 from easyedit_ice.evaluation.lines import Line, mean_log_prob, read
 from easyedit_ice.preserve import preserved
-from easyedit_ice.training.rows import Row, encode
+from easyedit_ice.text.rows import Row, encode
 
 
 def alternatives(model: nn.Module, tok: Any, questions: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[float, ...]]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.preserve import preserved
-from easyedit_ice.training.rows import Row, encode, given, predict
+from easyedit_ice.text.rows import Row, encode, given, predict
 
 BATCH = 32
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.preserve import preserved
-from easyedit_ice.training.rows import given
+from easyedit_ice.text.rows import given
 
 TOKENS = 100
 """Length of the text with its prompt."""

@@ -14,8 +14,8 @@ from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.evaluation.forced import Forced, forced
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.preserve import preserved
-from easyedit_ice.training.rows import given
-from easyedit_ice.training.sampling import write
+from easyedit_ice.text.rows import given
+from easyedit_ice.text.sampling import write
 
 BATCH = 64
 

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.cache import cache_folder, made_once
-from easyedit_ice.closed_form.moments import Measuring, moments
-from easyedit_ice.closed_form.statistics import second_moments
-from easyedit_ice.closed_form.texts import OWN_TEXT, WORLD_TEXT, text_source
 from easyedit_ice.errors import DataError, HyperParamsError, StatisticsError
 from easyedit_ice.host.locate import PACKAGE, host_info
+from easyedit_ice.moments.measured import Measuring, moments
+from easyedit_ice.moments.statistics import second_moments
+from easyedit_ice.moments.texts import OWN_TEXT, WORLD_TEXT, text_source
 
 logger = logging.getLogger(__name__)
 

@@ -192,7 +192,7 @@ def _interrupted(case: Case, error: type[BaseException]) -> None:
 
 
 def _target_nll(case: Case) -> float:
-    from easyedit_ice.training.rows import encode, predict
+    from easyedit_ice.text.rows import encode, predict
 
     row = encode(case.tok, FACTS[0]["prompt"], f" {FACTS[0]['target_new']}")
     with torch.no_grad():

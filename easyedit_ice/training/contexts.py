@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.rows import given
-from easyedit_ice.training.sampling import sample
+from easyedit_ice.text.rows import given
+from easyedit_ice.text.sampling import sample
 
 SOURCES = ("template", "record", "model")
 TEMPLATES = (

@@ -20,8 +20,8 @@ from easyedit_ice.activations import (
     vocabulary,
 )
 from easyedit_ice.anatomy import ModelAnatomy, Projection
+from easyedit_ice.text.sampling import ROWS
 from easyedit_ice.training.making import budget_of
-from easyedit_ice.training.sampling import ROWS
 from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.subspaces import MOST
 from easyedit_ice.training.teacher import REMEMBERED

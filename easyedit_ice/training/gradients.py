@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
-from easyedit_ice.training.rows import Row, predict
+from easyedit_ice.text.rows import Row, predict
 
 
 def weight_gradients(

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.closed_form.passes import by_row, padded
-from easyedit_ice.closed_form.positions import last_token_of
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.passes import by_row, padded
+from easyedit_ice.text.positions import last_token_of
+from easyedit_ice.text.rows import Row
 from easyedit_ice.training.objectives import fact_rows
-from easyedit_ice.training.rows import Row
 
 ROWS = 64
 """Facts that run side by side."""

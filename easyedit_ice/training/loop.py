@@ -19,10 +19,10 @@ from tqdm.auto import tqdm
 
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.processes import Share
+from easyedit_ice.text.rows import predict
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.objectives import Objective, Term
 from easyedit_ice.training.protection import Protection
-from easyedit_ice.training.rows import predict
 from easyedit_ice.training.teacher import Teacher
 
 

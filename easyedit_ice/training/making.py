@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy, Projection
-from easyedit_ice.closed_form.moments import Measuring
+from easyedit_ice.moments.measured import Measuring
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.rows import Row
 from easyedit_ice.training.adapters import (
     Adapter,
     AdaptiveAdapter,
@@ -25,7 +26,6 @@ from easyedit_ice.training.gradients import weight_gradients
 from easyedit_ice.training.keys import fact_keys
 from easyedit_ice.training.protection import Protection, giving_way, kept, share_kept
 from easyedit_ice.training.published_gora import allocated_ranks, start_down_the_gradient
-from easyedit_ice.training.rows import Row
 from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.subspaces import Protecting, general_subspaces, subspaces
 

@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.rows import Row, encode, given
-from easyedit_ice.training.sampling import sample
+from easyedit_ice.text.rows import Row, encode, given
+from easyedit_ice.text.sampling import sample
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from string import Formatter
 
-from easyedit_ice.closed_form.texts import AUTO
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.moments.texts import AUTO
 from easyedit_ice.training.contexts import SOURCES, TEMPLATES
 
 ADAPTERS = ("lora", "adalora", "dora", "dense")

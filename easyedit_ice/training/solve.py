@@ -15,12 +15,12 @@ from easyedit_ice.activations import tokens_within
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.processes import Share
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.prefixes import context_prefixes
 from easyedit_ice.training.in_context import CONTINUATION, FREE, in_context
 from easyedit_ice.training.keys import fact_keys
 from easyedit_ice.training.loop import train
 from easyedit_ice.training.making import made, projections_of
 from easyedit_ice.training.objectives import FineTuning, Locality, Objective
-from easyedit_ice.training.prefixes import context_prefixes
 from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.surroundings import general_texts, neighbour_texts
 from easyedit_ice.updates import WeightUpdate

@@ -26,9 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
-from easyedit_ice.closed_form.known import known
-from easyedit_ice.closed_form.moments import Measuring, moments
 from easyedit_ice.memory import Keys, edits_in
+from easyedit_ice.moments.known import known
+from easyedit_ice.moments.measured import Measuring, moments
 from easyedit_ice.training.protection import kept
 
 logger = logging.getLogger(__name__)

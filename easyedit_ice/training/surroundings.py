@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.rows import Row, given, predict
-from easyedit_ice.training.sampling import ROWS, beginning, sample
+from easyedit_ice.text.rows import Row, given, predict
+from easyedit_ice.text.sampling import ROWS, beginning, sample
 
 _NAME = re.compile(r"\b[^\W\d_a-z]\w+(?: [^\W\d_a-z]\w+)*")
 

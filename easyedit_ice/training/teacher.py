@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.training.rows import Row, predict
+from easyedit_ice.text.rows import Row, predict
 
 REMEMBERED = 2**28
 """Most bytes of distributions to keep; what is beyond is computed again each time."""

@@ -15,13 +15,13 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import solve
 from easyedit_ice.closed_form import values
 from easyedit_ice.closed_form.facts import fact_rows
-from easyedit_ice.closed_form.passes import at_last_token
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.errors import AnatomyError, HyperParamsError, StatisticsError, SubjectNotFoundError
 from easyedit_ice.evaluation import Question, observe
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.passes import at_last_token
 
 CLASSES = {"FastMEMIT": FastMEMITHyperParams, "FastEMMET": FastEMMETHyperParams, "FastROME": FastROMEHyperParams}
 EACH = pytest.mark.parametrize("name", CLASSES)

@@ -12,7 +12,7 @@ from easyedit_ice.errors import AnatomyError
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, tokenizer
-from easyedit_ice.training.rows import encode, predict
+from easyedit_ice.text.rows import encode, predict
 
 QUICK = {"num_steps": 3, "rank": 2, "lr": 2e-2, "mom2_dataset": "factworld"}
 TRAINED = ("LoRA-BF", "AdaLoRA", "DoRA", "GoRA", "LocFT-BF")

@@ -13,7 +13,7 @@ from easyedit_ice.algorithms.lora import LoraHyperParams
 from easyedit_ice.apply import solve
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.training.rows import encode, predict
+from easyedit_ice.text.rows import encode, predict
 
 QUICK = {"num_steps": 3, "rank": 2, **FEW_TEXTS}
 WEIGHTS = ("ice_weight", "free_weight", "locality_weight", "neighbour_weight", "context_nll_weight")

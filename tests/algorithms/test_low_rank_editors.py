@@ -18,7 +18,7 @@ from easyedit_ice.apply import solve
 from easyedit_ice.errors import AnatomyError, HyperParamsError, TrainingDivergedError
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.training.rows import encode, predict
+from easyedit_ice.text.rows import encode, predict
 from easyedit_ice.training.settings import ADAPTERS
 
 QUICK = {"num_steps": 4, "rank": 2, "lr": 1e-2}

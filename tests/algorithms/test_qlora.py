@@ -17,7 +17,7 @@ from easyedit_ice.loading import load_model
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.training.rows import encode, predict
+from easyedit_ice.text.rows import encode, predict
 
 QUICK = {"num_steps": 4, "rank": 2, "lr": 1e-2}
 ROWS = [encode(tokenizer(), r.prompt, r.completion) for r in EditRequest.prepare(FACTS)]

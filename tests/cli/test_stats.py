@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from easyedit_ice.cli import main
-from easyedit_ice.closed_form.stored import moments_folder
+from easyedit_ice.moments.stored import moments_folder
 
 
 @pytest.fixture(autouse=True)

@@ -23,16 +23,16 @@ from easyedit_ice import world
 from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, place_of
 from easyedit_ice.algorithms.fast_rome import FastROMEHyperParams
 from easyedit_ice.closed_form.facts import FactRows, fact_rows
-from easyedit_ice.closed_form.moments import Measuring, factors, moments
 from easyedit_ice.closed_form.values import Search, find_values
 from easyedit_ice.closed_form.write import write_facts
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.host import host_info, import_easyeditor
 from easyedit_ice.host.catalogue import host_settings
 from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.moments.measured import Measuring, factors, moments
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.training.prefixes import context_prefixes
+from easyedit_ice.text.prefixes import context_prefixes
 
 WEIGHT = 100.0
 NAMES = {  # of modules, in EasyEdit's settings

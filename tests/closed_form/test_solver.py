@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from easyedit_ice.closed_form.solver import factored, identity_factor, solve_update
+from easyedit_ice.closed_form.solver import solve_update
 from easyedit_ice.errors import StatisticsError
+from easyedit_ice.moments.factors import factored, identity_factor
 
 D, OUT = 24, 10
 WEIGHT, RIDGE = 3.0, 0.1
@@ -82,23 +83,6 @@ def test_without_second_moments_all_directions_weigh_alike() -> None:
     found = solve_update(identity_factor(D, WEIGHT), keys, residuals, 1.0).matrix().double()
     dense = residuals.T @ keys @ torch.linalg.inv(WEIGHT * torch.eye(D) + keys.T @ keys)
     torch.testing.assert_close(found, dense, rtol=1e-5, atol=1e-6)
-
-
-def test_too_few_tokens_are_refused_with_the_remedy() -> None:
-    few = torch.randn(D - 4, D, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    moment = few.T @ few / len(few)
-    with pytest.raises(StatisticsError, match=r"24 inputs of mlp.* 20 tokens.*dynamic_multiplier.*update_norm_lambda"):
-        factored(moment, weight=WEIGHT, ridge=0.0, name="mlp", tokens=20)
-    assert factored(moment, weight=WEIGHT, ridge=RIDGE, name="mlp", tokens=20).lower.isfinite().all()
-
-
-def test_shrinkage_is_a_ridge_in_units_of_the_mean_second_moment() -> None:
-    moment, _, _ = _problem(1)
-    shrunk = factored(moment, weight=WEIGHT, ridge=RIDGE, shrinkage=0.5, name="mlp", tokens=400).lower
-    expected = WEIGHT * (moment + 0.5 * moment.trace() / D * torch.eye(D)) + RIDGE * torch.eye(D)
-    torch.testing.assert_close(shrunk @ shrunk.T, expected, rtol=1e-6, atol=1e-8)
-    few = torch.ones(D, D, dtype=torch.float64)
-    assert factored(few, weight=WEIGHT, ridge=0.0, shrinkage=0.1, name="mlp", tokens=1).lower.isfinite().all()
 
 
 def test_equal_keys_cannot_be_fitted_exactly() -> None:

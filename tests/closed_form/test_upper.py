@@ -8,9 +8,9 @@ from architectures import ARCHITECTURES, LAYERS, WIDTH, tiny
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRow
-from easyedit_ice.closed_form.passes import at_last_token
 from easyedit_ice.closed_form.upper import UpperBlocks
 from easyedit_ice.testing.cases import state
+from easyedit_ice.text.passes import at_last_token
 
 ROWS = [
     FactRow((5, 9, 3, 7, 2, 8), at=3, span=2),

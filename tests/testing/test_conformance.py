@@ -21,8 +21,8 @@ from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.testing import check_algorithm, failures
 from easyedit_ice.testing.models import SHAPES
 from easyedit_ice.testing.promises import PROMISES
+from easyedit_ice.text.rows import predict
 from easyedit_ice.training.objectives import fact_row
-from easyedit_ice.training.rows import predict
 from easyedit_ice.updates import OriginalWeights, WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}

@@ -10,8 +10,8 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.preserve import preserved
 from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.text.sampling import write
 from easyedit_ice.training.adapters import AdaptiveAdapter, Budget, DecomposedAdapter, DenseAdapter, LowRankAdapter
-from easyedit_ice.training.sampling import write
 from easyedit_ice.updates import WeightUpdate
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])

@@ -10,9 +10,9 @@ from packed import packed_llama, unpacked
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.rows import Row, predict
 from easyedit_ice.training.gradients import weight_gradients
 from easyedit_ice.training.objectives import fact_row
-from easyedit_ice.training.rows import Row, predict
 
 ROWS = [fact_row(tokenizer(), request, append_eos=True) for request in EditRequest.prepare(FACTS)]
 FEW = [Row((5, 6, 7, 8), 2), Row((9, 10, 11), 1)]

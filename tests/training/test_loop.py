@@ -13,11 +13,11 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.rows import Row, predict
 from easyedit_ice.training import loop
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.loop import train
 from easyedit_ice.training.objectives import FineTuning, Objective, Term
-from easyedit_ice.training.rows import Row, predict
 from easyedit_ice.training.teacher import Teacher
 
 REQUESTS = EditRequest.prepare(FACTS)

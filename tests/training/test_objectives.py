@@ -10,10 +10,10 @@ import torch
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.rows import Row
 from easyedit_ice.training import objectives as module
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.objectives import FineTuning, InContext, Locality, Opening, TargetInContext, fact_row
-from easyedit_ice.training.rows import Row
 
 REQUESTS = EditRequest.prepare(FACTS)
 CONTEXTS = [[f"It is so: {r.prompt}{r.completion}. ", f"{r.prompt}{r.completion}. "] for r in REQUESTS]

@@ -11,11 +11,11 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import solve
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.rows import predict
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.gradients import weight_gradients
 from easyedit_ice.training.objectives import fact_row
 from easyedit_ice.training.published_gora import allocated_ranks, start_down_the_gradient
-from easyedit_ice.training.rows import predict
 
 ROWS = [fact_row(tokenizer(), request, append_eos=True) for request in EditRequest.prepare(FACTS)]
 MODELS = {**{shape.name: shape.build for shape in SHAPES[:4:2]}, "4 bits": lambda: packed_llama(4)}

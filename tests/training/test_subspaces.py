@@ -11,8 +11,8 @@ import torch
 from easyedit_ice.algorithms.gora import GoRAHyperParams
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import solve
-from easyedit_ice.closed_form.moments import Measuring
 from easyedit_ice.memory import remember
+from easyedit_ice.moments.measured import Measuring
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.training.protection import kept
 from easyedit_ice.training.subspaces import SLACK, Protecting, general_subspaces, subspaces

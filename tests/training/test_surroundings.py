@@ -7,8 +7,8 @@ import torch
 
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.rows import Row, predict
 from easyedit_ice.training import surroundings
-from easyedit_ice.training.rows import Row, predict
 from easyedit_ice.training.surroundings import general_texts, neighbour_texts
 
 REQUEST = EditRequest.from_dict(FACTS[0])

@@ -8,10 +8,10 @@ import pytest
 
 from easyedit_ice import world
 from easyedit_ice.closed_form.facts import fact_rows
-from easyedit_ice.closed_form.positions import last_token_of
 from easyedit_ice.errors import SubjectNotFoundError
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.text.positions import last_token_of
 
 CASES = {
     "at the start": ("Mira Tolven works as a", "Mira Tolven", "Mira Tolven"),

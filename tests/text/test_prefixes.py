@@ -11,10 +11,10 @@ from easyedit_ice import apply
 from easyedit_ice.algorithms.lora import LoraHyperParams
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.prefixes import OPENINGS, context_prefixes
+from easyedit_ice.text.rows import encode, predict
 from easyedit_ice.training import solve as module
 from easyedit_ice.training.objectives import FineTuning
-from easyedit_ice.training.prefixes import OPENINGS, context_prefixes
-from easyedit_ice.training.rows import encode, predict
 
 QUICK = {"num_steps": 3, "rank": 2}
 

@@ -12,11 +12,11 @@ import torch
 from launching import launched
 
 from easyedit_ice import world
-from easyedit_ice.closed_form import moments as module
-from easyedit_ice.closed_form.known import known
-from easyedit_ice.closed_form.moments import Measuring, factors, moments
-from easyedit_ice.closed_form.stored import moments_folder
 from easyedit_ice.errors import DataError, StatisticsError
+from easyedit_ice.moments import measured as module
+from easyedit_ice.moments.known import known
+from easyedit_ice.moments.measured import Measuring, factors, moments
+from easyedit_ice.moments.stored import moments_folder
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
 NAMES = ["transformer.h.0.mlp.c_proj", "transformer.h.1.mlp.c_proj"]

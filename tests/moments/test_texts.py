@@ -9,8 +9,8 @@ import datasets
 import pytest
 
 from easyedit_ice import world
-from easyedit_ice.closed_form.texts import text_source
 from easyedit_ice.errors import DataError
+from easyedit_ice.moments.texts import text_source
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
 

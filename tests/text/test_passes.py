@@ -7,8 +7,8 @@ import torch
 from architectures import ARCHITECTURES, tiny
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.closed_form import passes
-from easyedit_ice.closed_form.passes import at_last_token
+from easyedit_ice.text import passes
+from easyedit_ice.text.passes import at_last_token
 
 ROWS = [(5, 9, 3, 7, 2, 8), (4, 9, 3, 7, 2, 8, 1, 6, 11), (12, 8, 30), (7,)]
 

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from easyedit_ice.cache import fingerprint
-from easyedit_ice.closed_form.solver import Factor
+from easyedit_ice.moments.factors import Factor
 from easyedit_ice.updates import checksum
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from easyedit_ice.testing.models import SHAPES, tokenizer
-from easyedit_ice.training import sampling
-from easyedit_ice.training.sampling import beginning, sample, write
+from easyedit_ice.text import sampling
+from easyedit_ice.text.sampling import beginning, sample, write
 
 PREFIXES = [(5, 6, 7), (8,), (9, 10, 11, 12, 13)]
 

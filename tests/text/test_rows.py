@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.training.rows import Predictions, Row, encode, predict
+from easyedit_ice.text.rows import Predictions, Row, encode, predict
 
 TEXTS = [(fact["prompt"], f" {fact['target_new']}") for fact in FACTS]
 

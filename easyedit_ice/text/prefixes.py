@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.randomness import seeded
-from easyedit_ice.training.sampling import sample
+from easyedit_ice.text.sampling import sample
 
 OPENINGS = ("The", "Therefore", "Because", "I", "You")
 """How they begin, in turn, as in the authors' code."""

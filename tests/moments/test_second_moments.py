@@ -8,9 +8,9 @@ from architectures import ARCHITECTURES, tiny
 
 from easyedit_ice import world
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.closed_form import statistics
-from easyedit_ice.closed_form.statistics import second_moments
 from easyedit_ice.errors import DataError
+from easyedit_ice.moments import statistics
+from easyedit_ice.moments.statistics import second_moments
 from easyedit_ice.testing.models import SHAPES, Shape, tokenizer
 
 TEXTS = list(world.general_text(30, seed=5))

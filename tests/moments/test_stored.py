@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from easyedit_ice.closed_form.stored import (
+from easyedit_ice.errors import StatisticsError
+from easyedit_ice.moments.stored import (
     Origin,
     clear_moments,
     load_moment,
@@ -19,7 +20,6 @@ from easyedit_ice.closed_form.stored import (
     save_moment,
     stored_moments,
 )
-from easyedit_ice.errors import StatisticsError
 
 ORIGIN = Origin("here/gpt2", "ab" * 32, "h.1.mlp.c_proj", "wiki", "cd" * 32, 80, 128, "float64")
 MOMENT = torch.eye(8, dtype=torch.float64) / 3

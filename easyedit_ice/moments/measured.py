@@ -15,11 +15,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.closed_form.known import known
-from easyedit_ice.closed_form.solver import Factor, factored
-from easyedit_ice.closed_form.statistics import longest_text, second_moments
-from easyedit_ice.closed_form.stored import Origin, load_moment, save_moment
-from easyedit_ice.closed_form.texts import TextSource, plain_texts, text_source
+from easyedit_ice.moments.factors import Factor, factored
+from easyedit_ice.moments.known import known
+from easyedit_ice.moments.statistics import longest_text, second_moments
+from easyedit_ice.moments.stored import Origin, load_moment, save_moment
+from easyedit_ice.moments.texts import TextSource, plain_texts, text_source
 from easyedit_ice.processes import Share
 
 logger = logging.getLogger(__name__)
