@@ -17,6 +17,7 @@ from statistics import harmonic_mean, mean
 from typing import Any
 
 from easyedit_ice import world
+from easyedit_ice.bench.config import ModelConfig
 from easyedit_ice.bench.methods import make_method
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.evaluation import FactScore, edit_scores, observe, questions, summarize
@@ -71,8 +72,8 @@ def main() -> None:
 
 def attempt(name: str, settings: dict[str, Any], facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Scores of an algorithm with some settings in place of its preset's."""
-    loaded = world.load() if name != "QLoRA-BF" else None
-    method = make_method(name, model=loaded, settings=settings, examples=[])
+    model = ModelConfig(name=str(world.model_path()), dtype="float32")
+    method = make_method(name, model=model, settings=settings)
     asked = [questions(request) for request in EditRequest.prepare(facts)]
     before = observe(method.model, method.tok, asked)
     scores: list[FactScore] = []

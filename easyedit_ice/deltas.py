@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import torch
@@ -61,11 +61,13 @@ class Delta(ABC):
         return self.matrix().norm().item()
 
     def plus(self, other: Delta) -> Delta:
-        """ΔW + ΔW', kept low-rank if both are."""
+        """ΔW + ΔW', kept low-rank if both are, and spectral if both are of one weight."""
         if self.shape != other.shape:
             raise UpdateError(f"deltas of shapes {self.shape} and {other.shape} do not add; expected equal shapes")
         if isinstance(self, LowRankDelta) and isinstance(other, LowRankDelta):
             return LowRankDelta(torch.cat([self.a, other.a]), torch.cat([self.b, other.b], dim=1))
+        if isinstance(self, SpectralDelta) and isinstance(other, SpectralDelta) and self.shares_basis(other):
+            return self.with_others(other)
         return DenseDelta(self.matrix() + other.matrix().to(self.matrix().device))
 
     @staticmethod
@@ -136,6 +138,115 @@ class LowRankDelta(Delta):
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> LowRankDelta:
         """From both factors."""
         return cls(tensors["a"], tensors["b"])
+
+
+@dataclass(frozen=True)
+class SpectralDelta(Delta):
+    """ΔW = U S^½ D S^½ Vᵀ for a weight W = U S Vᵀ, where D has few elements.
+
+    An element δ on the diagonal of D scales a singular value s to s (1 + δ); one beside it lets a singular direction of
+    the input move another of the output.
+
+    Attributes:
+        left: U (out, r), fp32, columns orthonormal.
+        scales: s (r,).
+        right: V (in, r), columns orthonormal.
+        rows: (m,), row in D of each of its elements.
+        columns: (m,), its column.
+        values: (m,), the elements, fp32; elements of one place add up.
+    """
+
+    kind: ClassVar[str] = "spectral"
+    left: Tensor
+    scales: Tensor
+    right: Tensor
+    rows: Tensor
+    columns: Tensor
+    values: Tensor
+
+    def __post_init__(self) -> None:
+        rank = len(self.scales)
+        if self.left.shape[1:] != (rank,) or self.right.shape[1:] != (rank,):
+            raise UpdateError(
+                f"U of shape {tuple(self.left.shape)} and V of shape {tuple(self.right.shape)} do not go with "
+                f"{rank} singular values; expected (out, {rank}) and (in, {rank})"
+            )
+        if not self.rows.shape == self.columns.shape == self.values.shape:
+            raise UpdateError(
+                f"{len(self.rows)} rows, {len(self.columns)} columns and {len(self.values)} values do not make elements"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, in) of ΔW."""
+        return len(self.left), len(self.right)
+
+    def middle(self) -> Tensor:
+        """S^½ D S^½ (r, r)."""
+        roots = self.scales.sqrt()
+        weighted = self.values * roots[self.rows] * roots[self.columns]
+        return weighted.new_zeros(2 * (len(roots),)).index_put((self.rows, self.columns), weighted, accumulate=True)
+
+    def matrix(self) -> Tensor:
+        """U S^½ D S^½ Vᵀ."""
+        return self.left @ self.middle() @ self.right.T
+
+    def apply(self, inputs: Tensor) -> Tensor:
+        """ΔW x through the factors, without forming ΔW."""
+        delta = self.to(inputs.device)
+        return spectral_change(inputs.float(), delta, delta.values).to(inputs.dtype)
+
+    def norm(self) -> float:
+        """Frobenius norm, that of S^½ D S^½."""
+        return self.middle().norm().item()
+
+    def scaled(self, factor: float) -> SpectralDelta:
+        """D scaled by the factor."""
+        return replace(self, values=self.values * factor)
+
+    def to(self, device: torch.device) -> SpectralDelta:
+        """The same on a device."""
+        return SpectralDelta(**{name: tensor.to(device) for name, tensor in self.tensors().items()})
+
+    def shares_basis(self, other: SpectralDelta) -> bool:
+        """Whether both change the singular values of one weight."""
+        pairs = ((self.left, other.left), (self.scales, other.scales), (self.right, other.right))
+        return all(
+            one is two or (one.shape == two.shape and torch.equal(one, two.to(one.device))) for one, two in pairs
+        )
+
+    def with_others(self, other: SpectralDelta) -> SpectralDelta:
+        """The elements of both, those of one place summed."""
+        rank, device = len(self.scales), self.values.device
+        places = torch.cat([self.rows * rank + self.columns, (other.rows * rank + other.columns).to(device)])
+        places, where = places.unique(return_inverse=True)
+        values = torch.cat([self.values, other.values.to(device)])
+        summed = values.new_zeros(len(places)).index_add(0, where, values)
+        return replace(self, rows=places // rank, columns=places % rank, values=summed)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The basis and the elements."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> SpectralDelta:
+        """From the basis and the elements."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+
+def spectral_change(inputs: Tensor, basis: SpectralDelta, values: Tensor) -> Tensor:
+    """U S^½ D S^½ Vᵀ x, differentiable in the elements of D.
+
+    Args:
+        inputs: x (..., in), fp32.
+        basis: U, s, V, and where D has elements.
+        values: the elements (m,), or for each of the first dimension of x its own (n, m).
+    """
+    roots = basis.scales.sqrt()
+    read = (inputs @ basis.right * roots)[..., basis.columns]
+    moved = read * (values if values.ndim == 1 else values.view(len(values), *(1,) * (inputs.ndim - 2), -1))
+    written = inputs.new_zeros(*inputs.shape[:-1], len(roots))
+    return written.index_add(-1, basis.rows, moved) * roots @ basis.left.T
 
 
 @dataclass(frozen=True)

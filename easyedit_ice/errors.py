@@ -117,6 +117,14 @@ class StatisticsError(EasyEditIceError, RuntimeError):
     """Second moments that cannot be trusted, or that do not determine an update."""
 
 
+class SpectrumError(EasyEditIceError, RuntimeError):
+    """The singular values of a weight cannot be found, or a stored decomposition cannot be trusted."""
+
+
+class ExpertError(EasyEditIceError, RuntimeError):
+    """An expert cannot be read, or belongs to another model."""
+
+
 # --- the host -----------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ from easyedit_ice.training.footprint import (
     drawing_bytes,
     gradient_bytes,
     largest_pass,
+    moments_of,
     trained_values,
     update_bytes,
     work_bytes,
@@ -59,7 +60,7 @@ class Footprint:
         weights: of the model.
         adapter: the trained values, in fp32.
         gradients: of these.
-        optimizer: two moments of AdamW, or of Adam, in fp32.
+        optimizer: moments of AdamW, of Adam, or of gradient descent, in fp32.
         beside: what the algorithm holds besides, such as importances, protected directions, a teacher's distributions.
         activations: of the largest training pass.
         logits: of that pass, with all that is computed from them.
@@ -161,7 +162,7 @@ def _of_training(model: nn.Module, hparams: TrainingHyperParams, facts: int, tok
         weights=weights,
         adapter=FP32 * trained,
         gradients=FP32 * trained,
-        optimizer=2 * FP32 * trained,
+        optimizer=moments_of(hparams) * FP32 * trained,
         beside=beside,
         activations=activations,
         logits=logits,

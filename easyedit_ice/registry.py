@@ -165,6 +165,13 @@ ALGORITHMS = AlgorithmTable(
         summary="low-rank adapters that leave general text and earlier edits alone, for long streams",
     ),
     AlgorithmSpec(
+        name="SVF",
+        hparams="easyedit_ice.algorithms.svf:SVFHyperParams",
+        solve="easyedit_ice.training.solve:solve",
+        prepare="easyedit_ice.training.making:prepare",
+        summary="scales singular values: the smallest edits, which can be mixed as experts",
+    ),
+    AlgorithmSpec(
         name="LocFT-BF",
         hparams="easyedit_ice.algorithms.locft:LocFTHyperParams",
         solve="easyedit_ice.training.solve:solve",

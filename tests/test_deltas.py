@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from easyedit_ice.deltas import Delta, DenseDelta, LowRankDelta
+from easyedit_ice.deltas import Delta, DenseDelta, LowRankDelta, SpectralDelta, spectral_change
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.spectra import decompose
 
 
 def _low_rank(seed: int = 0, rank: int = 2) -> LowRankDelta:
@@ -18,7 +21,16 @@ def _dense(seed: int = 1) -> DenseDelta:
     return DenseDelta(torch.randn(4, 6, generator=torch.Generator().manual_seed(seed)))
 
 
-KINDS = pytest.mark.parametrize("delta", [_low_rank(), _dense()], ids=["low rank", "dense"])
+def _spectral(seed: int = 3, elements: int = 7) -> SpectralDelta:
+    """Elements at random places, in the basis of one and the same weight."""
+    spectrum = decompose(torch.randn(4, 6, generator=torch.Generator().manual_seed(9)))
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.randint(4, (2, elements), generator=generator)
+    values = torch.randn(elements, generator=generator)
+    return SpectralDelta(spectrum.left, spectrum.values, spectrum.right, rows, columns, values)
+
+
+KINDS = pytest.mark.parametrize("delta", [_low_rank(), _dense(), _spectral()], ids=["low rank", "dense", "spectral"])
 
 
 @KINDS
@@ -59,7 +71,15 @@ def test_a_delta_is_rebuilt_from_its_tensors(delta):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [(_low_rank(), _low_rank(2, rank=3)), (_low_rank(), _dense()), (_dense(), _low_rank())]
+    ("one", "other"),
+    [
+        (_low_rank(), _low_rank(2, rank=3)),
+        (_low_rank(), _dense()),
+        (_dense(), _low_rank()),
+        (_spectral(), _spectral(4, elements=3)),
+        (_spectral(), _low_rank()),
+        (_low_rank(), _spectral()),
+    ],
 )
 def test_sums_are_sums_of_matrices(one, other):
     torch.testing.assert_close(one.plus(other).matrix(), one.matrix() + other.matrix())
@@ -67,6 +87,58 @@ def test_sums_are_sums_of_matrices(one, other):
 
 def test_a_sum_of_low_rank_deltas_stays_low_rank():
     assert _low_rank().plus(_low_rank(2, rank=3)).rank == 5
+
+
+def test_a_sum_of_changes_of_one_weights_singular_values_stays_as_small():
+    one, other = _spectral(elements=3), _spectral(4, elements=30)
+    both = one.plus(other)
+    assert isinstance(both, SpectralDelta)
+    assert len(both.values) <= 4 * 4
+    assert both.left is one.left
+
+
+def test_changes_of_different_weights_singular_values_become_dense():
+    other = SpectralDelta(
+        torch.eye(4), torch.ones(4), torch.eye(6)[:, :4], *torch.arange(4).repeat(2, 1), torch.ones(4)
+    )
+    total = _spectral().plus(other)
+    assert isinstance(total, DenseDelta)
+    torch.testing.assert_close(total.matrix(), _spectral().matrix() + torch.eye(4, 6))
+
+
+def test_a_diagonal_of_delta_scales_singular_values_by_one_plus_delta():
+    weight = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    spectrum = decompose(weight)
+    values = torch.tensor([0.5, -1.0, 0.25])
+    delta = SpectralDelta(spectrum.left, spectrum.values, spectrum.right, *torch.arange(3).repeat(2, 1), values)
+    torch.testing.assert_close(
+        torch.linalg.svdvals(weight + delta.matrix()),
+        (spectrum.values * (1 + values)).sort(descending=True).values,
+        atol=1e-5,
+        rtol=1e-5,
+    )
+
+
+def test_elements_of_one_place_add_up():
+    delta = _spectral()
+    twice = replace(delta, rows=delta.rows[:1].repeat(2), columns=delta.columns[:1].repeat(2), values=torch.ones(2))
+    once = replace(twice, rows=twice.rows[:1], columns=twice.columns[:1], values=torch.tensor([2.0]))
+    torch.testing.assert_close(twice.matrix(), once.matrix())
+    torch.testing.assert_close(twice.apply(torch.eye(6)), once.apply(torch.eye(6)))
+
+
+def test_each_row_may_have_elements_of_its_own():
+    delta = _spectral()
+    inputs = torch.randn(3, 5, 6, generator=torch.Generator().manual_seed(2))
+    values = torch.randn(3, 7, generator=torch.Generator().manual_seed(3))
+    own = [replace(delta, values=row).apply(one) for row, one in zip(values, inputs, strict=True)]
+    torch.testing.assert_close(spectral_change(inputs, delta, values), torch.stack(own))
+
+
+@pytest.mark.parametrize("change", [{"left": torch.zeros(4, 3)}, {"right": torch.zeros(6)}, {"values": torch.zeros(2)}])
+def test_a_basis_and_elements_that_do_not_fit_are_refused(change):
+    with pytest.raises(UpdateError, match="do not"):
+        replace(_spectral(), **change)
 
 
 def test_deltas_of_different_shapes_do_not_add():
@@ -81,5 +153,5 @@ def test_factors_that_do_not_fit_are_refused(a, b):
 
 
 def test_an_unknown_kind_is_refused_by_name():
-    with pytest.raises(UpdateError, match=r"'sparse'.*low_rank, dense"):
+    with pytest.raises(UpdateError, match=r"'sparse'.*low_rank, spectral, dense"):
         Delta.load("sparse", {})

@@ -17,8 +17,8 @@ from easyedit_ice.closed_form.values import Search
 from easyedit_ice.closed_form.write import Place, write_facts
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.known import known
 from easyedit_ice.moments.factors import Factor, identity_factor
-from easyedit_ice.moments.known import known
 from easyedit_ice.moments.measured import Measuring, factors
 from easyedit_ice.moments.texts import AUTO
 from easyedit_ice.requests import EditRequest
@@ -159,7 +159,7 @@ def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[
     model.eval()
     place = place_of(model, hparams)
     lengths = tuple(map(tuple, hparams.context_template_length_params))
-    prefixes = known(model).prefixes
+    prefixes = known(model).found["prefixes"]
     if (lengths, hparams.context_seed) not in prefixes:
         prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
     if hparams.mom2_adjustment:

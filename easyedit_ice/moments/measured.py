@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.known import known
 from easyedit_ice.moments.factors import Factor, factored
-from easyedit_ice.moments.known import known
 from easyedit_ice.moments.statistics import longest_text, second_moments
 from easyedit_ice.moments.stored import Origin, load_moment, save_moment
 from easyedit_ice.moments.texts import TextSource, plain_texts, text_source
@@ -78,7 +78,7 @@ def factors(
         StatisticsError: a stored C is damaged, or A cannot be factored.
         DataError: there is no such text, or not enough of it.
     """
-    found = known(model).factors
+    found = known(model).found["factors"]
     keys = {name: (name, measuring, weight, ridge, shrinkage) for name in names}
     missing = [name for name in names if keys[name] not in found]
     if missing:

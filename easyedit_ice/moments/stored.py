@@ -9,17 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from easyedit_ice.cache import cache_root, made_once
+from easyedit_ice.cache import cache_root
 from easyedit_ice.errors import StatisticsError
+from easyedit_ice.noted import read_noted, read_notes, write_noted
 
 FORMAT = "1"
 _TENSOR = "moment"
@@ -90,7 +88,8 @@ def save_moment(origin: Origin, moment: Tensor, counted: int) -> None:
         moment: (d, d).
         counted: tokens that were read.
     """
-    made_once(origin.path, partial(_write, origin, moment.to(getattr(torch, origin.dtype)).contiguous(), counted))
+    notes = {"format": FORMAT, "origin": json.dumps(asdict(origin)), "counted": str(counted)}
+    write_noted(origin.path, {_TENSOR: moment.to(getattr(torch, origin.dtype))}, notes)
 
 
 def load_moment(origin: Origin) -> tuple[Tensor, int] | None:
@@ -102,14 +101,11 @@ def load_moment(origin: Origin) -> tuple[Tensor, int] | None:
     path = origin.path
     if not path.exists():
         return None
-    with _opened(path) as file:
-        kept, counted = _understood(path, file.metadata())
-        if differing := [name for name, value in origin.told().items() if kept.told()[name] != value]:
-            raise _damaged(path, f"was measured on another {' and '.join(differing)} than its name says")
-        moment = file.get_tensor(_TENSOR)
-        if file.metadata().get("checksum") != _checksum(moment):
-            raise _damaged(path, "has other values than were written")
-    return moment.double(), counted
+    kept, counted = _understood(path, read_notes(path, _damaged))
+    if differing := [name for name, value in origin.told().items() if kept.told()[name] != value]:
+        raise _damaged(path, f"was measured on another {' and '.join(differing)} than its name says")
+    tensors, _ = read_noted(path, _damaged)
+    return tensors[_TENSOR].double(), counted
 
 
 def stored_moments() -> Iterator[Stored]:
@@ -119,8 +115,7 @@ def stored_moments() -> Iterator[Stored]:
         StatisticsError: one is damaged.
     """
     for path in sorted(moments_folder().glob("*.safetensors")):
-        with _opened(path) as file:
-            yield Stored(path, *_understood(path, file.metadata()), path.stat().st_size)
+        yield Stored(path, *_understood(path, read_notes(path, _damaged)), path.stat().st_size)
 
 
 def clear_moments() -> int:
@@ -131,35 +126,13 @@ def clear_moments() -> int:
     return len(paths)
 
 
-def _write(origin: Origin, moment: Tensor, counted: int, path: Path) -> None:
-    from safetensors.torch import save_file
-
-    notes = {"format": FORMAT, "origin": json.dumps(asdict(origin)), "counted": str(counted)}
-    save_file({_TENSOR: moment}, path, metadata=notes | {"checksum": _checksum(moment)})
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
-
+def _understood(path: Path, notes: Mapping[str, str]) -> tuple[Origin, int]:
     try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (OSError, SafetensorError) as error:
-        raise _damaged(path, f"cannot be read ({error})") from error
-
-
-def _understood(path: Path, notes: Mapping[str, str] | None) -> tuple[Origin, int]:
-    try:
-        if notes is None or notes["format"] != FORMAT:
+        if notes["format"] != FORMAT:
             raise _damaged(path, f"is not of format {FORMAT}")
         return Origin(**json.loads(notes["origin"])), int(notes["counted"])
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(path, f"lacks its notes ({error})") from error
-
-
-def _checksum(moment: Tensor) -> str:
-    return hashlib.sha256(moment.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
 def _damaged(path: Path, how: str) -> StatisticsError:

@@ -37,7 +37,8 @@ def trained_values(projection: Projection, hparams: TrainingHyperParams, facts: 
 
     lora: r (in + out) (arXiv 2106.09685). dora: magnitudes besides, out (arXiv 2402.09353). adalora: r₀ (in + out + 1),
     where r₀ is its rank at the start (arXiv 2303.10512). dense: in · out. With rank_allocation: gora ranks follow the
-    gradient; r is what they are near in the mean.
+    gradient; r is what they are near in the mean. svf: one for each singular value, and those beside the diagonal
+    (arXiv 2405.19597, section 3).
     """
     ends = projection.in_features + projection.out_features
     match hparams.adapter:
@@ -47,7 +48,31 @@ def trained_values(projection: Projection, hparams: TrainingHyperParams, facts: 
             return hparams.rank * ends + projection.out_features
         case "adalora":
             return budget_of(facts, hparams).start * (ends + 1)
+        case "svf":
+            return _elements(_singular_values(projection, hparams), hparams)
     return hparams.rank * ends
+
+
+def _singular_values(projection: Projection, hparams: TrainingHyperParams) -> int:
+    most = min(projection.in_features, projection.out_features)
+    return most if hparams.svd_rank is None else min(hparams.svd_rank, most)
+
+
+def _elements(rank: int, hparams: TrainingHyperParams) -> int:
+    """Of D (r, r)."""
+    count = hparams.off_diagonals
+    match hparams.spectral_form:
+        case "banded":
+            count = min(count, rank - 1)
+            return rank + count * (2 * rank - count - 1)
+        case "top":
+            return rank + min(count, rank * (rank - 1))
+    return rank
+
+
+def moments_of(hparams: TrainingHyperParams) -> int:
+    """Values that the optimiser keeps for each trained one."""
+    return 2 if hparams.optimizer == "adamw" else int(hparams.momentum > 0)
 
 
 def beside_bytes(
@@ -60,8 +85,16 @@ def beside_bytes(
     settings may name more (``held_beside``).
     """
     importance = 3 * FP32 * trained if hparams.adapter == "adalora" else 0
+    importance += spectra_bytes(projections, hparams)
     own = sum(hparams.held_beside(p.in_features, p.out_features) for p in projections)
     return importance + own + protected_bytes(projections, hparams) + remembered_bytes(model, hparams, facts)
+
+
+def spectra_bytes(projections: Iterable[Projection], hparams: TrainingHyperParams) -> int:
+    """U (out, r), V (in, r) and s in fp32."""
+    if hparams.adapter != "svf":
+        return 0
+    return sum(FP32 * _singular_values(p, hparams) * (p.in_features + p.out_features + 1) for p in projections)
 
 
 def protected_bytes(projections: Iterable[Projection], hparams: TrainingHyperParams) -> int:
@@ -109,15 +142,18 @@ def work_bytes(
 def gradient_bytes(projections: Iterable[Projection], hparams: TrainingHyperParams) -> int:
     """Gradients of whole weights (out, in) in fp32, from which ranks, the start and protection are told; and what is
     left of them beside protected directions."""
-    if hparams.protection == "none" and "gora" not in (hparams.rank_allocation, hparams.init):
+    by_gradient = "gora" in (hparams.rank_allocation, hparams.init) or hparams.spectral_form == "top"
+    if hparams.protection == "none" and not by_gradient:
         return 0
     return sum(FP32 * p.size for p in projections) * (1 if hparams.protection == "none" else 2)
 
 
 def update_bytes(projections: Iterable[Projection], hparams: TrainingHyperParams) -> int:
-    """The update in fp32: its factors, r (in + out), or all of ΔW where it is dense."""
+    """The update in fp32: its factors, r (in + out), or all of ΔW where it is dense. Of svf: D."""
     if hparams.adapter in ("dense", "dora"):
         return sum(FP32 * p.size for p in projections)
+    if hparams.adapter == "svf":  # elements, and their places as two whole numbers of 8 bytes
+        return sum(5 * FP32 * _elements(_singular_values(p, hparams), hparams) for p in projections)
     return sum(FP32 * hparams.rank * (p.in_features + p.out_features) for p in projections)
 
 
@@ -126,6 +162,9 @@ def pass_of_a_fact(hparams: TrainingHyperParams, tokens: int) -> Pass:
     behind = hparams.random_prefixes
     read, matched, taught = tokens + behind * (tokens + hparams.prefix_length), TARGET * (1 + behind), 0
     ice = hparams.objective == "ice"
+    if hparams.objective == "reinforce":
+        own, answered = tokens - TARGET + hparams.answer_length, hparams.answers * hparams.answer_length
+        read, matched, taught = read + hparams.answers * own, matched + answered, answered
     if ice and hparams.context_nll_weight:
         read, matched = read + hparams.num_contexts * 2 * tokens, matched + hparams.num_contexts * TARGET
     for on, rows, given, length in (
@@ -145,6 +184,8 @@ def largest_pass(
     each = bytes_per_token(model, projections, checkpointed=hparams.gradient_checkpointing)
     if hparams.adapter == "dora":  # outputs of the projection and of the factors, both multiplied by what m gives
         each += 2 * FP32 * sum(p.out_features for p in projections)
+    if hparams.adapter == "svf":  # what is read along singular directions, moved, and written
+        each += FP32 * sum(3 * _singular_values(p, hparams) + p.out_features for p in projections)
     fact = pass_of_a_fact(hparams, tokens)
     general = hparams.locality_rows * hparams.locality_length if hparams.locality_weight else 0
     passes = (
@@ -175,4 +216,7 @@ def drawing_bytes(model: nn.Module, hparams: TrainingHyperParams, facts: int, to
         drawn = min(facts, hparams.mini_batch_size)
         rows = max(rows, drawn * max(hparams.continuation_samples, hparams.free_samples))
         length = max(length, 2 * tokens + hparams.continuation_length, tokens + OPENING + hparams.free_length)
+    if hparams.objective == "reinforce":
+        rows = max(rows, min(facts, hparams.mini_batch_size) * hparams.answers)
+        length = max(length, tokens + hparams.answer_length)
     return min(rows, ROWS) * (length * cache_per_token(model) + DRAWN * FP32 * vocabulary(model))

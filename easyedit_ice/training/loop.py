@@ -48,8 +48,7 @@ def train(
     facts: int,
     *,
     epochs: int,
-    lr: float,
-    weight_decay: float,
+    optimizer: torch.optim.Optimizer,
     max_grad_norm: float | None,
     mini_batch_size: int,
     micro_batch_size: int,
@@ -69,8 +68,7 @@ def train(
         objectives: summed into the loss.
         facts: number of facts.
         epochs: most passes over the facts.
-        lr: learning rate of AdamW.
-        weight_decay: of AdamW.
+        optimizer: of the adapter's parameters.
         max_grad_norm: gradients are scaled down to this norm; ``None`` for no bound.
         mini_batch_size: facts in one optimiser step.
         micro_batch_size: facts in one forward and backward pass; gradients of several are summed.
@@ -88,7 +86,6 @@ def train(
     """
     share = share or Share()
     parameters = adapter.parameters()
-    optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
     teacher = Teacher(model, adapter.disabled)
     order = random.Random(seed)
     course = Course()

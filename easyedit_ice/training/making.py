@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.moments.measured import Measuring
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.spectra import spectra
 from easyedit_ice.text.rows import Row
 from easyedit_ice.training.adapters import (
     Adapter,
@@ -21,6 +22,8 @@ from easyedit_ice.training.adapters import (
     DecomposedAdapter,
     DenseAdapter,
     LowRankAdapter,
+    SpectralAdapter,
+    places_of,
 )
 from easyedit_ice.training.gradients import weight_gradients
 from easyedit_ice.training.keys import fact_keys
@@ -61,7 +64,9 @@ def projections_of(model: nn.Module, hparams: TrainingHyperParams) -> tuple[Proj
 
 
 def prepare(model: nn.Module, tok: Any, hparams: TrainingHyperParams) -> None:
-    """Find what is protected of general text, on the model before any edit."""
+    """Find what is protected of general text, and singular values, on the model before any edit."""
+    if hparams.adapter == "svf":
+        spectra(model, projections_of(model, hparams), hparams.svd, hparams.svd_rank)
     if hparams.protection != "none":
         model.eval()
         names = [projection.name for projection in projections_of(model, hparams)]
@@ -94,7 +99,7 @@ def made(
     names = [projection.name for projection in projections]
     if hparams.protection != "none":
         factors = subspaces(model, tok, projections, _protecting(hparams))
-    if factors or "gora" in (hparams.rank_allocation, hparams.init):
+    if factors or "gora" in (hparams.rank_allocation, hparams.init) or _is_spread_by_gradient(hparams):
         gradients = weight_gradients(model, projections, rows, side_by_side=hparams.micro_batch_size)
     if factors:
         shares = {name: share_kept(gradients[name], factors[name]) for name in names}
@@ -134,8 +139,28 @@ def _adapter(
             return DecomposedAdapter(model, projections, rank=hparams.rank, **shared)
         case "adalora":
             return AdaptiveAdapter(model, projections, budget=budget_of(facts, hparams), **shared)
+        case "svf":
+            return _spectral(model, projections, hparams, gradients)
         case _:
             return DenseAdapter(model, projections)
+
+
+def _spectral(
+    model: nn.Module,
+    projections: Sequence[Projection],
+    hparams: TrainingHyperParams,
+    gradients: Mapping[str, Tensor],
+) -> SpectralAdapter:
+    found = spectra(model, projections, hparams.svd, hparams.svd_rank)
+    places = {
+        name: places_of(spectrum, hparams.spectral_form, hparams.off_diagonals, gradients.get(name))
+        for name, spectrum in found.items()
+    }
+    return SpectralAdapter(model, projections, spectra=found, places=places, sum_normalised=hparams.sum_normalised)
+
+
+def _is_spread_by_gradient(hparams: TrainingHyperParams) -> bool:
+    return hparams.adapter == "svf" and hparams.spectral_form == "top"
 
 
 def budget_of(facts: int, hparams: TrainingHyperParams) -> Budget:

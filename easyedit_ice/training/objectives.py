@@ -89,6 +89,7 @@ class FineTuning(Objective):
         append_eos: let the end of text follow the target, so that generation stops there.
         prefixes: texts that each fact is stated behind as well; the loss is the mean over all statements.
         longest: tokens that the model's context holds; a prefix that leaves no room for a fact is left out.
+        weight: factor of this objective; 0 to look only whether a fact is learned.
     """
 
     name = "target"
@@ -101,10 +102,12 @@ class FineTuning(Objective):
         append_eos: bool,
         prefixes: Sequence[str] = (),
         longest: int | None = None,
+        weight: float = 1.0,
     ) -> None:
         self._rows = [
             [row for _, row in fact_rows(tok, request, append_eos, ("", *prefixes), longest)] for request in requests
         ]
+        self._weight = weight
 
     @property
     def rows(self) -> list[Row]:
@@ -113,7 +116,11 @@ class FineTuning(Objective):
 
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
         """One row for each statement of each fact."""
-        return [Term(self.name, row, 1.0 / len(self._rows[fact]), fact) for fact in facts for row in self._rows[fact]]
+        return [
+            Term(self.name, row, self._weight / len(self._rows[fact]), fact)
+            for fact in facts
+            for row in self._rows[fact]
+        ]
 
 
 class TargetInContext(Objective):

@@ -11,10 +11,14 @@ from string import Formatter
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.moments.texts import AUTO
+from easyedit_ice.spectra import METHODS
+from easyedit_ice.training.adapters import FORMS
 from easyedit_ice.training.contexts import SOURCES, TEMPLATES
+from easyedit_ice.training.reinforce import BASELINES, REWARDS
 
-ADAPTERS = ("lora", "adalora", "dora", "dense")
-OBJECTIVES = ("ft", "ice")
+ADAPTERS = ("lora", "adalora", "dora", "dense", "svf")
+OBJECTIVES = ("ft", "ice", "reinforce")
+OPTIMIZERS = ("adamw", "sgd")
 PROTECTIONS = ("none", "hard", "soft")
 ABOUT = ("subject", "target", "anything")
 
@@ -55,13 +59,43 @@ class AdapterSettings:
 
 
 @dataclass
+class SpectralSettings:
+    """What adapter: svf adds."""
+
+    svd: str = setting("exact", "how weights are decomposed, once", choices=METHODS)
+    svd_rank: int | None = setting(
+        None, "greatest singular values that are found and scaled; None for all, which svd: randomised may not", low=1
+    )
+    spectral_form: str = setting(
+        "diagonal",
+        "what may change: singular values alone; elements in bands beside them; or elements beside them where the "
+        "facts' gradient is greatest",
+        choices=FORMS,
+    )
+    off_diagonals: int = setting(
+        1, "banded: diagonals on either side of the singular values; top: elements of each projection", low=1
+    )
+    sum_normalised: bool = setting(False, "keep the sum of singular values, as Transformer² does")
+
+
+@dataclass
 class ScheduleSettings:
     """How it is trained."""
 
-    objective: str = setting("ft", "fine-tuning on the target alone, or in-context editing besides", choices=OBJECTIVES)
+    objective: str = setting(
+        "ft",
+        "fine-tuning on the target; in-context editing besides; or reinforcement by the model's own answers instead",
+        choices=OBJECTIVES,
+    )
     num_steps: int = setting(40, "most passes over the facts of a batch", low=1)
-    lr: float = setting(5e-3, "learning rate of AdamW", above=0)
-    weight_decay: float = setting(0.0, "weight decay of AdamW", low=0)
+    optimizer: str = setting(
+        "adamw",
+        "adamw, or sgd, which moves what the gradient points at alone and so changes less; its lr is far greater",
+        choices=OPTIMIZERS,
+    )
+    lr: float = setting(5e-3, "learning rate", above=0)
+    momentum: float = setting(0.9, "sgd: share of the last step that is gone again", low=0, high=1)
+    weight_decay: float = setting(0.0, "weight decay", low=0)
     max_grad_norm: float | None = setting(1.0, "gradients are scaled down to this norm", above=0)
     mini_batch_size: int = setting(16, "facts in one optimiser step", low=1)
     micro_batch_size: int = setting(4, "most facts in one forward and backward pass; fewer take less memory", low=1)
@@ -169,8 +203,34 @@ class InContextSettings:
 
 
 @dataclass
+class ReinforceSettings:
+    """What objective: reinforce adds."""
+
+    answers: int = setting(16, "answers drawn for each fact at each step", low=1)
+    answer_length: int = setting(12, "their most tokens", low=1)
+    answer_temperature: float = setting(1.0, "temperature of the drawing", above=0)
+    reward: str = setting(
+        "exact",
+        "1 for the target and -1 for anything else; or the share of the target's tokens that an answer begins with, "
+        "from -1 to 1",
+        choices=REWARDS,
+    )
+    reward_baseline: str = setting(
+        "mean", "taken off a fact's rewards: nothing, or their mean over its answers", choices=BASELINES
+    )
+    reinforce_kl_weight: float = setting(0.1, "weight of the divergence from the unedited model on the answers", low=0)
+
+
+@dataclass
 class TrainingHyperParams(
-    InContextSettings, ProtectionSettings, SurroundingsSettings, ScheduleSettings, AdapterSettings, EditHyperParams
+    ReinforceSettings,
+    InContextSettings,
+    ProtectionSettings,
+    SurroundingsSettings,
+    ScheduleSettings,
+    SpectralSettings,
+    AdapterSettings,
+    EditHyperParams,
 ):
     """Settings of every algorithm that trains."""
 
@@ -204,6 +264,13 @@ class TrainingHyperParams(
                 f"protection is {self.protection!r}, and adapter: dora scales whole rows of the weight, so it reads "
                 "every input; use lora, adalora or dense"
             )
+        if self.adapter == "svf" and self.protection != "none":
+            raise HyperParamsError(
+                f"protection is {self.protection!r}, and adapter: svf reads along all singular directions; "
+                "use lora, adalora or dense"
+            )
+        if self.svd == "randomised" and self.svd_rank is None:
+            raise HyperParamsError("svd is 'randomised', which finds so many singular values as svd_rank says; set it")
         if self.init == "keys" and self.adapter not in ("lora", "adalora"):
             raise HyperParamsError(f"init is 'keys', which needs adapter: lora or adalora, and not {self.adapter}")
 

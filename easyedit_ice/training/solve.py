@@ -16,11 +16,13 @@ from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.processes import Share
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.prefixes import context_prefixes
+from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.in_context import CONTINUATION, FREE, in_context
 from easyedit_ice.training.keys import fact_keys
 from easyedit_ice.training.loop import train
 from easyedit_ice.training.making import made, projections_of
 from easyedit_ice.training.objectives import FineTuning, Locality, Objective
+from easyedit_ice.training.reinforce import Reinforce
 from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.surroundings import general_texts, neighbour_texts
 from easyedit_ice.updates import WeightUpdate
@@ -46,12 +48,21 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     prefixes = _prefixes(model, tok, hparams)
     most_tokens = _most_tokens(model, projections, hparams)
     longest = ModelAnatomy(model).context_length
-    target = FineTuning(tok, requests, append_eos=hparams.append_eos, prefixes=prefixes, longest=longest)
+    target = FineTuning(
+        tok,
+        requests,
+        append_eos=hparams.append_eos,
+        prefixes=prefixes,
+        longest=longest,
+        weight=0.0 if hparams.objective == "reinforce" else 1.0,
+    )
     trained = made(model, tok, requests, projections, target.rows, prefixes, hparams)
     adapter = trained.adapter
     objectives: list[Objective] = [target]
     if hparams.objective == "ice":
         objectives += in_context(model, tok, requests, hparams, adapter)
+    if hparams.objective == "reinforce":
+        objectives.append(_reinforce(model, tok, requests, hparams))
     adapter.train(gradient_checkpointing=hparams.gradient_checkpointing)
     course = train(
         model,
@@ -59,8 +70,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         [*objectives, *surroundings],
         len(requests),
         epochs=hparams.num_steps,
-        lr=hparams.lr,
-        weight_decay=hparams.weight_decay,
+        optimizer=_optimizer(adapter, hparams),
         max_grad_norm=hparams.max_grad_norm,
         mini_batch_size=hparams.mini_batch_size,
         micro_batch_size=hparams.micro_batch_size,
@@ -115,11 +125,33 @@ def _surroundings(
     return found
 
 
+def _reinforce(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: TrainingHyperParams) -> Reinforce:
+    return Reinforce(
+        model,
+        tok,
+        requests,
+        append_eos=hparams.append_eos,
+        answers=hparams.answers,
+        length=hparams.answer_length,
+        temperature=hparams.answer_temperature,
+        reward=hparams.reward,
+        baseline=hparams.reward_baseline,
+        kl_weight=hparams.reinforce_kl_weight,
+    )
+
+
 def _prefixes(model: nn.Module, tok: Any, hparams: TrainingHyperParams) -> tuple[str, ...]:
     """Texts of the model's own that facts are stated behind."""
     if not hparams.random_prefixes:
         return ()
     return context_prefixes(model, tok, ((hparams.prefix_length, hparams.random_prefixes),), hparams.seed)[1:]
+
+
+def _optimizer(adapter: Adapter, hparams: TrainingHyperParams) -> torch.optim.Optimizer:
+    shared = {"lr": hparams.lr, "weight_decay": hparams.weight_decay}
+    if hparams.optimizer == "sgd":
+        return torch.optim.SGD(adapter.parameters(), momentum=hparams.momentum, **shared)
+    return torch.optim.AdamW(adapter.parameters(), **shared)
 
 
 def _stops(hparams: TrainingHyperParams) -> Mapping[str, float]:

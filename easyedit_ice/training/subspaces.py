@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
+from easyedit_ice.known import known
 from easyedit_ice.memory import Keys, edits_in
-from easyedit_ice.moments.known import known
 from easyedit_ice.moments.measured import Measuring, moments
 from easyedit_ice.training.protection import kept
 
@@ -142,7 +142,7 @@ def general_subspaces(
     model: nn.Module, tok: Any, names: Sequence[str], protecting: Protecting
 ) -> dict[str, tuple[Tensor, float]]:
     """F and the mean of the second moment's diagonal, of general text alone; found once, on the unedited model."""
-    found = known(model).subspaces
+    found = known(model).found["subspaces"]
     missing = [name for name in names if (name, protecting) not in found]
     if missing:
         for name, (moment, _) in moments(model, tok, missing, protecting.measuring).items():

@@ -13,8 +13,8 @@ from launching import launched
 
 from easyedit_ice import world
 from easyedit_ice.errors import DataError, StatisticsError
+from easyedit_ice.known import known
 from easyedit_ice.moments import measured as module
-from easyedit_ice.moments.known import known
 from easyedit_ice.moments.measured import Measuring, factors, moments
 from easyedit_ice.moments.stored import moments_folder
 from easyedit_ice.testing.models import SHAPES, tokenizer

@@ -67,11 +67,10 @@ class _Shared(Objective):
         return [Term(self.name, Row((5, 6, 7), 2), 0.3, None)]
 
 
-def _train(model, adapter, *objectives, **changes):
+def _train(model, adapter, *objectives, lr=1e-2, **changes):
     settings = {
         "epochs": 3,
-        "lr": 1e-2,
-        "weight_decay": 0.0,
+        "optimizer": torch.optim.AdamW(adapter.parameters(), lr=lr, weight_decay=0.0),
         "max_grad_norm": 1.0,
         "mini_batch_size": 2,
         "micro_batch_size": 2,

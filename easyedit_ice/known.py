@@ -1,19 +1,19 @@
 """What is known of a model as it was before any edit.
 
-Second moments and context templates belong to the unedited model. They are found when they are first asked for, and
-stay with the model object while edits add up in it.
+Second moments, spectra and context prefixes belong to the unedited model. They are found when they are first asked for,
+and stay with the model object while edits add up in it.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from torch import Tensor, nn
+from torch import nn
 
 from easyedit_ice.cache import fingerprint
-from easyedit_ice.moments.factors import Factor
 from easyedit_ice.updates import checksum
 
 
@@ -24,16 +24,12 @@ class Known:
     Attributes:
         mark: tells whether the model object still holds the same model.
         weights: hash of all weights when the model was first seen.
-        prefixes: context prefixes, by how they were drawn.
-        factors: factored second moments, by what they were measured on.
-        subspaces: what is protected of each projection's input, by how it is protected.
+        found: by kind, and then by what it was found with.
     """
 
     mark: tuple[Any, ...]
     weights: str
-    prefixes: dict[Any, tuple[str, ...]] = field(default_factory=dict)
-    factors: dict[Any, Factor] = field(default_factory=dict)
-    subspaces: dict[Any, tuple[Tensor, float]] = field(default_factory=dict)
+    found: defaultdict[str, dict[Any, Any]] = field(default_factory=lambda: defaultdict(dict))
 
 
 _KNOWN: WeakKeyDictionary[nn.Module, Known] = WeakKeyDictionary()

@@ -1,0 +1,74 @@
+"""W = U diag(s) Vᵀ.
+
+Shapes: out and in are the widths of the weight, r the number of singular values, min(out, in) for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from easyedit_ice.errors import SpectrumError
+
+METHODS = ("exact", "randomised")
+_SPARE = 16
+_PASSES = 4
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The decomposition of a weight, the greatest singular values first.
+
+    Attributes:
+        left: U (out, r) in fp32, columns orthonormal.
+        values: s (r,), not negative.
+        right: V (in, r), columns orthonormal.
+        error: ‖W − U diag(s) Vᵀ‖ / ‖W‖, in the Frobenius norm.
+    """
+
+    left: Tensor
+    values: Tensor
+    right: Tensor
+    error: float
+
+    @property
+    def rank(self) -> int:
+        """r."""
+        return len(self.values)
+
+
+@torch.no_grad()
+def decompose(weight: Tensor, method: str = "exact", rank: int | None = None) -> Spectrum:
+    """Decompose a weight, in fp32 on its own device.
+
+    Args:
+        weight: W (out, in).
+        method: ``"exact"``, or ``"randomised"`` (Halko et al. 2011, arXiv 0909.4061, algorithm 4.4, four passes), which
+            finds the greatest singular values in less time; what it draws depends on nothing but the shape.
+        rank: how many of the greatest singular values; ``None`` for all.
+
+    Raises:
+        SpectrumError: the weight has infinite elements, or ones that are not numbers.
+    """
+    weight = weight.detach().float()
+    if not weight.isfinite().all():
+        raise SpectrumError(f"the {tuple(weight.shape)} weight has elements that are infinite or not numbers")
+    most = min(weight.shape) if rank is None else min(rank, *weight.shape)
+    if method == "randomised":
+        left, values, right = _randomised(weight, min(most + _SPARE, *weight.shape))
+    else:
+        left, values, transposed = torch.linalg.svd(weight, full_matrices=False)
+        right = transposed.T
+    left, values, right = left[:, :most].contiguous(), values[:most].contiguous(), right[:, :most].contiguous()
+    lost = torch.linalg.norm(weight - (left * values) @ right.T) / weight.norm().clamp(min=torch.finfo().tiny)
+    return Spectrum(left, values, right, lost.item())
+
+
+def _randomised(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    devices = [weight.device.index] if weight.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(_SEED)
+        return torch.svd_lowrank(weight, q=rank, niter=_PASSES)

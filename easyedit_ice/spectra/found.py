@@ -1,0 +1,56 @@
+"""Decompositions of a model's projections: from memory, from disk, or made, one weight after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from torch import nn
+from tqdm.auto import tqdm
+
+from easyedit_ice.anatomy import Projection
+from easyedit_ice.known import known
+from easyedit_ice.spectra.decompose import Spectrum, decompose
+from easyedit_ice.spectra.stored import Decomposed, load_spectrum, save_spectrum
+
+logger = logging.getLogger(__name__)
+
+
+def spectra(
+    model: nn.Module, projections: Sequence[Projection], method: str = "exact", rank: int | None = None
+) -> dict[str, Spectrum]:
+    """Decompositions of weights as they were when the model was first seen, by name, each on its weight's device.
+
+    Changes of the singular values of one and the same weight add up; so a stream of edits goes on with those of the
+    unedited weights.
+
+    Args:
+        model: before any edit, if it was not seen before.
+        projections: of it.
+        method: as for :func:`decompose`.
+        rank: as for :func:`decompose`.
+
+    Raises:
+        SpectrumError: a stored decomposition is damaged, or a weight has elements that are no numbers.
+    """
+    found = known(model).found["spectra"]
+    missing = [projection for projection in projections if (projection.name, method, rank) not in found]
+    for projection in tqdm(missing, desc="decomposing", unit="weight", leave=False, disable=None):
+        found[projection.name, method, rank] = _found(projection, method, rank)
+    return {projection.name: found[projection.name, method, rank] for projection in projections}
+
+
+def _found(projection: Projection, method: str, rank: int | None) -> Spectrum:
+    weight = projection.matrix()
+    decomposed = Decomposed.of(weight, method, rank)
+    stored = load_spectrum(decomposed)
+    if stored is not None:
+        device = weight.device
+        return Spectrum(stored.left.to(device), stored.values.to(device), stored.right.to(device), stored.error)
+    spectrum = decompose(weight, method, rank)
+    logger.info("decomposed %s, relative error %.1e", projection.name, spectrum.error)
+    try:
+        save_spectrum(decomposed, projection.name, spectrum)
+    except OSError as error:
+        logger.warning("decompositions cannot be kept for the next time: %s", error)
+    return spectrum

@@ -1,0 +1,142 @@
+"""SVF (Sun et al. 2025, Transformer², arXiv 2501.06252): a weight changes by its singular values alone.
+
+y = W x + U S^½ D S^½ Vᵀ x for W = U S Vᵀ, where D = 0 at the start. Its diagonal δ scales each singular value to
+s (1 + δ): that is SVF. Elements beside the diagonal let singular directions move each other, as in SVFT (Lingam et al.
+2024, arXiv 2405.19597); they stand in bands, or where the facts' gradient is greatest.
+
+Shapes: out and in are the widths of a projection, r the number of its singular values, m of D's elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.anatomy import Projection
+from easyedit_ice.deltas import SpectralDelta, spectral_change
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.spectra import Spectrum
+from easyedit_ice.training.adapters.base import Adapter
+
+FORMS = ("diagonal", "banded", "top")
+
+
+class SpectralAdapter(Adapter):
+    """D of each projection, in fp32 whatever the weight's type is; inputs go through the factors.
+
+    Args:
+        model: gets hooks on the projections.
+        projections: where; all of this model.
+        spectra: of their weights, by name.
+        places: rows and columns (m,) of D's elements, by name.
+        sum_normalised: rescale all singular values so that their sum stays, as Transformer² does.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        projections: Sequence[Projection],
+        *,
+        spectra: Mapping[str, Spectrum],
+        places: Mapping[str, tuple[Tensor, Tensor]],
+        sum_normalised: bool,
+    ) -> None:
+        super().__init__(model, projections)
+        self._sum_normalised = sum_normalised
+        self._still = {name: _still(spectra[name], *places[name]) for name in (p.name for p in projections)}
+        self._values = {name: nn.Parameter(delta.values.clone()) for name, delta in self._still.items()}
+        self._on = True
+        for projection in projections:
+            projection.module.register_forward_hook(self._hook(projection.name))
+
+    def parameters(self) -> list[Tensor]:
+        """D's elements (m,) of each projection."""
+        return list(self._values.values())
+
+    def readers(self) -> Mapping[str, Tensor]:
+        """Refused: V is not trained, and reads every input."""
+        raise HyperParamsError("adapter: svf reads along all singular directions; use lora, adalora or dense")
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """The model without the adapter."""
+        self._on = False
+        try:
+            yield
+        finally:
+            self._on = True
+
+    def deltas(self) -> dict[str, SpectralDelta]:
+        """U S^½ D S^½ Vᵀ of each projection, whose elements are copies."""
+        return {
+            name: replace(delta, values=self._in_force(name).detach().clone()) for name, delta in self._still.items()
+        }
+
+    @torch.no_grad()
+    def shrink(self, name: str, factor: float) -> None:
+        """Multiply D."""
+        self._values[name].mul_(factor)
+
+    def report(self) -> dict[str, Any]:
+        """The number of trained values, and the greatest of each projection."""
+        greatest = {name: values.abs().max().item() for name, values in self._values.items()}
+        return super().report() | {"greatest": greatest}
+
+    def _in_force(self, name: str) -> Tensor:
+        """D's elements after normalisation.
+
+        With κ = Σs / Σs(1 + δ), every s (1 + δ) becomes κ s (1 + δ), and what is beside the diagonal κ times itself.
+        """
+        delta, values = self._still[name], self._values[name]
+        if not self._sum_normalised:
+            return values
+        own = (delta.rows == delta.columns).float()
+        share = (delta.scales[delta.rows] * values * own).sum() / delta.scales.sum()
+        return (own + values) / (1 + share) - own
+
+    def _hook(self, name: str) -> Any:
+        def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            if not self._on:
+                return output
+            change = spectral_change(args[0].float(), self._still[name], self._in_force(name))
+            return output + change.to(output.dtype)
+
+        return add
+
+
+def _still(spectrum: Spectrum, rows: Tensor, columns: Tensor) -> SpectralDelta:
+    """No change, with these places for D's elements."""
+    device = spectrum.values.device
+    zeros = torch.zeros(len(rows), device=device)
+    return SpectralDelta(spectrum.left, spectrum.values, spectrum.right, rows.to(device), columns.to(device), zeros)
+
+
+def places_of(spectrum: Spectrum, form: str, count: int, gradient: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Rows and columns of D's elements.
+
+    Args:
+        spectrum: of the weight.
+        form: ``"diagonal"``; ``"banded"``: ``count`` diagonals on either side besides; ``"top"``: ``count`` elements
+            beside the diagonal besides, where |S^½ Uᵀ G V S^½|, the gradient of D at 0, is greatest.
+        count: see there.
+        gradient: G (out, in), of the facts' loss, for ``"top"``.
+    """
+    diagonal = torch.arange(spectrum.rank)
+    rows, columns = [diagonal], [diagonal]
+    if form == "banded":
+        for offset in range(1, min(count, spectrum.rank - 1) + 1):
+            rows += [diagonal[offset:], diagonal[:-offset]]
+            columns += [diagonal[:-offset], diagonal[offset:]]
+    if form == "top":
+        roots = spectrum.values.sqrt()
+        pull = (roots[:, None] * (spectrum.left.T @ gradient @ spectrum.right) * roots).abs().cpu()
+        pull.fill_diagonal_(-1.0)
+        best = pull.flatten().topk(min(count, spectrum.rank * (spectrum.rank - 1))).indices
+        rows.append(best // spectrum.rank)
+        columns.append(best % spectrum.rank)
+    return torch.cat(rows), torch.cat(columns)
