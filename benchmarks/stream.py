@@ -1,6 +1,6 @@
 """A long stream of edits, one after another: what each says at once, and what is left of all of them later.
 
-Facts are the test facts of the embedded world. After every edit its own two wordings are asked; after every so many
+Facts are test facts of the embedded world, by default. After every edit its own two wordings are asked; after every so many
 edits, those of all facts written so far, locality probes of a fixed sample of the facts, and facts that are never
 edited. Probes whose own answer another edit of the stream changes are left out. Answers are written greedily and must
 be the new target word by word; locality is the share of the answers' tokens that are the likeliest as before, as
@@ -43,13 +43,14 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=1000)
     parser.add_argument("--every", type=int, default=50)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting of all")
+    parser.add_argument("--split", default="test", choices=("dev", "test"), help="settings are chosen on dev")
     parser.add_argument("--label", help="name of the result, for methods with changed settings")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     settings = {name: yaml.safe_load(value) for name, _, value in (pair.partition("=") for pair in arguments.set)}
     for name in arguments.methods:
-        found = stream(name, settings, arguments.facts, arguments.every) | {"method": arguments.label or name}
+        found = stream(name, settings, arguments.split, arguments.facts, arguments.every) | {"method": arguments.label or name}
         (arguments.out / f"{arguments.label or name}.json").write_text(json.dumps(found, indent=1) + "\n")
     all_found = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*.json"))]
     (arguments.out / "streams.md").write_text(markdown(all_found))
@@ -57,9 +58,9 @@ def main() -> None:
     print((arguments.out / "streams.md").read_text())
 
 
-def stream(name: str, settings: dict[str, Any], count: int, every: int) -> dict[str, Any]:
+def stream(name: str, settings: dict[str, Any], split: str, count: int, every: int) -> dict[str, Any]:
     """Write facts one by one, and ask."""
-    records = load_records("factworld", split="test", size=count + UNTOUCHED).records
+    records = load_records("factworld", split=split, size=count + UNTOUCHED).records
     requests = to_requests(records)
     facts, untouched = requests[:count], requests[count:]
     method = make_method(name, model=world.load(), settings=settings, examples=[])
@@ -86,7 +87,7 @@ def stream(name: str, settings: dict[str, Any], count: int, every: int) -> dict[
                 }
             )
             print(name, json.dumps(points[-1]), flush=True)
-    return {"kind": method.kind, "settings": method.settings(), "points": points}
+    return {"kind": method.kind, "split": split, "settings": method.settings(), "points": points}
 
 
 class _Asked:

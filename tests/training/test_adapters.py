@@ -9,9 +9,18 @@ from packed import logits, packed_bytes, packed_llama, unpacked
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.preserve import preserved
+from easyedit_ice.spectra import spectra
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.text.sampling import write
-from easyedit_ice.training.adapters import AdaptiveAdapter, Budget, DecomposedAdapter, DenseAdapter, LowRankAdapter
+from easyedit_ice.training.adapters import (
+    AdaptiveAdapter,
+    Budget,
+    DecomposedAdapter,
+    DenseAdapter,
+    LowRankAdapter,
+    SpectralAdapter,
+    places_of,
+)
 from easyedit_ice.updates import WeightUpdate
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
@@ -21,14 +30,22 @@ MAKERS = {
     "adalora": lambda model, own, dropout: AdaptiveAdapter(model, own, budget=BUDGET, alpha=8.0, dropout=dropout),
     "dora": lambda model, own, dropout: DecomposedAdapter(model, own, rank=3, alpha=6.0, dropout=dropout),
     "dense": lambda model, own, dropout: DenseAdapter(model, own),
+    "svf": lambda model, own, dropout: _spectral(model, own, "diagonal"),
+    "svf banded": lambda model, own, dropout: _spectral(model, own, "banded"),
 }
-FACTORS = {"lora": 2, "adalora": 3, "dora": 3, "dense": 1}
+FACTORS = {"lora": 2, "adalora": 3, "dora": 3, "dense": 1, "svf": 1, "svf banded": 1}
 EACH_SHAPE = pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])
 FP32 = pytest.mark.parametrize("shape", SHAPES[:4:2], ids=[shape.name for shape in SHAPES[:4:2]])
 EACH_KIND = pytest.mark.parametrize("kind", MAKERS)
 PACKED = pytest.mark.parametrize(
     ("kind", "bits"), [(kind, bits) for kind in MAKERS for bits in (4, 8) if (kind, bits) != ("dora", 8)]
 )
+
+
+def _spectral(model, own, form):
+    found = spectra(model, own)
+    places = {name: places_of(spectrum, form, 2) for name, spectrum in found.items()}
+    return SpectralAdapter(model, own, spectra=found, places=places, sum_normalised=False)
 
 
 def _adapter(model, kind, patterns=("all",), dropout=0.0):
