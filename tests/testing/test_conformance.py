@@ -29,7 +29,11 @@ QUICK = {"num_steps": 3, "rank": 2}
 QUICK_ICE = QUICK | FEW_TEXTS
 TRAINED = ("DoRA", "GoRA", "LoRA-BF", "LocFT-BF", "QLoRA-BF")
 SETTINGS = (
-    {"ICE-LoRA": QUICK_ICE, "AdaLoRA": QUICK | {"num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01}}
+    {
+        "SVF": QUICK | {"lr": 0.5},
+        "ICE-LoRA": QUICK_ICE,
+        "AdaLoRA": QUICK | {"num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01},
+    }
     | dict.fromkeys(TRAINED, QUICK)
     | dict.fromkeys(("FastMEMIT", "FastEMMET", "FastROME"), CLOSED_FORM)
 )
