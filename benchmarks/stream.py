@@ -50,7 +50,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     settings = {name: yaml.safe_load(value) for name, _, value in (pair.partition("=") for pair in arguments.set)}
     for name in arguments.methods:
-        found = stream(name, settings, arguments.split, arguments.facts, arguments.every) | {"method": arguments.label or name}
+        found = stream(name, settings, arguments.split, arguments.facts, arguments.every) | {
+            "method": arguments.label or name
+        }
         (arguments.out / f"{arguments.label or name}.json").write_text(json.dumps(found, indent=1) + "\n")
     all_found = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*.json"))]
     (arguments.out / "streams.md").write_text(markdown(all_found))

@@ -3,7 +3,7 @@
 The best is that of the highest harmonic mean of four scores: rewrite, rephrase, portability and locality, each the mean
 of teacher-forced and generated. Results: `results/sweeps/<algorithm>.json`, the best first.
 
-    python benchmarks/sweep.py LoRA-BF AdaLoRA DoRA QLoRA-BF GoRA LocFT-BF --facts 24
+    python benchmarks/sweep.py LoRA-BF AdaLoRA DoRA QLoRA-BF GoRA LocFT-BF SVF SVF-off-diagonal --facts 32
 """
 
 from __future__ import annotations
@@ -36,10 +36,16 @@ KEEPING = {
 """Terms that keep general text and neighbours as they are, lighter than ICE-LoRA's."""
 
 
+DESCENT = {"optimizer": "sgd", "momentum": 0.0, "lr": 0.5}
+"""Plain gradient descent, whose steps are as long as the clipped gradient."""
+
+
 def _rates(slow: float, fast: float) -> list[dict[str, Any]]:
-    """Layers and learning rates for adapters alike, and the terms of locality."""
+    """Layers and learning rates for adapters alike, and the terms of locality; AdamW, and gradient descent."""
     grid = [{"layers": layers, "lr": lr} for layers in (LATE, UPPER) for lr in (slow, fast)]
-    return [*grid, {"layers": UPPER, "lr": slow, **KEEPING}, {"layers": None, "lr": slow, **KEEPING}]
+    kept = [{"layers": layers, "lr": slow, **KEEPING} for layers in (UPPER, None)]
+    descents = [{"layers": layers, **DESCENT} for layers in (LATE, UPPER, None)]
+    return [*grid, *kept, *descents, {"layers": UPPER, **DESCENT, **KEEPING}]
 
 
 GRIDS: dict[str, list[dict[str, Any]]] = {
@@ -49,18 +55,41 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
     "AdaLoRA": _rates(5e-3, 1e-2),
     "LocFT-BF": _rates(2e-4, 5e-4),
     "GoRA": [
-        *({"layers": layers, "softness": softness} for layers in (LATE, UPPER) for softness in (0.01, 0.03, 0.1)),
-        {"layers": UPPER, "softness": 0.1, **KEEPING},
-        {"layers": None, "softness": 0.1, **KEEPING},
+        *(
+            {"layers": layers, "softness": softness, **DESCENT}
+            for layers in (LATE, UPPER)
+            for softness in (0.01, 0.1, 1.0)
+        ),
+        {"layers": UPPER, "softness": 0.1, "optimizer": "adamw", "lr": 5e-3},
+        {"layers": None, "softness": 0.1, **DESCENT},
+        {"layers": UPPER, "softness": 1.0, **DESCENT, **KEEPING},
+    ],
+    "SVF": [
+        *({"layers": layers, **DESCENT} for layers in (LATE, UPPER, None)),
+        *({"layers": layers, "optimizer": "adamw", "lr": 2e-2} for layers in (UPPER, None)),
+        {"layers": None, **DESCENT, "lr": 0.2},
+        {"layers": None, **DESCENT, "target_modules": ["all"]},
+        {"layers": None, **DESCENT, "sum_normalised": True},
+        {"layers": None, **DESCENT, **KEEPING},
+    ],
+    "SVF-off-diagonal": [
+        *(
+            {"layers": layers, "spectral_form": form, "off_diagonals": count, **DESCENT}
+            for layers in (UPPER, None)
+            for form, count in (("banded", 1), ("banded", 8), ("banded", 64), ("top", 1000))
+        ),
+        {"layers": UPPER, "spectral_form": "banded", "off_diagonals": 8, **DESCENT, **KEEPING},
     ],
 }
+"""By name of the result, which is the algorithm's where :data:`ALGORITHM` has no other."""
+ALGORITHM = {"SVF-off-diagonal": "SVF"}
 
 
 def main() -> None:
     """Try all settings of the algorithms asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("algorithms", nargs="+", choices=GRIDS)
-    parser.add_argument("--facts", type=int, default=24)
+    parser.add_argument("--facts", type=int, default=32)
     arguments = parser.parse_args()
     facts = to_requests(load_records("factworld", split="dev", size=arguments.facts).records)
     for name in arguments.algorithms:
@@ -73,7 +102,7 @@ def main() -> None:
 def attempt(name: str, settings: dict[str, Any], facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Scores of an algorithm with some settings in place of its preset's."""
     model = ModelConfig(name=str(world.model_path()), dtype="float32")
-    method = make_method(name, model=model, settings=settings)
+    method = make_method(ALGORITHM.get(name, name), model=model, settings=settings)
     asked = [questions(request) for request in EditRequest.prepare(facts)]
     before = observe(method.model, method.tok, asked)
     scores: list[FactScore] = []
