@@ -1,7 +1,7 @@
 """A long stream of edits, one after another: what each says at once, and what is left of all of them later.
 
-Facts are test facts of the embedded world, by default. After every edit its own two wordings are asked; after every so many
-edits, those of all facts written so far, locality probes of a fixed sample of the facts, and facts that are never
+Facts are test facts of the embedded world, by default. After every edit its own two wordings are asked; after every so
+many edits, those of all facts written so far, locality probes of a fixed sample of the facts, and facts that are never
 edited. Probes whose own answer another edit of the stream changes are left out. Answers are written greedily and must
 be the new target word by word; locality is the share of the answers' tokens that are the likeliest as before, as
 EasyEdit counts it.

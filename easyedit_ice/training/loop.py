@@ -25,6 +25,9 @@ from easyedit_ice.training.objectives import Objective, Term
 from easyedit_ice.training.protection import Protection
 from easyedit_ice.training.teacher import Teacher
 
+_LEAST = 1e-6
+"""Share of the mean length of which a gradient counts as nothing, when lengths are evened out."""
+
 
 @dataclass
 class Course:
@@ -50,6 +53,7 @@ def train(
     epochs: int,
     optimizer: torch.optim.Optimizer,
     max_grad_norm: float | None,
+    even_steps: bool = False,
     mini_batch_size: int,
     micro_batch_size: int,
     stop_below: Mapping[str, float],
@@ -70,6 +74,7 @@ def train(
         epochs: most passes over the facts.
         optimizer: of the adapter's parameters.
         max_grad_norm: gradients are scaled down to this norm; ``None`` for no bound.
+        even_steps: all projections' gradients are scaled to one length before that.
         mini_batch_size: facts in one optimiser step.
         micro_batch_size: facts in one forward and backward pass; gradients of several are summed.
         stop_below: a fact rests while, for each objective named here, its mean loss is below the bound; all
@@ -109,6 +114,8 @@ def train(
             if not all(_learned(seen[fact], stops) for fact in batch):
                 _add_penalty(adapter, share)
                 _sum_gradients(parameters, share)
+                if even_steps:
+                    _even_out(adapter)
                 _step(optimizer, adapter, protection, max_grad_norm)
                 if clamp is not None:
                     adapter.clamp(clamp)
@@ -192,6 +199,19 @@ def _sum_gradients(parameters: Sequence[Tensor], share: Share) -> None:
     for parameter in parameters:
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         parameter.grad = share.total(gradient)
+
+
+@torch.no_grad()
+def _even_out(adapter: Adapter) -> None:
+    """Scale the gradients of each projection so that all have one length, and together the length they had."""
+    lengths = {
+        name: torch.stack([tensor.grad.norm() for tensor in own]).norm() for name, own in adapter.trained().items()
+    }
+    mean = torch.stack(list(lengths.values())).square().mean().sqrt()
+    least = (_LEAST * mean).clamp(min=torch.finfo(mean.dtype).tiny)
+    for name, own in adapter.trained().items():
+        for tensor in own:
+            tensor.grad.mul_(mean / torch.maximum(lengths[name], least))
 
 
 def _step(

@@ -52,13 +52,15 @@ TOYS = {
 }
 
 
+WITHIN = SHAPES[:4]
+"""GPT-2 and Llama, in fp32 and bf16; what tied embeddings change does not depend on EasyEdit."""
 EVALUATED_OTHERWISE = "is evaluated in a way of its own"
 
 
 def main(results: Path) -> None:
     """Check everything and write what is broken."""
     algorithms = {
-        name: [str(failure) for failure in failures(spec, SETTINGS.get(name), promises=HOST_PROMISES)]
+        name: [str(failure) for failure in failures(spec, SETTINGS.get(name), shapes=WITHIN, promises=HOST_PROMISES)]
         for name, spec in ALGORITHMS.items()
     }
     toys = {toy: broken(spec, settings) for toy, (spec, settings) in TOYS.items()}

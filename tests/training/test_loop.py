@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
@@ -182,6 +183,24 @@ def _gradient(model, adapter, *objectives, **changes):
         patch.setattr(torch.optim, "AdamW", Noting)
         _train(model, adapter, *objectives, epochs=1, max_grad_norm=None, mini_batch_size=9, **changes)
     return taken[0]
+
+
+def test_even_steps_give_each_projection_a_gradient_of_one_length(model, adapter):
+    plain, even = (_gradient(model, adapter, _Spy(), even_steps=even) for even in (False, True))
+    counts = [len(own) for own in adapter.trained().values()]
+    lengths = [torch.cat([part.flatten() for part in own]).norm() for own in _parted(even, counts)]
+    torch.testing.assert_close(torch.stack(lengths), torch.full((len(counts),), lengths[0]))
+    whole = [torch.cat([part.flatten() for part in parts]) for parts in (plain, even)]
+    torch.testing.assert_close(whole[1].norm(), whole[0].norm())
+    for before, after in zip(_parted(plain, counts), _parted(even, counts), strict=True):
+        one, other = (torch.cat([part.flatten() for part in parts]) for parts in (before, after))
+        assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9999
+
+
+def _parted(parts, counts):
+    """A list in pieces of these lengths."""
+    pieces = iter(parts)
+    return [list(islice(pieces, count)) for count in counts]
 
 
 class _Only(_Spy):

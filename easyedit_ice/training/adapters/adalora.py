@@ -100,9 +100,9 @@ class AdaptiveAdapter(TunedAdapter):
         self._budget = budget
         self._steps = 0
 
-    def parameters(self) -> list[Tensor]:
+    def trained(self) -> dict[str, list[Tensor]]:
         """A (start, in), E (start, 1) and B (out, start) of each projection."""
-        return [self.factor(name, kind) for name in self.layers() for kind in ("lora_A", "lora_E", "lora_B")]
+        return self.factors("lora_A", "lora_E", "lora_B")
 
     def readers(self) -> dict[str, Tensor]:
         """A of each projection."""

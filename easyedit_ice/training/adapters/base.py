@@ -39,8 +39,12 @@ class Adapter(ABC):
             parameter.requires_grad_(False)
 
     @abstractmethod
+    def trained(self) -> Mapping[str, Sequence[Tensor]]:
+        """The trained tensors of each projection, by name, in fp32."""
+
     def parameters(self) -> list[Tensor]:
-        """The trained tensors, in fp32."""
+        """All trained tensors."""
+        return [tensor for tensors in self.trained().values() for tensor in tensors]
 
     @abstractmethod
     def readers(self) -> Mapping[str, Tensor]:

@@ -35,9 +35,9 @@ class DenseAdapter(Adapter):
         for projection in projections:
             projection.module.register_forward_hook(self._hook(projection.name))
 
-    def parameters(self) -> list[Tensor]:
+    def trained(self) -> dict[str, list[Tensor]]:
         """D (out, in) of each projection."""
-        return list(self._changes.values())
+        return {name: [change] for name, change in self._changes.items()}
 
     def readers(self) -> dict[str, Tensor]:
         """D of each projection."""

@@ -44,11 +44,9 @@ class DecomposedAdapter(TunedAdapter):
                 magnitude = self.factor(projection.name, "lora_magnitude_vector")
                 magnitude.copy_(projection.matrix().norm(dim=1))
 
-    def parameters(self) -> list[Tensor]:
+    def trained(self) -> dict[str, list[Tensor]]:
         """A (rank, in), B (out, rank) and m (out,) of each projection."""
-        return [
-            self.factor(name, kind) for name in self.layers() for kind in ("lora_A", "lora_B", "lora_magnitude_vector")
-        ]
+        return self.factors("lora_A", "lora_B", "lora_magnitude_vector")
 
     def readers(self) -> dict[str, Tensor]:
         """Nothing: whole rows of W are scaled, so that the change reads every input.

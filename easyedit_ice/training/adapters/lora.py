@@ -43,9 +43,9 @@ class LowRankAdapter(TunedAdapter):
         config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, rank_pattern=own, alpha_pattern=alphas)
         super().__init__(model, projections, LoraModel, config)
 
-    def parameters(self) -> list[Tensor]:
+    def trained(self) -> dict[str, list[Tensor]]:
         """A (rank, in) and B (out, rank) of each projection."""
-        return [self.factor(name, kind) for name in self.layers() for kind in ("lora_A", "lora_B")]
+        return self.factors("lora_A", "lora_B")
 
     def readers(self) -> dict[str, Tensor]:
         """A of each projection."""

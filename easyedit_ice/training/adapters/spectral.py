@@ -54,9 +54,9 @@ class SpectralAdapter(Adapter):
         for projection in projections:
             projection.module.register_forward_hook(self._hook(projection.name))
 
-    def parameters(self) -> list[Tensor]:
+    def trained(self) -> dict[str, list[Tensor]]:
         """D's elements (m,) of each projection."""
-        return list(self._values.values())
+        return {name: [values] for name, values in self._values.items()}
 
     def readers(self) -> Mapping[str, Tensor]:
         """Refused: V is not trained, and reads every input."""

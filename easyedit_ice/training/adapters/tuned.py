@@ -54,6 +54,10 @@ class TunedAdapter(Adapter):
         held = getattr(self.layer(name), kind)[NAME]
         return held.weight if isinstance(held, nn.Module) else held
 
+    def factors(self, *kinds: str) -> dict[str, list[Tensor]]:
+        """Trained tensors of these kinds, of each projection."""
+        return {name: [self.factor(name, kind) for kind in kinds] for name in self.layers()}
+
     def train(self, *, gradient_checkpointing: bool) -> None:
         """Switch on the adapter's dropout, and on request gradient checkpointing."""
         for layer in self.layers().values():
