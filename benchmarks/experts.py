@@ -74,7 +74,7 @@ def main() -> None:
         "size": asdict(bench.experts[0].size),
         "classifier": CLASSIFIER.to_dict(),
         "wording": asdict(WORDING),
-        "seconds_of_training": bench.seconds,
+        "seconds_beforehand": bench.seconds,
         "passes": bench.timed(),
         "alphas": bench.alphas,
         "scores": {name: _plain(scores) for name, scores in found.items()},
@@ -230,7 +230,8 @@ class Bench:
             for relation in relations
             for request in self.facts[relation][:SHOTS]
         ]
-        with timed(self.seconds, f"search{' by matrix' if by_module else ''}, {len(shots)} examples"):
+        times = "once" if len(relations) > 1 else "for each relation"
+        with timed(self.seconds, f"search{' by matrix' if by_module else ''}, {times}, {len(shots)} examples"):
             return search_alphas(self.model, self.tok, self.experts, shots, by_module=by_module).best
 
     def _chosen(self, dispatcher: LabelDispatcher, relation: str) -> list[float]:
@@ -292,8 +293,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         f"{LONGEST} tokens. An expert has {result['size']['numbers']} numbers. The passes are those of {TIMED} "
         "questions, each answered by itself; the first puts the question to the model with every label.",
     ]
-    lines += ["", "| training | s |", "| --- | ---: |"]
-    lines += [f"| {name} | {seconds:.0f} |" for name, seconds in result["seconds_of_training"].items()]
+    lines += ["", "| beforehand | s |", "| --- | ---: |"]
+    lines += [f"| {name} | {seconds:.0f} |" for name, seconds in result["seconds_beforehand"].items()]
     return "\n".join(lines) + "\n"
 
 
