@@ -25,8 +25,8 @@ from easyedit_ice.training.objectives import Objective, Term
 from easyedit_ice.training.protection import Protection
 from easyedit_ice.training.teacher import Teacher
 
-_LEAST = 1e-6
-"""Share of the mean length of which a gradient counts as nothing, when lengths are evened out."""
+_LEAST = 1e-3
+"""Share of the greatest length below which a gradient gets no longer, when lengths are evened out."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ def train(
     epochs: int,
     optimizer: torch.optim.Optimizer,
     max_grad_norm: float | None,
-    even_steps: bool = False,
+    evenness: float = 0.0,
     mini_batch_size: int,
     micro_batch_size: int,
     stop_below: Mapping[str, float],
@@ -74,7 +74,7 @@ def train(
         epochs: most passes over the facts.
         optimizer: of the adapter's parameters.
         max_grad_norm: gradients are scaled down to this norm; ``None`` for no bound.
-        even_steps: all projections' gradients are scaled to one length before that.
+        evenness: e; before that each projection's gradient, of length g, is scaled to one of length ∝ g^(1 − e).
         mini_batch_size: facts in one optimiser step.
         micro_batch_size: facts in one forward and backward pass; gradients of several are summed.
         stop_below: a fact rests while, for each objective named here, its mean loss is below the bound; all
@@ -114,8 +114,8 @@ def train(
             if not all(_learned(seen[fact], stops) for fact in batch):
                 _add_penalty(adapter, share)
                 _sum_gradients(parameters, share)
-                if even_steps:
-                    _even_out(adapter)
+                if evenness:
+                    _even_out(adapter, evenness)
                 _step(optimizer, adapter, protection, max_grad_norm)
                 if clamp is not None:
                     adapter.clamp(clamp)
@@ -202,16 +202,20 @@ def _sum_gradients(parameters: Sequence[Tensor], share: Share) -> None:
 
 
 @torch.no_grad()
-def _even_out(adapter: Adapter) -> None:
-    """Scale the gradients of each projection so that all have one length, and together the length they had."""
-    lengths = {
-        name: torch.stack([tensor.grad.norm() for tensor in own]).norm() for name, own in adapter.trained().items()
-    }
-    mean = torch.stack(list(lengths.values())).square().mean().sqrt()
-    least = (_LEAST * mean).clamp(min=torch.finfo(mean.dtype).tiny)
-    for name, own in adapter.trained().items():
+def _even_out(adapter: Adapter, evenness: float) -> None:
+    """Scale the gradient of each projection from length g to one ∝ g^(1 − evenness); together they keep their length.
+
+    A step along a gradient of length g lowers the loss by g times the step's own length, to first order: by g² as
+    gradients are, by g where all are of one length, and by as much for every projection with an evenness of 2.
+    """
+    trained = adapter.trained()
+    lengths = torch.stack([torch.stack([t.grad.norm() for t in own]).norm() for own in trained.values()])
+    bounded = lengths.clamp(min=max(_LEAST * lengths.max().item(), torch.finfo(lengths.dtype).tiny))
+    wanted = (bounded / bounded.max()) ** (1 - evenness)
+    factors = wanted / wanted.norm() * lengths.norm() / bounded
+    for factor, own in zip(factors, trained.values(), strict=True):
         for tensor in own:
-            tensor.grad.mul_(mean / torch.maximum(lengths[name], least))
+            tensor.grad.mul_(factor)
 
 
 def _step(

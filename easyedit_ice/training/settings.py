@@ -97,8 +97,11 @@ class ScheduleSettings:
     momentum: float = setting(0.9, "sgd: share of the last step that is gone again", low=0, high=1)
     weight_decay: float = setting(0.0, "weight decay", low=0)
     max_grad_norm: float | None = setting(1.0, "gradients are scaled down to this norm", above=0)
-    even_steps: bool = setting(
-        False, "scale the gradients of all projections to one length, so that each takes a like part in the change"
+    evenness: float = setting(
+        0.0,
+        "how evenly projections share a step: 0 as their gradients say, 1 all alike, 2 so that each lowers the loss "
+        "alike; for optimizer: sgd",
+        low=0,
     )
     mini_batch_size: int = setting(16, "facts in one optimiser step", low=1)
     micro_batch_size: int = setting(4, "most facts in one forward and backward pass; fewer take less memory", low=1)

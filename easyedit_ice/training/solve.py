@@ -72,7 +72,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         epochs=hparams.num_steps,
         optimizer=_optimizer(adapter, hparams),
         max_grad_norm=hparams.max_grad_norm,
-        even_steps=hparams.even_steps,
+        evenness=hparams.evenness,
         mini_batch_size=hparams.mini_batch_size,
         micro_batch_size=hparams.micro_batch_size,
         stop_below=_stops(hparams),

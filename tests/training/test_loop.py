@@ -185,15 +185,17 @@ def _gradient(model, adapter, *objectives, **changes):
     return taken[0]
 
 
-def test_even_steps_give_each_projection_a_gradient_of_one_length(model, adapter):
-    plain, even = (_gradient(model, adapter, _Spy(), even_steps=even) for even in (False, True))
+@pytest.mark.parametrize("evenness", [0.5, 1.0, 1.5, 2.0])
+def test_evenness_gives_projections_gradients_of_like_length_in_their_own_directions(model, adapter, evenness):
+    plain, even = (_gradient(model, adapter, _Spy(), evenness=given) for given in (0.0, evenness))
     counts = [len(own) for own in adapter.trained().values()]
-    lengths = [torch.cat([part.flatten() for part in own]).norm() for own in _parted(even, counts)]
-    torch.testing.assert_close(torch.stack(lengths), torch.full((len(counts),), lengths[0]))
-    whole = [torch.cat([part.flatten() for part in parts]) for parts in (plain, even)]
-    torch.testing.assert_close(whole[1].norm(), whole[0].norm())
-    for before, after in zip(_parted(plain, counts), _parted(even, counts), strict=True):
-        one, other = (torch.cat([part.flatten() for part in parts]) for parts in (before, after))
+    before, after = ([torch.cat([part.flatten() for part in own]) for own in _parted(g, counts)] for g in (plain, even))
+    lengths = torch.stack([gradient.norm() for gradient in before])
+    expected = lengths ** (1 - evenness)
+    found = torch.stack([gradient.norm() for gradient in after])
+    torch.testing.assert_close(found / found.norm(), expected / expected.norm())
+    torch.testing.assert_close(found.norm(), lengths.norm())
+    for one, other in zip(before, after, strict=True):
         assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9999
 
 
