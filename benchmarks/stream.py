@@ -7,6 +7,7 @@ be the new target word by word; locality is the share of the answers' tokens tha
 EasyEdit counts it.
 
     python benchmarks/stream.py GoRA LoRA-BF FT --facts 1000 --every 50
+    python benchmarks/stream.py LoRA-BF LocFT-BF FT LoRA --facts 1000 --batch 1000 --out benchmarks/results/batch
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", help="ours or EasyEdit's, with their presets of the embedded model")
     parser.add_argument("--facts", type=int, default=1000)
     parser.add_argument("--every", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=1, help="facts written together by each edit")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting of all")
     parser.add_argument("--split", default="test", choices=("dev", "test"), help="settings are chosen on dev")
     parser.add_argument("--label", help="name of the result, for methods with changed settings")
@@ -50,9 +52,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     settings = {name: yaml.safe_load(value) for name, _, value in (pair.partition("=") for pair in arguments.set)}
     for name in arguments.methods:
-        found = stream(name, settings, arguments.split, arguments.facts, arguments.every) | {
-            "method": arguments.label or name
-        }
+        found = stream(name, settings, arguments) | {"method": arguments.label or name}
         (arguments.out / f"{arguments.label or name}.json").write_text(json.dumps(found, indent=1) + "\n")
     all_found = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*.json"))]
     (arguments.out / "streams.md").write_text(markdown(all_found))
@@ -60,9 +60,10 @@ def main() -> None:
     print((arguments.out / "streams.md").read_text())
 
 
-def stream(name: str, settings: dict[str, Any], split: str, count: int, every: int) -> dict[str, Any]:
-    """Write facts one by one, and ask."""
-    records = load_records("factworld", split=split, size=count + UNTOUCHED).records
+def stream(name: str, settings: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write facts one by one, or some at a time, and ask."""
+    count, every, batch = arguments.facts, arguments.every, arguments.batch
+    records = load_records("factworld", split=arguments.split, size=count + UNTOUCHED).records
     requests = to_requests(records)
     facts, untouched = requests[:count], requests[count:]
     method = make_method(name, model=world.load(), settings=settings, examples=[])
@@ -72,11 +73,13 @@ def stream(name: str, settings: dict[str, Any], split: str, count: int, every: i
     seconds: list[float] = []
     points: list[dict[str, Any]] = []
     model = method.model
-    for position, fact in enumerate(facts, 1):
+    for start in range(0, count, batch):
+        own = facts[start : start + batch]
+        position = start + len(own)
         started = time.perf_counter()
-        model = method.apply([fact], 0).model
-        seconds.append(time.perf_counter() - started)
-        immediate += asked.written(model, [fact])
+        model = method.apply(own, 0).model
+        seconds.append((time.perf_counter() - started) / len(own))
+        immediate += asked.written(model, own)
         if position % every == 0 or position == count:
             recent = immediate[len(immediate) - min(every, position) :]
             points.append(
@@ -85,11 +88,17 @@ def stream(name: str, settings: dict[str, Any], split: str, count: int, every: i
                     "immediate": _percent(recent),
                     "retained": _percent(asked.written(model, facts[:position])),
                     **asked.kept(model),
-                    "seconds": median(seconds[-every:]),
+                    "seconds": median(seconds[-max(1, every // batch) :]),
                 }
             )
             print(name, json.dumps(points[-1]), flush=True)
-    return {"kind": method.kind, "split": split, "settings": method.settings(), "points": points}
+    return {
+        "kind": method.kind,
+        "split": arguments.split,
+        "batch": batch,
+        "settings": method.settings(),
+        "points": points,
+    }
 
 
 class _Asked:
@@ -173,7 +182,7 @@ def markdown(streams: Sequence[dict[str, Any]]) -> str:
         "",
         "Per cent. *At once*: right after the edit, over the last edits before this point. *Retained*: of all facts "
         "written so far. *Untouched*: facts never edited whose answer is still the same, word by word. *s*: median "
-        "seconds of an edit.",
+        "seconds of an edit, for each of its facts.",
     ]
     return "\n".join(lines) + "\n"
 
