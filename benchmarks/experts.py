@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -49,13 +50,15 @@ SHOTS = 4
 """Trained prompts of each relation that a search is given."""
 OTHERS = 48
 """Prompts of other relations, from dev facts, that a classifier learns to leave to the base."""
+STRANGERS = 24
+"""Prompts of each of the four relations, of dev facts, that a second classifier learns to leave to the base as well."""
 TIMED = 24
 """Questions by which the two passes are timed."""
 LONGEST = 12
 """Most tokens of an answer."""
 EXPERT = SVFHyperParams(lr=2e-2, num_steps=100, mini_batch_size=16, micro_batch_size=16)
 CLASSIFIER = SVFHyperParams(
-    target_modules=["all"], lr=1e-2, num_steps=20, mini_batch_size=16, micro_batch_size=16, append_eos=False
+    target_modules=["all"], lr=1e-2, num_steps=40, mini_batch_size=16, micro_batch_size=16, append_eos=False
 )
 WORDING = Wording(labels={"residence": "home"}, template="{question} Topic:")
 
@@ -77,6 +80,7 @@ def main() -> None:
         "seconds_beforehand": bench.seconds,
         "passes": bench.timed(),
         "alphas": bench.alphas,
+        "rightly_chosen": bench.rightly,
         "scores": {name: _plain(scores) for name, scores in found.items()},
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -115,8 +119,11 @@ class Bench:
         experts: one of each relation.
         everything: one trained on all facts.
         classifier: tells the experts apart.
+        careful: one that was told of other subjects of the same relations too.
         seconds: of each training.
         alphas: mean α by way, relation of the question, and expert.
+        rightly: share of questions given to their relation's expert, or of those that must stay to the base, by
+            dispatcher and measure.
     """
 
     model: Any
@@ -127,8 +134,10 @@ class Bench:
     experts: list[Expert]
     everything: Expert
     classifier: Expert
+    careful: Expert
     seconds: dict[str, float]
     alphas: dict[str, list[list[float]]] = field(default_factory=dict)
+    rightly: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, count: int) -> Bench:
@@ -146,7 +155,10 @@ class Bench:
             everything = Expert.of(solve(model, tok, flat, EXPERT), model, "everything", flat, EXPERT)
         with timed(seconds, "classifier"):
             classifier = train_classifier(model, tok, experts, other_prompts(), CLASSIFIER, WORDING)
-        return cls(model, tok, facts, asked, before, experts, everything, classifier, seconds)
+        with timed(seconds, "classifier told of strangers"):
+            others = [*other_prompts(), *strangers()]
+            careful = train_classifier(model, tok, experts, others, CLASSIFIER, WORDING)
+        return cls(model, tok, facts, asked, before, experts, everything, classifier, careful, seconds)
 
     def ways(self) -> Iterator[Way]:
         """All ways, in the order of the tables."""
@@ -162,6 +174,7 @@ class Bench:
             yield self._mixtures(f"search by {per}, for each relation", own)
         yield Way("prompt dispatch", dispatcher=LabelDispatcher(WORDING))
         yield Way("classifier dispatch", dispatcher=LabelDispatcher(WORDING, classifier=self.classifier))
+        yield Way("classifier told of strangers", dispatcher=LabelDispatcher(WORDING, classifier=self.careful))
         order = [expert.name for expert in self.experts]
         own = {relation: _one_hot(order.index(relation), len(order)) for relation in RELATIONS}
         yield self._mixtures("oracle: the relation's expert", own)
@@ -178,6 +191,7 @@ class Bench:
                     scores[relation] = self._scores(relation, way.updates.get(relation))
         if way.dispatcher is not None:
             self.alphas[way.name] = [self._chosen(way.dispatcher, relation) for relation in RELATIONS]
+            self.rightly[way.name] = {measure: self._rightly(way.dispatcher, measure) for measure in MEASURES}
         scores["all"] = [score for relation in RELATIONS for score in scores[relation]]
         return {relation: intervals(own) for relation, own in scores.items()}
 
@@ -238,6 +252,15 @@ class Bench:
         prompts = [question.prompt for own in self.asked[relation] for question in own if not question.keeps]
         return dispatcher.alphas(self.model, self.tok, self.experts, prompts).mean((0, 2)).tolist()
 
+    def _rightly(self, dispatcher: LabelDispatcher, measure: str) -> float:
+        names = [expert.name for expert in self.experts]
+        right = []
+        for relation, facts in self.asked.items():
+            prompts = [one.prompt for own in facts for one in own if one.measure.partition(".")[0] == measure]
+            wanted = None if measure == "locality" else names.index(relation)
+            right += [own == wanted for own in dispatcher.choose(self.model, self.tok, self.experts, prompts)]
+        return mean(right)
+
 
 def chosen_facts(count: int) -> dict[str, list[EditRequest]]:
     """So many test facts of each relation, no subject twice."""
@@ -268,6 +291,13 @@ def other_prompts() -> list[str]:
     return [record["prompt"] for record in records if record["relation"] not in RELATIONS][:OTHERS]
 
 
+def strangers() -> list[str]:
+    """Prompts of dev facts of the four relations, none of whose subjects any expert knows."""
+    records = load_records("factworld", split="dev").records
+    own = [[one["prompt"] for one in records if one["relation"] == relation][:STRANGERS] for relation in RELATIONS]
+    return [prompt for prompts in own for prompt in prompts]
+
+
 def intervals(scores: Sequence[FactScore]) -> dict[str, dict[str, Interval]]:
     """Means with bootstrap intervals over facts, by mode and measure."""
     found: dict[str, dict[str, Interval]] = {}
@@ -284,7 +314,17 @@ def markdown(result: Mapping[str, Any]) -> str:
         lines += [f"## {title}, all relations", "", *_table(result["scores"], "all", mode), ""]
     for relation in RELATIONS:
         lines += [f"## Written freely, {relation}", "", *_table(result["scores"], relation, "generated"), ""]
-    lines += ["## Cost", "", "| | first pass, ms | second pass, ms | first / second |", "| --- | ---: | ---: | ---: |"]
+    lines += ["## Questions given to the right expert, or to the base where the answer must stay", ""]
+    lines += [f"| | {' | '.join(MEASURES)} |", "| --- |" + " ---: |" * len(MEASURES)]
+    for name, own in result["rightly_chosen"].items():
+        lines.append(f"| {name} | {' | '.join(f'{100 * own[measure]:.0f}' for measure in MEASURES)} |")
+    lines += [
+        "",
+        "## Cost",
+        "",
+        "| | first pass, ms | second pass, ms | first / second |",
+        "| --- | ---: | ---: | ---: |",
+    ]
     for name, own in result["passes"].items():
         lines.append(f"| {name} | {own['first']:.0f} | {own['second']:.0f} | {own['ratio']:.2f} |")
     lines += [

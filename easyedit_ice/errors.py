@@ -122,7 +122,7 @@ class SpectrumError(EasyEditIceError, RuntimeError):
 
 
 class ExpertError(EasyEditIceError, RuntimeError):
-    """An expert cannot be read, or belongs to another model."""
+    """An expert cannot be read or belongs to another model, or experts cannot be trained, mixed or asked as wanted."""
 
 
 # --- the host -----------------------------------------------------------------------------------

@@ -16,8 +16,10 @@ COMMANDS = {
     "eval": "evaluate a saved edit or an edited model, without editing",
     "report": "tables, plots and a page of runs side by side",
     "doctor": "see what is installed, and what to do about what is missing",
+    "experts": "train, list, show, delete or ask experts of singular values",
     "hparams": "list algorithms, presets, and the meaning of every setting",
     "plan": "what an edit would take, and which GPU has room for it, without loading the model",
+    "spectra": "list or delete the decompositions of weights that SVF scales",
     "stats": "measure, list or delete the second moments of closed-form editors",
     "world": "train, measure or export the embedded world",
 }

@@ -62,9 +62,19 @@ def decompose(weight: Tensor, method: str = "exact", rank: int | None = None) ->
     else:
         left, values, transposed = torch.linalg.svd(weight, full_matrices=False)
         right = transposed.T
-    left, values, right = left[:, :most].contiguous(), values[:most].contiguous(), right[:, :most].contiguous()
+    left, right = _signed(left[:, :most], right[:, :most])
+    values = values[:most].contiguous()
     lost = torch.linalg.norm(weight - (left * values) @ right.T) / weight.norm().clamp(min=torch.finfo().tiny)
     return Spectrum(left, values, right, lost.item())
+
+
+def _signed(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Each pair of directions with the sign by which the largest element of U's is positive.
+
+    Signs are left open by the decomposition; elements of a change beside the diagonal depend on them.
+    """
+    signs = left.gather(0, left.abs().argmax(0, keepdim=True)).sign()
+    return (left * signs).contiguous(), (right * signs).contiguous()
 
 
 def _randomised(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -33,6 +33,19 @@ def spectra(
     Raises:
         SpectrumError: a stored decomposition is damaged, or a weight has elements that are no numbers.
     """
+    return {name: spectrum for name, (_, spectrum) in _all(model, projections, method, rank).items()}
+
+
+def decomposed(
+    model: nn.Module, projections: Sequence[Projection], method: str = "exact", rank: int | None = None
+) -> dict[str, Decomposed]:
+    """What :func:`spectra` are of, by name: the hashes of the weights as they were when the model was first seen."""
+    return {name: of for name, (of, _) in _all(model, projections, method, rank).items()}
+
+
+def _all(
+    model: nn.Module, projections: Sequence[Projection], method: str, rank: int | None
+) -> dict[str, tuple[Decomposed, Spectrum]]:
     found = known(model).found["spectra"]
     missing = [projection for projection in projections if (projection.name, method, rank) not in found]
     for projection in tqdm(missing, desc="decomposing", unit="weight", leave=False, disable=None):
@@ -40,17 +53,17 @@ def spectra(
     return {projection.name: found[projection.name, method, rank] for projection in projections}
 
 
-def _found(projection: Projection, method: str, rank: int | None) -> Spectrum:
+def _found(projection: Projection, method: str, rank: int | None) -> tuple[Decomposed, Spectrum]:
     weight = projection.matrix()
-    decomposed = Decomposed.of(weight, method, rank)
-    stored = load_spectrum(decomposed)
+    of = Decomposed.of(weight, method, rank)
+    stored = load_spectrum(of)
     if stored is not None:
         device = weight.device
-        return Spectrum(stored.left.to(device), stored.values.to(device), stored.right.to(device), stored.error)
+        return of, Spectrum(stored.left.to(device), stored.values.to(device), stored.right.to(device), stored.error)
     spectrum = decompose(weight, method, rank)
     logger.info("decomposed %s, relative error %.1e", projection.name, spectrum.error)
     try:
-        save_spectrum(decomposed, projection.name, spectrum)
+        save_spectrum(of, projection.name, spectrum)
     except OSError as error:
         logger.warning("decompositions cannot be kept for the next time: %s", error)
-    return spectrum
+    return of, spectrum

@@ -65,3 +65,13 @@ def test_compare_prints_every_method(tmp_path):
     lines = run(tmp_path, "compare.py", "--facts", 1).stdout.splitlines()[-3:]
     assert [line.split()[0] for line in lines] == ["ICE-LoRA", "ROME", "FT"]
     assert all("rewrite_acc" in line and "locality" in line for line in lines)
+
+
+def test_experts_are_trained_saved_composed_and_drawn(tmp_path):
+    lines = run(tmp_path, "experts.py", "--folder", "made", "--facts", 2).stdout.splitlines()
+    scores = {line.split()[0]: line for line in lines[-5:]}
+    assert list(scores) == ["sum", "mean", "search", "prompt", "classifier"]
+    assert "rewrite 100.0" in scores["classifier"]
+    names = sorted(path.name for path in (tmp_path / "made" / "library").iterdir())
+    assert names == ["birthplace", "classifier", "employer", "profession", "residence"]
+    assert all((tmp_path / "made" / f"{plot}.png").stat().st_size > 10_000 for plot in ("scores", "alphas"))

@@ -1,0 +1,115 @@
+"""Facts in groups, each of which becomes an expert."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.errors import ExpertError
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.passes import padded
+from easyedit_ice.text.rows import alike, given
+
+WAYS = ("fact", "relation", "cluster")
+MOST_ROWS = 64
+"""Prompts run side by side."""
+_SEED, _STARTS = 0, 10
+
+Groups = dict[str, list[int]]
+"""Indices of facts by the name of their group, which is also one for a folder."""
+
+
+def grouped(
+    requests: Sequence[EditRequest],
+    by: str,
+    *,
+    relations: Sequence[str | None] | None = None,
+    model: nn.Module | None = None,
+    tok: Any = None,
+    clusters: int | None = None,
+) -> Groups:
+    """Facts in groups, in the order of their first facts.
+
+    Args:
+        requests: the facts.
+        by: ``"fact"``: each by itself; ``"relation"``: those of one kind; ``"cluster"``: those whose prompts leave the
+            model in like states.
+        relations: kinds of the facts; where one is not given, it is the prompt without its subject.
+        model: for clusters.
+        tok: its tokenizer.
+        clusters: how many.
+
+    Raises:
+        ExpertError: there is no such way, or not so many facts as clusters.
+    """
+    if by not in WAYS:
+        raise ExpertError(f"facts cannot be grouped by {by!r}; choose one of {', '.join(WAYS)}")
+    if by == "fact":
+        return {f"fact-{index}": [index] for index in range(len(requests))}
+    if by == "relation":
+        named = [None] * len(requests) if relations is None else relations
+        return _together([own or without_subject(request) for request, own in zip(requests, named, strict=True)])
+    if clusters is None or not 1 <= clusters <= len(requests):
+        raise ExpertError(f"clusters is {clusters}; expected a number from 1 to that of the facts, {len(requests)}")
+    return _together([f"cluster-{label}" for label in _clusters(mean_states(model, tok, requests), clusters)])
+
+
+def without_subject(request: EditRequest) -> str:
+    """A prompt with a blank in place of its subject."""
+    return request.prompt if request.subject is None else request.prompt.replace(request.subject, "_")
+
+
+@torch.no_grad()
+def mean_states(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> Tensor:
+    """Mean over its tokens of the last hidden states of each fact's prompt: (n, width) in fp32 on the CPU.
+
+    Args:
+        model: in evaluation mode.
+        tok: its tokenizer.
+        requests: the facts.
+    """
+    rows = [given(tok, request.prompt) for request in requests]
+    found: dict[int, Tensor] = {}
+    for group in alike([len(row) for row in rows]):
+        for start in range(0, len(group), MOST_ROWS):
+            chunk = group[start : start + MOST_ROWS]
+            found |= zip(chunk, _means(model, [rows[index] for index in chunk]), strict=True)
+    return torch.stack([found[index] for index in range(len(rows))])
+
+
+def _means(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
+    device = model.get_input_embeddings().weight.device
+    ids, real = (part.to(device) for part in padded(rows))
+    output = model(input_ids=ids, attention_mask=real.long(), output_hidden_states=True, use_cache=False)
+    weights = real.float()[..., None]
+    states = output.hidden_states[-1].float() * weights
+    return (states.sum(1) / weights.sum(1)).cpu()
+
+
+def _clusters(states: Tensor, count: int) -> list[int]:
+    """The number of each state's cluster, by k-means; the same for the same states."""
+    from sklearn.cluster import KMeans
+
+    return KMeans(count, n_init=_STARTS, random_state=_SEED).fit_predict(states.numpy()).tolist()
+
+
+def _together(kinds: Sequence[str]) -> Groups:
+    names: Mapping[str, str] = _folder_names(kinds)
+    groups: Groups = {}
+    for index, kind in enumerate(kinds):
+        groups.setdefault(names[kind], []).append(index)
+    return groups
+
+
+def _folder_names(kinds: Sequence[str]) -> dict[str, str]:
+    """Each kind as the name of a folder; two that would get the same are numbered."""
+    names: dict[str, str] = {}
+    for kind in dict.fromkeys(kinds):
+        plain = re.sub(r"[^\w.+-]+", "-", kind).strip("-._+") or "group"
+        numbered = (plain, *(f"{plain}+{number}" for number in range(2, len(names) + 3)))
+        names[kind] = next(name for name in numbered if name not in names.values())
+    return names
