@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +10,10 @@ from torch.nn.functional import linear
 
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.deltas import DenseDelta
-from easyedit_ice.training.adapters.base import Adapter
+from easyedit_ice.training.adapters.beside import BesideAdapter
 
 
-class DenseAdapter(Adapter):
+class DenseAdapter(BesideAdapter):
     """D beside each projection, in fp32 whatever the weight's type is: small steps are not rounded away.
 
     Args:
@@ -31,9 +29,6 @@ class DenseAdapter(Adapter):
             )
             for projection in projections
         }
-        self._on = True
-        for projection in projections:
-            projection.module.register_forward_hook(self._hook(projection.name))
 
     def trained(self) -> dict[str, list[Tensor]]:
         """D (out, in) of each projection."""
@@ -43,14 +38,9 @@ class DenseAdapter(Adapter):
         """D of each projection."""
         return dict(self._changes)
 
-    @contextmanager
-    def disabled(self) -> Iterator[None]:
-        """The model without the adapter."""
-        self._on = False
-        try:
-            yield
-        finally:
-            self._on = True
+    def change(self, name: str, inputs: Tensor) -> Tensor:
+        """D x."""
+        return linear(inputs, self._changes[name])
 
     def deltas(self) -> dict[str, DenseDelta]:
         """D of each projection, as copies."""
@@ -60,11 +50,3 @@ class DenseAdapter(Adapter):
     def shrink(self, name: str, factor: float) -> None:
         """Multiply D."""
         self._changes[name].mul_(factor)
-
-    def _hook(self, name: str) -> Any:
-        def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            if not self._on:
-                return output
-            return output + linear(args[0].float(), self._changes[name]).to(output.dtype)
-
-        return add

@@ -9,8 +9,7 @@ Shapes: out and in are the widths of a projection, r the number of its singular 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,12 +20,12 @@ from easyedit_ice.anatomy import Projection
 from easyedit_ice.deltas import SpectralDelta, spectral_change
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.spectra import Spectrum
-from easyedit_ice.training.adapters.base import Adapter
+from easyedit_ice.training.adapters.beside import BesideAdapter
 
 FORMS = ("diagonal", "banded", "top")
 
 
-class SpectralAdapter(Adapter):
+class SpectralAdapter(BesideAdapter):
     """D of each projection, in fp32 whatever the weight's type is; inputs go through the factors.
 
     Args:
@@ -50,9 +49,6 @@ class SpectralAdapter(Adapter):
         self._sum_normalised = sum_normalised
         self._still = {name: _still(spectra[name], *places[name]) for name in (p.name for p in projections)}
         self._values = {name: nn.Parameter(delta.values.clone()) for name, delta in self._still.items()}
-        self._on = True
-        for projection in projections:
-            projection.module.register_forward_hook(self._hook(projection.name))
 
     def trained(self) -> dict[str, list[Tensor]]:
         """D's elements (m,) of each projection."""
@@ -62,14 +58,9 @@ class SpectralAdapter(Adapter):
         """Refused: V is not trained, and reads every input."""
         raise HyperParamsError("adapter: svf reads along all singular directions; use lora, adalora or dense")
 
-    @contextmanager
-    def disabled(self) -> Iterator[None]:
-        """The model without the adapter."""
-        self._on = False
-        try:
-            yield
-        finally:
-            self._on = True
+    def change(self, name: str, inputs: Tensor) -> Tensor:
+        """U S^½ D S^½ Vᵀ x, through the factors."""
+        return spectral_change(inputs, self._still[name], self._in_force(name))
 
     def deltas(self) -> dict[str, SpectralDelta]:
         """U S^½ D S^½ Vᵀ of each projection, whose elements are copies."""
@@ -98,15 +89,6 @@ class SpectralAdapter(Adapter):
         own = (delta.rows == delta.columns).float()
         share = (delta.scales[delta.rows] * values * own).sum() / delta.scales.sum()
         return (own + values) / (1 + share) - own
-
-    def _hook(self, name: str) -> Any:
-        def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            if not self._on:
-                return output
-            change = spectral_change(args[0].float(), self._still[name], self._in_force(name))
-            return output + change.to(output.dtype)
-
-        return add
 
 
 def _still(spectrum: Spectrum, rows: Tensor, columns: Tensor) -> SpectralDelta:
