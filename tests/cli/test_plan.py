@@ -67,7 +67,7 @@ def test_the_table_names_the_gpu(llama, capsys):
 def test_the_embedded_model_is_planned_for_by_its_preset(capsys):
     found = plan(capsys, "LoRA-BF")
     assert found["device"] == "cpu"
-    assert found["trained"] == 16 * (768 + 192)
+    assert found["trained"] == 6 * 16 * (768 + 192)
 
 
 @pytest.mark.parametrize(
