@@ -37,6 +37,8 @@ MOST = 1024
 """Most directions of general text that are protected unless the settings name another number."""
 SLACK = 1.25
 """How many times the columns that are allowed F may have for a while, so that it is not compressed at every edit."""
+_ROUNDED = 1e-6
+"""Share of a key's energy that is lost where directions are kept in fp32."""
 _SMALL = 1e-4
 """Directions of less than this share of a key are rounding."""
 
@@ -89,9 +91,12 @@ class Protecting:
         if self.protection == "hard":
             added = self._leading(unread, factor.double())
         else:
-            inner = unread @ (keys.double() / scale**0.5).T
-            inner = (inner + inner.T) / 2 + self.memory_softness * torch.eye(len(keys), dtype=inner.dtype)
-            added = torch.linalg.solve_triangular(torch.linalg.cholesky(inner), unread, upper=False)
+            own = keys.double() / scale**0.5
+            inner = unread @ own.T
+            energies, directions = torch.linalg.eigh((inner + inner.T) / 2)
+            left = energies > _ROUNDED * own.square().sum()  # of the others F's rounding is all that is left
+            weights = (energies[left] + self.memory_softness).rsqrt()
+            added = (directions[:, left] * weights).T @ unread
         return self._compressed(torch.cat([factor, added.T.float()], dim=1))
 
     def _leading(self, unread: Tensor, factor: Tensor) -> Tensor:

@@ -67,6 +67,16 @@ def test_soft_protection_is_the_inverse_of_what_is_used():
     torch.testing.assert_close(_left(factor).double(), torch.linalg.inv(inverse), atol=1e-4, rtol=1e-2)
 
 
+def test_hundreds_of_edits_are_remembered_however_much_each_counts():
+    """Rounding leaves a little less than nothing of directions that are used up; it must not stop the next edit."""
+    strong = replace(SOFT, memory_softness=1e-7)
+    factor, own = strong.general(_moment()), _keys(3)
+    for edit in range(200):
+        factor = strong.extended(factor, own + 1e-3 * _keys(3, edit), 1.0)
+    assert factor.isfinite().all()
+    assert (own @ _left(factor)).norm() < 1e-2 * own.norm()
+
+
 def test_hard_protection_holds_the_keys_of_every_edit_and_stays_orthonormal():
     whole = replace(HARD, memory_energy=1.0, memory_rank=WIDTH)
     factor = whole.general(_moment())
