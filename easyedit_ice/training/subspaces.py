@@ -121,6 +121,7 @@ class Protecting:
         if columns <= SLACK * most:
             return factor
         directions, scales, _ = torch.linalg.svd(factor, full_matrices=False)
+        scales = scales.clamp(max=1.0)  # beyond is rounding, which would grow from edit to edit
         if (lost := float(scales[most:].square().sum())) > _SMALL:
             logger.warning(
                 "memory_rank keeps %d directions; those of least strength, %.3g in all, are free", most, lost
