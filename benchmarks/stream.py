@@ -7,7 +7,7 @@ be the new target word by word; locality is the share of the answers' tokens tha
 EasyEdit counts it.
 
     python benchmarks/stream.py GoRA LoRA-BF FT --facts 1000 --every 50
-    python benchmarks/stream.py LoRA-BF LocFT-BF FT LoRA --facts 1000 --batch 1000 --out benchmarks/results/batch
+    python benchmarks/stream.py LocFT-BF FT --facts 1000 --batch 1000 --every 1000 --out benchmarks/results/batch
 """
 
 from __future__ import annotations
