@@ -96,7 +96,7 @@ def stream(name: str, settings: dict[str, Any], arguments: argparse.Namespace) -
         "kind": method.kind,
         "split": arguments.split,
         "batch": batch,
-        "settings": method.settings(),
+        "settings": method.settings() | {"model_name": "gpt2-factworld"},
         "points": points,
     }
 

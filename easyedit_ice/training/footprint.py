@@ -142,8 +142,7 @@ def work_bytes(
 def gradient_bytes(projections: Iterable[Projection], hparams: TrainingHyperParams) -> int:
     """Gradients of whole weights (out, in) in fp32, from which ranks, the start and protection are told; and what is
     left of them beside protected directions."""
-    by_gradient = "gora" in (hparams.rank_allocation, hparams.init) or hparams.spectral_form == "top"
-    if hparams.protection == "none" and not by_gradient:
+    if not hparams.needs_gradient:
         return 0
     return sum(FP32 * p.size for p in projections) * (1 if hparams.protection == "none" else 2)
 

@@ -99,7 +99,7 @@ def made(
     names = [projection.name for projection in projections]
     if hparams.protection != "none":
         factors = subspaces(model, tok, projections, _protecting(hparams))
-    if factors or "gora" in (hparams.rank_allocation, hparams.init) or _is_spread_by_gradient(hparams):
+    if hparams.needs_gradient:
         gradients = weight_gradients(model, projections, rows, side_by_side=hparams.micro_batch_size)
     if factors:
         shares = {name: share_kept(gradients[name], factors[name]) for name in names}
@@ -157,10 +157,6 @@ def _spectral(
         for name, spectrum in found.items()
     }
     return SpectralAdapter(model, projections, spectra=found, places=places, sum_normalised=hparams.sum_normalised)
-
-
-def _is_spread_by_gradient(hparams: TrainingHyperParams) -> bool:
-    return hparams.adapter == "svf" and hparams.spectral_form == "top"
 
 
 def budget_of(facts: int, hparams: TrainingHyperParams) -> Budget:

@@ -257,6 +257,12 @@ class TrainingHyperParams(
         """Bytes that an algorithm holds in training for a projection of this shape, besides what is trained."""
         return 0
 
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether the adapter is made by the gradient of the facts' loss: its ranks, start, places or protection."""
+        by_gradient = "gora" in (self.rank_allocation, self.init) or self.protection != "none"
+        return by_gradient or (self.adapter == "svf" and self.spectral_form == "top")
+
     def _check_adapter(self) -> None:
         if self.rank_min > self.rank_max:
             raise HyperParamsError(f"rank_min is {self.rank_min}, but rank_max is {self.rank_max}; lower rank_min")
