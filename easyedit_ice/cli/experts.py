@@ -31,9 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     train.add_argument("--data", default="factworld", help="a JSON file, or the name of a benchmark")
     train.add_argument("--split", default="dev", help="part of a benchmark given by name")
     train.add_argument("--size", type=whole_number(1, 10**9), metavar="N", help="how many facts; all by default")
-    train.add_argument(
-        "--by", default="relation", choices=("fact", "relation", "cluster"), help="how facts are grouped"
-    )
+    train.add_argument("--by", default="relation", choices=_WAYS, help="how facts are grouped")
     train.add_argument("--clusters", type=whole_number(1, 10**6), metavar="N", help="how many, with --by cluster")
     add_settings(train)
     listing = actions.add_parser("list", help="the experts of a folder")
