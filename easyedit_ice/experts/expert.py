@@ -1,7 +1,8 @@
 """An expert: what an SVF edit changed, without the directions that belong to the model.
 
-ΔW = U S^½ D S^½ Vᵀ. U, S and V follow from the base model's weight, so D's elements and their places are all that is
-kept: one number for each singular value that is scaled (Transformer², Sun et al. 2025, arXiv 2501.06252).
+ΔW = U S^½ D S^½ Vᵀ. U, S and V follow from the base model's weight, so D's elements are all that is kept, and their
+places where it has others than its diagonal: one number for each singular value that is scaled (Transformer², Sun et
+al. 2025, arXiv 2501.06252).
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Size:
 
     Attributes:
         numbers: elements of all projections.
-        bytes: of these with their places, as they are saved.
+        bytes: of these as they are saved, with their places unless they are on the diagonal.
     """
 
     numbers: int
@@ -268,10 +269,21 @@ def _projections(model: nn.Module, modules: Sequence[str]) -> list[Projection]:
 
 
 def _saved(elements: Elements) -> dict[str, Tensor]:
-    places = {"rows": elements.rows, "columns": elements.columns}
-    return {name: place.to(torch.int32) for name, place in places.items()} | {"values": elements.values}
+    """Values and their places, which D's whole diagonal does without."""
+    values = {"values": elements.values}
+    if _on_diagonal(elements):
+        return values
+    return values | {name: getattr(elements, name).to(torch.int32) for name in ("rows", "columns")}
 
 
 def _loaded(tensors: Mapping[str, Tensor], path: str) -> Elements:
+    values = tensors[f"{path}:values"]
+    if f"{path}:rows" not in tensors:
+        return Elements(*[torch.arange(len(values))] * 2, values)
     rows, columns = (tensors[f"{path}:{part}"].long() for part in ("rows", "columns"))
-    return Elements(rows, columns, tensors[f"{path}:values"])
+    return Elements(rows, columns, values)
+
+
+def _on_diagonal(elements: Elements) -> bool:
+    along = torch.arange(len(elements.values))
+    return torch.equal(elements.rows, along) and torch.equal(elements.columns, along)

@@ -74,7 +74,8 @@ def train(
         epochs: most passes over the facts.
         optimizer: of the adapter's parameters.
         max_grad_norm: gradients are scaled down to this norm; ``None`` for no bound.
-        evenness: e; before that each projection's gradient, of length g, is scaled to one of length ∝ g^(1 − e).
+        evenness: e; before that, and behind protection, each projection's gradient, of length g, is scaled to one of
+            length ∝ g^(1 − e).
         mini_batch_size: facts in one optimiser step.
         micro_batch_size: facts in one forward and backward pass; gradients of several are summed.
         stop_below: a fact rests while, for each objective named here, its mean loss is below the bound; all
@@ -114,9 +115,7 @@ def train(
             if not all(_learned(seen[fact], stops) for fact in batch):
                 _add_penalty(adapter, share)
                 _sum_gradients(parameters, share)
-                if evenness:
-                    _even_out(adapter, evenness)
-                _step(optimizer, adapter, protection, max_grad_norm)
+                _step(optimizer, adapter, protection, evenness, max_grad_norm)
                 if clamp is not None:
                     adapter.clamp(clamp)
         course.steps = epoch + 1
@@ -219,10 +218,16 @@ def _even_out(adapter: Adapter, evenness: float) -> None:
 
 
 def _step(
-    optimizer: torch.optim.Optimizer, adapter: Adapter, protection: Protection | None, max_grad_norm: float | None
+    optimizer: torch.optim.Optimizer,
+    adapter: Adapter,
+    protection: Protection | None,
+    evenness: float,
+    max_grad_norm: float | None,
 ) -> None:
     if protection is not None:
         protection.before_step()
+    if evenness:
+        _even_out(adapter, evenness)
     if max_grad_norm is not None:
         nn.utils.clip_grad_norm_(adapter.parameters(), max_grad_norm)
     optimizer.step()

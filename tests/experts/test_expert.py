@@ -42,12 +42,20 @@ def test_a_loaded_expert_has_all_that_was_saved(tmp_path):
     assert loaded.scores == {"rewrite": 1.0}
 
 
-def test_an_expert_holds_elements_and_never_the_models_directions(tmp_path):
-    made = expert(FP32[0].build(), form="diagonal")
+@pytest.mark.parametrize(
+    ("changes", "numbers", "bytes_of_each"),
+    [({"form": "diagonal"}, 2 * 32, 4), ({"form": "banded"}, 2 * 94, 12)],
+)
+def test_an_expert_holds_elements_and_never_the_models_directions(changes, numbers, bytes_of_each, tmp_path):
+    made = expert(FP32[0].build(), **changes)
     made.save(tmp_path / "one")
-    assert made.size.numbers == 2 * 32
-    assert made.size.bytes == 2 * 32 * (4 + 4 + 4)
+    assert made.size.numbers == numbers
+    assert made.size.bytes == numbers * bytes_of_each, "places are kept where they are not the diagonal's"
     assert (tmp_path / "one" / "expert.safetensors").stat().st_size < made.size.bytes + 2000
+    for path, own in Expert.load(tmp_path / "one").elements.items():
+        assert all(
+            torch.equal(*pair) for pair in zip(vars(own).values(), vars(made.elements[path]).values(), strict=True)
+        )
 
 
 def test_another_base_is_refused_with_both_fingerprints():

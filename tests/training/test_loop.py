@@ -19,6 +19,7 @@ from easyedit_ice.training import loop
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.loop import train
 from easyedit_ice.training.objectives import FineTuning, Objective, Term
+from easyedit_ice.training.protection import Protection
 from easyedit_ice.training.teacher import Teacher
 
 REQUESTS = EditRequest.prepare(FACTS)
@@ -197,6 +198,20 @@ def test_evenness_gives_projections_gradients_of_like_length_in_their_own_direct
     torch.testing.assert_close(found.norm(), lengths.norm())
     for one, other in zip(before, after, strict=True):
         assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.9999
+
+
+def test_evenness_is_of_what_protection_leaves_of_the_gradients(model, adapter):
+    with torch.no_grad():
+        for index, parameter in enumerate(adapter.parameters()):
+            parameter.normal_(generator=torch.Generator().manual_seed(index))
+    factors = {
+        name: torch.eye(reader.shape[-1])[:, : reader.shape[-1] - 1 - 3 * index]
+        for index, (name, reader) in enumerate(adapter.readers().items())
+    }
+    even = _gradient(model, adapter, _Spy(), evenness=1.0, protection=Protection(adapter, factors))
+    counts = [len(own) for own in adapter.trained().values()]
+    lengths = [torch.cat([part.flatten() for part in own]).norm().item() for own in _parted(even, counts)]
+    assert lengths == pytest.approx([lengths[0]] * len(lengths), rel=1e-4)
 
 
 def _parted(parts, counts):
