@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1, help="facts written together by each edit")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting of all")
     parser.add_argument("--split", default="test", choices=("dev", "test"), help="settings are chosen on dev")
+    parser.add_argument("--seed", type=int, help="take facts of the split at random, in a random order")
     parser.add_argument("--label", help="name of the result, for methods with changed settings")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -63,8 +65,7 @@ def main() -> None:
 def stream(name: str, settings: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
     """Write facts one by one, or some at a time, and ask."""
     count, every, batch = arguments.facts, arguments.every, arguments.batch
-    records = load_records("factworld", split=arguments.split, size=count + UNTOUCHED).records
-    requests = to_requests(records)
+    requests = to_requests(records(arguments.split, count + UNTOUCHED, arguments.seed))
     facts, untouched = requests[:count], requests[count:]
     method = make_method(name, model=world.load(), settings=settings, examples=[])
     asked = _Asked(method.tok, facts, untouched)
@@ -95,10 +96,18 @@ def stream(name: str, settings: dict[str, Any], arguments: argparse.Namespace) -
     return {
         "kind": method.kind,
         "split": arguments.split,
+        "seed": arguments.seed,
         "batch": batch,
         "settings": method.settings() | {"model_name": "gpt2-factworld"},
         "points": points,
     }
+
+
+def records(split: str, count: int, seed: int | None) -> Sequence[dict[str, Any]]:
+    """So many facts of the embedded world: the first ones of a split, or any, by a seed."""
+    if seed is None:
+        return load_records("factworld", split=split, size=count).records
+    return random.Random(seed).sample(load_records("factworld", split=split).records, count)
 
 
 class _Asked:
