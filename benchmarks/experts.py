@@ -6,6 +6,8 @@ the trained prompts is seen in any training or search, and none holds its own an
 question's prompt alone.
 
     OMP_NUM_THREADS=1 python benchmarks/experts.py --facts 12
+    OMP_NUM_THREADS=1 python benchmarks/experts.py --facts 12 --experts diagonal \
+        --out benchmarks/results/experts/diagonal
 """
 
 from __future__ import annotations
@@ -56,7 +58,10 @@ TIMED = 24
 """Questions by which the two passes are timed."""
 LONGEST = 12
 """Most tokens of an answer."""
-EXPERT = SVFHyperParams(lr=2e-2, num_steps=100, mini_batch_size=16, micro_batch_size=16)
+EXPERTS = {
+    "bands": SVFHyperParams.from_hparams("SVF/gpt2-factworld-experts"),
+    "diagonal": SVFHyperParams(lr=2e-2, num_steps=100, mini_batch_size=16, micro_batch_size=16),
+}
 CLASSIFIER = SVFHyperParams(
     target_modules=["all"], lr=1e-2, num_steps=40, mini_batch_size=16, micro_batch_size=16, append_eos=False
 )
@@ -67,9 +72,10 @@ def main() -> None:
     """Train, ask in every way, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--facts", type=int, default=12, help="of each relation")
+    parser.add_argument("--experts", choices=tuple(EXPERTS), default="bands", help="what their training changes")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    bench = Bench.of(arguments.facts)
+    bench = Bench.of(arguments.facts, EXPERTS[arguments.experts])
     found = {way.name: bench.scored(way) for way in bench.ways()}
     result = {
         "facts_per_relation": arguments.facts,
@@ -140,7 +146,7 @@ class Bench:
     rightly: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, count: int) -> Bench:
+    def of(cls, count: int, hparams: SVFHyperParams) -> Bench:
         """Everything trained, and the base asked."""
         model, tok = world.load()
         facts = chosen_facts(count)
@@ -150,9 +156,9 @@ class Bench:
         kinds = [relation for relation, own in facts.items() for _ in own]
         seconds: dict[str, float] = {}
         with timed(seconds, "four experts"):
-            experts = train_experts(model, tok, flat, EXPERT, relations=kinds)
+            experts = train_experts(model, tok, flat, hparams, relations=kinds)
         with timed(seconds, "one expert of everything"):
-            everything = Expert.of(solve(model, tok, flat, EXPERT), model, "everything", flat, EXPERT)
+            everything = Expert.of(solve(model, tok, flat, hparams), model, "everything", flat, hparams)
         with timed(seconds, "classifier"):
             classifier = train_classifier(model, tok, experts, other_prompts(), CLASSIFIER, WORDING)
         with timed(seconds, "classifier told of strangers"):
