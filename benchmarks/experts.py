@@ -6,8 +6,7 @@ the trained prompts is seen in any training or search, and none holds its own an
 question's prompt alone.
 
     OMP_NUM_THREADS=1 python benchmarks/experts.py --facts 12
-    OMP_NUM_THREADS=1 python benchmarks/experts.py --facts 12 --experts diagonal \
-        --out benchmarks/results/experts/diagonal
+    OMP_NUM_THREADS=1 python benchmarks/experts.py --experts diagonal --out benchmarks/results/experts/diagonal
 """
 
 from __future__ import annotations

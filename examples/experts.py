@@ -2,7 +2,7 @@
 
     python examples/experts.py --folder experts
 
-SVF trains one number for each singular value of some weights, so an expert is a file of some kilobytes and experts of
+SVF trains a few numbers for each singular value of some weights, so an expert is a file of some kilobytes and experts of
 one model add up. It edits the small GPT-2 that comes with the package.
 """
 
@@ -29,7 +29,7 @@ from easyedit_ice.experts.drawing import draw_alphas, draw_scores
 RELATIONS = ("employer", "birthplace", "residence", "profession")
 OTHERS = ("university", "spouse")
 WORDING = Wording(labels={"residence": "home"}, template="{question} Topic:")
-TRAINING = SVFHyperParams(lr=2e-2, num_steps=60, micro_batch_size=16)
+TRAINING = SVFHyperParams.from_hparams("SVF/gpt2-factworld-experts")
 CLASSIFYING = SVFHyperParams(
     lr=2e-2, num_steps=12, target_modules=["all"], layers=[2, 3, 4, 5], micro_batch_size=16, append_eos=False
 )

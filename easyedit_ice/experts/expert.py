@@ -1,8 +1,8 @@
 """An expert: what an SVF edit changed, without the directions that belong to the model.
 
 ΔW = U S^½ D S^½ Vᵀ. U, S and V follow from the base model's weight, so D's elements are all that is kept, and their
-places where it has others than its diagonal: one number for each singular value that is scaled (Transformer², Sun et
-al. 2025, arXiv 2501.06252).
+places as runs along diagonals: one number for each singular value that is scaled (Transformer², Sun et al. 2025, arXiv
+2501.06252).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Size:
 
     Attributes:
         numbers: elements of all projections.
-        bytes: of these as they are saved, with their places unless they are on the diagonal.
+        bytes: of these with their places, as they are saved.
     """
 
     numbers: int
@@ -269,21 +269,25 @@ def _projections(model: nn.Module, modules: Sequence[str]) -> list[Projection]:
 
 
 def _saved(elements: Elements) -> dict[str, Tensor]:
-    """Values and their places, which D's whole diagonal does without."""
-    values = {"values": elements.values}
-    if _on_diagonal(elements):
-        return values
-    return values | {name: getattr(elements, name).to(torch.int32) for name in ("rows", "columns")}
+    return {"values": elements.values, "runs": _runs(elements.rows, elements.columns)}
 
 
 def _loaded(tensors: Mapping[str, Tensor], path: str) -> Elements:
-    values = tensors[f"{path}:values"]
-    if f"{path}:rows" not in tensors:
-        return Elements(*[torch.arange(len(values))] * 2, values)
-    rows, columns = (tensors[f"{path}:{part}"].long() for part in ("rows", "columns"))
-    return Elements(rows, columns, values)
+    rows, columns = _places(tensors[f"{path}:runs"])
+    return Elements(rows, columns, tensors[f"{path}:values"])
 
 
-def _on_diagonal(elements: Elements) -> bool:
-    along = torch.arange(len(elements.values))
-    return torch.equal(elements.rows, along) and torch.equal(elements.columns, along)
+def _runs(rows: Tensor, columns: Tensor) -> Tensor:
+    """Places as runs along diagonals, each by its first row and column and its length: (runs, 3) in int32."""
+    goes_on = (rows.diff() == 1) & (columns.diff() == 1)
+    first = torch.cat([torch.tensor([0]), (~goes_on).nonzero().flatten() + 1])
+    lengths = torch.cat([first, torch.tensor([len(rows)])]).diff()
+    return torch.stack([rows[first], columns[first], lengths], dim=1).to(torch.int32)
+
+
+def _places(runs: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and columns, (m,) each, of places kept as runs."""
+    first, lengths = runs[:, :2].long(), runs[:, 2].long()
+    along = torch.cat([torch.arange(length) for length in lengths.tolist()])
+    rows, columns = first.repeat_interleave(lengths, dim=0).T + along
+    return rows, columns
