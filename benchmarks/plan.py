@@ -57,7 +57,7 @@ MODELS: dict[str, PretrainedConfig] = {
     ),
 }
 """Shapes of models, with random weights in fp32."""
-ALGORITHMS_MEASURED = ("LoRA-BF", "AdaLoRA", "DoRA", "LocFT-BF", "ICE-LoRA", "QLoRA-BF")
+ALGORITHMS_MEASURED = ("LoRA-BF", "AdaLoRA", "DoRA", "LocFT-BF", "ICE-LoRA", "QLoRA-BF", "SVF")
 SETTINGS = {"num_steps": 3, "stop_nll": None, "mini_batch_size": 8, "micro_batch_size": 8, "device": "cpu"}
 TEXTS = {"continuation_samples": 8, "free_samples": 8, "neighbour_names": 8, "locality_samples": 8, "num_steps": 2}
 """For ICE-LoRA: as many texts as a step looks at, so that it takes no minutes."""
