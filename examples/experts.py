@@ -2,8 +2,8 @@
 
     python examples/experts.py --folder experts
 
-SVF trains a few numbers for each singular value of some weights, so an expert is a file of some kilobytes and experts of
-one model add up. It edits the small GPT-2 that comes with the package.
+SVF trains a few numbers for each singular value of some weights, so an expert is a file of some kilobytes, and experts
+of one model add up. It edits the small GPT-2 that comes with the package.
 """
 
 import argparse
