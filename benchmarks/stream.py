@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ UNTOUCHED = 100
 """Facts that are never edited."""
 LONGEST = 12
 """Most tokens of an answer."""
+LABELS_IN_A_ROW = 3
+"""Of the plot's legend."""
 
 
 def main() -> None:
@@ -219,8 +222,9 @@ def draw(streams: Sequence[dict[str, Any]], path: Path) -> None:
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("per cent")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False)
-    figure.tight_layout(rect=(0, 0.1, 1, 1))
+    rows = math.ceil(len(labels) / LABELS_IN_A_ROW)
+    figure.legend(handles, labels, loc="lower center", ncols=LABELS_IN_A_ROW, frameon=False)
+    figure.tight_layout(rect=(0, 0.02 + 0.08 * rows, 1, 1))
     figure.savefig(path, dpi=120)
 
 
