@@ -120,13 +120,14 @@ class Protecting:
             return factor[:, :most]
         if columns <= SLACK * most:
             return factor
-        directions, scales, _ = torch.linalg.svd(factor, full_matrices=False)
-        scales = scales.clamp(max=1.0)  # beyond is rounding, which would grow from edit to edit
-        if (lost := float(scales[most:].square().sum())) > _SMALL:
+        # of F Fᵀ, since a singular value decomposition fails to converge on so many values near 1
+        energies, directions = torch.linalg.eigh(factor.double() @ factor.double().T)
+        energies = energies.flip(0).clamp(0.0, 1.0)  # beyond is rounding, which would grow from edit to edit
+        if (lost := float(energies[most:].sum())) > _SMALL:
             logger.warning(
                 "memory_rank keeps %d directions; those of least strength, %.3g in all, are free", most, lost
             )
-        return (directions * scales)[:, :most].contiguous()
+        return (directions.flip(1) * energies.sqrt())[:, :most].float().contiguous()
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,24 @@ def test_hundreds_of_edits_are_remembered_however_much_each_counts():
     assert (own @ _left(factor)).norm() < 1e-2 * own.norm()
 
 
+def test_a_memory_that_is_full_of_directions_of_like_strength_takes_further_edits():
+    """A singular value decomposition in fp32 does not converge on them."""
+    width = 256
+    draw = torch.Generator().manual_seed(0)
+    axes = torch.linalg.qr(torch.randn(width, width, generator=draw)).Q
+    energies = torch.logspace(0, -4, width)
+    moment = (axes * energies) @ axes.T
+    scale = float(moment.diagonal().mean())
+    full = replace(SOFT, softness=0.001, memory_softness=0.1)
+    factor = full.general(moment)
+    for _ in range(600):
+        like_text = torch.randn(4, width, generator=draw) @ (axes * energies.sqrt()).T
+        keys = like_text + 0.3 * scale**0.5 * torch.randn(4, width, generator=draw)
+        factor = full.extended(factor, keys, scale)
+    left = torch.eye(width) - factor @ factor.T
+    assert (keys @ left).norm() < 1e-2 * keys.norm()
+
+
 def test_hard_protection_holds_the_keys_of_every_edit_and_stays_orthonormal():
     whole = replace(HARD, memory_energy=1.0, memory_rank=WIDTH)
     factor = whole.general(_moment())
