@@ -7,7 +7,7 @@ import torch
 
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.text import sampling
-from easyedit_ice.text.sampling import beginning, sample, write
+from easyedit_ice.text.sampling import sample, write
 
 PREFIXES = [(5, 6, 7), (8,), (9, 10, 11, 12, 13)]
 
@@ -88,15 +88,6 @@ def test_the_models_own_generation_settings_play_no_part(model):
         assert _drawn(model) == before
     finally:
         model.generation_config.top_k, model.generation_config.temperature = kept
-
-
-def test_a_text_begins_with_the_beginning_of_text_or_else_the_end_that_precedes_it():
-    class Marks:
-        bos_token_id, eos_token_id = 3, 7
-
-    assert beginning(Marks) == 3
-    Marks.bos_token_id = None
-    assert beginning(Marks) == 7
 
 
 def test_no_more_is_drawn_than_the_models_context_has_room_for(model):
