@@ -135,6 +135,10 @@ NASTY = {
 """Settings of a checkpoint that change what is written, or how it comes back."""
 
 
+HARMLESS = ("begin_suppress_tokens", "forced_bos_token_id", "length_penalty", "output_scores")
+"""Those that do nothing to such a model when they stand alone."""
+
+
 @pytest.fixture
 def nasty_model():
     model = SHAPES[0].build()
@@ -154,7 +158,7 @@ def test_greedy_is_greedy_whatever_the_checkpoint_prefers(nasty_model):
         assert len(text) == 6
 
 
-@pytest.mark.parametrize("setting", NASTY)
+@pytest.mark.parametrize("setting", [name for name in NASTY if name not in HARMLESS])
 def test_no_single_setting_of_a_checkpoint_changes_what_is_drawn_or_written(model, setting):
     alone = SHAPES[0].build()
     setattr(alone.generation_config, setting, NASTY[setting])
