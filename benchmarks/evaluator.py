@@ -105,7 +105,7 @@ def _compare(model: Any, tok: Any, requests: Sequence[dict[str, Any]]) -> dict[s
         found = {name: _timed(way, block, name, seconds) for name, way in ways.items()}
         different += sum(not a == b == c for a, b, c in zip(*found.values(), strict=True))
     groups = [pairs for request in requests for *_, pairs in probe_groups(request)]
-    rows = lay_out(tok, groups, max_length=MAX_LENGTH, host=host_info().kind)
+    rows = lay_out(tok, groups, max_length=MAX_LENGTH, host=host_info().kind, pad=tok.pad_token_id)
     return seconds | {
         "records": len(requests),
         "probes": sum(map(len, groups)),

@@ -6,12 +6,12 @@ import copy as copying
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.asking import asking_for
 from easyedit_ice.errors import HyperParamsError, RequestError
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
@@ -39,6 +39,7 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
         UnknownAlgorithmError: ``hparams.alg_name`` is not in the table.
         RequestError: a fact cannot be edited; the message names it. With ``skip_unfit`` it is left out with a warning,
             and the update's ``info`` says so.
+        HyperParamsError: ``chat`` is set, and the tokenizer has no chat template that can be used.
     """
     return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
 
@@ -50,8 +51,13 @@ def solve_with(
     if not isinstance(hparams, spec.hparams_class):
         raise HyperParamsError(f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}")
     unfit: list[RequestError] | None = [] if hparams.skip_unfit else None
-    check = partial(check_tokens, tok=tok, context_length=ModelAnatomy(model).context_length)
-    facts = EditRequest.prepare(requests, spec.needs_subject, unfit, check)
+    asking, longest = asking_for(tok, hparams.chat), ModelAnatomy(model).context_length
+
+    def check(request: EditRequest, index: int) -> None:
+        check_tokens(replace(request, asking=asking), index, tok, longest)
+
+    prepared = EditRequest.prepare(requests, spec.needs_subject, unfit, check)
+    facts = tuple(replace(request, asking=asking) for request in prepared)
     for error in unfit or ():
         logger.warning("left out: %s", error)
     with preserved(model, tok), fused_activations(model):

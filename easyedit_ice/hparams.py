@@ -68,6 +68,10 @@ class EditHyperParams:
     skip_unfit: bool = setting(
         False, "leave out facts that cannot be edited as they were given, with a warning, and edit the others"
     )
+    chat: bool = setting(
+        False,
+        "put prompts into the user's turn of the model's chat template, and targets after the head of its own turn",
+    )
     seed: int = setting(0, "seed of everything random in an edit", low=0)
 
     def __post_init__(self) -> None:

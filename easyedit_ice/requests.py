@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.errors import (
     ContradictionError,
     DuplicateFactError,
@@ -21,6 +22,8 @@ from easyedit_ice.errors import (
     RequestError,
     SubjectNotFoundError,
 )
+from easyedit_ice.subjects import mentions
+from easyedit_ice.tokens import tokens
 
 ProbeKinds = Mapping[str, tuple["Probe", ...]]
 
@@ -56,6 +59,7 @@ class EditRequest:
         locality: probes whose answers must not change, by kind.
         portability: probes whose answers must change as the fact implies, by kind.
         context: statements of the new fact in the record's own words, used by in-context objectives.
+        asking: how the prompt is put to the model; chosen when it is edited, by the setting ``chat``.
     """
 
     prompt: str
@@ -66,12 +70,21 @@ class EditRequest:
     locality: ProbeKinds = field(default_factory=dict)
     portability: ProbeKinds = field(default_factory=dict)
     context: tuple[str, ...] = ()
+    asking: Asking = PLAIN
+
+    def asked(self, context: str = "") -> str:
+        """The text that the target shall follow: the prompt, behind a context, and in a chat if that is asked for."""
+        return self.asking.text(self.prompt, context)
 
     @property
     def completion(self) -> str:
-        """The target as it is appended to the prompt, with exactly one space between the two."""
-        separator = "" if self.prompt[-1].isspace() else " "
-        return separator + self.target_new.strip()
+        """The target as it follows the text that is asked: with exactly one space between the two where one belongs."""
+        return self.asking.gap_after(self.asked()) + self.target_new.strip()
+
+    @property
+    def statement(self) -> str:
+        """The fact as a sentence without its full stop: prompt and target, whatever way it is asked."""
+        return self.prompt + PLAIN.gap_after(self.prompt) + self.target_new.strip()
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], index: int = 0) -> EditRequest:
@@ -166,7 +179,7 @@ def check_tokens(request: EditRequest, index: int, tok: Any, context_length: int
         raise EmptyTargetError(
             f"the target {request.target_new!r} tokenises to nothing; give a target this tokenizer knows", index
         )
-    length = len(tok.encode(request.prompt + request.completion))
+    length = len(tokens(tok, request.asked() + request.completion))
     if context_length is not None and length > context_length:
         raise PromptTooLongError(
             f"prompt and target take {length} tokens, but the model's context is {context_length}; shorten the prompt",
@@ -181,7 +194,7 @@ def _require_subject(request: EditRequest, index: int) -> None:
             "add 'subject' to the request",
             index,
         )
-    if request.subject not in request.prompt:
+    if not mentions(request.prompt, request.subject):
         raise SubjectNotFoundError(
             f"the subject {request.subject!r} does not occur in the prompt {request.prompt!r}; "
             "spell it as the prompt does",

@@ -29,6 +29,9 @@ class ModelConfig:
     name: str = setting("gpt2-factworld", "folder or hub name; gpt2-factworld is the embedded model")
     device: Any = setting("cpu", "'cpu', 'cuda:0', or a GPU's number; null takes the GPU if there is one")
     dtype: str = setting("auto", "type of the weights; auto keeps the checkpoint's")
+    chat: bool = setting(
+        False, "edit and ask in the user's turn of the model's chat template; for our methods, Prompt and IKE"
+    )
     preset: str | None = setting(None, "name of the presets made for it; by default the last part of its own")
 
 

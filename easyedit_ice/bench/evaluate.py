@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.asking import asking_for
 from easyedit_ice.bench.checkpoint import load_checkpoint
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig
 from easyedit_ice.bench.examine import Answers, Examiner
@@ -29,6 +30,7 @@ def evaluate_checkpoint(
     base: str | None = None,
     device: str | None = None,
     dtype: str = "auto",
+    chat: bool = False,
 ) -> dict[str, Any]:
     """Score an edited model on facts.
 
@@ -40,6 +42,7 @@ def evaluate_checkpoint(
             the model answered before.
         device: as in hyperparameters.
         dtype: as in hyperparameters.
+        chat: whether to ask in the user's turn of the model's chat template.
 
     Returns:
         what was evaluated, the means with their intervals by mode and measure, and a line for each fact.
@@ -48,14 +51,15 @@ def evaluate_checkpoint(
         LoadingError: the checkpoint or the base cannot be loaded.
         DataError: the facts cannot be read.
         RunConfigError: there are fewer facts than asked for.
+        HyperParamsError: ``chat`` is asked for, and the tokenizer has no chat template that can be used.
     """
     facts = choose(data)
     edited = load_checkpoint(path, base, device=device, dtype=dtype)
     before = None
     if base is not None:
         unedited, tok = load_model(EditHyperParams(model_name=base, device=device, dtype=dtype))
-        before = _ask(unedited, tok, facts.edited, evaluation)
-    after = _ask(edited.model, edited.tok, facts.edited, evaluation)
+        before = _ask(unedited, tok, facts.edited, evaluation, chat)
+    after = _ask(edited.model, edited.tok, facts.edited, evaluation, chat)
     lines = (
         [before_line(fact, answers) for fact, answers in zip(facts.edited, after, strict=True)]
         if before is None
@@ -72,6 +76,7 @@ def evaluate_checkpoint(
             "fingerprint": fingerprint(edited.model.state_dict().items()),
         },
         "base": base,
+        "chat": chat,
         "data": {"source": facts.source, "hash": facts.hash, "facts": len(facts.edited)},
         "evaluation": asdict(evaluation),
         "versions": versions(),
@@ -84,6 +89,6 @@ def evaluate_checkpoint(
     }
 
 
-def _ask(model: nn.Module, tok: Any, facts: Sequence[Fact], evaluation: EvaluationConfig) -> list[Answers]:
+def _ask(model: nn.Module, tok: Any, facts: Sequence[Fact], evaluation: EvaluationConfig, chat: bool) -> list[Answers]:
     hparams = EditHyperParams(device=str(next(model.parameters()).device), max_length=evaluation.max_length)
-    return Examiner(evaluation, tok, hparams, seed=0).ask(model, facts)
+    return Examiner(evaluation, tok, hparams, seed=0, asking=asking_for(tok, chat)).ask(model, facts)

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.bench.config import EvaluationConfig
 from easyedit_ice.bench.facts import Fact
 from easyedit_ice.bench.ledger import Line
@@ -53,14 +54,24 @@ class Examiner:
         hparams: settings of the method, which EasyEdit's own evaluator looks into.
         seed: of sampled text.
         drift: what was said of fixed text before; none if drift is not measured.
+        asking: how questions are put to the model.
     """
 
-    def __init__(self, config: EvaluationConfig, tok: Any, hparams: Any, seed: int, drift: Drift | None = None) -> None:
+    def __init__(
+        self,
+        config: EvaluationConfig,
+        tok: Any,
+        hparams: Any,
+        seed: int,
+        drift: Drift | None = None,
+        asking: Asking = PLAIN,
+    ) -> None:
         self._config = config
         self._tok = tok
         self._hparams = hparams
         self._seed = seed
         self._drift = drift
+        self._asking = asking
 
     def ask(
         self, model: nn.Module, facts: Sequence[Fact], contexts: Sequence[Context | None] | None = None
@@ -79,13 +90,16 @@ class Examiner:
             self._tok,
             [fact.asked for fact in facts],
             contexts=contexts,
+            asking=self._asking,
             max_length=config.max_length,
             max_new_tokens=config.max_new_tokens if config.generate else 0,
             probability=config.probability,
         )
         fluencies: Sequence[float | None] = [None] * len(facts)
         if config.fluency:
-            prompts = [_in_context(fact, context) for fact, context in zip(facts, contexts, strict=True)]
+            prompts = [
+                self._asking.text(_in_context(fact, context)) for fact, context in zip(facts, contexts, strict=True)
+            ]
             fluencies = fluency(model, self._tok, prompts, seed=self._seed)
         qualities = self._qualities(model, facts)
         seconds = (time.perf_counter() - started) / max(1, len(facts))

@@ -14,6 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from easyedit_ice.asking import Asking, asking_for
 from easyedit_ice.bench.checkpoint import save_checkpoint
 from easyedit_ice.bench.config import given
 from easyedit_ice.bench.examine import Examiner, drift_texts
@@ -35,7 +36,13 @@ logger = logging.getLogger(__name__)
 
 MODES = ("single", "batch", "sequential")
 SCORERS = ("batched", "easyedit")
-ELSEWHERE = {"model_name": "model.name", "device": "model.device", "dtype": "model.dtype", "seed": "seed"}
+ELSEWHERE = {
+    "model_name": "model.name",
+    "device": "model.device",
+    "dtype": "model.dtype",
+    "chat": "model.chat",
+    "seed": "seed",
+}
 """Settings of methods that a run has for all of them."""
 
 
@@ -65,11 +72,12 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         if process.index == 0:
             enter(folder, _manifest(config, method, facts))
         process.wait()
-        drift = _drift(config, method, facts)
+        asking = asking_for(method.tok, _in_chat(config, method))
+        drift = _drift(config, method, facts, asking)
         ledger = open_ledger(folder, process)
         try:
             with _progress(config, folder, len(facts.edited), process, shown) as progress:
-                examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift)
+                examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, asking)
                 bench = Bench(method, examiner, ledger, config.seed, progress)
                 _run_mode(config, bench, facts, folder, process)
         finally:
@@ -154,6 +162,10 @@ def _method(config: DictConfig, facts: Facts) -> Method:
             "algorithm.hparams.data_parallel shares the training of each batch among processes, but this run deals its "
             f"facts out to {count} processes, each of which trains alone; leave data_parallel out"
         )
+    if config.evaluation.scorer == "easyedit" and _in_chat(config, method):
+        raise RunConfigError(
+            "EasyEdit's evaluator asks bare prompts, and model.chat asks in a chat; choose evaluation.scorer=batched"
+        )
     if config.evaluation.scorer == "easyedit" and method.kind == "context":
         raise RunConfigError(
             f"EasyEdit's evaluator asks edited models, and {algorithm.name} edits none; choose "
@@ -177,6 +189,7 @@ def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
             "dtype": str(next(iter(parameters.values())).dtype).removeprefix("torch."),
             "device": str(next(iter(parameters.values())).device),
             "tokenizer": type(method.tok).__name__,
+            "chat": _in_chat(config, method),
         },
         "data": {
             "source": facts.source,
@@ -202,14 +215,19 @@ def _label(name: str, settings: Mapping[str, Any]) -> str:
     return " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
 
 
-def _drift(config: DictConfig, method: Method, facts: Facts) -> Drift | None:
+def _in_chat(config: DictConfig, method: Method) -> bool:
+    """Whether the model is edited and asked in a chat: by the run's own setting, or by a file of the method's."""
+    return config.model.chat or getattr(method.hparams, "chat", False)
+
+
+def _drift(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> Drift | None:
     count = config.evaluation.drift_texts
     if not count:
         return None
     about = [name for fact in facts.edited for name in (fact.request.get("subject"),) if name]
     texts = drift_texts(config.evaluation.drift_source, count, about)
-    kept = [(asked.prompt, asked.answer) for fact in facts.edited for asked in fact.asked if asked.keeps]
-    return Drift(method.model, method.tok, texts, kept[:count], config.evaluation.max_length)
+    kept = [(asking.text(own.prompt), own.answer) for fact in facts.edited for own in fact.asked if own.keeps]
+    return Drift(method.model, method.tok, texts, kept[:count], config.evaluation.max_length, asking)
 
 
 @contextmanager

@@ -21,6 +21,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ask", action="append", default=[], metavar="PROMPT", help="another question to show")
     parser.add_argument("--algorithm", default="ICE-LoRA", help=f"one of {', '.join(ALGORITHMS)}")
     add_settings(parser)
+    parser.add_argument(
+        "--chat", action="store_true", help="edit and ask in the user's turn of the model's chat template"
+    )
     parser.add_argument("--save", metavar="FOLDER", help="save the update there")
     parser.add_argument("--save-model", metavar="FOLDER", help="save the edited model there")
     parser.add_argument(
@@ -36,23 +39,26 @@ def run(arguments: argparse.Namespace) -> int:
     """Edit, and print what the model answers."""
     from easyedit_ice import world
     from easyedit_ice.apply import solve
+    from easyedit_ice.asking import asking_for
     from easyedit_ice.evaluation import Question, observe
     from easyedit_ice.loading import load_model
 
     spec = ALGORITHMS[arguments.algorithm]
     name = arguments.model or str(world.model_path())
     hparams = settings_for(spec.hparams_class, name, arguments)
+    hparams = hparams.replace(chat=hparams.chat or arguments.chat)
     fact = {"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}
     facts = EditRequest.prepare([fact], spec.needs_subject)
     asked = [Question("shown", prompt, arguments.target, ()) for prompt in (arguments.prompt, *arguments.ask)]
     with quiet(progress=sys.stderr.isatty()):
         model, tok = load_model(hparams)
-        (before,) = observe(model, tok, [asked], max_new_tokens=arguments.max_new_tokens)
+        asking = asking_for(tok, hparams.chat)
+        (before,) = observe(model, tok, [asked], asking=asking, max_new_tokens=arguments.max_new_tokens)
         started = time.perf_counter()
         update = solve(model, tok, facts, hparams)
         seconds = time.perf_counter() - started
         update.commit(model)
-        (after,) = observe(model, tok, [asked], max_new_tokens=arguments.max_new_tokens)
+        (after,) = observe(model, tok, [asked], asking=asking, max_new_tokens=arguments.max_new_tokens)
     rows = [(q.prompt, old.generated, new.generated) for q, old, new in zip(asked, before, after, strict=True)]
     print(table(("prompt", "before", "after"), rows))
     print(f"\n{spec.name} changed {len(update.deltas)} weights in {seconds:.1f} s.")

@@ -20,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=whole_number(1, 10**9), metavar="N", help="how many facts; all by default")
     parser.add_argument("--data-seed", type=whole_number(0, 2**31), metavar="N", help="draw the facts with this seed")
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, or a GPU's number")
+    parser.add_argument("--chat", action="store_true", help="ask in the user's turn of the model's chat template")
     parser.add_argument("--dtype", default="auto", help="type of the weights; auto keeps the checkpoint's")
     parser.add_argument(
         "--max-new-tokens", type=whole_number(1, 512), default=16, metavar="N", help="of a written answer"
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
             base=arguments.model,
             device=arguments.device,
             dtype=arguments.dtype,
+            chat=arguments.chat,
         )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.text.positions import last_token_of
+from easyedit_ice.text.positions import last_token_of, subject_in
 from easyedit_ice.text.rows import encode
+from easyedit_ice.tokens import tokens
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,15 @@ def fact_rows(tok: Any, request: EditRequest, prefixes: Sequence[str], longest: 
     Raises:
         SubjectNotFoundError: the subject does not occur in the prompt.
     """
-    essence = tuple(tok(f"{request.subject} is a")["input_ids"])
-    at = last_token_of(tok, f"{request.subject} is a", request.subject)
+    text = request.asking.upto(f"{request.subject} is a")
+    essence, at = tokens(tok, text), last_token_of(tok, text, request.subject, before=len(text) - len(" is a"))
     first, *others = (_stated(tok, request, prefix) for prefix in prefixes)
     fit = (row for row in others if longest is None or len(row.ids) <= longest)
     return FactRows((first, *fit), FactRow(essence[: at + 1], at, 0))
 
 
 def _stated(tok: Any, request: EditRequest, prefix: str) -> FactRow:
-    text = prefix + request.prompt
+    text = request.asked(prefix)
     row = encode(tok, text, request.completion)
-    at = last_token_of(tok, text + request.completion, request.subject, before=len(text))
+    at = subject_in(tok, request, prefix)
     return FactRow(row.ids, min(at, len(row.ids) - row.span - 1), row.span)

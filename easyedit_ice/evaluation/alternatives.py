@@ -8,25 +8,29 @@ from typing import Any
 import torch
 from torch import nn
 
+from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.evaluation.lines import Line, mean_log_prob, read
 from easyedit_ice.preserve import preserved
-from easyedit_ice.text.rows import Row, encode
+from easyedit_ice.text.rows import Row, answered
 
 
-def alternatives(model: nn.Module, tok: Any, questions: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[float, ...]]:
+def alternatives(
+    model: nn.Module, tok: Any, questions: Sequence[tuple[str, Sequence[str]]], asking: Asking = PLAIN
+) -> list[tuple[float, ...]]:
     """Mean log-probability of each answer after its prompt, in nats per token; the model is left as it was.
 
     ROME's and MEMIT's evaluations call an edit effective where that of the new answer is higher than that of the old
     one (arXiv 2202.05262, section 3.4; arXiv 2210.07229, section 5). Prompt and answer are tokenised as one text, with
-    a space between them unless the prompt ends in white space. An answer of one token needs nothing but its prompt,
-    which its rivals begin with, so it costs no run of its own.
+    a space between them unless the prompt ends in white space, or what the chat template puts there. An answer of one
+    token needs nothing but its prompt, which its rivals begin with, so it costs no run of its own.
 
     Args:
         model: a causal language model, in evaluation mode while it is asked.
         tok: its tokenizer.
-        questions: prompts, each with its answers.
+        questions: prompts as they are put to the model, each with its answers.
+        asking: how they were put; by default as they are.
     """
-    rows = [_encoded(tok, prompt, answer) for prompt, answers in questions for answer in answers]
+    rows = [answered(tok, prompt, answer, asking) for prompt, answers in questions for answer in answers]
     with preserved(model), torch.no_grad():
         model.eval()
         readings = iter(read(model, ("input_ids", "attention_mask"), (0, 0), [_line(row) for row in rows]))
@@ -38,9 +42,3 @@ def _line(row: Row) -> Line:
     first = max(1, len(row.ids) - row.span)
     places = tuple((place - 1, row.ids[place]) for place in range(first, len(row.ids)))
     return Line(tuple((token, 1) for token in row.ids[:-1]), places)
-
-
-def _encoded(tok: Any, prompt: str, answer: str) -> Row:
-    """White space between the two belongs to the answer, as tokenizers see it."""
-    text = prompt.rstrip()
-    return encode(tok, text, (prompt[len(text) :] or " ") + answer)

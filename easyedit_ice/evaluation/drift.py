@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.preserve import preserved
-from easyedit_ice.text.rows import Row, encode, given, predict
+from easyedit_ice.text.rows import Row, answered, predict
+from easyedit_ice.tokens import tokens
 
 BATCH = 32
 
@@ -36,16 +38,23 @@ class Drift:
         model: in its base state.
         tok: its tokenizer.
         texts: fixed texts of at least two tokens; longer ones are cut off.
-        questions: prompts with their answers, that no edit shall change.
+        questions: prompts, as they are put to the model, with their answers, that no edit shall change.
         max_length: most tokens of a text.
+        asking: how the prompts were put; by default as they are.
     """
 
     def __init__(
-        self, model: nn.Module, tok: Any, texts: Sequence[str], questions: Sequence[tuple[str, str]], max_length: int
+        self,
+        model: nn.Module,
+        tok: Any,
+        texts: Sequence[str],
+        questions: Sequence[tuple[str, str]],
+        max_length: int,
+        asking: Asking = PLAIN,
     ) -> None:
-        cut = [given(tok, text)[:max_length] for text in texts]
+        cut = [tokens(tok, text)[:max_length] for text in texts]
         self._texts = [Row(ids, len(ids) - 1) for ids in cut if len(ids) > 1]
-        self._questions = [encode(tok, prompt, f" {answer}") for prompt, answer in questions]
+        self._questions = [answered(tok, prompt, answer, asking) for prompt, answer in questions]
         self._base = self._answers(model)
 
     def point(self, model: nn.Module) -> DriftPoint:

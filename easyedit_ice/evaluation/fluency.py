@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.preserve import preserved
-from easyedit_ice.text.rows import given
+from easyedit_ice.tokens import tokens
 
 TOKENS = 100
 """Length of the text with its prompt."""
@@ -44,7 +44,7 @@ def sampled_texts(model: nn.Module, tok: Any, prompts: Sequence[str], *, seed: i
     ``torch.manual_seed(seed)``. The one of head lets models that are not named llama attend to nothing but the first
     token, since current transformers take its mask of the newest token for the mask of the whole text.
     """
-    prefixes = [given(tok, prompt) for prompt in prompts]
+    prefixes = [tokens(tok, prompt) for prompt in prompts]
     texts: dict[tuple[int, ...], str] = {}
     with preserved(model, tok), torch.no_grad():
         model.eval()

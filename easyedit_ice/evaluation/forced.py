@@ -16,6 +16,7 @@ from easyedit_ice.evaluation.host_rows import HostKind, HostRow, Pair, lay_out
 from easyedit_ice.evaluation.lines import Reading, mean_log_prob, read
 from easyedit_ice.host import host_info
 from easyedit_ice.preserve import preserved
+from easyedit_ice.tokens import padding_id
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def forced(
     *,
     max_length: int,
     host: HostKind | None = None,
+    gap: str = " ",
 ) -> list[list[Forced]]:
     """Ask a model under teacher forcing; it is left as it was.
 
@@ -75,12 +77,14 @@ def forced(
         groups: (prompt, answer) pairs of one kind of probe of one record, which EasyEdit pads together.
         max_length: as in EasyEdit's hyperparameters, in tokens.
         host: whose rules apply; by default those of the EasyEdit that is loaded or would be.
+        gap: what stands between a prompt and its answer; EasyEdit puts a space there.
 
     Raises:
         UnscorableProbeError: EasyEdit fails on a group of such a form.
         HyperParamsError: ``max_length`` is no positive number.
     """
-    rows = lay_out(tok, groups, max_length=max_length, host=host or host_info().kind)
+    pad, host = padding_id(model, tok), host or host_info().kind
+    rows = lay_out(tok, groups, max_length=max_length, host=host, pad=pad, gap=gap)
     return ask(model, rows).answers
 
 

@@ -5,6 +5,9 @@ The unit is the group: the prompts and answers of one kind of probe of one recor
 compares the predictions at ``[start - 1 : -1]`` of each *padded* row with the tokens at ``[start:]``, where ``start``
 counts all padding tokens of the row and the other tokens of the prompt. With padding on the right, which the release
 allows, the two slices therefore begin too late and reach into the padding.
+
+Texts are tokenised as everywhere (:mod:`easyedit_ice.tokens`): just as EasyEdit does it, but for tokenizers that append
+an end of text and for texts that spell their beginning, of which EasyEdit makes two.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from easyedit_ice.errors import HyperParamsError, UnscorableProbeError
+from easyedit_ice.tokens import kept
 
 HostKind = Literal["release", "head"]
 Pair = tuple[str, str]
@@ -75,7 +79,9 @@ class HostRow:
         return tuple(self.token(place + 1) for place in self.places)
 
 
-def lay_out(tok: Any, groups: Sequence[Sequence[Pair]], *, max_length: int, host: HostKind) -> list[list[HostRow]]:
+def lay_out(
+    tok: Any, groups: Sequence[Sequence[Pair]], *, max_length: int, host: HostKind, pad: int, gap: str = " "
+) -> list[list[HostRow]]:
     """The rows of each group.
 
     Args:
@@ -83,23 +89,20 @@ def lay_out(tok: Any, groups: Sequence[Sequence[Pair]], *, max_length: int, host
         groups: prompts with their answers.
         max_length: longest row in tokens; head takes more where a text of the group is longer.
         host: whose rules apply.
+        pad: token that fills rows up.
+        gap: what stands between a prompt and its answer; EasyEdit puts a space there.
 
     Raises:
         HyperParamsError: ``max_length`` is no positive number.
-        UnscorableProbeError: the tokenizer cannot pad, or EasyEdit fails on a group of such a form.
+        UnscorableProbeError: EasyEdit fails on a group of such a form.
     """
     if not isinstance(max_length, int) or max_length < 1:
         raise HyperParamsError(f"max_length is {max_length!r}; set it to the most tokens of a prompt with its answer")
-    if tok.pad_token_id is None:
-        raise UnscorableProbeError("the tokenizer has no padding token; set tok.pad_token = tok.eos_token")
     side = tok.padding_side if host == "release" else "left"
-    texts = {text: None for group in groups for pair in group for text in (pair[0], _whole(pair))}
+    asked = [[(prompt, f"{prompt}{gap}{answer}") for prompt, answer in group] for group in groups]
+    texts = dict.fromkeys(text for group in asked for pair in group for text in pair)
     encoded = dict(zip(texts, _encode(tok, list(texts)), strict=True))
-    return [_group_rows(tok, group, encoded, max_length=max_length, host=host, side=side) for group in groups]
-
-
-def _whole(pair: Pair) -> str:
-    return f"{pair[0]} {pair[1]}"
+    return [_group_rows(tok, group, encoded, max_length=max_length, host=host, side=side, pad=pad) for group in asked]
 
 
 def _encode(tok: Any, texts: list[str], limit: int | None = None) -> list[dict[str, list[int]]]:
@@ -107,7 +110,9 @@ def _encode(tok: Any, texts: list[str], limit: int | None = None) -> list[dict[s
         return []
     cut = {"truncation": True, "max_length": limit} if limit else {}
     columns = tok(texts, verbose=False, **cut)
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    wanted = [kept(tok, row["input_ids"]) for row in rows]
+    return [{name: values[own] for name, values in row.items()} for row, own in zip(rows, wanted, strict=True)]
 
 
 def _group_rows(
@@ -118,29 +123,31 @@ def _group_rows(
     max_length: int,
     host: HostKind,
     side: str,
+    pad: int,
 ) -> list[HostRow]:
+    """Rows of pairs of a prompt and the same with its answer."""
     if not group:
         raise UnscorableProbeError("a kind of probe holds no prompt; leave it out")
     limit = max_length
     if host == "head":
-        limit = max(limit, 1 + max(len(encoded[_whole(pair)]["input_ids"]) for pair in group))
+        limit = max(limit, 1 + max(len(encoded[whole]["input_ids"]) for _, whole in group))
 
     def within(text: str) -> dict[str, list[int]]:
         found = encoded[text]
         return found if len(found["input_ids"]) <= limit else _encode(tok, [text], limit)[0]
 
-    rows = [(within(pair[0]), within(_whole(pair))) for pair in group]
+    rows = [(within(prompt), within(whole)) for prompt, whole in group]
     width = max(len(whole["input_ids"]) for _, whole in rows)
-    laid_out = [_row(tok, prompt["input_ids"], whole, width=width, side=side) for prompt, whole in rows]
+    laid_out = [_row(tok, prompt["input_ids"], whole, width=width, side=side, pad=pad) for prompt, whole in rows]
     for row, (prompt, _) in zip(laid_out, group, strict=True):
         if width == 1 or row.start == 0:
             raise UnscorableProbeError(f"{prompt!r} leaves no token before its answer; give a prompt")
     return laid_out
 
 
-def _row(tok: Any, prompt: list[int], whole: dict[str, list[int]], *, width: int, side: str) -> HostRow:
+def _row(tok: Any, prompt: list[int], whole: dict[str, list[int]], *, width: int, side: str, pad: int) -> HostRow:
     names = tuple(whole)
-    fill = {"input_ids": tok.pad_token_id, "token_type_ids": tok.pad_token_type_id}
+    fill = {"input_ids": pad, "token_type_ids": tok.pad_token_type_id}
     padding = width - len(whole["input_ids"])
     pads_in_text = whole["input_ids"].count(tok.pad_token_id)
     return HostRow(

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.evaluation.forced import Forced, forced
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.preserve import preserved
 from easyedit_ice.text.rows import given
 from easyedit_ice.text.sampling import write
+from easyedit_ice.tokens import ends_of_text
 
 BATCH = 64
 
@@ -59,32 +61,35 @@ def observe(
     facts: Sequence[Sequence[Question]],
     *,
     contexts: Sequence[Context | None] | None = None,
+    asking: Asking = PLAIN,
     max_length: int = 512,
     max_new_tokens: int = 16,
     probability: bool = False,
 ) -> list[tuple[Observation, ...]]:
     """Ask a model all questions of some facts; it is left as it was.
 
-    Teacher-forced answers are those of EasyEdit's head, which pads on the left whatever the tokenizer does.
+    Teacher-forced answers to plain prompts are those of EasyEdit's head, which pads on the left whatever the tokenizer
+    does. Where ``asking`` puts questions into a chat, answers begin where the model's own would.
 
     Args:
         model: a causal language model; in evaluation mode while it is asked.
         tok: its tokenizer.
         facts: the questions of each fact; those of one measure stand together.
         contexts: for each fact what its questions' prompts are turned into before they are asked.
+        asking: how that is put to the model, such as :func:`~easyedit_ice.asking.in_chat`; by default as it is.
         max_length: longest question with its answer, in tokens.
         max_new_tokens: where free writing is cut off; 0 for none.
         probability: whether to compare the answers with those they compete with.
     """
     asked = [
-        (context or str)(question.prompt)
+        asking.text((context or str)(question.prompt))
         for own, context in zip(facts, contexts or [None] * len(facts), strict=True)
         for question in own
     ]
     flat = [question for own in facts for question in own]
-    found = _forced(model, tok, facts, asked, max_length)
+    found = _forced(model, tok, facts, asked, asking, max_length)
     written = _written(model, tok, asked, max_new_tokens)
-    likelihoods = _likelihoods(model, tok, flat, asked) if probability else {}
+    likelihoods = _likelihoods(model, tok, flat, asked, asking) if probability else {}
     observations = iter(
         Observation(answer.expected, answer.predicted, text, *likelihoods.get(index, ()))
         for index, (answer, text) in enumerate(zip(found, written, strict=True))
@@ -93,11 +98,17 @@ def observe(
 
 
 def _forced(
-    model: nn.Module, tok: Any, facts: Sequence[Sequence[Question]], asked: Sequence[str], max_length: int
+    model: nn.Module,
+    tok: Any,
+    facts: Sequence[Sequence[Question]],
+    asked: Sequence[str],
+    asking: Asking,
+    max_length: int,
 ) -> list[Forced]:
-    prompts = iter(asked)
+    prompts, gap = iter(asked), " " if asking.gap is None else asking.gap
     groups = [[(next(prompts), question.answer) for question in group] for own in facts for group in _by_measure(own)]
-    return [answer for group in forced(model, tok, groups, max_length=max_length, host="head") for answer in group]
+    answers = forced(model, tok, groups, max_length=max_length, host="head", gap=gap)
+    return [answer for group in answers for answer in group]
 
 
 def _by_measure(questions: Sequence[Question]) -> Iterator[list[Question]]:
@@ -109,27 +120,28 @@ def _by_measure(questions: Sequence[Question]) -> Iterator[list[Question]]:
 def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: int) -> list[str | None]:
     if not max_new_tokens:
         return [None] * len(asked)
-    prefixes = {prompt: given(tok, prompt.rstrip()) for prompt in asked}
+    prefixes = {prompt: given(tok, prompt) for prompt in asked}
     order = sorted(prefixes, key=lambda prompt: len(prefixes[prompt]))
-    texts: dict[str, str] = {}
+    ends, texts = ends_of_text(model, tok), {}
     with preserved(model, tok), torch.no_grad():
         for start in range(0, len(order), BATCH):
             batch = order[start : start + BATCH]
             tokens = write(model, tok, [prefixes[prompt] for prompt in batch], length=max_new_tokens)
             texts |= {
-                prompt: tok.decode(own, skip_special_tokens=True).strip()
+                prompt: tok.decode([token for token in own if token not in ends], skip_special_tokens=True).strip()
                 for prompt, own in zip(batch, tokens, strict=True)
             }
     return [texts[prompt] for prompt in asked]
 
 
 def _likelihoods(
-    model: nn.Module, tok: Any, questions: Sequence[Question], asked: Sequence[str]
+    model: nn.Module, tok: Any, questions: Sequence[Question], asked: Sequence[str], asking: Asking
 ) -> dict[int, tuple[float, float]]:
     """Mean log-probabilities of each answer and of the other one, for the questions that have another one."""
     competing = [index for index, question in enumerate(questions) if question.other is not None]
     pairs = [(asked[index], (questions[index].answer, questions[index].other)) for index in competing]
-    return {index: tuple(found) for index, found in zip(competing, alternatives(model, tok, pairs), strict=True)}
+    found = alternatives(model, tok, pairs, asking)
+    return {index: tuple(own) for index, own in zip(competing, found, strict=True)}
 
 
 def _agreement(one: Sequence[int], other: Sequence[int]) -> float | None:

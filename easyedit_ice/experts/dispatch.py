@@ -24,6 +24,7 @@ from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import Alphas, alpha_table, modules_of
 from easyedit_ice.experts.wording import Wording
+from easyedit_ice.tokens import tokens
 from easyedit_ice.updates import AttachedDelta, WeightUpdate
 
 _BOUND: WeakKeyDictionary[Expert, WeakKeyDictionary[nn.Module, WeightUpdate]] = WeakKeyDictionary()
@@ -127,7 +128,7 @@ def attached(update: WeightUpdate, model: nn.Module) -> Iterator[None]:
 def _check_lengths(model: nn.Module, tok: Any, asked: Sequence[tuple[str, Sequence[str]]]) -> None:
     """Refuse questions that do not fit into the model's context."""
     most = ModelAnatomy(model).context_length
-    longest = max((len(tok.encode(f"{text} {label}")) for text, labels in asked for label in labels), default=0)
+    longest = max((len(tokens(tok, f"{text} {label}")) for text, labels in asked for label in labels), default=0)
     if most is not None and longest > most:
         raise ExpertError(
             f"a dispatch question takes {longest} tokens, but the model's context is {most}; shorten the template, or "

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.subjects import renamed
 from easyedit_ice.text.passes import padded
-from easyedit_ice.text.rows import alike, given
+from easyedit_ice.text.rows import alike
+from easyedit_ice.tokens import tokens
 
 WAYS = ("fact", "relation", "cluster")
 MOST_ROWS = 64
@@ -60,7 +62,7 @@ def grouped(
 
 def without_subject(request: EditRequest) -> str:
     """A prompt with a blank in place of its subject."""
-    return request.prompt if request.subject is None else request.prompt.replace(request.subject, "_")
+    return request.prompt if request.subject is None else renamed(request.prompt, request.subject, "_")
 
 
 @torch.no_grad()
@@ -72,7 +74,7 @@ def mean_states(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
         tok: its tokenizer.
         requests: the facts.
     """
-    rows = [given(tok, request.prompt) for request in requests]
+    rows = [tokens(tok, request.prompt) for request in requests]
     found: dict[int, Tensor] = {}
     for group in alike([len(row) for row in rows]):
         for start in range(0, len(group), MOST_ROWS):

@@ -21,7 +21,7 @@ from easyedit_ice.experts.cem import Found, Score, cross_entropy_method
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import modules_of
 from easyedit_ice.preserve import preserved
-from easyedit_ice.text.rows import Row, alike, encode, given, predict
+from easyedit_ice.text.rows import Row, alike, answered, given, predict
 from easyedit_ice.text.sampling import write
 
 SCORINGS = ("forced", "generated")
@@ -99,7 +99,7 @@ class _Asked:
         self._scoring = scoring
         self._modules = len(modules_of(experts))
         self._beside = Beside(model, experts)
-        self._rows = [encode(tok, one.prompt.rstrip(), f" {one.answer.strip()}") for one in examples]
+        self._rows = [answered(tok, one.prompt, one.answer.strip()) for one in examples]
 
     def scores(self, members: Tensor) -> list[Score]:
         """Share of examples answered rightly, and the answers' mean log-likelihood, of each member."""
@@ -124,7 +124,7 @@ class _Asked:
 
     def _written(self, pairs: Sequence[tuple[int, int]], alphas: Tensor) -> list[bool]:
         """Whether an answer is what the model writes."""
-        prompts = [given(self._tok, one.prompt.rstrip()) for one in self._examples]
+        prompts = [given(self._tok, one.prompt) for one in self._examples]
         found: dict[int, bool] = {}
         for chunk in _chunks([len(prompts[example]) for _, example in pairs]):
             with self._beside.using(alphas[[pairs[index][0] for index in chunk]]):

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import DataError
 from easyedit_ice.processes import Share
+from easyedit_ice.tokens import tokens
 
 BATCH_TOKENS = 8192
 """Tokens that run side by side, with padding."""
@@ -100,10 +101,10 @@ def second_moments(
     return SecondMoments({name: own.total(total) / read for name, total in sums.items()}, read)
 
 
-def _token_rows(tok: Any, texts: Iterable[str], longest: int, tokens: int | None) -> Iterator[list[int]]:
-    left = tokens
+def _token_rows(tok: Any, texts: Iterable[str], longest: int, count: int | None) -> Iterator[tuple[int, ...]]:
+    left = count
     for text in texts:
-        ids = tok(text, add_special_tokens=True)["input_ids"][: longest if left is None else min(longest, left)]
+        ids = tokens(tok, text)[: longest if left is None else min(longest, left)]
         if ids:
             yield ids
         if left is not None:

@@ -16,7 +16,8 @@ from torch import nn
 
 from easyedit_ice.errors import DataError
 from easyedit_ice.randomness import seeded
-from easyedit_ice.text.sampling import ROWS, beginning, sample
+from easyedit_ice.text.sampling import ROWS, sample
+from easyedit_ice.tokens import beginning
 from easyedit_ice.world import general_text, model_path
 
 AUTO, WORLD_TEXT, OWN_TEXT = "auto", "factworld", "samples"

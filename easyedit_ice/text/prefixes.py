@@ -12,6 +12,7 @@ from torch import nn
 
 from easyedit_ice.randomness import seeded
 from easyedit_ice.text.sampling import sample
+from easyedit_ice.tokens import tokens
 
 OPENINGS = ("The", "Therefore", "Because", "I", "You")
 """How they begin, in turn, as in the authors' code."""
@@ -33,7 +34,7 @@ def context_prefixes(model: nn.Module, tok: Any, lengths: Sequence[Sequence[int]
     prefixes = [""]
     with seeded(seed, model):
         for length, count in lengths:
-            begun = [tok(OPENINGS[index % len(OPENINGS)])["input_ids"] for index in range(count)]
+            begun = [tokens(tok, OPENINGS[index % len(OPENINGS)]) for index in range(count)]
             written = sample(model, tok, begun, length=length, top_k=_LIKELIEST)
             prefixes += [
                 f"{tok.decode([*start, *ids], skip_special_tokens=True)}. "

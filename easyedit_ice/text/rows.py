@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.logits import logits_at
+from easyedit_ice.tokens import tokens
 
 MOST_PADDED = 1.6
 """How many times the length of the shortest row the longest that runs beside it may have."""
@@ -129,12 +131,28 @@ def encode(tok: Any, text: str, continuation: str) -> Row:
     The split is where the tokens of the text alone and those of the whole part ways, so that a tokenizer that
     merges across the border is followed and not fought.
     """
-    whole = tok.encode(text + continuation)
-    alone = tok.encode(text)
+    whole, alone = tokens(tok, text + continuation), tokens(tok, text)
     shared = next((i for i, (a, b) in enumerate(zip(alone, whole, strict=False)) if a != b), len(alone))
-    return Row(tuple(whole), len(whole) - min(shared, len(whole) - 1))
+    return Row(whole, len(whole) - min(shared, len(whole) - 1))
 
 
 def given(tok: Any, text: str) -> tuple[int, ...]:
-    """Tokens of a text that is only given, with the model's beginning-of-text token if it has one."""
-    return tuple(tok.encode(text))
+    """Tokens of a text that a model goes on from.
+
+    Spaces at its end are left out, since tokenizers see them as the beginning of the next word; what else it ends in,
+    such as the line break of a chat template, stays.
+    """
+    return tokens(tok, text.rstrip(" "))
+
+
+def answered(tok: Any, text: str, answer: str, asking: Asking = PLAIN) -> Row:
+    """A question with an answer to it, which is predicted, as :func:`given` and :func:`encode` have them.
+
+    Args:
+        tok: a transformers tokenizer.
+        text: what is asked, as it is put to the model.
+        answer: follows with the space that the text ends in, or with what belongs between the two.
+        asking: how the text was put; by default as it is.
+    """
+    asked = text.rstrip(" ")
+    return encode(tok, asked, (text[len(asked) :] or asking.gap_after(asked)) + answer)

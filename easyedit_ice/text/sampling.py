@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.tokens import ends_of_text, padding_id, until_end
 
 ROWS = 256
 """Most texts written side by side."""
@@ -28,7 +29,7 @@ def sample(
 
     Args:
         model: a causal language model.
-        tok: its tokenizer, for the ids of padding and of the end of text.
+        tok: its tokenizer, for the end of text, beside those that the model's own ``generation_config`` lists.
         prefixes: token ids; none may be empty.
         length: most tokens to draw for each.
         temperature: divides the logits.
@@ -50,7 +51,11 @@ def sample(
 
 
 def write(model: nn.Module, tok: Any, prefixes: Sequence[Sequence[int]], *, length: int) -> list[tuple[int, ...]]:
-    """Continue each prefix with the likeliest tokens, as :func:`sample` does with drawn ones."""
+    """Continue each prefix with the likeliest tokens, as :func:`sample` does with drawn ones.
+
+    Both follow the model's own distribution alone: penalties, bans and whatever else changes it in the checkpoint's
+    ``generation_config`` play no part.
+    """
     return _generate(model, tok, prefixes, length, {"do_sample": False})
 
 
@@ -65,15 +70,15 @@ def _generate(
         return [text for chunk in chunks for text in _generate(model, tok, chunk, length, choice)]
     device = model.get_input_embeddings().weight.device
     width = max(map(len, prefixes))
-    pad = tok.eos_token_id if tok.pad_token_id is None else tok.pad_token_id
+    pad, ends = padding_id(model, tok), ends_of_text(model, tok)
     ids = torch.tensor([[pad] * (width - len(prefix)) + list(prefix) for prefix in prefixes], device=device)
     attention = torch.tensor([[0] * (width - len(prefix)) + [1] * len(prefix) for prefix in prefixes], device=device)
     config = GenerationConfig(
-        max_new_tokens=length, pad_token_id=pad, eos_token_id=tok.eos_token_id, use_cache=True, **choice
+        max_new_tokens=length, pad_token_id=pad, eos_token_id=list(ends) or None, use_cache=True, **choice
     )
-    with _evaluating(model):
+    with _evaluating(model), _without_own_settings(model):
         output = model.generate(input_ids=ids, attention_mask=attention, generation_config=config)
-    return [_until_end(row, tok.eos_token_id) for row in output[:, width:].tolist()]
+    return [until_end(row, ends) for row in output[:, width:].tolist()]
 
 
 @contextmanager
@@ -88,10 +93,20 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def beginning(tok: Any) -> int:
-    """The token a text begins with: the tokenizer's beginning of text, else its end of text, which precedes one."""
-    return tok.eos_token_id if tok.bos_token_id is None else tok.bos_token_id
+@contextmanager
+def _without_own_settings(model: nn.Module) -> Iterator[None]:
+    """No generation settings of the model's own: transformers takes from them what a call leaves open."""
+    from transformers import GenerationConfig
+
+    own = [(module, vars(module)["generation_config"]) for module in model.modules() if _has_settings(module)]
+    try:
+        for module, _ in own:
+            module.generation_config = GenerationConfig()
+        yield
+    finally:
+        for module, settings in own:
+            module.generation_config = settings
 
 
-def _until_end(ids: Sequence[int], end: int | None) -> tuple[int, ...]:
-    return tuple(ids[: ids.index(end) + 1] if end in ids else ids)
+def _has_settings(module: nn.Module) -> bool:
+    return vars(module).get("generation_config") is not None

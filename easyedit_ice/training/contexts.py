@@ -69,8 +69,7 @@ def _draw(choice: random.Random, options: Sequence[str], count: int) -> list[str
 
 
 def _fill(template: str, request: EditRequest) -> str:
-    fact = request.prompt + request.completion
-    return template.format(fact=fact, prompt=request.prompt, target=request.target_new.strip())
+    return template.format(fact=request.statement, prompt=request.prompt, target=request.target_new.strip())
 
 
 def _ended(statement: str) -> str:
@@ -80,7 +79,7 @@ def _ended(statement: str) -> str:
 def _let_model_restate(model: nn.Module, tok: Any, found: list[list[str]], count: int) -> None:
     """Append to the last ``count`` contexts of each fact a sentence of the model's own."""
     places = [(own, index) for own in found for index in range(len(own) - count, len(own))]
-    prefixes = [given(tok, own[index].rstrip()) for own, index in places]
+    prefixes = [given(tok, own[index]) for own, index in places]
     for (own, index), ids in zip(places, sample(model, tok, prefixes, length=24), strict=True):
         written = tok.decode(ids, skip_special_tokens=True)
         sentence, stop, _ = written.partition(".")

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.asking import Asking
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.contexts import contexts
@@ -84,7 +85,7 @@ def in_context(
 def _continued(requests: Sequence[EditRequest], contexts: Sequence[Sequence[str]]) -> list[list[Opening]]:
     """The fact's own sentence, to go on with: the paper's continuation."""
     return [
-        [Opening(context, request.prompt + request.completion) for context in own]
+        [Opening(request.asked(context) + request.completion, request.asked() + request.completion) for context in own]
         for request, own in zip(requests, contexts, strict=True)
     ]
 
@@ -92,10 +93,19 @@ def _continued(requests: Sequence[EditRequest], contexts: Sequence[Sequence[str]
 def _free(
     requests: Sequence[EditRequest], contexts: Sequence[Sequence[str]], about: Sequence[str]
 ) -> list[list[Opening]]:
-    """Free texts: about the subject, about the target, or about anything that leads to the subject."""
+    """Free texts: about the subject, about the target, or about anything that leads to the subject.
+
+    In a chat the model is asked to tell about them.
+    """
     openings = []
     for request, own in zip(requests, contexts, strict=True):
         subject, target = request.subject or request.prompt, request.target_new.strip()
         begins = {"subject": (subject, ""), "target": (target, ""), "anything": ("", subject)}
-        openings.append([Opening(context, *begins[kind]) for context in own for kind in about])
+        openings.append([_opening(request.asking, context, *begins[kind]) for context in own for kind in about])
     return openings
+
+
+def _opening(asking: Asking, context: str, topic: str, after: str) -> Opening:
+    """A text that the model goes on with, or its answer to a question about a topic."""
+    said = f"Tell me about {topic or 'something'}." if asking.after else topic
+    return Opening(asking.text(said, context), asking.text(said), after)

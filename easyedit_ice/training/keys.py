@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.subjects import mentions
 from easyedit_ice.text.passes import by_row, padded
-from easyedit_ice.text.positions import last_token_of
+from easyedit_ice.text.positions import subject_in
 from easyedit_ice.text.rows import Row
 from easyedit_ice.training.objectives import fact_rows
 
@@ -89,9 +90,7 @@ def _cells(tok: Any, stated: Sequence[tuple[EditRequest, str, Row]]) -> list[tup
     for index, (request, prefix, row) in enumerate(stated):
         first = len(row.ids) - row.span - 1
         columns = set(range(first, len(row.ids) - 1))
-        if request.subject and request.subject in request.prompt:
-            text = prefix + request.prompt
-            last = last_token_of(tok, text + request.completion, request.subject, before=len(text))
-            columns.add(min(last, first))
+        if request.subject and mentions(request.prompt, request.subject):
+            columns.add(min(subject_in(tok, request, prefix), first))
         cells += [(index, column) for column in sorted(columns)]
     return cells

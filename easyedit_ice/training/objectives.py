@@ -16,8 +16,10 @@ from typing import Any, Generic, TypeVar
 from torch import nn
 
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.subjects import mentions
 from easyedit_ice.text.rows import Row, encode, given
 from easyedit_ice.text.sampling import sample
+from easyedit_ice.tokens import ends_of_text, tokens
 
 T = TypeVar("T")
 
@@ -59,9 +61,13 @@ class Objective(ABC):
 
 
 def fact_row(tok: Any, request: EditRequest, append_eos: bool, context: str = "") -> Row:
-    """``[context, prompt, target]`` with the target, and optionally the end of text, predicted."""
-    row = encode(tok, context + request.prompt, request.completion)
-    return Row((*row.ids, tok.eos_token_id), row.span + 1) if append_eos else row
+    """``[context, prompt, target]`` with the target, and optionally what ends an answer, predicted.
+
+    Nothing ends an answer where neither the tokenizer nor a chat template has a token for it.
+    """
+    row = encode(tok, request.asked(context), request.completion)
+    end = tok.eos_token_id if request.asking.end is None else request.asking.end
+    return Row((*row.ids, end), row.span + 1) if append_eos and end is not None else row
 
 
 def fact_rows(
@@ -167,12 +173,12 @@ class Opening:
     """How a text begins that the model then goes on with.
 
     Attributes:
-        context: what only the teacher reads.
-        said: what both read.
+        taught: what the teacher reads: a context, and what the student reads.
+        said: what the student reads.
         after: the text counts only from behind the first mention of this; empty to count all of it.
     """
 
-    context: str
+    taught: str
     said: str
     after: str = ""
 
@@ -249,12 +255,13 @@ class InContext(Objective):
             for fact in facts
             for index in range(self._samples)
         ]
-        prefixes = [given(self._tok, (opening.context + opening.said).rstrip()) for _, opening in chosen]
+        prefixes = [given(self._tok, opening.taught) for _, opening in chosen]
         with self._teacher():
             written = sample(self._model, self._tok, prefixes, **self._drawing)
+        ends = ends_of_text(self._model, self._tok)
         found: dict[int, list[tuple[Row, Row]]] = {fact: [] for fact in facts}
         for (fact, opening), ids in zip(chosen, written, strict=True):
-            pair = _pair(self._tok, opening, ids)
+            pair = _pair(self._tok, opening, ids, ends)
             if pair is not None:
                 found[fact].append(pair)
         self._drawn |= {fact: (step, Turns(pairs, self._rows_per_step)) for fact, pairs in found.items()}
@@ -301,18 +308,17 @@ class Turns(Generic[T]):
         return chosen
 
 
-def _pair(tok: Any, opening: Opening, text: Sequence[int]) -> tuple[Row, Row] | None:
+def _pair(tok: Any, opening: Opening, text: Sequence[int], ends: Sequence[int]) -> tuple[Row, Row] | None:
     """The teacher's row and the student's, predicting what the two have in common of the text.
 
     A tokenizer may cut the first tokens of the text differently where no context precedes them; those are given.
     """
-    ends = text[-1:] == (tok.eos_token_id,)
-    written = tok.decode(text[:-1] if ends else text)
-    if not opening.said:
+    end = tuple(text[-1:]) if text[-1:] and text[-1] in ends else ()
+    written = tok.decode(text[: len(text) - len(end)])
+    if not opening.said or opening.taught[-1:].isspace():
         written = written.lstrip()
-    end = (tok.eos_token_id,) if ends else ()
-    teacher = (*given(tok, opening.context + opening.said + written), *end)
-    student = (*given(tok, opening.said + written), *end)
+    teacher = (*tokens(tok, opening.taught + written), *end)
+    student = (*tokens(tok, opening.said + written), *end)
     counted = _counted(tok, opening, written, len(student), len(text))
     span = min(_common_ending(teacher, student), counted, len(student) - 1)
     return (Row(teacher, span), Row(student, span)) if span > 0 else None
@@ -322,8 +328,8 @@ def _counted(tok: Any, opening: Opening, written: str, total: int, drawn: int) -
     """How many of the student's last tokens count."""
     if not opening.after:
         return drawn
-    before, mention, _ = written.partition(opening.after)
-    return total - len(given(tok, opening.said + before + mention)) if mention else 0
+    found = mentions(written, opening.after)
+    return total - len(tokens(tok, opening.said + written[: found[0][1]])) if found else 0
 
 
 def _common_ending(one: Sequence[int], other: Sequence[int]) -> int:

@@ -111,7 +111,11 @@ class ScheduleSettings:
     data_parallel: bool = setting(
         False, "share each mini-batch among the processes of accelerate launch; all of them must solve the same facts"
     )
-    append_eos: bool = setting(True, "train the end of text after the target, so that generation stops there")
+    append_eos: bool = setting(
+        True,
+        "train the end of text after the target, or in a chat the end of the turn, so that generation stops there; "
+        "nothing where the tokenizer has none",
+    )
     random_prefixes: int = setting(
         0, "texts of the model's own that each fact is stated behind as well, for other wordings", low=0
     )

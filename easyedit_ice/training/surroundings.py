@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.subjects import mentions, renamed
 from easyedit_ice.text.rows import Row, given, predict
-from easyedit_ice.text.sampling import ROWS, beginning, sample
+from easyedit_ice.text.sampling import ROWS, sample
+from easyedit_ice.tokens import beginning
 
 _NAME = re.compile(r"\b[^\W\d_a-z]\w+(?: [^\W\d_a-z]\w+)*")
 
@@ -47,16 +49,15 @@ def neighbour_texts(
         length: most tokens written after each prompt.
         edited: names that may change, such as the subjects of other facts.
     """
-    if request.subject is None or request.subject not in request.prompt:
+    if request.subject is None or not mentions(request.prompt, request.subject):
         return []
     texts = (tok.decode(row.ids, skip_special_tokens=True) for row in general)
     names = dict.fromkeys(name for text in texts for name in _NAME.findall(text))
-    prompts = [
-        request.prompt.replace(request.subject, name) for name in names if name not in {request.subject, *edited}
-    ]
+    others = (name for name in names if name not in {request.subject, *edited})
+    prompts = [request.asking.text(renamed(request.prompt, request.subject, name)) for name in others]
     if not prompts:
         return []
-    prefixes = [given(tok, prompt.rstrip()) for prompt in prompts]
+    prefixes = [given(tok, prompt) for prompt in prompts]
     texts = sample(model, tok, prefixes, length=length)
     rows = [Row((*prefix, *text), len(text)) for prefix, text in zip(prefixes, texts, strict=True) if text]
     return _surest(model, rows, count)

@@ -108,7 +108,7 @@ def equal_scores(model: Any, tok: Any, requests: list[dict[str, Any]]) -> dict[s
     ours = edit_qualities(model, tok, requests, max_length=MAX_LENGTH)
     theirs = easyedit_qualities(model, tok, requests, SimpleNamespace(max_length=MAX_LENGTH, alg_name="FT"))
     groups = [pairs for request in requests for *_, pairs in probe_groups(request)]
-    rows = lay_out(tok, groups, max_length=MAX_LENGTH, host=host_info().kind)
+    rows = lay_out(tok, groups, max_length=MAX_LENGTH, host=host_info().kind, pad=tok.pad_token_id)
     with torch.no_grad():
         form = form_for(model, rows)
     return {

@@ -8,12 +8,15 @@ from itertools import chain
 
 import pytest
 import torch
+from odd_tokenizers import byte_level
 
 from easyedit_ice.evaluation import observe, questions
 from easyedit_ice.evaluation.observe import Observation
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.sampling import write
+from easyedit_ice.tokens import tokens
 
 FACTS_ASKED = [questions(EditRequest.from_dict(fact)) for fact in FACTS]
 QUESTIONS = list(chain(*FACTS_ASKED))
@@ -119,3 +122,28 @@ def test_observations_agree_by_the_share_of_equal_places():
 
 def test_an_answer_of_no_tokens_has_no_accuracy():
     assert Observation((), (), "x").token_accuracy is None
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_tokenizer_that_appends_an_end_of_text_or_has_no_padding_changes_no_answer(padded):
+    model = SHAPES[0].build()
+    plain = observe(model, byte_level(pad_token="</s>"), FACTS_ASKED, probability=True)
+    other = byte_level(after="</s>", **{"pad_token": "</s>"} if padded else {})
+    assert observe(model, other, FACTS_ASKED, probability=True) == plain
+
+
+def test_the_line_break_that_ends_a_prompt_is_asked_and_a_space_is_not():
+    model, length = SHAPES[0].build(), 5
+    for end, asked in (("\n", "\n"), (" ", ""), (" \n", " \n")):
+        question = Question("rewrite", f"The capital of Avaria is{end}", "Lodel", ("Lodel",))
+        ((seen,),) = observe(model, tokenizer(), [[question]], max_new_tokens=length)
+        assert seen.generated == _greedy(model, f"The capital of Avaria is{asked}", length)
+
+
+def test_an_answer_ends_at_any_end_that_the_model_lists_and_does_not_show_it():
+    model, tok = SHAPES[0].build(), tokenizer()
+    question = FACTS_ASKED[0][0]
+    (written,) = write(model, tok, [tokens(tok, question.prompt)], length=4)
+    model.generation_config.eos_token_id = [tok.eos_token_id, written[2]]
+    ((seen,),) = observe(model, tok, [[question]])
+    assert seen.generated == tok.decode(written[: written.index(written[2])]).strip()

@@ -14,8 +14,8 @@ TEXTS = [(fact["prompt"], f" {fact['target_new']}") for fact in FACTS]
 class _Characters:
     """A tokenizer of single characters that makes one token of ``ab``, wherever it stands."""
 
-    def encode(self, text: str) -> list[int]:
-        return [1, *(ord(character) for character in text.replace("ab", "X"))]
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        return [1] * add_special_tokens + [ord(character) for character in text.replace("ab", "X")]
 
 
 @pytest.mark.parametrize(

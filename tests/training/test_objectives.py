@@ -18,7 +18,7 @@ from easyedit_ice.training.objectives import FineTuning, InContext, Locality, Op
 REQUESTS = EditRequest.prepare(FACTS)
 CONTEXTS = [[f"It is so: {r.prompt}{r.completion}. ", f"{r.prompt}{r.completion}. "] for r in REQUESTS]
 OPENINGS = [
-    [Opening(context, request.prompt + request.completion) for context in own]
+    [Opening(context + request.statement, request.statement) for context in own]
     for request, own in zip(REQUESTS, CONTEXTS, strict=True)
 ]
 END = tokenizer().eos_token_id
@@ -137,7 +137,7 @@ def test_a_static_teacher_writes_as_before_the_edit_and_a_dynamic_one_as_the_mod
 
 
 def test_without_a_context_teacher_and_student_read_the_same(model):
-    openings = [[Opening("", request.prompt + request.completion)] for request in REQUESTS]
+    openings = [[Opening(request.statement, request.statement)] for request in REQUESTS]
     terms = _in_context(model, openings).terms([0, 1, 2], 0)
     assert [term.row for term in terms] == [term.teacher for term in terms]
 
@@ -163,7 +163,7 @@ def test_a_text_counts_only_from_behind_the_first_mention(model, monkeypatch):
     tok = tokenizer()
     written = [tuple(tok.encode(" of the river Sundray is the")), tuple(tok.encode(" of a baker"))]
     monkeypatch.setattr(module, "sample", lambda *a, **k: list(written))
-    openings = [[Opening("So it is. ", "The capital", after="Sundray")]]
+    openings = [[Opening("So it is. The capital", "The capital", after="Sundray")]]
     (term,) = _in_context(model, openings, samples=2).terms([0], 0)
     assert _text(term.row.ids) == "The capital of the river Sundray is the"
     assert _text(term.row.predicted) == " is the"

@@ -14,7 +14,7 @@ from easyedit_ice.bench.methods.base import Method, Request
 from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
 from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
-from easyedit_ice.errors import UnknownAlgorithmError, did_you_mean
+from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError, did_you_mean
 from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT, host_settings, to_plain
 from easyedit_ice.host.ike import HostIke
 from easyedit_ice.host.methods import HostMethod
@@ -32,6 +32,7 @@ class ModelSettings(Protocol):
     name: str
     device: int | str | None
     dtype: str
+    chat: bool
 
 
 Model = ModelSettings | tuple[Any, Any]
@@ -56,7 +57,8 @@ def make_method(
 
     Raises:
         UnknownAlgorithmError: there is no such method.
-        HyperParamsError: there is no such preset, or a setting does not fit.
+        HyperParamsError: there is no such preset, a setting does not fit, or a chat is asked for and the method or the
+            model has none.
         LoadingError: the model cannot be loaded.
         HostError: EasyEdit has no such method.
     """
@@ -78,7 +80,7 @@ def _ours(name: str, model: Model, preset: str | Path | None, settings: Mapping[
     preset = preset or (own if own in kind.presets() else None)
     hparams = kind.from_dict(settings) if preset is None else kind.from_hparams(preset, **settings)
     loaded, tok = _loaded(model, hparams.quantization_bit)
-    hparams = hparams.replace(model_name=_name(model), device=str(loaded.device))
+    hparams = _settled(hparams, model, loaded)
     return ModelMethod(name, "ours", loaded, tok, PackageEngine(loaded, tok, hparams), hparams.to_dict())
 
 
@@ -86,13 +88,25 @@ def _prompt(model: Model, preset: str | Path | None, settings: Mapping[str, Any]
     hparams = PromptHyperParams.from_hparams(preset, **settings) if preset else PromptHyperParams.from_dict(settings)
     loaded, tok = _loaded(model)
     tok.padding_side = "left"
-    hparams = hparams.replace(model_name=_name(model), device=str(loaded.device))
+    hparams = _settled(hparams, model, loaded)
     return ContextMethod("Prompt", loaded, tok, hparams, hparams.to_dict(), partial(in_prompt, hparams.template))
+
+
+def _settled(hparams: EditHyperParams, model: Model, loaded: nn.Module) -> EditHyperParams:
+    """Settings with what is said of the model elsewhere."""
+    chat = hparams.chat or getattr(model, "chat", False)
+    return hparams.replace(model_name=_name(model), device=str(loaded.device), chat=chat)
 
 
 def _easyedit(
     name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any], examples: Sequence[Request]
 ) -> Method:
+    chat = getattr(model, "chat", False)
+    if chat and name != "IKE":
+        raise HyperParamsError(
+            f"model.chat is true, but EasyEdit's {name} edits bare prompts; set model.chat=false, or choose one of our "
+            "methods, Prompt or IKE"
+        )
     hparams = host_settings(name, preset or _stem(model), settings)
     loaded, tok = _loaded(model, getattr(hparams, "quantization_bit", None))
     hparams.model_name, hparams.device = _name(model), str(loaded.device)
