@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from easyedit_ice.processes import Share
 from easyedit_ice.text.rows import predict
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.objectives import Objective, Term
+from easyedit_ice.training.pace import Pace
 from easyedit_ice.training.protection import Protection
 from easyedit_ice.training.teacher import Teacher
 
@@ -37,11 +39,13 @@ class Course:
         steps: epochs over the facts.
         learned: whether every fact met the stopping rule.
         losses: per epoch, the mean loss of each objective in nats per token.
+        lr: the learning rate; none where no step was made.
     """
 
     steps: int = 0
     learned: bool = False
     losses: list[dict[str, float]] = field(default_factory=list)
+    lr: float | None = None
 
 
 def train(
@@ -63,6 +67,7 @@ def train(
     most_tokens: int | None = None,
     protection: Protection | None = None,
     share: Share | None = None,
+    pace: Pace | None = None,
 ) -> Course:
     """Train the adapter until every fact is learned, or for ``epochs`` passes.
 
@@ -86,6 +91,7 @@ def train(
         most_tokens: in one forward and backward pass, besides ``micro_batch_size``; a fact's rows stay together.
         protection: of what the adapter must not read.
         share: this process's share of each mini-batch, where several train together; gradients are summed over all.
+        pace: finds the learning rate at the first step; ``None`` to take the optimizer's.
 
     Raises:
         TrainingDivergedError: the loss is infinite or not a number.
@@ -115,7 +121,12 @@ def train(
             if not all(_learned(seen[fact], stops) for fact in batch):
                 _add_penalty(adapter, share)
                 _sum_gradients(parameters, share)
-                _step(optimizer, adapter, protection, evenness, max_grad_norm)
+                move = partial(_move, optimizer, adapter, protection, evenness, max_grad_norm)
+                if course.lr is None:
+                    given = optimizer.param_groups[0]["lr"]
+                    course.lr = given if pace is None else pace.found(model, adapter, optimizer, move)
+                move()
+                adapter.stepped()
                 if clamp is not None:
                     adapter.clamp(clamp)
         course.steps = epoch + 1
@@ -217,7 +228,7 @@ def _even_out(adapter: Adapter, evenness: float) -> None:
             tensor.grad.mul_(factor)
 
 
-def _step(
+def _move(
     optimizer: torch.optim.Optimizer,
     adapter: Adapter,
     protection: Protection | None,
@@ -233,7 +244,6 @@ def _step(
     optimizer.step()
     if protection is not None:
         protection.after_step()
-    adapter.stepped()
 
 
 def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:

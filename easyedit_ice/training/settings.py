@@ -93,7 +93,12 @@ class ScheduleSettings:
         "adamw, or sgd, which moves what the gradient points at alone and so changes less; its lr is far greater",
         choices=OPTIMIZERS,
     )
-    lr: float = setting(5e-3, "learning rate", above=0)
+    lr: float | None = setting(
+        None, "learning rate; None for the one at which a first step moves general text by step_drift", above=0
+    )
+    step_drift: float = setting(
+        3e-5, "where lr is None: divergence of plain statements from before the first step, in nats per token", above=0
+    )
     momentum: float = setting(0.9, "sgd: share of the last step that is gone again", low=0, high=1)
     weight_decay: float = setting(0.0, "weight decay", low=0)
     max_grad_norm: float | None = setting(1.0, "gradients are scaled down to this norm", above=0)

@@ -15,6 +15,7 @@ from easyedit_ice.activations import tokens_within
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.processes import Share
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.plain_text import MEASURED, statements
 from easyedit_ice.text.prefixes import context_prefixes
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.in_context import CONTINUATION, FREE, in_context
@@ -22,6 +23,7 @@ from easyedit_ice.training.keys import fact_keys
 from easyedit_ice.training.loop import train
 from easyedit_ice.training.making import made, projections_of
 from easyedit_ice.training.objectives import FineTuning, Locality, Objective
+from easyedit_ice.training.pace import FIRST, Pace
 from easyedit_ice.training.reinforce import Reinforce
 from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.surroundings import general_texts, neighbour_texts
@@ -82,6 +84,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         most_tokens=most_tokens,
         protection=trained.protection,
         share=Share.current() if hparams.data_parallel else None,
+        pace=None if hparams.lr is not None else Pace(hparams.step_drift, statements(tok, MEASURED, requests)),
     )
     keys: dict[str, Tensor] = {}
     if trained.protection is not None:
@@ -149,7 +152,7 @@ def _prefixes(model: nn.Module, tok: Any, hparams: TrainingHyperParams) -> tuple
 
 
 def _optimizer(adapter: Adapter, hparams: TrainingHyperParams) -> torch.optim.Optimizer:
-    shared = {"lr": hparams.lr, "weight_decay": hparams.weight_decay}
+    shared = {"lr": FIRST if hparams.lr is None else hparams.lr, "weight_decay": hparams.weight_decay}
     if hparams.optimizer == "sgd":
         return torch.optim.SGD(adapter.parameters(), momentum=hparams.momentum, **shared)
     return torch.optim.AdamW(adapter.parameters(), **shared)
