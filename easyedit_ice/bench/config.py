@@ -64,7 +64,7 @@ class EvaluationConfig:
     scorer: str = setting("batched", "batched: EasyEdit's numbers, in batches; easyedit: EasyEdit's own evaluator")
     max_length: int = setting(512, "longest question with its answer, in tokens")
     generate: bool = setting(True, "let the model write its answers too")
-    max_new_tokens: int = setting(16, "most tokens of a written answer")
+    max_new_tokens: int = setting(32, "most tokens of a written answer")
     probability: bool = setting(True, "compare the probabilities of new and old answers")
     fluency: bool = setting(False, "n-gram entropy of sampled text")
     drift_texts: int = setting(0, "fixed texts, and questions of locality, on which drift is measured; 0: not at all")

@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, or a GPU's number")
     parser.add_argument("--dtype", default="auto", help="type of the weights; auto keeps the checkpoint's")
     parser.add_argument(
-        "--max-new-tokens", type=whole_number(1, 512), default=16, metavar="N", help="of a written answer"
+        "--max-new-tokens", type=whole_number(1, 512), default=32, metavar="N", help="of a written answer"
     )
     parser.add_argument(
         "--teacher-forced-only", action="store_true", help="neither write answers nor compare probabilities"
