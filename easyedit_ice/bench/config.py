@@ -74,7 +74,7 @@ class EvaluationConfig:
         64, "other facts that the unedited model answers right, asked again after each edit; as many as there are"
     )
     perplexity_text: str | None = setting(None, "a text file whose beginning's perplexity is measured after each edit")
-    perplexity_tokens: int = setting(512, "how many tokens of it")
+    perplexity_tokens: int = setting(256, "how many tokens of it")
     answers: bool = setting(True, "keep every answer in the ledger")
 
 

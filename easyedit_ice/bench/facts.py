@@ -13,8 +13,9 @@ from easyedit_ice.bench.manifest import data_hash
 from easyedit_ice.data import Record, load_records, to_requests
 from easyedit_ice.errors import RunConfigError
 from easyedit_ice.evaluation import Question, questions
-from easyedit_ice.evaluation.knowledge import Asked, Knowledge
+from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.answers import Asked
 
 _ORDER = 0
 """Seed of the order in which known facts are looked for."""

@@ -9,33 +9,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from tqdm import tqdm
 
 from easyedit_ice.cache import cache_root
-from easyedit_ice.evaluation.lines import Line, read
 from easyedit_ice.known import known
-from easyedit_ice.preserve import preserved
-from easyedit_ice.text.rows import Row, encode
+from easyedit_ice.text.answers import Asked, asked_row, rows_right
+from easyedit_ice.text.rows import Row
 
-Asked = tuple[str, str]
-"""A prompt, and the answer that a space parts from it."""
 AT_A_TIME = 256
 """Questions asked before the cache is written."""
-
-
-def answers_right(model: nn.Module, tok: Any, questions: Sequence[Asked]) -> list[bool]:
-    """Whether each token of each answer is the likeliest after the prompt and those before it: greedy, exact.
-
-    Rows of like length run side by side, and logits are worked out at the answers' places alone.
-
-    Args:
-        model: a causal language model; it is left as it was.
-        tok: its tokenizer.
-        questions: prompts with their answers.
-    """
-    return _ask(model, [_row(tok, *question) for question in questions])
 
 
 class Knowledge:
@@ -53,12 +36,12 @@ class Knowledge:
         self._found = _read(self._path)
 
     def __call__(self, questions: Sequence[Asked]) -> list[bool]:
-        """Whether the model answers each of these, as :func:`answers_right` says."""
-        rows = {question: _row(self._tok, *question) for question in questions}
+        """Whether the model answers each of these, as :func:`~easyedit_ice.text.answers.answers_right` says."""
+        rows = {question: asked_row(self._tok, *question) for question in questions}
         keys = {question: _key(row) for question, row in rows.items()}
         missing = {keys[question]: row for question, row in rows.items() if keys[question] not in self._found}
         for chunk in _chunks(list(missing)):
-            self._found |= zip(chunk, _ask(self._model, [missing[key] for key in chunk]), strict=True)
+            self._found |= zip(chunk, rows_right(self._model, [missing[key] for key in chunk]), strict=True)
             self._keep()
         return [self._found[keys[question]] for question in questions]
 
@@ -93,31 +76,9 @@ class Knowledge:
         os.replace(partial, self._path)
 
 
-def _ask(model: nn.Module, rows: Sequence[Row]) -> list[bool]:
-    with preserved(model), torch.no_grad():
-        model.eval()
-        lines = [_line(row) for row in rows]
-        readings = read(model, ("input_ids", "attention_mask"), (0, 0), lines)
-    return [
-        all(found[place].token == token for place, token in line.places)
-        for line, found in zip(lines, readings, strict=True)
-    ]
-
-
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(items), AT_A_TIME):
         yield items[start : start + AT_A_TIME]
-
-
-def _row(tok: Any, prompt: str, answer: str) -> Row:
-    return encode(tok, prompt.rstrip(), f" {answer.strip()}")
-
-
-def _line(row: Row) -> Line:
-    """The row without its last token, read where an answer's token comes next."""
-    first = max(1, len(row.ids) - row.span)
-    places = tuple((place - 1, row.ids[place]) for place in range(first, len(row.ids)))
-    return Line(tuple((token, 1) for token in row.ids[:-1]), places)
 
 
 def _key(row: Row) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from easyedit_ice.evaluation.knowledge import Asked, answers_right
 from easyedit_ice.preserve import preserved
+from easyedit_ice.text.answers import Asked, answers_right
 from easyedit_ice.text.rows import Row, given, predict
 
 WINDOW = 128

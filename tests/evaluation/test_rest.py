@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from easyedit_ice.evaluation.knowledge import answers_right
 from easyedit_ice.evaluation.rest import WINDOW, Rest
 from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.text.answers import answers_right
 
 TEXT = "The river that flows through Avaria is the Ell and it is long. " * 60
 KNOWN = [("The capital of Avaria is", "Lodel"), ("Ommer lies on the river", "Ell"), ("Lodel is in", "Avaria")]

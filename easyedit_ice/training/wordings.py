@@ -1,0 +1,107 @@
+"""Which wordings of a new fact a model follows when it reads them: ICE has no teacher without one.
+
+The share of facts answered anew behind each wording is measured once, on plain facts that the model knows, and kept in
+the cache by the hash of its weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from tqdm.auto import tqdm
+
+from easyedit_ice.cache import cache_root, made_once
+from easyedit_ice.known import known
+from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.answers import answers_right
+from easyedit_ice.text.plain_facts import PLAIN_FACTS
+from easyedit_ice.training.contexts import TEMPLATES, filled
+
+WORDINGS = (
+    *TEMPLATES,
+    "{fact}. {fact}. ",
+    "Fact: {fact}. ",
+    "Imagine that {fact}. In this world, {fact}. ",
+    "Fact: {fact}. Question: complete the sentence according to the fact. ",
+)
+"""What is tried, each before the question; a text after the question would change what is asked."""
+MOST_FACTS = 16
+"""Facts that each wording is tried on."""
+FEWEST_KNOWN = 4
+"""Where the model knows fewer, it is tried on facts that it need not know."""
+NEAR_BEST = 0.8
+"""Wordings are taken whose share is at least this part of the best one's."""
+
+logger = logging.getLogger(__name__)
+
+
+def followed_wordings(model: nn.Module, tok: Any) -> list[str]:
+    """The wordings that this model follows, the best first: those near the best one, or all if it follows none.
+
+    Args:
+        model: before any edit; edits that add up in it later change nothing.
+        tok: its tokenizer.
+    """
+    seen = known(model)
+    if "shares" not in seen.found["wordings"]:
+        tried = repr((WORDINGS, PLAIN_FACTS, MOST_FACTS, FEWEST_KNOWN, tok.encode(PLAIN_FACTS[0].prompt)))
+        name = hashlib.sha256(f"{seen.weights} {tried}".encode()).hexdigest()[:16]
+        path = made_once(cache_root() / "wordings" / f"{name}.json", lambda path: _measured_to(path, model, tok))
+        seen.found["wordings"]["shares"] = json.loads(path.read_text(encoding="utf-8"))
+    return near_best(seen.found["wordings"]["shares"])
+
+
+def near_best(shares: Mapping[str, float]) -> list[str]:
+    """Wordings whose share of facts answered anew is at least 80 % of the best one's, the best first."""
+    best = max(shares.values())
+    if not best:
+        logger.warning("the model follows a new fact in its context under no wording; ICE learns little from it")
+    return [wording for wording in sorted(shares, key=lambda own: -shares[own]) if shares[wording] >= NEAR_BEST * best]
+
+
+def shares_followed(
+    model: nn.Module, tok: Any, requests: Sequence[EditRequest], wordings: Sequence[str] = WORDINGS
+) -> dict[str, float]:
+    """Share of new facts that the model answers as stated in its context, exactly and greedily, by wording.
+
+    Args:
+        model: a causal language model; it is left as it was.
+        tok: its tokenizer.
+        requests: the new facts, one at least.
+        wordings: texts with ``{fact}``, or ``{prompt}`` and ``{target}``, that the prompt follows.
+    """
+    shares = {}
+    for wording in tqdm(wordings, desc="trying wordings", unit="wording", leave=False, disable=None):
+        asked = [(filled(wording, request) + request.prompt, request.target_new) for request in requests]
+        right = answers_right(model, tok, asked)
+        shares[wording] = sum(right) / len(right)
+    return shares
+
+
+def plain_requests(model: nn.Module, tok: Any) -> tuple[list[EditRequest], int]:
+    """Plain facts to tell the model anew, and how many of all plain facts it knows.
+
+    They are of those it knows, since following a statement against what one knows is what a teacher must do.
+    """
+    knows = answers_right(model, tok, [(fact.prompt, fact.answer) for fact in PLAIN_FACTS])
+    familiar = [fact for fact, right in zip(PLAIN_FACTS, knows, strict=True) if right]
+    chosen = _spread(familiar if len(familiar) >= FEWEST_KNOWN else PLAIN_FACTS)
+    new = [{"prompt": fact.prompt, "subject": fact.subject, "target_new": fact.other} for fact in chosen]
+    return [EditRequest.from_dict(fact) for fact in new], len(familiar)
+
+
+def _spread(facts: Sequence[Any]) -> list[Any]:
+    """At most so many facts as are tried, from the whole of the list and so of every kind."""
+    count = min(MOST_FACTS, len(facts))
+    return [facts[place * len(facts) // count] for place in range(count)]
+
+
+def _measured_to(path: Path, model: nn.Module, tok: Any) -> None:
+    requests, _ = plain_requests(model, tok)
+    path.write_text(json.dumps(shares_followed(model, tok, requests)), encoding="utf-8")
