@@ -27,10 +27,10 @@ class Knowledge:
     Args:
         model: a causal language model before any edit.
         tok: its tokenizer.
-        progress: whether to show a bar while the model is asked.
+        progress: whether to show a bar while the model is asked; none: on a terminal.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, progress: bool = False) -> None:
+    def __init__(self, model: nn.Module, tok: Any, progress: bool | None = False) -> None:
         self._model, self._tok, self._progress = model, tok, progress
         self._path = cache_root() / "known" / f"{known(model).weights[:16]}.json"
         self._found = _read(self._path)
@@ -58,7 +58,9 @@ class Knowledge:
         found: list[int] = []
         asked = 0
         total = len(questions) if count is None else count
-        with tqdm(total=total, desc="known facts", unit="fact", disable=not self._progress) as bar:
+        with tqdm(
+            total=total, desc="known facts", unit="fact", disable=None if self._progress is None else not self._progress
+        ) as bar:
             for chunk in _chunks(questions):
                 if count is not None and len(found) >= count:
                     break

@@ -23,6 +23,15 @@ class PlainFact(NamedTuple):
     answer: str
     other: str
 
+    def request(self) -> dict[str, str]:
+        """The fact told anew, as EasyEdit's request dicts."""
+        return {
+            "prompt": self.prompt,
+            "subject": self.subject,
+            "target_new": self.other,
+            "ground_truth": self.answer,
+        }
+
 
 _CAPITALS = (
     ("France", "Paris", "Madrid"),

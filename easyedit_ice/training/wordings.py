@@ -48,20 +48,26 @@ def followed_wordings(model: nn.Module, tok: Any) -> list[str]:
         model: before any edit; edits that add up in it later change nothing.
         tok: its tokenizer.
     """
+    shares = wording_shares(model, tok)
+    if not any(shares.values()):
+        logger.warning("the model follows a new fact in its context under no wording; ICE learns little from it")
+    return near_best(shares)
+
+
+def wording_shares(model: nn.Module, tok: Any) -> dict[str, float]:
+    """Share of plain facts told anew that the model answers as told, by wording; measured once."""
     seen = known(model)
     if "shares" not in seen.found["wordings"]:
         tried = repr((WORDINGS, PLAIN_FACTS, MOST_FACTS, FEWEST_KNOWN, tok.encode(PLAIN_FACTS[0].prompt)))
         name = hashlib.sha256(f"{seen.weights} {tried}".encode()).hexdigest()[:16]
         path = made_once(cache_root() / "wordings" / f"{name}.json", lambda path: _measured_to(path, model, tok))
         seen.found["wordings"]["shares"] = json.loads(path.read_text(encoding="utf-8"))
-    return near_best(seen.found["wordings"]["shares"])
+    return dict(seen.found["wordings"]["shares"])
 
 
 def near_best(shares: Mapping[str, float]) -> list[str]:
     """Wordings whose share of facts answered anew is at least 80 % of the best one's, the best first."""
     best = max(shares.values())
-    if not best:
-        logger.warning("the model follows a new fact in its context under no wording; ICE learns little from it")
     return [wording for wording in sorted(shares, key=lambda own: -shares[own]) if shares[wording] >= NEAR_BEST * best]
 
 
@@ -84,16 +90,15 @@ def shares_followed(
     return shares
 
 
-def plain_requests(model: nn.Module, tok: Any) -> tuple[list[EditRequest], int]:
-    """Plain facts to tell the model anew, and how many of all plain facts it knows.
+def plain_requests(model: nn.Module, tok: Any) -> list[EditRequest]:
+    """Plain facts to tell the model anew, with their true answers as what was there before.
 
     They are of those it knows, since following a statement against what one knows is what a teacher must do.
     """
     knows = answers_right(model, tok, [(fact.prompt, fact.answer) for fact in PLAIN_FACTS])
     familiar = [fact for fact, right in zip(PLAIN_FACTS, knows, strict=True) if right]
     chosen = _spread(familiar if len(familiar) >= FEWEST_KNOWN else PLAIN_FACTS)
-    new = [{"prompt": fact.prompt, "subject": fact.subject, "target_new": fact.other} for fact in chosen]
-    return [EditRequest.from_dict(fact) for fact in new], len(familiar)
+    return [EditRequest.from_dict(fact.request()) for fact in chosen]
 
 
 def _spread(facts: Sequence[Any]) -> list[Any]:
@@ -103,5 +108,4 @@ def _spread(facts: Sequence[Any]) -> list[Any]:
 
 
 def _measured_to(path: Path, model: nn.Module, tok: Any) -> None:
-    requests, _ = plain_requests(model, tok)
-    path.write_text(json.dumps(shares_followed(model, tok, requests)), encoding="utf-8")
+    path.write_text(json.dumps(shares_followed(model, tok, plain_requests(model, tok))), encoding="utf-8")

@@ -21,8 +21,9 @@ def test_wordings_near_the_best_are_taken_the_best_first():
     assert near_best(SHARES) == ["b", "e", "c"]
 
 
-def test_all_are_taken_where_none_is_followed(caplog):
-    assert near_best(dict.fromkeys("abc", 0.0)) == ["a", "b", "c"]
+def test_all_are_taken_where_none_is_followed_and_the_user_is_told(monkeypatch, caplog):
+    monkeypatch.setattr(wordings, "wording_shares", lambda model, tok: dict.fromkeys("abc", 0.0))
+    assert followed_wordings(None, None) == ["a", "b", "c"]
     assert "under no wording" in caplog.text
 
 
@@ -60,13 +61,11 @@ def test_a_model_is_tried_once_and_its_edits_change_nothing(monkeypatch):
 def test_facts_are_told_anew_that_the_model_knows_or_any_where_it_knows_too_few(monkeypatch):
     known = {fact.prompt for fact in PLAIN_FACTS[5:25]}
     monkeypatch.setattr(wordings, "answers_right", lambda model, tok, asked: [prompt in known for prompt, _ in asked])
-    requests, count = plain_requests(None, None)
-    assert count == 20
+    requests = plain_requests(None, None)
     assert len(requests) == wordings.MOST_FACTS
     assert {request.prompt for request in requests} <= known
     known = {PLAIN_FACTS[0].prompt}
-    requests, count = plain_requests(None, None)
-    assert (count, len(requests)) == (1, wordings.MOST_FACTS)
+    assert len(plain_requests(None, None)) == wordings.MOST_FACTS
 
 
 def test_ice_takes_the_followed_wordings_unless_it_is_given_some(monkeypatch):
