@@ -17,7 +17,7 @@ from easyedit_ice.known import known
 from easyedit_ice.text.answers import Asked, asked_row, rows_right
 from easyedit_ice.text.rows import Row
 
-AT_A_TIME = 256
+AT_A_TIME = 64
 """Questions asked before the cache is written."""
 
 

@@ -37,18 +37,30 @@ def answers_right(model: nn.Module, tok: Any, questions: Sequence[Asked]) -> lis
 
 @torch.no_grad()
 def rows_right(model: nn.Module, rows: Sequence[Row]) -> list[bool]:
-    """Whether each predicted token of each row is the likeliest; logits are worked out at these places alone."""
-    found: dict[int, bool] = {}
+    """Whether each predicted token of each row is the likeliest; of a row that the model has no room for, none is.
+
+    Logits are worked out at these places alone.
+    """
+    longest = _context_length(model)
+    fitting = [row for row in dict.fromkeys(rows) if longest is None or len(row.ids) <= longest + 1]
+    found: dict[Row, bool] = {}
     device = next(model.parameters()).device
     with preserved(model):
         model.eval()
-        for chunk in chunks([row.ids[:-1] for row in rows], TOKENS.get(device.type, TOKENS["cuda"])):
-            ids, real = padded([rows[index].ids[:-1] for index in chunk])
+        for chunk in chunks([row.ids[:-1] for row in fitting], TOKENS.get(device.type, TOKENS["cuda"])):
+            own = [fitting[index] for index in chunk]
+            ids, real = padded([row.ids[:-1] for row in own])
             inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device)}
-            where = [(n, place - 1) for n, index in enumerate(chunk) for place in _places(rows[index])]
+            where = [(index, place - 1) for index, row in enumerate(own) for place in _places(row)]
             said = iter(logits_at(model, inputs, where).argmax(-1).tolist())
-            found |= {index: all([next(said) == rows[index].ids[p] for p in _places(rows[index])]) for index in chunk}
-    return [found[index] for index in range(len(rows))]
+            found |= {row: all([next(said) == row.ids[place] for place in _places(row)]) for row in own}
+    return [found.get(row, False) for row in rows]
+
+
+def _context_length(model: nn.Module) -> int | None:
+    """Tokens the model has room for; none if it is not told, as of some wrappers of EasyEdit."""
+    config = getattr(model, "config", None)
+    return None if config is None else getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def _places(row: Row) -> range:

@@ -29,7 +29,7 @@ FOUND = Probe(
 
 @pytest.fixture(scope="module")
 def embedded():
-    return easyedit_ice.probe(*world.load_world_model(), load_records("factworld", size=40).records)
+    return easyedit_ice.probe(*world.load(), load_records("factworld", size=40).records)
 
 
 def test_the_embedded_model_knows_its_world_follows_new_facts_and_stops(embedded):
