@@ -14,6 +14,7 @@ COMMANDS = {
     "edit": "edit one fact of any model and see its answers before and after",
     "run": "run methods on benchmarks, singly or as sweeps, resumably",
     "eval": "evaluate a saved edit or an edited model, without editing",
+    "probe": "look at a model before you edit it: what it knows, and how far it follows a new fact",
     "report": "tables, plots and a page of runs side by side",
     "doctor": "see what is installed, and what to do about what is missing",
     "experts": "train, list, show, delete or ask experts of singular values",

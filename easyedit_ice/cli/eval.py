@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chat", action="store_true", help="ask in the user's turn of the model's chat template")
     parser.add_argument("--dtype", default="auto", help="type of the weights; auto keeps the checkpoint's")
     parser.add_argument(
-        "--max-new-tokens", type=whole_number(1, 512), default=16, metavar="N", help="of a written answer"
+        "--max-new-tokens", type=whole_number(1, 512), default=32, metavar="N", help="of a written answer"
     )
     parser.add_argument(
         "--teacher-forced-only", action="store_true", help="neither write answers nor compare probabilities"
