@@ -10,16 +10,18 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.bench.methods.base import Method, Request
 from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
 from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.errors import UnknownAlgorithmError, did_you_mean
-from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT, host_settings, to_plain
+from easyedit_ice.host.auto import AUTO
+from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT, has_host_preset, host_settings, to_plain
 from easyedit_ice.host.ike import HostIke
 from easyedit_ice.host.methods import HostMethod
 from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.loading import load_model
+from easyedit_ice.loading import load_model, load_shapes
 from easyedit_ice.registry import ALGORITHMS
 
 METHODS = ("Prompt", *HOST_METHODS)
@@ -93,7 +95,8 @@ def _prompt(model: Model, preset: str | Path | None, settings: Mapping[str, Any]
 def _easyedit(
     name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any], examples: Sequence[Request]
 ) -> Method:
-    hparams = host_settings(name, preset or _stem(model), settings)
+    preset = preset or (_stem(model) if has_host_preset(name, _stem(model)) else AUTO)
+    hparams = host_settings(name, preset, settings, _anatomy(model) if preset == AUTO else None)
     loaded, tok = _loaded(model, getattr(hparams, "quantization_bit", None))
     hparams.model_name, hparams.device = _name(model), str(loaded.device)
     plain = to_plain(hparams)
@@ -101,6 +104,13 @@ def _easyedit(
         ike = HostIke(loaded, tok, hparams, examples)
         return ContextMethod(name, loaded, tok, ike.hparams, plain, partial(in_demonstrations, ike))
     return ModelMethod(name, "easyedit", loaded, tok, HostMethod(name, loaded, tok, hparams, examples), plain)
+
+
+def _anatomy(model: Model) -> ModelAnatomy:
+    """What the model is made of; if it is not loaded yet, without its weights."""
+    if isinstance(model, tuple):
+        return ModelAnatomy(model[0])
+    return ModelAnatomy(load_shapes(EditHyperParams(model_name=model.name, dtype=model.dtype)))
 
 
 def _loaded(model: Model, quantization_bit: int | None = None) -> tuple[Any, Any]:
