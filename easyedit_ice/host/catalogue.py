@@ -184,9 +184,7 @@ def _refuse_unknown(name: str, given: Mapping[str, Any], known: set[str], source
             )
 
 
-def _load(
-    kind: Any, values: Mapping[str, Any], base: Mapping[str, Any] | None, known: set[str], source: str
-) -> Any:
+def _load(kind: Any, values: Mapping[str, Any], base: Mapping[str, Any] | None, known: set[str], source: str) -> Any:
     """Have EasyEdit's class read the settings it knows; it reads files only, and prints why it refuses one.
 
     SimIE reads those of the method that it wraps from the file of the same name in that method's folder.

@@ -88,7 +88,7 @@ class ModelShape:
         return sorted({self.layer(layer, depth) for layer in published})
 
     def attention_queries_and_values(self) -> list[str]:
-        """Last names of the projections for queries and values; of all that attention reads by, where they are fused."""
+        """Last names of the projections for queries and values; of all that attention reads by, where these are one."""
         names = [name.rpartition(".")[2] for name in self.projections("attention", "in")]
         return [name for name in names if name[0] in "qv" and len(names) > 1] or names
 
