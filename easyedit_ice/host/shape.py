@@ -38,6 +38,11 @@ class ModelShape:
         self.kind: Kind = "transposed" if writer.transposed else "gated" if read > self.inner else "plain"
 
     @property
+    def checkpoint(self) -> str:
+        """Where the model was loaded from; empty if from nowhere."""
+        return str(getattr(self._anatomy.model.config, "_name_or_path", ""))
+
+    @property
     def block(self) -> str:
         """Template of a block."""
         return f"{self._anatomy.blocks_name}.{{}}"

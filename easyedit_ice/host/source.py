@@ -1,9 +1,9 @@
 """What is changed in EasyEdit's source while it is compiled.
 
 For every EasyEdit: ``logging.basicConfig(...)`` and ``seed_everything(...)`` at the top level of a module are
-dropped, since an import shall leave the process's logging and random state alone. FT, KN, ULTRAEDIT and SimIE give the
-tokenizer a target by itself, and Llama's and Gemma's put a beginning of text first, which would be written as the target's
-first token: it is left out.
+dropped, since an import shall leave the process's logging and random state alone. FT, KN, ULTRAEDIT and SimIE give
+the tokenizer a target by itself, and Llama's and Gemma's put a beginning of text first, which would be written as the
+target's first token: it is left out.
 
 For the release, written in 2023:
 
