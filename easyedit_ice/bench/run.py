@@ -30,6 +30,7 @@ from easyedit_ice.cache import fingerprint
 from easyedit_ice.errors import AllFactsFailedError, RunConfigError, did_you_mean
 from easyedit_ice.evaluation import Drift
 from easyedit_ice.host import host_info
+from easyedit_ice.host.auto import AUTO
 
 logger = logging.getLogger(__name__)
 
@@ -187,6 +188,8 @@ def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
             **{key: config.data[key] for key in ("start", "size", "seed")},
         },
         "evaluation": OmegaConf.to_container(config.evaluation, resolve=True),
+        "preset": method.preset,
+        "made_from_shape": _made_from_shape(method, settings),
         "hparams": method.settings(),
         "seed": config.seed,
         "versions": versions(),
@@ -196,6 +199,13 @@ def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
         "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
         "started": now(),
     }
+
+
+def _made_from_shape(method: Method, given: Mapping[str, Any]) -> list[str]:
+    """Settings of EasyEdit's methods that no preset has and nobody gave."""
+    if method.kind == "ours" or method.preset != AUTO:
+        return []
+    return [name for name in method.settings() if name not in given and name not in ELSEWHERE]
 
 
 def _label(name: str, settings: Mapping[str, Any]) -> str:

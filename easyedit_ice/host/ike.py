@@ -14,6 +14,7 @@ from torch import nn
 
 from easyedit_ice.cache import cache_folder, made_once
 from easyedit_ice.errors import HyperParamsError, MissingPackageError
+from easyedit_ice.host.failures import named_failures
 from easyedit_ice.host.locate import PACKAGE
 from easyedit_ice.host.printed import logged_prints
 from easyedit_ice.host.registration import base_editor
@@ -63,7 +64,7 @@ class HostIke:
 
     def demonstrations(self, request: Mapping[str, Any]) -> list[str]:
         """The texts that IKE puts before the fact, in its order."""
-        with logged_prints():
+        with logged_prints(), named_failures(self.hparams.alg_name):
             return self._apply(self._model, self._tok, dict(request), self.hparams, train_ds=self._demonstrations)
 
     def before(self, request: Mapping[str, Any]) -> str:

@@ -9,18 +9,15 @@ from __future__ import annotations
 import copy as copying
 import random
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from easyedit_ice.errors import EasyEditIceError, HostEditError
 from easyedit_ice.host.alone import AskedAlone
 from easyedit_ice.host.catalogue import HOST_METHODS
+from easyedit_ice.host.failures import named_failures
 from easyedit_ice.host.fitting import fit_settings, locality_texts
 from easyedit_ice.host.locate import PACKAGE, host_info
 from easyedit_ice.host.memory import Memory
@@ -98,7 +95,7 @@ class HostMethod:
         """
         if hasattr(self.hparams, "batch_size"):
             self.hparams.batch_size = len(requests)
-        with self._at_work(seed), self._failures_named():
+        with self._at_work(seed), named_failures(self.hparams.alg_name):
             edited, _ = self._apply(
                 self._wrapper or self._model,
                 self._tok,
@@ -128,20 +125,6 @@ class HostMethod:
     def load_records(self, records: Mapping[str, Tensor]) -> None:
         """Remember what :meth:`records` returned."""
         self._memory.load_tensors(records)
-
-    @contextmanager
-    def _failures_named(self) -> Iterator[None]:
-        """What EasyEdit's code raises says little of itself; want of memory says enough."""
-        try:
-            yield
-        except (EasyEditIceError, MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            raise HostEditError(
-                f"{self.hparams.alg_name} of {host_info()} failed with {type(error).__name__}: "
-                f"{error or where.line} (in {where.name}, {Path(where.filename).name}:{where.lineno})"
-            ) from error
 
     def _parts(self) -> list[tuple[Callable[..., Any], Any]]:
         """The method and, for SimIE, the one it wraps, each with its settings."""

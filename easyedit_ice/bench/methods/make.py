@@ -52,7 +52,8 @@ def make_method(
     Args:
         name: an algorithm of the table, one of EasyEdit's methods, or ``"Prompt"``.
         model: what to load; or a model and its tokenizer, loaded already.
-        preset: a file of settings, or the name of a preset; by default the one that is named like the model.
+        preset: a file of settings, or the name of a preset; by default the one that is named like the model. For
+            EasyEdit's methods ``"auto"`` makes settings from the model's shape, as the lack of such a preset does.
         settings: single settings that take precedence over the preset's.
         examples: requests of other facts than those to be edited, for methods that show some to the model.
 
@@ -81,7 +82,7 @@ def _ours(name: str, model: Model, preset: str | Path | None, settings: Mapping[
     hparams = kind.from_dict(settings) if preset is None else kind.from_hparams(preset, **settings)
     loaded, tok = _loaded(model, hparams.quantization_bit)
     hparams = hparams.replace(model_name=_name(model), device=str(loaded.device))
-    return ModelMethod(name, "ours", loaded, tok, PackageEngine(loaded, tok, hparams), hparams.to_dict())
+    return ModelMethod(name, "ours", loaded, tok, PackageEngine(loaded, tok, hparams), hparams.to_dict(), _told(preset))
 
 
 def _prompt(model: Model, preset: str | Path | None, settings: Mapping[str, Any]) -> Method:
@@ -89,7 +90,8 @@ def _prompt(model: Model, preset: str | Path | None, settings: Mapping[str, Any]
     loaded, tok = _loaded(model)
     tok.padding_side = "left"
     hparams = hparams.replace(model_name=_name(model), device=str(loaded.device))
-    return ContextMethod("Prompt", loaded, tok, hparams, hparams.to_dict(), partial(in_prompt, hparams.template))
+    context = partial(in_prompt, hparams.template)
+    return ContextMethod("Prompt", loaded, tok, hparams, hparams.to_dict(), context, _told(preset))
 
 
 def _easyedit(
@@ -102,8 +104,13 @@ def _easyedit(
     plain = to_plain(hparams)
     if name == "IKE":
         ike = HostIke(loaded, tok, hparams, examples)
-        return ContextMethod(name, loaded, tok, ike.hparams, plain, partial(in_demonstrations, ike))
-    return ModelMethod(name, "easyedit", loaded, tok, HostMethod(name, loaded, tok, hparams, examples), plain)
+        return ContextMethod(name, loaded, tok, ike.hparams, plain, partial(in_demonstrations, ike), _told(preset))
+    engine = HostMethod(name, loaded, tok, hparams, examples)
+    return ModelMethod(name, "easyedit", loaded, tok, engine, plain, _told(preset))
+
+
+def _told(preset: str | Path | None) -> str | None:
+    return None if preset is None else str(preset)
 
 
 def _anatomy(model: Model) -> ModelAnatomy:
