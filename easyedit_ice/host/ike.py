@@ -6,6 +6,7 @@ import copy as copying
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,6 +20,8 @@ from easyedit_ice.host.locate import PACKAGE
 from easyedit_ice.host.printed import logged_prints
 from easyedit_ice.host.registration import base_editor
 
+MOST_DEMONSTRATIONS = 1000
+"""Facts to demonstrate with that are embedded: the first of those that may be; each takes three sentences."""
 _ALIAS = "Subject_Aliasing"
 """Probes that ask a fact by another name of its subject."""
 
@@ -47,7 +50,8 @@ class HostIke:
         self.hparams = editor.hparams
         self._apply = editor.apply_algo
         self._model, self._tok = model, tok
-        self._demonstrations = [found for example in examples if (found := _demonstration(example))]
+        usable = (found for example in examples if (found := _demonstration(example)))
+        self._demonstrations = list(islice(usable, MOST_DEMONSTRATIONS))
         if 3 * len(self._demonstrations) < self.hparams.k:
             raise HyperParamsError(
                 f"IKE shall show k={self.hparams.k} demonstrations, but only {len(self._demonstrations)} of the "
