@@ -132,6 +132,10 @@ class HostError(EasyEditIceError, RuntimeError):
     """EasyEdit cannot do what is asked of it."""
 
 
+class HostEditError(HostError):
+    """Code of EasyEdit failed while it wrote a fact, or cannot write facts to such a model."""
+
+
 class HostNotFoundError(HostError, ImportError):
     """No EasyEdit is installed or pointed to."""
 

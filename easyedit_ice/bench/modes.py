@@ -16,9 +16,17 @@ from easyedit_ice.bench.ledger import Ledger, Line, Place
 from easyedit_ice.bench.lines import PHASES, before_line, edit_line, failure_line, later_line
 from easyedit_ice.bench.methods import Edited, Method
 from easyedit_ice.bench.stream import StreamState
-from easyedit_ice.errors import RequestError, TrainingDivergedError
+from easyedit_ice.errors import HostEditError, RequestError, TrainingDivergedError
 
-FACT_AT_FAULT = (RequestError, TrainingDivergedError, ValueError, AssertionError, LookupError, ArithmeticError)
+FACT_AT_FAULT = (
+    RequestError,
+    TrainingDivergedError,
+    HostEditError,
+    ValueError,
+    AssertionError,
+    LookupError,
+    ArithmeticError,
+)
 """Errors that are taken to be of one fact; any other ends the run."""
 
 

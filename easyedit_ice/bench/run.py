@@ -34,6 +34,7 @@ from easyedit_ice.evaluation import Drift
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.rest import Rest
 from easyedit_ice.host import host_info
+from easyedit_ice.host.auto import AUTO
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 
@@ -216,6 +217,8 @@ def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
         },
         "known_facts": facts.kept.entry() if facts.kept.records else None,
         "evaluation": OmegaConf.to_container(config.evaluation, resolve=True),
+        "preset": method.preset,
+        "made_from_shape": _made_from_shape(method, settings),
         "hparams": method.settings(),
         "seed": config.seed,
         "versions": versions(),
@@ -225,6 +228,13 @@ def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
         "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
         "started": now(),
     }
+
+
+def _made_from_shape(method: Method, given: Mapping[str, Any]) -> list[str]:
+    """Settings of EasyEdit's methods that no preset has and nobody gave."""
+    if method.kind == "ours" or method.preset != AUTO:
+        return []
+    return [name for name in method.settings() if name not in given and name not in ELSEWHERE]
 
 
 def _label(name: str, settings: Mapping[str, Any]) -> str:

@@ -76,13 +76,14 @@ def _compute(arguments: argparse.Namespace) -> int:
 def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring: Any) -> list[Any]:
     if arguments.method is None:
         return []
+    from easyedit_ice.anatomy import ModelAnatomy
     from easyedit_ice.host import base_editor
     from easyedit_ice.host.catalogue import host_settings
     from easyedit_ice.host.statistics import hand_over
 
     base_editor()
     preset = arguments.for_hparams or (arguments.model or "gpt2-factworld").rstrip("/").rpartition("/")[2]
-    return hand_over(model, tok, host_settings(arguments.method, preset, {}), measuring)
+    return hand_over(model, tok, host_settings(arguments.method, preset, {}, ModelAnatomy(model)), measuring)
 
 
 def _list() -> None:

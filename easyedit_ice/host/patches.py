@@ -44,6 +44,8 @@ def apply_patches(register: Callable[[], None]) -> None:
     batch.is_batchable_method = staticmethod(_knowing_ours(batch.is_batchable_method))
     _write_no_logs()
     _repair_lora()
+    nethook = import_module(f"{PACKAGE}.util.nethook")
+    nethook.get_parameter = _also_tied(nethook.get_parameter)
 
 
 def adapter_for(spec: AlgorithmSpec) -> Callable[..., tuple[Any, dict[str, Any]]]:
@@ -183,6 +185,22 @@ def _repair_lora() -> None:
     settings = import_module(f"{PACKAGE}.models.lora").LoRAHyperParams
     if not hasattr(settings, "model_parallel"):
         settings.model_parallel = False
+
+
+def _also_tied(original: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """The parameter of a name, also by the second name of one that two modules share, as tied embeddings do."""
+
+    @wraps(original)
+    def get_parameter(model: Any, name: str) -> Any:
+        try:
+            return original(model, name)
+        except LookupError:
+            named = dict(model.named_parameters(remove_duplicate=False))
+            if name not in named:
+                raise
+            return named[name]
+
+    return get_parameter
 
 
 def _host_modules() -> list[Any]:

@@ -32,6 +32,16 @@ def test_the_manifest_holds_what_the_numbers_depend_on(finished):
     assert (manifest["seed"], manifest["threads"]) == (0, 1)
 
 
+def test_the_manifest_tells_what_was_made_from_the_models_shape(tmp_path):
+    facts = ("algorithm=FT", "algorithm.preset=auto", "algorithm.hparams.num_steps=2", "data.size=1", "verbosity=quiet")
+    manifest = json.loads((run(configured(*facts), tmp_path) / "manifest.json").read_text())
+
+    assert manifest["preset"] == "auto"
+    assert {"layers", "lr", "rewrite_module_tmp"} <= set(manifest["made_from_shape"])
+    assert not {"num_steps", "model_name", "device"} & set(manifest["made_from_shape"])
+    assert manifest["hparams"]["rewrite_module_tmp"] == "transformer.h.{}.mlp.c_proj"
+
+
 @pytest.mark.parametrize(
     "other", ["data.size=3", "seed=1", "algorithm.hparams.num_steps=5", "evaluation.generate=false"]
 )

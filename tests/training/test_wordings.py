@@ -22,7 +22,7 @@ def test_wordings_near_the_best_are_taken_the_best_first():
 
 
 def test_all_are_taken_where_none_is_followed_and_the_user_is_told(monkeypatch, caplog):
-    monkeypatch.setattr(wordings, "wording_shares", lambda model, tok: dict.fromkeys("abc", 0.0))
+    monkeypatch.setattr(wordings, "wording_shares", lambda model, tok, asking: dict.fromkeys("abc", 0.0))
     assert followed_wordings(None, None) == ["a", "b", "c"]
     assert "under no wording" in caplog.text
 
@@ -60,7 +60,9 @@ def test_a_model_is_tried_once_and_its_edits_change_nothing(monkeypatch):
 
 def test_facts_are_told_anew_that_the_model_knows_or_any_where_it_knows_too_few(monkeypatch):
     known = {fact.prompt for fact in PLAIN_FACTS[5:25]}
-    monkeypatch.setattr(wordings, "answers_right", lambda model, tok, asked: [prompt in known for prompt, _ in asked])
+    monkeypatch.setattr(
+        wordings, "answers_right", lambda model, tok, asked, _: [prompt in known for prompt, _ in asked]
+    )
     requests = plain_requests(None, None)
     assert len(requests) == wordings.MOST_FACTS
     assert {request.prompt for request in requests} <= known
@@ -70,7 +72,7 @@ def test_facts_are_told_anew_that_the_model_knows_or_any_where_it_knows_too_few(
 
 def test_ice_takes_the_followed_wordings_unless_it_is_given_some(monkeypatch):
     chosen = ["Say that {fact}. "]
-    monkeypatch.setattr("easyedit_ice.training.solve.followed_wordings", lambda model, tok: chosen)
+    monkeypatch.setattr("easyedit_ice.training.solve.followed_wordings", lambda model, tok, asking: chosen)
     few = {"num_steps": 1, "num_contexts": 1, "continuation_samples": 1, "free_samples": 1, "layers": [0]}
     for given, used in ((None, chosen), (list(TEMPLATES), list(TEMPLATES))):
         hparams = IceLoraHyperParams.from_dict({**few, "context_templates": given, "device": "cpu"})
