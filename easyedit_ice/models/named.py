@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from easyedit_ice.errors import LoadingError
+from easyedit_ice.errors import LoadingError, did_you_mean
 from easyedit_ice.models.converted import converted
 from easyedit_ice.models.packaged import PACKAGED
 from easyedit_ice.models.source import GgufSource
@@ -43,7 +43,8 @@ def source_of(name: str) -> GgufSource | None:
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        return _within(path)
+        file = _only(path)
+        return GgufSource.of_file(file) if file is not None else None
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
             raise LoadingError(f"there is no file {name}; give the path of a .gguf file")
@@ -51,16 +52,35 @@ def source_of(name: str) -> GgufSource | None:
     return PACKAGED[name].source if name in PACKAGED and not path.exists() else None
 
 
-def is_ours(name: str) -> bool:
-    """Whether transformers by itself would not know the name."""
-    return checkpoint_of(name) != name
+def is_known(name: str) -> bool:
+    """Whether a name means a model that transformers by itself would not find; nothing is converted.
+
+    Raises:
+        LoadingError: the name is a file that is not there, or a folder of several.
+    """
+    path = Path(name).expanduser()
+    return path.suffix.lower() == ".gguf" or (name in NAMES and not path.exists()) or bool(path.is_dir() and _only(path))
 
 
-def _within(folder: Path) -> GgufSource | None:
+def require_known(name: str) -> None:
+    """Refuse a name that :func:`is_known` does not know.
+
+    Raises:
+        LoadingError: with what is known.
+    """
+    if not is_known(name):
+        raise LoadingError(
+            f"{name!r} is no .gguf file and no model of a package.{did_you_mean(name.lower(), NAMES)} "
+            f"Models: {', '.join(NAMES)}"
+        )
+
+
+def _only(folder: Path) -> Path | None:
+    """The one GGUF file of a folder that is no checkpoint itself."""
     files = sorted(folder.glob("*.gguf"))
     if not files or (folder / "config.json").is_file():
         return None
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
         raise LoadingError(f"{folder} holds {names}; give the path of one of them")
-    return GgufSource.of_file(files[0])
+    return files[0]

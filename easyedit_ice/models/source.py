@@ -9,8 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from easyedit_ice.errors import LoadingError
+
+GgufType = Literal["F32", "F16", "BF16", "Q8_0"]
+GGUF_TYPES: tuple[GgufType, ...] = ("F32", "F16", "BF16", "Q8_0")
+"""Types in which weights are written."""
 
 
 @dataclass(frozen=True)
