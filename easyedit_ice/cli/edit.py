@@ -24,7 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
     parser.add_argument("--save", metavar="FOLDER", help="save the update there")
     parser.add_argument("--save-model", metavar="FOLDER", help="save the edited model there")
-    parser.add_argument("--save-gguf", metavar="FILE", help="save the edited model as GGUF; --model must be GGUF itself")
+    parser.add_argument(
+        "--save-gguf", metavar="FILE", help="save the edited model as GGUF; --model must be GGUF itself"
+    )
     parser.add_argument(
         "--gguf-type", choices=GGUF_TYPES, default="F16", type=str.upper, help="type of the matrices that are written"
     )
@@ -74,8 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"The edited model is saved in {arguments.save_model}")
     if arguments.save_gguf:
         with quiet():
-            written = save_gguf(
-                model, name, arguments.save_gguf, dtype=arguments.gguf_type, whole=arguments.gguf_whole
-            )
-        print(f"The edited model is saved in {arguments.save_gguf}, {len(written)} weights of it as {arguments.gguf_type}")
+            written = save_gguf(model, name, arguments.save_gguf, dtype=arguments.gguf_type, whole=arguments.gguf_whole)
+        print(
+            f"The edited model is saved in {arguments.save_gguf}, {len(written)} weights of it as {arguments.gguf_type}"
+        )
     return 0

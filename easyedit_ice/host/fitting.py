@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.world import model_path
+from easyedit_ice.models.named import NAMES, checkpoint_of
 
 # model_type -> a name by which EasyEdit's methods know how such a model stores its weights.
 _KNOWN_AS = {"gpt2": "gpt2-xl", "gptj": "gpt-j-6b"}
@@ -50,10 +50,10 @@ def locality_texts(example: Mapping[str, Any]) -> list[str]:
 
 
 def _name_checkpoints(hparams: Any) -> None:
-    """Put the embedded model's folder where a setting names it; also in settings of settings, as MELO has them."""
+    """Put a model's folder where a setting names it by our name; also in settings of settings, as MELO has them."""
     for field in fields(hparams):
         value = getattr(hparams, field.name)
-        if value == model_path().name:
-            setattr(hparams, field.name, str(model_path()))
+        if isinstance(value, str) and value in NAMES:
+            setattr(hparams, field.name, checkpoint_of(value))
         elif is_dataclass(value):
             _name_checkpoints(value)

@@ -62,7 +62,9 @@ def converted(source: GgufSource) -> Path:
     folder = folder_of(source)
     if folder.exists():
         if (what := damage(folder)) is not None:
-            raise LoadingError(f"{folder} {what}; delete it, or run `easyedit-ice models --clear`, to have it made again")
+            raise LoadingError(
+                f"{folder} {what}; delete it, or run `easyedit-ice models --clear`, to have it made again"
+            )
         return folder
     return made_once(folder, partial(_convert, source))
 

@@ -96,7 +96,7 @@ def _write(model: nn.Module, base: Path, dtype: GgufType, whole: bool, written: 
 
 
 def _copy_metadata(reader: GGUFReader, writer: GGUFWriter, file_type: int | None) -> None:
-    """All of it but ``general.architecture``, which the writer has set, and the type of the weights if it is another."""
+    """All but ``general.architecture``, which the writer has set; ``general.file_type`` may become another."""
     from gguf import GGUFValueType, Keys
 
     writer.data_alignment = reader.alignment

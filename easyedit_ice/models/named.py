@@ -59,7 +59,9 @@ def is_known(name: str) -> bool:
         LoadingError: the name is a file that is not there, or a folder of several.
     """
     path = Path(name).expanduser()
-    return path.suffix.lower() == ".gguf" or (name in NAMES and not path.exists()) or bool(path.is_dir() and _only(path))
+    return (
+        path.suffix.lower() == ".gguf" or (name in NAMES and not path.exists()) or bool(path.is_dir() and _only(path))
+    )
 
 
 def require_known(name: str) -> None:

