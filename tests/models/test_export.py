@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gguf import GGMLQuantizationType, GGUFReader, quantize
-from made_gguf import tiny_gemma, tiny_gpt2, tiny_llama, write_gguf
+from made_gguf import tiny_gemma, tiny_gpt2, write_gguf
 from torch import nn
 
 from easyedit_ice.deltas import Delta, DenseDelta, LowRankDelta, SpectralDelta
@@ -99,7 +99,9 @@ def test_all_else_is_copied_byte_for_byte(tiny_file: Path, tmp_path: Path) -> No
     first = before.tensors[0].field.offset
     assert tiny_file.read_bytes()[:first] == (tmp_path / "edited.gguf").read_bytes()[:first]
     assert [tensor.name for tensor in before.tensors] == [tensor.name for tensor in after.tensors]
-    untouched = [pair for pair in zip(before.tensors, after.tensors, strict=True) if pair[0].name not in EDITED.values()]
+    untouched = [
+        pair for pair in zip(before.tensors, after.tensors, strict=True) if pair[0].name not in EDITED.values()
+    ]
     assert len(untouched) == len(before.tensors) - len(EDITED)
     for one, two in untouched:
         assert one.tensor_type == two.tensor_type and one.data.tobytes() == two.data.tobytes()
@@ -193,7 +195,9 @@ def test_another_models_file_is_refused_by_name(tiny_file: Path, tmp_path: Path)
 def test_a_file_of_another_size_is_refused_by_name(tiny_file: Path, tmp_path: Path) -> None:
     model = _load(tiny_file)
     model.resize_token_embeddings(len(model.get_input_embeddings().weight) + 1)
-    _refused(model, tiny_file, tmp_path / "edited.gguf", r"embed_tokens\.weight is .* but the file's token_embd\.weight")
+    _refused(
+        model, tiny_file, tmp_path / "edited.gguf", r"embed_tokens\.weight is .* but the file's token_embd\.weight"
+    )
 
 
 def test_a_weight_beyond_the_type_is_refused_by_name(tiny_file: Path, tmp_path: Path) -> None:
