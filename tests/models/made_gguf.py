@@ -176,6 +176,7 @@ def _write_metadata(writer: GGUFWriter, config: Any, ends: dict[str, int]) -> No
     writer.add_bos_token_id(tok.eos_token_id)
     writer.add_eos_token_id(tok.eos_token_id)
     writer.add_pad_token_id(tok.pad_token_id)
+    writer.add_unk_token_id(tok.eos_token_id)
     for name, value in ends.items():
         writer.add_uint32(f"tokenizer.ggml.{name}", value)
     writer.add_chat_template("{% for m in messages %}{{ m['content'] }}{% endfor %}")
