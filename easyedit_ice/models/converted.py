@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from easyedit_ice.cache import cache_root, made_once
 from easyedit_ice.errors import LoadingError, ModelPackageError
 from easyedit_ice.models.source import GgufSource, sha256_of
+
+if TYPE_CHECKING:
+    from gguf.gguf_reader import ReaderField
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 FORMAT = "1"
 """Version of the conversion; another one makes all of it anew."""
@@ -128,6 +133,7 @@ def _convert(source: GgufSource, folder: Path) -> None:
 
 def _write(file: Path, folder: Path) -> None:
     import torch
+    from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     model, loading = AutoModelForCausalLM.from_pretrained(
@@ -144,18 +150,31 @@ def _write(file: Path, folder: Path) -> None:
             f"{' and others' if len(absent) > 5 else ''}; the file is of another architecture than it says, or a part"
         )
     tok = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    _state_ends(model, file)
+    metadata = GGUFReader(file)
+    _state_ends(model, metadata.get_field("tokenizer.ggml.eot_token_id"))
+    _split_digits(tok, metadata.get_field("tokenizer.ggml.pre"))
     model.save_pretrained(folder)
     tok.save_pretrained(folder)
 
 
-def _state_ends(model, file: Path) -> None:
+def _state_ends(model: PreTrainedModel, turn: ReaderField | None) -> None:
     """Chat models may end a turn with another token than a text; generation stops at both."""
-    from gguf import GGUFReader
-
-    end, turn = model.generation_config.eos_token_id, GGUFReader(file).get_field("tokenizer.ggml.eot_token_id")
+    end = model.generation_config.eos_token_id
     if isinstance(end, int) and turn is not None and turn.contents() != end:
         model.generation_config.eos_token_id = [end, turn.contents()]
+
+
+def _split_digits(tok: PreTrainedTokenizerBase, splitting: ReaderField | None) -> None:
+    """SmolLM's tokenizer sets each digit apart before all else; transformers does not read how a file's text is split.
+
+    It shows in blanks and line ends before numbers, which stay together.
+    """
+    from tokenizers import pre_tokenizers
+
+    if splitting is not None and splitting.contents() == "smollm":
+        backend = tok.backend_tokenizer
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([digits, backend.pre_tokenizer])
 
 
 def _notes(folder: Path) -> dict:

@@ -109,18 +109,19 @@ def tiny_gemma() -> Gemma3ForCausalLM:
     return model
 
 
-def write_gguf(model: Any, path: Path, kind: str = "Q8_0", **ends: int) -> Path:
+def write_gguf(model: Any, path: Path, kind: str = "Q8_0", pre: str = "default", **ends: int) -> Path:
     """A model as GGUF, its matrices in a type, with the tokenizer of the tests.
 
     Args:
         model: one of the above.
         path: of the file.
         kind: type of the matrices.
+        pre: how text is split before all else.
         **ends: further ids of the tokenizer, such as ``eot_token_id``.
     """
     architecture = model.config.model_type
     writer = GGUFWriter(path, architecture.removesuffix("_text"))
-    _write_metadata(writer, model.config, ends)
+    _write_metadata(writer, model.config, pre, ends)
     for name, parameter in model.named_parameters():
         values = parameter.detach().numpy()
         module, _, suffix = name.rpartition(".")
@@ -150,7 +151,7 @@ def _interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
     return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(weight.shape))
 
 
-def _write_metadata(writer: GGUFWriter, config: Any, ends: dict[str, int]) -> None:
+def _write_metadata(writer: GGUFWriter, config: Any, pre: str, ends: dict[str, int]) -> None:
     writer.add_name("Tiny")
     writer.add_file_type(7)
     writer.add_context_length(config.max_position_embeddings)
@@ -169,7 +170,7 @@ def _write_metadata(writer: GGUFWriter, config: Any, ends: dict[str, int]) -> No
     tok = tokenizer()
     vocabulary = sorted(tok.get_vocab(), key=tok.get_vocab().get)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("default")
+    writer.add_tokenizer_pre(pre)
     writer.add_token_list(vocabulary)
     writer.add_token_types([3 if token in tok.all_special_tokens else 1 for token in vocabulary])
     writer.add_token_merges([" ".join(pair) for pair in _merges(tok)])

@@ -52,6 +52,12 @@ def test_name_ends_and_template_come_with_it(tmp_path: Path) -> None:
     assert (tok.eos_token_id, tok.pad_token_id) == (tokenizer().eos_token_id, tokenizer().pad_token_id)
 
 
+def test_smollm_sets_digits_apart_before_all_else(tmp_path: Path) -> None:
+    _, tok = _load(write_gguf(tiny_llama(), tmp_path / "smollm.gguf", pre="smollm"))
+    pieces = [piece for piece, _ in tok.backend_tokenizer.pre_tokenizer.pre_tokenize_str("In\n\n20")]
+    assert pieces == ["In", "ĊĊ", "2", "0"]
+
+
 def test_it_can_be_saved_and_loaded_without_this_package(tiny_file: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
