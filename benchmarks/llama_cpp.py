@@ -2,8 +2,9 @@
 
     python benchmarks/llama_cpp.py smollm2-135m
 
-edits one fact, writes the base and the edited model in several types, lets llama.cpp (package xllamacpp) continue some
-prompts greedily from each file, and compares token by token with transformers. Needs `pip install xllamacpp`.
+edits one fact by LoRA-BF in one block, writes the base and the edited model in several types, lets llama.cpp (package
+xllamacpp) continue some prompts greedily from each file, and compares token by token with transformers. Needs
+`pip install xllamacpp`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
 
 from easyedit_ice import ALGORITHMS, solve
 from easyedit_ice.loading import load_model
@@ -49,16 +51,19 @@ class Answer:
 
 
 def by_transformers(model: Any, tok: Any, prompt: str) -> Answer:
-    """Greedy, computed anew from the whole text for every token."""
-    ids = tok(prompt, return_tensors="pt").input_ids
-    written, logprobs = [], []
-    with torch.no_grad():
-        while len(written) < LENGTH and (not written or written[-1] != tok.eos_token_id):
-            scores = model(ids).logits[0, -1].log_softmax(-1)
-            written.append(int(scores.argmax()))
-            logprobs.append(float(scores.max()))
-            ids = torch.cat([ids, torch.tensor([[written[-1]]])], dim=1)
-    return Answer(written, logprobs)
+    """Greedy indeed, whatever the checkpoint's own generation settings are."""
+    greedy = GenerationConfig(
+        eos_token_id=tok.eos_token_id,
+        pad_token_id=tok.pad_token_id,
+        max_new_tokens=LENGTH,
+        do_sample=False,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    asked = tok(prompt, return_tensors="pt")
+    made = model.generate(**asked, generation_config=greedy)
+    logprobs = torch.cat(made.logits).log_softmax(-1).max(-1).values
+    return Answer(made.sequences[0, asked.input_ids.shape[1] :].tolist(), logprobs.tolist())
 
 
 def by_llama_cpp(path: Path) -> list[Answer]:
@@ -93,9 +98,9 @@ def main() -> None:
     """Compare all files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="a .gguf file, or a name that `easyedit-ice models` lists")
-    parser.add_argument("--algorithm", default="LoRA-BF")
     name = parser.parse_args().model
-    hparams = ALGORITHMS[parser.parse_args().algorithm].hparams_class(model_name=name, device="cpu")
+    settings = {"model_name": name, "device": "cpu", "layers": [10], "num_steps": 20, "lr": 2e-3}
+    hparams = ALGORITHMS["LoRA-BF"].hparams_class.from_dict(settings)
     model, tok = load_model(hparams)
     base = [by_transformers(model, tok, prompt) for prompt in PROMPTS]
     update = solve(model, tok, [FACT], hparams)
