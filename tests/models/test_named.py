@@ -96,6 +96,13 @@ def test_a_model_left_in_ggufs_types_is_refused_with_the_way_to_load_it(tiny_fil
         solve(model, tokenizer(), FACTS[:1], FastMEMITHyperParams())
 
 
+def test_an_edited_gguf_file_can_be_evaluated(tiny_file: Path) -> None:
+    from easyedit_ice.bench.checkpoint import load_checkpoint
+
+    edited = load_checkpoint(tiny_file, None, device="cpu")
+    assert (edited.kind, edited.model.config.model_type) == ("model", "llama")
+
+
 def _nothing_is_installed(name: str):
     from importlib.metadata import PackageNotFoundError
 
