@@ -72,6 +72,7 @@ def by_llama_cpp(path: Path) -> list[Answer]:
 
     params = xllamacpp.CommonParams()
     params.model.path, params.n_ctx, params.n_parallel, params.warmup = str(path), 256, 1, False
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # More of them wait for each other, busily.
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     server = xllamacpp.Server(params)
     answers = []

@@ -42,6 +42,7 @@ def _by_llama_cpp(file: Path) -> list[str]:
     xllamacpp = pytest.importorskip("xllamacpp", reason="needs the package xllamacpp, for llama.cpp")
     params = xllamacpp.CommonParams()
     params.model.path, params.n_ctx, params.n_parallel, params.warmup = str(file), 128, 1, False
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # More of them wait for each other, busily.
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     server = xllamacpp.Server(params)
     asked = {"max_tokens": LENGTH, "temperature": 0, "ignore_eos": True}
