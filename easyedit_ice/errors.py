@@ -105,6 +105,10 @@ class LoadingError(EasyEditIceError, RuntimeError):
     """A model or tokenizer cannot be loaded as asked."""
 
 
+class ModelPackageError(LoadingError, ImportError):
+    """The package that holds a model, or that reads its file, is not installed."""
+
+
 class UpdateError(EasyEditIceError, RuntimeError):
     """A weight update cannot be committed, reverted, combined or exported."""
 

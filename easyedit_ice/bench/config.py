@@ -26,7 +26,7 @@ OmegaConf.register_new_resolver("stem", lambda source: Path(source).stem, replac
 class ModelConfig:
     """The model that is edited."""
 
-    name: str = setting("gpt2-factworld", "folder or hub name; gpt2-factworld is the embedded model")
+    name: str = setting("gpt2-factworld", "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists")
     device: Any = setting("cpu", "'cpu', 'cuda:0', or a GPU's number; null takes the GPU if there is one")
     dtype: str = setting("auto", "type of the weights; auto keeps the checkpoint's")
     chat: bool = setting(

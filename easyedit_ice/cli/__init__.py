@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "see what is installed, and what to do about what is missing",
     "experts": "train, list, show, delete or ask experts of singular values",
     "hparams": "list algorithms, presets, and the meaning of every setting",
+    "models": "list the models that come in packages, and convert one or a .gguf file",
     "plan": "what an edit would take, and which GPU has room for it, without loading the model",
     "spectra": "list or delete the decompositions of weights that SVF scales",
     "stats": "measure, list or delete the second moments of closed-form editors",

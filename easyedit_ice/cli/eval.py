@@ -12,7 +12,9 @@ from easyedit_ice.cli.console import quiet, table, whole_number
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--checkpoint", required=True, help="folder of a model, an update, an adapter, or a saved run")
+    parser.add_argument(
+        "--checkpoint", required=True, help="folder of a model, an update, an adapter or a saved run; or a .gguf file"
+    )
     parser.add_argument("--model", help="the unedited model; needed for updates and adapters, and to score locality")
     parser.add_argument("--data", default="factworld", help="a JSON file, or the name of a benchmark")
     parser.add_argument("--split", default="test", help="part of a benchmark given by name")

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from easyedit_ice.cli.console import quiet, table
-from easyedit_ice.cli.settings import add_settings, settings_for
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.registry import ALGORITHMS
 
 _CLOSED_FORM = ("FastMEMIT", "FastEMMET", "FastROME")
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="measure what is not there yet; of several processes (`accelerate launch`, on CPUs `torchrun`) each "
         "takes a share of the text",
     )
-    compute.add_argument("--model", help="folder or hub name; the embedded model if not given")
+    compute.add_argument("--model", help=MODEL_HELP)
     compute.add_argument("--algorithm", default="FastMEMIT", choices=_CLOSED_FORM, help="whose layers and settings")
     add_settings(compute)
     compute.add_argument(

@@ -11,7 +11,7 @@ from torch import nn
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import HostEditError, HyperParamsError
 from easyedit_ice.host.shape import ModelShape
-from easyedit_ice.world import model_path
+from easyedit_ice.models.named import NAMES, checkpoint_of
 
 # A name by which EasyEdit's methods know such a model -> where its MLP's first and last projection lie.
 _KNOWN_AS = {
@@ -75,10 +75,10 @@ def locality_texts(example: Mapping[str, Any]) -> list[str]:
 
 
 def _name_checkpoints(hparams: Any) -> None:
-    """Put the embedded model's folder where a setting names it; also in settings of settings, as MELO has them."""
+    """Put a model's folder where a setting names it by our name; also in settings of settings, as MELO has them."""
     for field in fields(hparams):
         value = getattr(hparams, field.name)
-        if value == model_path().name:
-            setattr(hparams, field.name, str(model_path()))
+        if isinstance(value, str) and value in NAMES:
+            setattr(hparams, field.name, checkpoint_of(value))
         elif is_dataclass(value):
             _name_checkpoints(value)

@@ -30,7 +30,7 @@ def test_all_are_taken_where_none_is_followed_and_the_user_is_told(monkeypatch, 
 def test_the_share_is_that_of_facts_answered_as_the_context_states_them(monkeypatch):
     asked = []
 
-    def follows(model, tok, questions):
+    def follows(model, tok, questions, asking):
         asked.extend(questions)
         return ["Imagine" in prompt and "Lodel" in answer for prompt, answer in questions]
 
