@@ -57,12 +57,24 @@ ARCHITECTURES = {
     "Gemma": (NEW | HEADS, LLAMA_LIKE),
     "Gemma2": (NEW | HEADS, LLAMA_LIKE),
     "Gemma3Text": (NEW | HEADS, LLAMA_LIKE),
+    "Olmo2": (NEW, LLAMA_LIKE),
+    "Glm4": (NEW | HEADS, LLAMA_LIKE | {"mlp.in": {"mlp.gate_up_proj"}}),
+    "Exaone4": (NEW, LLAMA_LIKE),
+    "Granite": (NEW | {"residual_multiplier": 0.2}, LLAMA_LIKE),
+    "Falcon": (
+        NEW | {"num_kv_heads": 2, "new_decoder_architecture": True},
+        _roles("self_attention.query_key_value", "self_attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
+    ),
     "Phi": (
         NEW,
         _roles("self_attn.q_proj self_attn.k_proj self_attn.v_proj", "self_attn.dense", "mlp.fc1", "mlp.fc2"),
     ),
     "Phi3": (NEW, _roles("self_attn.qkv_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj")),
 }
+
+
+AFTERWARDS = {"Gemma2", "Gemma3Text", "Olmo2", "Glm4", "Exaone4", "Granite"}
+"""Whose blocks normalise or multiply what a projection writes before they add it to the residual stream."""
 
 
 def tiny(name: str, **changes: object) -> torch.nn.Module:

@@ -137,9 +137,9 @@ def solve_closed_form(
         prefixes,
         place,
         found,
-        _search(model, hparams),
+        _search(model, hparams, scale),
         alpha=alpha,
-        measured=place.blocks[-1] if scale == "block" else place.names[-1],
+        share=getattr(hparams, "share", None),
         keep_edits=hparams.keep_edits,
     )
     info = {
@@ -221,7 +221,7 @@ def measuring_of(hparams: FastMEMITHyperParams) -> Measuring:
     )
 
 
-def _search(model: nn.Module, hparams: FastMEMITHyperParams) -> Search:
+def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["block", "projection"]) -> Search:
     last = None if hparams.v_loss_layer is None else ModelAnatomy(model).layer_index(hparams.v_loss_layer)
     return Search(
         num_grad_steps=hparams.v_num_grad_steps,
@@ -231,4 +231,5 @@ def _search(model: nn.Module, hparams: FastMEMITHyperParams) -> Search:
         clamp_norm_factor=hparams.clamp_norm_factor,
         stop_loss=hparams.v_stop_loss,
         loss_layer=last,
+        scale=scale,
     )

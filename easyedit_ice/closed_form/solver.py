@@ -15,6 +15,8 @@ that is KₚᵀKₚ added to A, as in AlphaEdit (Fang et al. 2025, arXiv 2410.02
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -53,6 +55,30 @@ def solve_update(
     left = torch.cholesky_solve(half.T, inner)[: len(keys)]
     rows = torch.linalg.solve_triangular(lower, left, upper=False, left=False)
     return _smallest(rows.float(), residuals.double().to(rows.device).T.float())
+
+
+def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) -> float:
+    """The largest weight w of general keys for which the solve with A = w C is predicted to write a share of R.
+
+    ΔW K misses w (G + w I)⁻¹ R, where G = K C⁻¹ Kᵀ. For one fact with κ = k C⁻¹ k that is w / (κ + w).
+
+    Args:
+        factor: of C.
+        keys: K, (n, d).
+        residuals: R, (n, o).
+        share: 1 - ‖what is missed‖ / ‖R‖, above 0 and below 1.
+    """
+    half = torch.linalg.solve_triangular(factor.lower, keys.double().to(factor.lower.device).T, upper=False)
+    energies, directions = torch.linalg.eigh(half.T @ half)
+    parts = (directions.T @ residuals.double().to(directions.device)).norm(dim=1)
+    wanted = (1 - share) * parts.norm()
+    low, high = -60.0, 60.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        weight = math.exp(middle)
+        missed = (weight / (energies.clamp(min=0) + weight) * parts).norm()
+        low, high = (middle, high) if missed <= wanted else (low, middle)
+    return math.exp(low)
 
 
 def _smallest(a: Tensor, b: Tensor) -> LowRankDelta:

@@ -7,6 +7,7 @@ layers before it were written (MEMIT, arXiv 2210.07229, algorithm 1).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRows, fact_rows
-from easyedit_ice.closed_form.solver import solve_update
+from easyedit_ice.closed_form.solver import solve_update, weight_for
 from easyedit_ice.closed_form.values import Search, Values, find_values
 from easyedit_ice.deltas import Delta
 from easyedit_ice.memory import edits_in
@@ -65,7 +66,7 @@ def write_facts(
     search: Search,
     *,
     alpha: float,
-    measured: str,
+    share: float | None = None,
     keep_edits: bool = False,
 ) -> Written:
     """Find values, and the update of each layer.
@@ -79,32 +80,32 @@ def write_facts(
         factors: of the projections.
         search: how values are sought.
         alpha: of the solver.
-        measured: path of the module whose output sets the scale of a value.
         keep_edits: let what the keys of the edits that are in the model look up stay.
     """
     longest = ModelAnatomy(model).context_length
     facts = [fact_rows(tok, request, prefixes, longest) for request in requests]
-    values = find_values(model, facts, place.layers[-1], measured, search)
-    targets = _looked_up(model, facts, place) + values.delta
+    values = find_values(model, facts, place.names[-1], search)
+    gauge = place.blocks[-1] if values.adds else place.names[-1]
+    targets = _looked_up(model, facts, gauge) + values.delta
     edits = edits_in(model) if keep_edits else ()
-    written: list[WeightUpdate] = []
-    try:
+    found: dict[str, Delta] = {}
+    read: dict[str, Tensor] = {}
+    with ExitStack() as lower:
         for turn, name in enumerate(place.names):
-            missing = targets - _looked_up(model, facts, place)
+            missing = targets - _looked_up(model, facts, gauge)
             residuals = missing / (len(place.names) - turn)
-            own, earlier = keys(model, facts, name), [edit[name] for edit in edits if name in edit]
-            delta = solve_update(factors[name], own, residuals, alpha, torch.cat(earlier) if earlier else None)
-            written.append(WeightUpdate({name: delta}, keys={name: own}))
+            read[name], earlier = keys(model, facts, name), [edit[name] for edit in edits if name in edit]
+            kept = torch.cat(earlier) if earlier else None
+            if share is not None:
+                a2 = alpha * weight_for(factors[name], read[name], residuals, share)
+            else:
+                a2 = alpha
+            found[name] = solve_update(factors[name], read[name], residuals, a2, kept)
             if turn < len(place.names) - 1:
-                written[-1].commit(model)
-    finally:
-        for update in reversed(written[: len(place.names) - 1]):
-            update.revert(model)
-    return Written(
-        {name: delta for update in written for name, delta in update.deltas.items()},
-        {name: own for update in written for name, own in update.keys.items()},
-        values,
-    )
+                update = WeightUpdate({name: found[name]}, keys={name: read[name]})
+                update.commit(model)
+                lower.callback(update.revert, model)
+    return Written(found, read, values)
 
 
 def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
@@ -117,7 +118,7 @@ def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
     return torch.stack([torch.stack([own[0], own[1:].mean(0)]).mean(0) if len(own) > 1 else own[0] for own in found])
 
 
-def _looked_up(model: nn.Module, facts: Sequence[FactRows], place: Place) -> Tensor:
-    """What the last of the blocks writes at each subject of a bare prompt, (n, d) in fp32."""
+def _looked_up(model: nn.Module, facts: Sequence[FactRows], module: str) -> Tensor:
+    """What a module writes at each subject of a bare prompt, (n, d) in fp32."""
     rows = [row.ids[: row.at + 1] for row in (fact.stated[0] for fact in facts)]
-    return at_last_token(model, rows, place.blocks[-1], "out")
+    return at_last_token(model, rows, module, "out")
