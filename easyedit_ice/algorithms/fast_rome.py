@@ -36,6 +36,11 @@ class FastROMEHyperParams(FastMEMITHyperParams):
         if self.layers is not None and len(self.layers) != 1:
             raise HyperParamsError(f"layers is {self.layers}; FastROME writes to one block: name one, or use FastMEMIT")
 
+    @staticmethod
+    def usual_layers(count: int) -> list[int]:
+        """The block to write to where ``layers`` is left out, of so many."""
+        return FastMEMITHyperParams.usual_layers(count)[-1:]
+
 
 def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastROMEHyperParams) -> WeightUpdate:
     """Write one fact.

@@ -1,7 +1,9 @@
 """From facts to an update, for all closed-form editors alike: values, then keys and a solve for each layer.
 
 Layers are written from below; each takes its share of what is still missing at the last one, read anew after the
-layers before it were written (MEMIT, arXiv 2210.07229, algorithm 1).
+layers before it were written (MEMIT, arXiv 2210.07229, algorithm 1). Where blocks normalise or multiply what a
+projection writes, what is missing at one is no vector for another: there each layer seeks values of its own, in the
+model that the layers before it have changed, and takes its share of these.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRows, fact_rows
 from easyedit_ice.closed_form.solver import solve_update, weight_for
+from easyedit_ice.closed_form.upper import UpperBlocks
 from easyedit_ice.closed_form.values import Search, Values, find_values
 from easyedit_ice.deltas import Delta
 from easyedit_ice.memory import edits_in
@@ -48,12 +51,14 @@ class Written:
     Attributes:
         deltas: by path of the projection.
         keys: of the facts, (n, d), by path of the projection.
-        values: of the facts.
+        values: of the facts, at the last projection.
+        weights: of general keys, in units of those in the factors, by path of the projection.
     """
 
     deltas: dict[str, Delta]
     keys: dict[str, Tensor]
     values: Values
+    weights: dict[str, float]
 
 
 def write_facts(
@@ -80,32 +85,35 @@ def write_facts(
         factors: of the projections.
         search: how values are sought.
         alpha: of the solver.
+        share: of what is missing a solve with an α of 1 shall write, by its own prediction, which gives the weight of
+            general keys; ``None`` for the weight that is in the factors.
         keep_edits: let what the keys of the edits that are in the model look up stay.
     """
     longest = ModelAnatomy(model).context_length
     facts = [fact_rows(tok, request, prefixes, longest) for request in requests]
-    values = find_values(model, facts, place.names[-1], search)
-    gauge = place.blocks[-1] if values.adds else place.names[-1]
-    targets = _looked_up(model, facts, gauge) + values.delta
+    shared = len(place.names) > 1 and UpperBlocks(model, [facts[0].stated[0]], place.names[-1]).adds
     edits = edits_in(model) if keep_edits else ()
-    found: dict[str, Delta] = {}
+    deltas: dict[str, Delta] = {}
     read: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
+    sought: list[Values] = []
     with ExitStack() as lower:
         for turn, name in enumerate(place.names):
-            missing = targets - _looked_up(model, facts, gauge)
-            residuals = missing / (len(place.names) - turn)
+            if not (shared and sought):
+                values = find_values(model, facts, place.names[-1] if shared else name, search)
+                gauge = place.blocks[-1] if shared else name
+                targets = _looked_up(model, facts, gauge) + values.delta
+                sought.append(values)
+            residuals = (targets - _looked_up(model, facts, gauge)) / (len(place.names) - turn)
             read[name], earlier = keys(model, facts, name), [edit[name] for edit in edits if name in edit]
+            weights[name] = 1.0 if share is None else weight_for(factors[name], read[name], residuals, share)
             kept = torch.cat(earlier) if earlier else None
-            if share is not None:
-                a2 = alpha * weight_for(factors[name], read[name], residuals, share)
-            else:
-                a2 = alpha
-            found[name] = solve_update(factors[name], read[name], residuals, a2, kept)
+            deltas[name] = solve_update(factors[name], read[name], residuals, alpha, kept, weights[name])
             if turn < len(place.names) - 1:
-                update = WeightUpdate({name: found[name]}, keys={name: read[name]})
+                update = WeightUpdate({name: deltas[name]}, keys={name: read[name]})
                 update.commit(model)
                 lower.callback(update.revert, model)
-    return Written(found, read, values)
+    return Written(deltas, read, sought[-1], weights)
 
 
 def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
