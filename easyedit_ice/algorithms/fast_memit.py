@@ -30,6 +30,8 @@ from easyedit_ice.updates import WeightUpdate
 
 logger = logging.getLogger(__name__)
 
+_CLAMP = 4.0
+"""Most that a value may move, in norms of what the projection wrote, where nothing is said: ROME's bound."""
 _CLOSER = 0.1
 """How much of what a first sweep was to miss a second may miss, where facts were not written."""
 
@@ -52,9 +54,14 @@ class FastMEMITHyperParams(EditHyperParams):
     v_num_grad_steps: int = setting(25, "most evaluations of a value's loss", low=1)
     v_lr: float = setting(0.5, "learning rate of Adam for a value", above=0)
     v_loss_layer: int | None = setting(None, "block from which a value's loss is read; None for the last")
-    v_weight_decay: float = setting(0.5, "weight of a value's change in its loss", low=0)
+    v_weight_decay: float = setting(0.0, "weight of a value's change in its loss", low=0)
     v_stop_loss: float = setting(0.05, "a value is found when its loss is below this, in nats", low=0)
-    clamp_norm_factor: float = setting(0.75, "bound on a value's change, in norms of what was there", above=0)
+    clamp_norm_factor: float | None = setting(
+        None,
+        "bound on a value's change, in norms of what the block returned, or the projection wrote if a norm or factor "
+        "stands between; None for four norms of what the projection wrote",
+        above=0,
+    )
     kl_factor: float = setting(0.0625, "weight of the divergence of what follows the bare subject", low=0)
     context_template_length_params: list[list[int]] = setting(
         [[10, 5]], "texts of the model's own that facts are stated behind: pairs of a length in tokens and how many"
@@ -289,8 +296,8 @@ def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["blo
         lr=hparams.v_lr,
         weight_decay=hparams.v_weight_decay,
         kl_factor=hparams.kl_factor,
-        clamp_norm_factor=hparams.clamp_norm_factor,
+        clamp_norm_factor=_CLAMP if hparams.clamp_norm_factor is None else hparams.clamp_norm_factor,
         stop_loss=hparams.v_stop_loss,
         loss_layer=last,
-        scale=scale,
+        scale="projection" if hparams.clamp_norm_factor is None else scale,
     )

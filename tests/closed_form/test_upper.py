@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from architectures import AFTERWARDS, ARCHITECTURES, LAYERS, WIDTH, tiny
+from architectures import AFTERWARDS, ARCHITECTURES, HYBRIDS, LAYERS, WIDTH, tiny
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRow
@@ -46,8 +46,7 @@ def _whole(model: torch.nn.Module, row: FactRow, added: torch.Tensor, projection
 
 
 @EVERY
-@pytest.mark.parametrize("part", ["mlp", "attention"])
-@pytest.mark.parametrize("layer", range(LAYERS))
+@pytest.mark.parametrize(("layer", "part"), [(0, "mlp"), (1, "mlp"), (2, "mlp"), (1, "attention")])
 def test_upper_blocks_predict_what_the_whole_model_predicts(name: str, layer: int, part: str) -> None:
     model = tiny(name)
     projection = _projection(model, layer, part)
@@ -59,6 +58,21 @@ def test_upper_blocks_predict_what_the_whole_model_predicts(name: str, layer: in
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
         [ours], [theirs] = (torch.autograd.grad(value[:, 5].sum(), added) for value in (found, expected))
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", HYBRIDS)
+@pytest.mark.parametrize("layer", range(LAYERS))
+def test_models_that_keep_more_than_keys_and_values_read_the_whole_row(name: str, layer: int) -> None:
+    model = tiny(name)
+    projection = _projection(model, layer)
+    upper = UpperBlocks(model, ROWS, projection)
+    assert upper.adds
+    for seed in (0, 1):
+        added = _added(seed)
+        expected = torch.cat([_whole(model, row, own, projection) for row, own in zip(ROWS, added, strict=True)])
+        torch.testing.assert_close(upper.log_probs(added), expected, rtol=1e-4, atol=1e-5)
+    upper.keep([1, 3])
+    torch.testing.assert_close(upper.log_probs(added[[1, 3]]), expected[[2, 5]], rtol=1e-4, atol=1e-5)
 
 
 @EVERY
