@@ -34,17 +34,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--for-hparams", metavar="FILE", help="settings of that method, a file or preset; by default the model's preset"
     )
     actions.add_parser("list", help="what there is, and what it was measured on")
-    actions.add_parser("clear", help="delete it all, damaged files too")
+    actions.add_parser("clear", help="delete it all, damaged files too, and the texts that models wrote for it")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
     if arguments.action == "compute":
         return _compute(arguments)
+    from easyedit_ice.moments.own_text import clear_own_texts
     from easyedit_ice.moments.stored import clear_moments, moments_folder
 
     if arguments.action == "clear":
-        print(f"deleted {clear_moments()} files from {moments_folder()}")
+        print(f"deleted {clear_moments() + clear_own_texts()} files from {moments_folder().parent}")
     else:
         _list()
     return 0

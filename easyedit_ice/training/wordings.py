@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from tqdm.auto import tqdm
 
 from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.cache import cache_root, made_once
 from easyedit_ice.known import known
+from easyedit_ice.progress import progress
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.answers import answers_right
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
@@ -90,10 +90,12 @@ def shares_followed(
         wordings: texts with ``{fact}``, or ``{prompt}`` and ``{target}``, that the prompt follows.
     """
     shares = {}
-    for wording in tqdm(wordings, desc="trying wordings", unit="wording", leave=False, disable=None):
-        asked = [(request.asked(filled(wording, request)), request.target_new) for request in requests]
-        right = answers_right(model, tok, asked, requests[0].asking)
-        shares[wording] = sum(right) / len(right)
+    with progress(logger, "trying wordings", len(wordings), "wording") as advance:
+        for wording in wordings:
+            asked = [(request.asked(filled(wording, request)), request.target_new) for request in requests]
+            right = answers_right(model, tok, asked, requests[0].asking)
+            shares[wording] = sum(right) / len(right)
+            advance(1)
     return shares
 
 
