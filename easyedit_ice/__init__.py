@@ -21,6 +21,7 @@ _LAZY = {
     "EditRequest": "easyedit_ice.requests",
     "WeightUpdate": "easyedit_ice.updates",
     "load_model": "easyedit_ice.loading",
+    "probe": "easyedit_ice.evaluation.probe",
     "register": "easyedit_ice.host",
     "solve": "easyedit_ice.apply",
 }

@@ -84,10 +84,11 @@ class ModelAnatomy:
         model: any causal language model of transformers whose blocks are a ``ModuleList``.
 
     Raises:
-        AnatomyError: no list of decoder blocks is found.
+        AnatomyError: no list of decoder blocks is found, or the model counts as packed in GGUF's types.
     """
 
     def __init__(self, model: nn.Module) -> None:
+        _refuse_gguf_types(model)
         self.model = model
         self.blocks_name, self.blocks = _find_blocks(model)
 
@@ -226,6 +227,16 @@ class ModelAnatomy:
             out_features=out_features,
             transposed=isinstance(module, Conv1D),
             quantized=not module.weight.is_floating_point(),
+        )
+
+
+def _refuse_gguf_types(model: nn.Module) -> None:
+    """transformers neither saves nor trains such a model, even where it has unpacked the weights."""
+    if getattr(model, "quantization_method", None) == "gguf":
+        raise AnatomyError(
+            f"this {type(model).__name__} was read from a GGUF file without being unpacked; load it with "
+            "easyedit_ice.load_model, whose model_name may be the .gguf file, or read it with "
+            "quantization_config=GgufConfig(dequantize=True)"
         )
 
 

@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 def cache_root() -> Path:
@@ -53,6 +55,8 @@ def made_once(path: Path, make: Callable[[Path], None]) -> Path:
 
 def fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
     """Hash of named tensors: names, shapes, types and bits."""
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())

@@ -105,6 +105,10 @@ class LoadingError(EasyEditIceError, RuntimeError):
     """A model or tokenizer cannot be loaded as asked."""
 
 
+class ModelPackageError(LoadingError, ImportError):
+    """The package that holds a model, or that reads its file, is not installed."""
+
+
 class UpdateError(EasyEditIceError, RuntimeError):
     """A weight update cannot be committed, reverted, combined or exported."""
 
@@ -130,6 +134,10 @@ class ExpertError(EasyEditIceError, RuntimeError):
 
 class HostError(EasyEditIceError, RuntimeError):
     """EasyEdit cannot do what is asked of it."""
+
+
+class HostEditError(HostError):
+    """Code of EasyEdit failed while it wrote a fact, or cannot write facts to such a model."""
 
 
 class HostNotFoundError(HostError, ImportError):

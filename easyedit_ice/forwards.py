@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -27,3 +27,24 @@ def replaced_forwards(instead: Mapping[nn.Module, Callable[..., Any]]) -> Iterat
                 vars(module).pop("forward", None)
             else:
                 module.forward = forward
+
+
+@contextmanager
+def replaced_outputs(instead: Mapping[nn.Module, Any]) -> Iterator[None]:
+    """Modules do not run within the block, and return copies of these values, whatever their own hooks make of them."""
+
+    def saying(output: Any) -> Callable[..., Any]:
+        return lambda *args, **kwargs: copied(output)
+
+    with ExitStack() as stack:
+        stack.enter_context(replaced_forwards({module: saying(output) for module, output in instead.items()}))
+        for module, output in instead.items():
+            stack.callback(module.register_forward_hook(saying(output)).remove)
+        yield
+
+
+def copied(output: Any) -> Any:
+    """What a module returned, for keeps: some models add to it in place."""
+    if isinstance(output, tuple):
+        return tuple(copied(part) for part in output)
+    return output.clone() if isinstance(output, Tensor) else output

@@ -58,7 +58,9 @@ class EditHyperParams:
     """Settings every algorithm has. The names are EasyEdit's where EasyEdit has them."""
 
     alg_name: str = setting("", "name of the algorithm in the table")
-    model_name: str | None = setting(None, "folder or hub name of the model; None where a model is passed")
+    model_name: str | None = setting(
+        None, "folder, .gguf file, hub name, or a name `easyedit-ice models` lists; None where a model is passed"
+    )
     device: int | str | None = setting(None, "'cpu', 'cuda:0', or a GPU's number; None takes the GPU if there is one")
     model_parallel: bool = setting(False, "spread the model over all GPUs (transformers' device_map='auto')")
     dtype: str = setting("auto", "type of the loaded weights; auto keeps the checkpoint's", choices=DTYPES)

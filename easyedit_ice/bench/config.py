@@ -26,7 +26,7 @@ OmegaConf.register_new_resolver("stem", lambda source: Path(source).stem, replac
 class ModelConfig:
     """The model that is edited."""
 
-    name: str = setting("gpt2-factworld", "folder or hub name; gpt2-factworld is the embedded model")
+    name: str = setting("gpt2-factworld", "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists")
     device: Any = setting("cpu", "'cpu', 'cuda:0', or a GPU's number; null takes the GPU if there is one")
     dtype: str = setting("auto", "type of the weights; auto keeps the checkpoint's")
     chat: bool = setting(
@@ -44,6 +44,7 @@ class DataConfig:
     form: str | None = setting(None, "form of the records; told by their keys if null")
     start: int = setting(0, "first usable record")
     size: int | None = setting(None, "how many facts; all if null")
+    known: bool = setting(False, "only facts whose old answer the unedited model gives; found once and cached")
     seed: int | None = setting(None, "draw the facts at random with this seed; in the order of the file if null")
     untouched: int = setting(
         0, "further facts that are never edited; in mode sequential they are asked with the others"
@@ -67,11 +68,16 @@ class EvaluationConfig:
     scorer: str = setting("batched", "batched: EasyEdit's numbers, in batches; easyedit: EasyEdit's own evaluator")
     max_length: int = setting(512, "longest question with its answer, in tokens")
     generate: bool = setting(True, "let the model write its answers too")
-    max_new_tokens: int = setting(16, "most tokens of a written answer")
+    max_new_tokens: int = setting(32, "most tokens of a written answer")
     probability: bool = setting(True, "compare the probabilities of new and old answers")
     fluency: bool = setting(False, "n-gram entropy of sampled text")
     drift_texts: int = setting(0, "fixed texts, and questions of locality, on which drift is measured; 0: not at all")
     drift_source: str | None = setting(None, "a text file with a text a line; null: the embedded world's")
+    known_facts: int = setting(
+        64, "other facts that the unedited model answers right, asked again after each edit; as many as there are"
+    )
+    perplexity_text: str | None = setting(None, "a text file whose beginning's perplexity is measured after each edit")
+    perplexity_tokens: int = setting(256, "how many tokens of it")
     answers: bool = setting(True, "keep every answer in the ledger")
 
 
@@ -94,7 +100,8 @@ def _help() -> str:
             "",
             "Settings of the groups (those of algorithms: easyedit-ice hparams ALGORITHM, as algorithm.hparams.NAME):",
             "",
-            "  algorithm.preset            a preset or a file of settings; by default the preset named like the model",
+            "  algorithm.preset            a preset or a file of settings; by default the preset named like the model;",
+            "                              EasyEdit's methods: auto, also where there is none, is made from its shape",
             *settings,
             "",
             "Others:",
@@ -185,11 +192,11 @@ def store_configs(host_methods: Iterable[str]) -> None:
     store(group="mode", name="sequential", node=ModeConfig(name="sequential"))
     store(group="evaluation", name="default", node=EvaluationConfig)
     store(group="evaluation", name="full", node=EvaluationConfig(fluency=True, drift_texts=32))
-    store(group="evaluation", name="fast", node=EvaluationConfig(generate=False, probability=False))
+    store(group="evaluation", name="fast", node=EvaluationConfig(generate=False, probability=False, known_facts=0))
     store(
         group="evaluation",
         name="easyedit",
-        node=EvaluationConfig(scorer="easyedit", generate=False, probability=False),
+        node=EvaluationConfig(scorer="easyedit", generate=False, probability=False, known_facts=0),
     )
 
 

@@ -18,6 +18,7 @@ from easyedit_ice.bench.lines import before_line, later_line
 from easyedit_ice.bench.manifest import now, versions
 from easyedit_ice.cache import fingerprint
 from easyedit_ice.evaluation import FactScore, summarize
+from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 
@@ -37,7 +38,7 @@ def evaluate_checkpoint(
     Args:
         path: what :func:`~easyedit_ice.bench.checkpoint.load_checkpoint` loads.
         data: the facts.
-        evaluation: what to ask; drift is not measured.
+        evaluation: what to ask; neither drift nor known facts are.
         base: the unedited model. Without it locality is scored by probabilities alone, since nothing is known of what
             the model answered before.
         device: as in hyperparameters.
@@ -50,14 +51,14 @@ def evaluate_checkpoint(
     Raises:
         LoadingError: the checkpoint or the base cannot be loaded.
         DataError: the facts cannot be read.
-        RunConfigError: there are fewer facts than asked for.
+        RunConfigError: there are fewer facts than asked for, or known ones are asked for without a base.
         HyperParamsError: ``chat`` is asked for, and the tokenizer has no chat template that can be used.
     """
-    facts = choose(data)
+    facts = choose(data, knowledge=None if base is None else lambda: _knowledge(*_unedited(base, device, dtype), chat))
     edited = load_checkpoint(path, base, device=device, dtype=dtype)
     before = None
     if base is not None:
-        unedited, tok = load_model(EditHyperParams(model_name=base, device=device, dtype=dtype))
+        unedited, tok = _unedited(base, device, dtype)
         before = _ask(unedited, tok, facts.edited, evaluation, chat)
     after = _ask(edited.model, edited.tok, facts.edited, evaluation, chat)
     lines = (
@@ -87,6 +88,14 @@ def evaluate_checkpoint(
         },
         "facts": [{key: value for key, value in line.items() if key != "phase"} for line in lines],
     }
+
+
+def _unedited(base: str, device: str | None, dtype: str) -> tuple[nn.Module, Any]:
+    return load_model(EditHyperParams(model_name=base, device=device, dtype=dtype))
+
+
+def _knowledge(model: nn.Module, tok: Any, chat: bool) -> Knowledge:
+    return Knowledge(model, tok, asking_for(tok, chat))
 
 
 def _ask(model: nn.Module, tok: Any, facts: Sequence[Fact], evaluation: EvaluationConfig, chat: bool) -> list[Answers]:

@@ -18,6 +18,7 @@ from easyedit_ice.bench.ledger import Line
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context, Drift, Observation, observe
 from easyedit_ice.evaluation.fluency import fluency
+from easyedit_ice.evaluation.rest import Rest
 from easyedit_ice.host.scoring import easyedit_qualities
 from easyedit_ice.world import general_text
 
@@ -54,6 +55,7 @@ class Examiner:
         hparams: settings of the method, which EasyEdit's own evaluator looks into.
         seed: of sampled text.
         drift: what was said of fixed text before; none if drift is not measured.
+        rest: known facts and text to ask about after edits; none if there is nothing of either.
         asking: how questions are put to the model.
     """
 
@@ -64,6 +66,7 @@ class Examiner:
         hparams: Any,
         seed: int,
         drift: Drift | None = None,
+        rest: Rest | None = None,
         asking: Asking = PLAIN,
     ) -> None:
         self._config = config
@@ -71,6 +74,7 @@ class Examiner:
         self._hparams = hparams
         self._seed = seed
         self._drift = drift
+        self._rest = rest
         self._asking = asking
 
     def ask(
@@ -108,12 +112,26 @@ class Examiner:
             for own, entropy, quality in zip(observations, fluencies, qualities, strict=True)
         ]
 
-    def drift(self, model: nn.Module, position: int, step: int) -> list[Line]:
-        """The line of a model's drift, or none if it is not measured."""
-        if self._drift is None:
-            return []
-        point = self._drift.point(model)
-        return [{"phase": "drift", "position": position, "step": step, "perplexity": point.perplexity, "kl": point.kl}]
+    def drift(self, model: nn.Module, position: int, step: int, contexts: Sequence[Context] = ()) -> list[Line]:
+        """The line of how a model has moved where no edit was meant to, or none if nothing of it is measured.
+
+        Args:
+            model: as it is after ``step`` facts.
+            position: of the first fact of the last edit.
+            step: how many facts are in force.
+            contexts: of these facts, where they stand before the question.
+        """
+        measured: Line = {}
+        if self._drift is not None:
+            point = self._drift.point(model)
+            measured |= {"perplexity": point.perplexity, "kl": point.kl}
+        if self._rest is not None:
+            left = self._rest.point(model, contexts)
+            measured |= {} if left.perplexity is None else {"text_perplexity": left.perplexity}
+            if left.kept:
+                lost = [place for place, kept in enumerate(left.kept) if not kept]
+                measured["known"] = {"facts": len(left.kept), "lost": lost}
+        return [{"phase": "drift", "position": position, "step": step, **measured}] if measured else []
 
     def _qualities(self, model: nn.Module, facts: Sequence[Fact]) -> Sequence[dict[str, Any] | None]:
         if self._config.scorer == "batched":
@@ -143,15 +161,24 @@ def drift_texts(source: str | None, count: int, about: Collection[str]) -> list[
     return found
 
 
+def text_of(source: str) -> str:
+    """The text of a UTF-8 file.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"its text cannot be read ({error}); give a file of UTF-8 text", source) from error
+
+
 def _world_texts() -> Iterator[str]:
     return general_text(_MOST_TEXTS, seed=_TEXT_SEED)
 
 
 def _lines(source: str) -> Iterator[str]:
-    try:
-        lines = Path(source).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"its text cannot be read ({error}); give a UTF-8 file with a text a line", source) from error
+    lines = text_of(source).splitlines()
     return (line.strip() for line in lines if len(line.split()) >= _WORDS)
 
 

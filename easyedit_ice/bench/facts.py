@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,12 @@ from easyedit_ice.bench.manifest import data_hash
 from easyedit_ice.data import Record, load_records, to_requests
 from easyedit_ice.errors import RunConfigError
 from easyedit_ice.evaluation import Question, questions
+from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.answers import Asked
+
+_ORDER = 0
+"""Seed of the order in which known facts are looked for."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,34 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class KnownFacts:
+    """Facts that the unedited model answers right.
+
+    Attributes:
+        records: as read from their file.
+        asked: how many records were asked to find them.
+    """
+
+    records: tuple[Record, ...] = ()
+    asked: int = 0
+
+    @property
+    def questions(self) -> tuple[Asked, ...]:
+        """Their prompts and answers."""
+        return tuple(_asked(record) for record in self.records)
+
+    def entry(self) -> dict[str, Any]:
+        """What a manifest says of them: how many, among how many, their hash, and their places in their file."""
+        indices = " ".join(str(record["index"]) for record in self.records)
+        return {
+            "facts": len(self.records),
+            "asked": self.asked,
+            "hash": data_hash(self.records),
+            "indices": indices,
+        }
+
+
+@dataclass(frozen=True)
 class Facts:
     """The facts of a run.
 
@@ -48,12 +81,16 @@ class Facts:
         edited: in the order in which they are written.
         untouched: others, that are never written.
         examples: requests of further records, for methods that show some to the model.
+        kept: yet others that the model knows, asked again after edits.
+        chosen: the edited and untouched ones, where only known facts were taken.
     """
 
     source: str
     edited: tuple[Fact, ...]
     untouched: tuple[Fact, ...]
     examples: tuple[dict[str, Any], ...]
+    kept: KnownFacts = KnownFacts()
+    chosen: KnownFacts | None = None
 
     @property
     def hash(self) -> str:
@@ -66,28 +103,62 @@ class Facts:
         return data_hash([fact.record for fact in self.untouched])
 
 
-def choose(config: DataConfig) -> Facts:
+def choose(config: DataConfig, known_facts: int = 0, knowledge: Callable[[], Knowledge] | None = None) -> Facts:
     """Read the records and choose among them as the configuration says.
+
+    The known facts that are asked again after edits are the first that the model answers right among the records that
+    are neither edited nor asked, nor about the same: in one order, drawn from no setting, so that all methods share
+    them.
+
+    Args:
+        config: what to read and to choose.
+        known_facts: how many known facts to find; fewer where there are no more.
+        knowledge: what the unedited model knows; called if it is needed.
 
     Raises:
         DataError: they cannot be read.
-        RunConfigError: there are fewer records than asked for, or none.
+        RunConfigError: there are fewer records than asked for, or none; or what the model knows is needed, and it is
+            not there.
     """
+    if (config.known or known_facts) and knowledge is None:
+        raise RunConfigError("data.known and evaluation.known_facts need the unedited model; name it, or leave them")
     records = load_records(config.source, split=config.split, form=config.form)
     found = list(records.records[config.start :])
     if config.seed is not None:
         random.Random(config.seed).shuffle(found)
+    kind, chosen = "usable", None
+    if config.known:
+        wanted = None if config.size is None else config.size + config.untouched
+        kind, chosen = "known", _known(found, wanted, knowledge())
+        found = list(chosen.records)
     size = len(found) - config.untouched if config.size is None else config.size
     if size < 1 or len(found) < size + config.untouched:
         raise RunConfigError(
             f"data.size is {config.size} and data.untouched {config.untouched}, but {records.path} has {len(found)} "
-            f"usable records from data.start={config.start}; ask for fewer"
+            f"{kind} records from data.start={config.start}; ask for fewer"
         )
     edited, untouched = found[:size], found[size : size + config.untouched]
-    return Facts(records.path, _facts(edited), _facts(untouched), _examples(config, records, edited + untouched))
+    others = _others(config, records, edited + untouched)
+    kept = KnownFacts()
+    if known_facts:
+        kept = _known(random.Random(_ORDER).sample(others, len(others)), known_facts, knowledge())
+    again = {id(record) for record in kept.records}
+    examples = to_requests(record for record in others if id(record) not in again)
+    return Facts(records.path, _facts(edited), _facts(untouched), tuple(examples), kept, chosen)
 
 
-def _examples(config: DataConfig, records: Sequence[Record], used: Sequence[Record]) -> tuple[dict[str, Any], ...]:
+def _known(records: Sequence[Record], count: int | None, knowledge: Knowledge) -> KnownFacts:
+    """The first records whose old answer the model gives."""
+    answered = [record for record in records if record.get("ground_truth") and record["ground_truth"][0].strip()]
+    places, asked = knowledge.first([_asked(record) for record in answered], count)
+    return KnownFacts(tuple(answered[place] for place in places), asked)
+
+
+def _asked(record: Record) -> Asked:
+    return record["prompt"], record["ground_truth"][0]
+
+
+def _others(config: DataConfig, records: Sequence[Record], used: Sequence[Record]) -> list[Record]:
     """The world's dev facts; of any other source the records that are neither edited nor asked, nor about the same."""
     if config.source == "factworld":
         others: Sequence[Record] = load_records(
@@ -97,15 +168,13 @@ def _examples(config: DataConfig, records: Sequence[Record], used: Sequence[Reco
         others = records
     indices = {id(record) for record in used}
     prompts, subjects = ({record.get(key) for record in used} for key in ("prompt", "subject"))
-    return tuple(
-        to_requests(
-            record
-            for record in others
-            if id(record) not in indices
-            and record["prompt"] not in prompts
-            and (record.get("subject") is None or record["subject"] not in subjects)
-        )
-    )
+    return [
+        record
+        for record in others
+        if id(record) not in indices
+        and record["prompt"] not in prompts
+        and (record.get("subject") is None or record["subject"] not in subjects)
+    ]
 
 
 def _facts(records: Sequence[Record]) -> tuple[Fact, ...]:

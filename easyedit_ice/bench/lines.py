@@ -11,7 +11,7 @@ from easyedit_ice.bench.cost import Cost
 from easyedit_ice.bench.examine import Answers
 from easyedit_ice.bench.facts import Fact
 from easyedit_ice.bench.ledger import Line
-from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right
+from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right, leads_right
 from easyedit_ice.evaluation.host_scores import by_measure, with_locality
 
 PHASES = ("before", "drift", "failed", "immediate", "retained", "untouched")
@@ -63,6 +63,9 @@ def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers,
         "case": fact.case,
         "scores": scores.to_dict(),
     }
+    ends = [seen.stopped for seen in after.observations if seen.stopped is not None]
+    if ends:
+        line["stopped"] = sum(ends) / len(ends)
     if after.fluency is not None:
         line["fluency"] = after.fluency
     if after.kept:
@@ -76,6 +79,8 @@ def _answer(question: Question, before: Observation, after: Observation) -> dict
     answer["token_accuracy"] = after.agrees_with(before) if question.keeps else after.token_accuracy
     if after.generated is not None:
         answer |= {"generated": after.generated, "right": is_right(question, before, after)}
+    if after.leading is not None:
+        answer["leads"] = leads_right(question, before, after)
     if after.log_prob is not None:
         new, old = (after.other_log_prob, after.log_prob) if question.keeps else (after.log_prob, after.other_log_prob)
         answer |= {"p_new": new, "p_old": old}

@@ -18,7 +18,7 @@ from easyedit_ice.errors import LedgerError, OtherRunError
 
 MANIFEST = "manifest.json"
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy")
-IDENTITY = ("algorithm", "kind", "mode", "model", "data", "evaluation", "hparams", "seed", "host")
+IDENTITY = ("algorithm", "kind", "mode", "model", "data", "known_facts", "evaluation", "hparams", "seed", "host")
 """Entries that must be the same for a run to be resumed."""
 
 Manifest = dict[str, Any]

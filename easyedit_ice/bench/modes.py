@@ -16,9 +16,17 @@ from easyedit_ice.bench.ledger import Ledger, Line, Place
 from easyedit_ice.bench.lines import PHASES, before_line, edit_line, failure_line, later_line
 from easyedit_ice.bench.methods import Edited, Method
 from easyedit_ice.bench.stream import StreamState
-from easyedit_ice.errors import RequestError, TrainingDivergedError
+from easyedit_ice.errors import HostEditError, RequestError, TrainingDivergedError
 
-FACT_AT_FAULT = (RequestError, TrainingDivergedError, ValueError, AssertionError, LookupError, ArithmeticError)
+FACT_AT_FAULT = (
+    RequestError,
+    TrainingDivergedError,
+    HostEditError,
+    ValueError,
+    AssertionError,
+    LookupError,
+    ArithmeticError,
+)
 """Errors that are taken to be of one fact; any other ends the run."""
 
 
@@ -144,7 +152,8 @@ class _Pool:
                 ]
             )
         if Place("drift", 0, step) not in bench.ledger:
-            bench.ledger.append(bench.examiner.drift(self._model, 0, step))
+            contexts = [self._contexts[fact.position] for fact in self.written if fact.position in self._contexts]
+            bench.ledger.append(bench.examiner.drift(self._model, 0, step, contexts))
 
 
 @dataclass(frozen=True)
@@ -165,16 +174,17 @@ class _Done:
 
 
 def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
-    """All lines of a batch that is written to the base model and undone."""
+    """All lines of a batch that is written to the base model and undone; the first one's say how that model was."""
     step = len(batch)
     before = bench.examiner.ask(bench.method.model, batch)
+    unedited = bench.examiner.drift(bench.method.model, 0, 0) if batch[0].position == 0 else []
     known = {fact.position: answers for fact, answers in zip(batch, before, strict=True)}
     done = _edit(bench, batch, step)
-    lines = [*map(before_line, batch, before), *done.failures]
+    lines = [*map(before_line, batch, before), *unedited, *done.failures]
     if done.edited is not None:
         try:
             lines += _measure(bench, done, step, [known[fact.position] for fact in done.facts])
-            lines += bench.examiner.drift(done.edited.model, batch[0].position, step)
+            lines += bench.examiner.drift(done.edited.model, batch[0].position, step, done.edited.contexts)
         finally:
             bench.method.undo(done.edited)
     return lines

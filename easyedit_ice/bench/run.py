@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from easyedit_ice.asking import Asking, asking_for
 from easyedit_ice.bench.checkpoint import save_checkpoint
 from easyedit_ice.bench.config import given
-from easyedit_ice.bench.examine import Examiner, drift_texts
+from easyedit_ice.bench.examine import Examiner, drift_texts, text_of
 from easyedit_ice.bench.facts import Facts, choose
 from easyedit_ice.bench.ledger import Ledger, Line, RunFolder
 from easyedit_ice.bench.logs import logging_to
@@ -30,7 +31,12 @@ from easyedit_ice.bench.track import tracking
 from easyedit_ice.cache import fingerprint
 from easyedit_ice.errors import AllFactsFailedError, RunConfigError, did_you_mean
 from easyedit_ice.evaluation import Drift
+from easyedit_ice.evaluation.knowledge import Knowledge
+from easyedit_ice.evaluation.rest import Rest
 from easyedit_ice.host import host_info
+from easyedit_ice.host.auto import AUTO
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.loading import load_model
 
 logger = logging.getLogger(__name__)
 
@@ -66,18 +72,18 @@ def run(config: DictConfig, folder: str | Path) -> Path:
     _check(config)
     folder, process = Path(folder), Process.current()
     with _entered(folder, process), logging_to(folder, config.verbosity) as shown, _threads(config.threads):
-        facts = choose(config.data)
+        facts = _choose(config, shown)
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
         method = _method(config, facts)
         if process.index == 0:
             enter(folder, _manifest(config, method, facts))
         process.wait()
         asking = asking_for(method.tok, _in_chat(config, method))
-        drift = _drift(config, method, facts, asking)
+        drift, rest = _drift(config, method, facts, asking), _rest(config, method, facts, asking)
         ledger = open_ledger(folder, process)
         try:
             with _progress(config, folder, len(facts.edited), process, shown) as progress:
-                examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, asking)
+                examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking)
                 bench = Bench(method, examiner, ledger, config.seed, progress)
                 _run_mode(config, bench, facts, folder, process)
         finally:
@@ -129,6 +135,11 @@ def _check(config: DictConfig) -> None:
             f"mode.checkpoint_every is {mode.checkpoint_every}, mode.retain_every {mode.retain_every}, threads "
             f"{config.threads}; the first and the last must be at least 1, the second at least 0"
         )
+    if evaluation.known_facts < 0 or evaluation.perplexity_tokens < 2:
+        raise RunConfigError(
+            f"evaluation.known_facts is {evaluation.known_facts} and evaluation.perplexity_tokens "
+            f"{evaluation.perplexity_tokens}; the first must be at least 0, the second at least 2"
+        )
     if config.save and mode.name != "sequential":
         raise RunConfigError(
             f"save keeps the model after a stream, and edits of mode {mode.name} do not stay; leave it"
@@ -166,6 +177,10 @@ def _method(config: DictConfig, facts: Facts) -> Method:
         raise RunConfigError(
             "EasyEdit's evaluator asks bare prompts, and model.chat asks in a chat; choose evaluation.scorer=batched"
         )
+    if _in_chat(config, method) != config.model.chat and (facts.chosen is not None or facts.kept.records):
+        raise RunConfigError(
+            "the method's settings ask in a chat, but known facts are sought as model.chat says; set model.chat=true"
+        )
     if config.evaluation.scorer == "easyedit" and method.kind == "context":
         raise RunConfigError(
             f"EasyEdit's evaluator asks edited models, and {algorithm.name} edits none; choose "
@@ -198,8 +213,12 @@ def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
             "untouched": len(facts.untouched),
             "untouched_hash": facts.untouched_hash,
             **{key: config.data[key] for key in ("start", "size", "seed")},
+            "known": None if facts.chosen is None else facts.chosen.entry(),
         },
+        "known_facts": facts.kept.entry() if facts.kept.records else None,
         "evaluation": OmegaConf.to_container(config.evaluation, resolve=True),
+        "preset": method.preset,
+        "made_from_shape": _made_from_shape(method, settings),
         "hparams": method.settings(),
         "seed": config.seed,
         "versions": versions(),
@@ -209,6 +228,13 @@ def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
         "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
         "started": now(),
     }
+
+
+def _made_from_shape(method: Method, given: Mapping[str, Any]) -> list[str]:
+    """Settings of EasyEdit's methods that no preset has and nobody gave."""
+    if method.kind == "ours" or method.preset != AUTO:
+        return []
+    return [name for name in method.settings() if name not in given and name not in ELSEWHERE]
 
 
 def _label(name: str, settings: Mapping[str, Any]) -> str:
@@ -228,6 +254,26 @@ def _drift(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> 
     texts = drift_texts(config.evaluation.drift_source, count, about)
     kept = [(asking.text(own.prompt), own.answer) for fact in facts.edited for own in fact.asked if own.keeps]
     return Drift(method.model, method.tok, texts, kept[:count], config.evaluation.max_length, asking)
+
+
+def _rest(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> Rest | None:
+    source = config.evaluation.perplexity_text
+    if source is None and not facts.kept.records:
+        return None
+    text = None if source is None else text_of(source)
+    return Rest(method.tok, facts.kept.questions, text, config.evaluation.perplexity_tokens, asking)
+
+
+def _choose(config: DictConfig, shown: bool) -> Facts:
+    """The facts; the model is loaded to be asked what it knows, as it is before a method makes anything of it."""
+
+    @cache
+    def knowledge() -> Knowledge:
+        settings = {"model_name": config.model.name, "device": config.model.device, "dtype": config.model.dtype}
+        model, tok = load_model(EditHyperParams(**settings))
+        return Knowledge(model, tok, asking_for(tok, config.model.chat), progress=shown)
+
+    return choose(config.data, config.evaluation.known_facts, knowledge)
 
 
 @contextmanager

@@ -7,14 +7,15 @@ import sys
 import time
 
 from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.cli.settings import add_settings, settings_for
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
+from easyedit_ice.models.source import GGUF_TYPES
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--model", help="folder or hub name; the embedded model if not given")
+    parser.add_argument("--model", help=MODEL_HELP)
     parser.add_argument("--prompt", required=True, help="text the target shall follow")
     parser.add_argument("--target", required=True, help="what shall follow the prompt")
     parser.add_argument("--subject", help="what the fact is about, as spelt in the prompt")
@@ -26,6 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--save", metavar="FOLDER", help="save the update there")
     parser.add_argument("--save-model", metavar="FOLDER", help="save the edited model there")
+    parser.add_argument(
+        "--save-gguf", metavar="FILE", help="save the edited model as GGUF; --model must be GGUF itself"
+    )
+    parser.add_argument(
+        "--gguf-type", choices=GGUF_TYPES, default="F16", type=str.upper, help="type of the matrices that are written"
+    )
+    parser.add_argument("--gguf-whole", action="store_true", help="write all of them so, not only those that changed")
     parser.add_argument(
         "--max-new-tokens",
         type=whole_number(1, 512),
@@ -42,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.asking import asking_for
     from easyedit_ice.evaluation import Question, observe
     from easyedit_ice.loading import load_model
+    from easyedit_ice.models.export import base_for, save_gguf
 
     spec = ALGORITHMS[arguments.algorithm]
     name = arguments.model or str(world.model_path())
@@ -49,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     hparams = hparams.replace(chat=hparams.chat or arguments.chat)
     fact = {"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}
     facts = EditRequest.prepare([fact], spec.needs_subject)
+    if arguments.save_gguf:
+        base_for(name, arguments.save_gguf)
     asked = [Question("shown", prompt, arguments.target, ()) for prompt in (arguments.prompt, *arguments.ask)]
     with quiet(progress=sys.stderr.isatty()):
         model, tok = load_model(hparams)
@@ -69,4 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         with quiet():
             update.to_hf(model, tok, arguments.save_model)
         print(f"The edited model is saved in {arguments.save_model}")
+    if arguments.save_gguf:
+        with quiet():
+            written = save_gguf(model, name, arguments.save_gguf, dtype=arguments.gguf_type, whole=arguments.gguf_whole)
+        print(
+            f"The edited model is saved in {arguments.save_gguf}, {len(written)} weights of it as {arguments.gguf_type}"
+        )
     return 0

@@ -12,7 +12,9 @@ from easyedit_ice.cli.console import quiet, table, whole_number
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--checkpoint", required=True, help="folder of a model, an update, an adapter, or a saved run")
+    parser.add_argument(
+        "--checkpoint", required=True, help="folder of a model, an update, an adapter or a saved run; or a .gguf file"
+    )
     parser.add_argument("--model", help="the unedited model; needed for updates and adapters, and to score locality")
     parser.add_argument("--data", default="factworld", help="a JSON file, or the name of a benchmark")
     parser.add_argument("--split", default="test", help="part of a benchmark given by name")
@@ -23,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chat", action="store_true", help="ask in the user's turn of the model's chat template")
     parser.add_argument("--dtype", default="auto", help="type of the weights; auto keeps the checkpoint's")
     parser.add_argument(
-        "--max-new-tokens", type=whole_number(1, 512), default=16, metavar="N", help="of a written answer"
+        "--max-new-tokens", type=whole_number(1, 512), default=32, metavar="N", help="of a written answer"
     )
     parser.add_argument(
         "--teacher-forced-only", action="store_true", help="neither write answers nor compare probabilities"

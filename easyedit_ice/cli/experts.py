@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.cli.settings import add_settings, settings_for
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.registry import ALGORITHMS
 
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True)
     train = actions.add_parser("train", help="one expert for each group of facts")
     train.add_argument("folder", help="where experts go; those of the same names are replaced")
-    train.add_argument("--model", help="folder or hub name; the embedded model if not given")
+    train.add_argument("--model", help=MODEL_HELP)
     train.add_argument("--data", default="factworld", help="a JSON file, or the name of a benchmark")
     train.add_argument("--split", default="dev", help="part of a benchmark given by name")
     train.add_argument("--size", type=whole_number(1, 10**9), metavar="N", help="how many facts; all by default")
@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_ask(ask: argparse.ArgumentParser) -> None:
     ask.add_argument("folder")
-    ask.add_argument("--model", help="folder or hub name; the embedded model if not given")
+    ask.add_argument("--model", help=MODEL_HELP)
     ask.add_argument("--prompt", action="append", required=True, help="text to go on from; may be given several times")
     ask.add_argument("--use", nargs="+", metavar="NAME", help="the experts to choose from; all but the classifier")
     ask.add_argument("--strategy", default="prompt", choices=_STRATEGIES, help="how experts are chosen")

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.cli.settings import add_settings, settings_for
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _MEANINGS = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("algorithm", help=f"one of {', '.join(ALGORITHMS)}")
-    parser.add_argument("--model", help="folder with a config.json, or hub name; the embedded model if not given")
+    parser.add_argument("--model", help=MODEL_HELP)
     add_settings(parser)
     parser.add_argument("--facts", type=whole_number(1, 10**6), default=1, metavar="N", help="edited together")
     parser.add_argument(

@@ -19,6 +19,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--label", action="append", default=[], metavar="RUN=NAME", help="name of a run in the report, by its folder"
     )
     parser.add_argument(
+        "--answers",
+        default="auto",
+        choices=("auto", "natural", "leading"),
+        help="what generated scores are of: the text up to the model's own stop, or its leading answer; auto: the "
+        "former where the unedited model stops by itself",
+    )
+    parser.add_argument(
         "--formats", default="md,csv,tex,png,html", metavar="LIST", help="some of md,csv,tex,png,html; all by default"
     )
 
@@ -29,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     folders = find_runs(arguments.runs)
     labels = _labels(arguments.label, folders)
-    comparison = compare([read_run(folder, labels.get(folder)) for folder in folders], arguments.anyway)
+    runs = [read_run(folder, labels.get(folder)) for folder in folders]
+    comparison = compare(runs, arguments.anyway, arguments.answers)
     for note in (*comparison.differences, *comparison.notes):
         print(f"note: {note}")
     for path in write_report(comparison, arguments.out, arguments.formats.split(",")):

@@ -7,6 +7,8 @@ import argparse
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams
 
+MODEL_HELP = "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists; the embedded model if not given"
+
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Declare ``--hparams`` and ``--set``."""

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from easyedit_ice.cli.console import quiet, table
-from easyedit_ice.cli.settings import add_settings, settings_for
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.registry import ALGORITHMS
 
 _CLOSED_FORM = ("FastMEMIT", "FastEMMET", "FastROME")
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="measure what is not there yet; of several processes (`accelerate launch`, on CPUs `torchrun`) each "
         "takes a share of the text",
     )
-    compute.add_argument("--model", help="folder or hub name; the embedded model if not given")
+    compute.add_argument("--model", help=MODEL_HELP)
     compute.add_argument("--algorithm", default="FastMEMIT", choices=_CLOSED_FORM, help="whose layers and settings")
     add_settings(compute)
     compute.add_argument(
@@ -34,17 +34,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--for-hparams", metavar="FILE", help="settings of that method, a file or preset; by default the model's preset"
     )
     actions.add_parser("list", help="what there is, and what it was measured on")
-    actions.add_parser("clear", help="delete it all, damaged files too")
+    actions.add_parser("clear", help="delete it all, damaged files too, and the texts that models wrote for it")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
     if arguments.action == "compute":
         return _compute(arguments)
+    from easyedit_ice.moments.own_text import clear_own_texts
     from easyedit_ice.moments.stored import clear_moments, moments_folder
 
     if arguments.action == "clear":
-        print(f"deleted {clear_moments()} files from {moments_folder()}")
+        print(f"deleted {clear_moments() + clear_own_texts()} files from {moments_folder().parent}")
     else:
         _list()
     return 0
@@ -76,13 +77,14 @@ def _compute(arguments: argparse.Namespace) -> int:
 def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring: Any) -> list[Any]:
     if arguments.method is None:
         return []
+    from easyedit_ice.anatomy import ModelAnatomy
     from easyedit_ice.host import base_editor
     from easyedit_ice.host.catalogue import host_settings
     from easyedit_ice.host.statistics import hand_over
 
     base_editor()
     preset = arguments.for_hparams or (arguments.model or "gpt2-factworld").rstrip("/").rpartition("/")[2]
-    return hand_over(model, tok, host_settings(arguments.method, preset, {}), measuring)
+    return hand_over(model, tok, host_settings(arguments.method, preset, {}, ModelAnatomy(model)), measuring)
 
 
 def _list() -> None:

@@ -15,6 +15,8 @@ that is KₚᵀKₚ added to A, as in AlphaEdit (Fang et al. 2025, arXiv 2410.02
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -22,9 +24,16 @@ from easyedit_ice.deltas import LowRankDelta
 from easyedit_ice.errors import StatisticsError
 from easyedit_ice.moments.factors import Factor
 
+_HALVINGS = 50
+
 
 def solve_update(
-    factor: Factor, keys: Tensor, residuals: Tensor, alpha: float, kept: Tensor | None = None
+    factor: Factor,
+    keys: Tensor,
+    residuals: Tensor,
+    alpha: float,
+    kept: Tensor | None = None,
+    weight: float = 1.0,
 ) -> LowRankDelta:
     """ΔW of rank n or less, computed in fp64.
 
@@ -34,6 +43,7 @@ def solve_update(
         residuals: R, (n, o): what W k lacks.
         alpha: α.
         kept: (m, d), keys whose outputs shall stay; the rank of ΔW is that of the others.
+        weight: w, to solve with w A in place of A, which is factored once for all weights.
 
     Raises:
         StatisticsError: α is 0 and keys depend on each other, so that their values cannot all be fitted.
@@ -42,8 +52,8 @@ def solve_update(
     every = keys if kept is None else torch.cat([keys, kept.to(keys.device)])
     half = torch.linalg.solve_triangular(lower, every.double().to(lower.device).T, upper=False)
     gram = half.T @ half
-    gram.diagonal()[: len(keys)].add_(alpha)
-    gram.diagonal()[len(keys) :].add_(1.0)
+    gram.diagonal()[: len(keys)].add_(alpha * weight)
+    gram.diagonal()[len(keys) :].add_(weight)
     inner, failed = torch.linalg.cholesky_ex(gram)
     if failed.item():
         raise StatisticsError(
@@ -53,6 +63,32 @@ def solve_update(
     left = torch.cholesky_solve(half.T, inner)[: len(keys)]
     rows = torch.linalg.solve_triangular(lower, left, upper=False, left=False)
     return _smallest(rows.float(), residuals.double().to(rows.device).T.float())
+
+
+def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) -> float:
+    """The largest weight w of general keys with which a solve of α = 1 writes a share of the residuals.
+
+    With w A in place of A the solve misses w (G + w I)⁻¹ R, where G = K A⁻¹ Kᵀ. For one fact, with κ = kᵀ A⁻¹ k, that
+    is w / (κ + w) of it, so that w = κ (1 - share) / share. For several the norm of all that is missed counts.
+
+    Args:
+        factor: of A.
+        keys: K, (n, d).
+        residuals: R, (n, o).
+        share: 1 - ‖what is missed‖ / ‖R‖, above 0 and below 1.
+    """
+    half = torch.linalg.solve_triangular(factor.lower, keys.double().to(factor.lower.device).T, upper=False)
+    energies, directions = torch.linalg.eigh(half.T @ half)
+    energies = energies.clamp(min=torch.finfo(energies.dtype).eps * energies[-1].item())
+    parts = (directions.T @ residuals.double().to(directions.device)).norm(dim=1)
+    # Nothing is missed less than with the weight that suits the least energy, or more than with that of the greatest.
+    low, high = (math.log(energies[end].item() * (1 - share) / share) for end in (0, -1))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        weight = math.exp(middle)
+        missed = (weight / (energies + weight) * parts).norm()
+        low, high = (middle, high) if missed <= (1 - share) * parts.norm() else (low, middle)
+    return math.exp(low)
 
 
 def _smallest(a: Tensor, b: Tensor) -> LowRankDelta:

@@ -1,18 +1,26 @@
-"""Values: what a layer shall write at a subject's last token, so that the model states the new fact.
+"""Values: what a projection shall write at a subject's last token, so that the model states the new fact.
 
-For each fact a vector δ is added to the layer's output there, and found by gradient descent (ROME, arXiv 2202.05262,
-eq. 4; MEMIT, arXiv 2210.07229, eq. 16):
+For each fact a vector δ is added to what the projection writes there, and found by gradient descent (ROME, arXiv
+2202.05262, eq. 4; MEMIT, arXiv 2210.07229, eq. 16):
 
     L(δ) = mean over contexts of NLL(target | context, prompt; h + δ) + w_kl KL(p_δ ‖ p_0 | subject) + w_d ‖δ‖ / ‖h‖²
 
-with ‖δ‖ kept within a multiple of ‖h‖. The last term is that of the authors' code. Facts do not touch each other: many
-are sought side by side, each with its own optimiser state, and one that is found leaves.
+with ‖δ‖ kept within a multiple of ‖h‖. The last term is that of the authors' code. δ is added before any norm or factor
+that the block applies to what the projection writes: it is what the projection is to be changed by. In blocks without
+such, it is what the block's output moves by, as in the papers.
+
+h sets the scale: what the block returns (MEMIT's code), or what the projection writes (ROME's). Where a norm or a
+factor stands between the two, their units have nothing to do with each other, and h is what the projection writes.
+
+Facts do not touch each other: many are sought side by side, each with its own optimiser state, and one that is found
+leaves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +44,8 @@ class Search:
         clamp_norm_factor: most that ‖δ‖ may be, in ‖h‖.
         stop_loss: a fact is found when its loss is below this.
         loss_layer: block from which the prediction is read; the last if ``None``.
+        scale: whose output h is, the ``"block"``'s where the projection's is added to it as it is, or the
+            ``"projection"``'s.
     """
 
     num_grad_steps: int
@@ -45,6 +55,7 @@ class Search:
     clamp_norm_factor: float
     stop_loss: float
     loss_layer: int | None
+    scale: Literal["block", "projection"]
 
 
 @dataclass(frozen=True)
@@ -52,26 +63,29 @@ class Values:
     """What was found, for n facts.
 
     Attributes:
-        origin: h, what the measured module writes for the bare prompt, (n, d) in fp32.
+        wrote: what the projection writes for the bare prompt, (n, d) in fp32.
+        origin: h, for the bare prompt, (n, d) in fp32.
         delta: δ, (n, d) in fp32.
         losses: the last loss of each fact.
         steps: evaluations of the loss of each fact.
+        adds: whether blocks add what the projection writes to the residual stream as it is.
     """
 
+    wrote: Tensor
     origin: Tensor
     delta: Tensor
     losses: tuple[float, ...]
     steps: tuple[int, ...]
+    adds: bool
 
 
-def find_values(model: nn.Module, facts: Sequence[FactRows], layer: int, measured: str, search: Search) -> Values:
+def find_values(model: nn.Module, facts: Sequence[FactRows], projection: str, search: Search) -> Values:
     """Seek the values of some facts.
 
     Args:
         model: in evaluation mode; its parameters get no gradient.
         facts: laid out.
-        layer: block whose output δ is added to.
-        measured: path of the module whose output is h: the block, or the projection that is edited.
+        projection: path of the projection whose output δ is added to.
         search: how.
 
     Raises:
@@ -83,13 +97,15 @@ def find_values(model: nn.Module, facts: Sequence[FactRows], layer: int, measure
     parts = []
     with tqdm(total=len(facts), desc="values", unit="fact", leave=False, disable=None) as bar:
         for chunk in _chunks(facts, budget):
-            parts.append(_find(model, chunk, layer, measured, search))
+            parts.append(_find(model, chunk, projection, search))
             bar.update(len(chunk))
     return Values(
+        torch.cat([part.wrote for part in parts]),
         torch.cat([part.origin for part in parts]),
         torch.cat([part.delta for part in parts]),
         sum((part.losses for part in parts), ()),
         sum((part.steps for part in parts), ()),
+        all(part.adds for part in parts),
     )
 
 
@@ -105,12 +121,13 @@ def _chunks(facts: Sequence[FactRows], tokens: int) -> Iterator[Sequence[FactRow
     yield facts[start:]
 
 
-def _find(model: nn.Module, facts: Sequence[FactRows], layer: int, measured: str, search: Search) -> Values:
+def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: Search) -> Values:
     rows = [row for fact in facts for row in fact.all]
-    upper = UpperBlocks(model, rows, layer, last=search.loss_layer, measured=measured)
+    upper = UpperBlocks(model, rows, projection, last=search.loss_layer)
     owners = [index for index, fact in enumerate(facts) for _ in fact.all]
     bare = [owners.index(index) for index in range(len(facts))]
-    origin = upper.measured[bare].float()
+    wrote = upper.projected[bare].float()
+    origin = upper.block[bare].float() if search.scale == "block" and upper.adds else wrote
     norms = origin.norm(dim=1)
     deltas = [torch.zeros_like(own).requires_grad_(True) for own in origin]
     optimizer = torch.optim.Adam(deltas, lr=search.lr)
@@ -144,7 +161,7 @@ def _find(model: nn.Module, facts: Sequence[FactRows], layer: int, measured: str
             upper.keep(kept)
             owners = [owners[row] for row in kept]
             active = left
-    return Values(origin, torch.stack(deltas).detach(), tuple(losses), tuple(steps))
+    return Values(wrote, origin, torch.stack(deltas).detach(), tuple(losses), tuple(steps), upper.adds)
 
 
 class _Loss:

@@ -1,12 +1,15 @@
 """From facts to an update, for all closed-form editors alike: values, then keys and a solve for each layer.
 
 Layers are written from below; each takes its share of what is still missing at the last one, read anew after the
-layers before it were written (MEMIT, arXiv 2210.07229, algorithm 1).
+layers before it were written (MEMIT, arXiv 2210.07229, algorithm 1). Where blocks normalise or multiply what a
+projection writes, what is missing at one is no vector for another: there each layer seeks values of its own, in the
+model that the layers before it have changed, and takes its share of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +18,8 @@ from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRows, fact_rows
-from easyedit_ice.closed_form.solver import solve_update
+from easyedit_ice.closed_form.solver import solve_update, weight_for
+from easyedit_ice.closed_form.upper import UpperBlocks
 from easyedit_ice.closed_form.values import Search, Values, find_values
 from easyedit_ice.deltas import Delta
 from easyedit_ice.memory import edits_in
@@ -47,12 +51,14 @@ class Written:
     Attributes:
         deltas: by path of the projection.
         keys: of the facts, (n, d), by path of the projection.
-        values: of the facts.
+        values: of the facts, at the last projection.
+        weights: of general keys, in units of those in the factors, by path of the projection.
     """
 
     deltas: dict[str, Delta]
     keys: dict[str, Tensor]
     values: Values
+    weights: dict[str, float]
 
 
 def write_facts(
@@ -65,7 +71,7 @@ def write_facts(
     search: Search,
     *,
     alpha: float,
-    measured: str,
+    share: float | None = None,
     keep_edits: bool = False,
 ) -> Written:
     """Find values, and the update of each layer.
@@ -79,32 +85,35 @@ def write_facts(
         factors: of the projections.
         search: how values are sought.
         alpha: of the solver.
-        measured: path of the module whose output sets the scale of a value.
+        share: of what is missing a solve with an α of 1 shall write, by its own prediction, which gives the weight of
+            general keys; ``None`` for the weight that is in the factors.
         keep_edits: let what the keys of the edits that are in the model look up stay.
     """
     longest = ModelAnatomy(model).context_length
     facts = [fact_rows(tok, request, prefixes, longest) for request in requests]
-    values = find_values(model, facts, place.layers[-1], measured, search)
-    targets = _looked_up(model, facts, place) + values.delta
+    shared = len(place.names) > 1 and UpperBlocks(model, [facts[0].stated[0]], place.names[-1]).adds
     edits = edits_in(model) if keep_edits else ()
-    written: list[WeightUpdate] = []
-    try:
+    deltas: dict[str, Delta] = {}
+    read: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
+    sought: list[Values] = []
+    with ExitStack() as lower:
         for turn, name in enumerate(place.names):
-            missing = targets - _looked_up(model, facts, place)
-            residuals = missing / (len(place.names) - turn)
-            own, earlier = keys(model, facts, name), [edit[name] for edit in edits if name in edit]
-            delta = solve_update(factors[name], own, residuals, alpha, torch.cat(earlier) if earlier else None)
-            written.append(WeightUpdate({name: delta}, keys={name: own}))
+            if not (shared and sought):
+                values = find_values(model, facts, place.names[-1] if shared else name, search)
+                gauge = place.blocks[-1] if shared else name
+                targets = _looked_up(model, facts, gauge) + values.delta
+                sought.append(values)
+            residuals = (targets - _looked_up(model, facts, gauge)) / (len(place.names) - turn)
+            read[name], earlier = keys(model, facts, name), [edit[name] for edit in edits if name in edit]
+            weights[name] = 1.0 if share is None else weight_for(factors[name], read[name], residuals, share)
+            kept = torch.cat(earlier) if earlier else None
+            deltas[name] = solve_update(factors[name], read[name], residuals, alpha, kept, weights[name])
             if turn < len(place.names) - 1:
-                written[-1].commit(model)
-    finally:
-        for update in reversed(written[: len(place.names) - 1]):
-            update.revert(model)
-    return Written(
-        {name: delta for update in written for name, delta in update.deltas.items()},
-        {name: own for update in written for name, own in update.keys.items()},
-        values,
-    )
+                update = WeightUpdate({name: deltas[name]}, keys={name: read[name]})
+                update.commit(model)
+                lower.callback(update.revert, model)
+    return Written(deltas, read, sought[-1], weights)
 
 
 def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
@@ -117,7 +126,7 @@ def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
     return torch.stack([torch.stack([own[0], own[1:].mean(0)]).mean(0) if len(own) > 1 else own[0] for own in found])
 
 
-def _looked_up(model: nn.Module, facts: Sequence[FactRows], place: Place) -> Tensor:
-    """What the last of the blocks writes at each subject of a bare prompt, (n, d) in fp32."""
+def _looked_up(model: nn.Module, facts: Sequence[FactRows], module: str) -> Tensor:
+    """What a module writes at each subject of a bare prompt, (n, d) in fp32."""
     rows = [row.ids[: row.at + 1] for row in (fact.stated[0] for fact in facts)]
-    return at_last_token(model, rows, place.blocks[-1], "out")
+    return at_last_token(model, rows, module, "out")

@@ -3,7 +3,7 @@
 from easyedit_ice.evaluation.drift import Drift, DriftPoint
 from easyedit_ice.evaluation.observe import Context, Observation, observe
 from easyedit_ice.evaluation.questions import Question, questions
-from easyedit_ice.evaluation.scores import FactScore, edit_scores, is_right
+from easyedit_ice.evaluation.scores import FactScore, edit_scores, is_right, leads_right
 from easyedit_ice.evaluation.summary import Interval, summarize
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Question",
     "edit_scores",
     "is_right",
+    "leads_right",
     "observe",
     "questions",
     "summarize",

@@ -13,6 +13,7 @@ from torch import nn
 from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.evaluation.forced import Forced, forced
+from easyedit_ice.evaluation.leading import MOST_TOKENS, leading_answer
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.preserve import preserved
 from easyedit_ice.text.rows import given
@@ -37,6 +38,8 @@ class Observation:
         log_prob: mean log-probability of the answer's tokens, in nats per token; none if not asked for, or if the
             question has no other answer.
         other_log_prob: the same of the answer it competes with.
+        leading: the leading answer in the generated text; see :mod:`easyedit_ice.evaluation.leading`.
+        stopped: whether the generated text ended by itself.
     """
 
     expected: tuple[int, ...]
@@ -44,6 +47,8 @@ class Observation:
     generated: str | None = None
     log_prob: float | None = None
     other_log_prob: float | None = None
+    leading: str | None = None
+    stopped: bool | None = None
 
     @property
     def token_accuracy(self) -> float | None:
@@ -91,8 +96,8 @@ def observe(
     written = _written(model, tok, asked, max_new_tokens)
     likelihoods = _likelihoods(model, tok, flat, asked, asking) if probability else {}
     observations = iter(
-        Observation(answer.expected, answer.predicted, text, *likelihoods.get(index, ()))
-        for index, (answer, text) in enumerate(zip(found, written, strict=True))
+        Observation(answer.expected, answer.predicted, text, *likelihoods.get(index, (None, None)), *rest)
+        for index, (answer, (text, *rest)) in enumerate(zip(found, written, strict=True))
     )
     return [tuple(next(observations) for _ in own) for own in facts]
 
@@ -117,9 +122,13 @@ def _by_measure(questions: Sequence[Question]) -> Iterator[list[Question]]:
         yield list(group)
 
 
-def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: int) -> list[str | None]:
+Written = tuple[str, str, bool] | tuple[None, None, None]
+"""A text, its leading answer, and whether it ended by itself."""
+
+
+def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: int) -> list[Written]:
     if not max_new_tokens:
-        return [None] * len(asked)
+        return [(None, None, None)] * len(asked)
     prefixes = {prompt: given(tok, prompt) for prompt in asked}
     order = sorted(prefixes, key=lambda prompt: len(prefixes[prompt]))
     ends, texts = ends_of_text(model, tok), {}
@@ -127,11 +136,18 @@ def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: i
         for start in range(0, len(order), BATCH):
             batch = order[start : start + BATCH]
             tokens = write(model, tok, [prefixes[prompt] for prompt in batch], length=max_new_tokens)
-            texts |= {
-                prompt: tok.decode([token for token in own if token not in ends], skip_special_tokens=True).strip()
-                for prompt, own in zip(batch, tokens, strict=True)
-            }
+            texts |= {prompt: _read(tok, own, ends, max_new_tokens) for prompt, own in zip(batch, tokens, strict=True)}
     return [texts[prompt] for prompt in asked]
+
+
+def _read(tok: Any, tokens: Sequence[int], ends: Sequence[int], limit: int) -> Written:
+    """What some tokens say; ends of text, which need not be special tokens, are no part of it."""
+
+    def text(tokens: Sequence[int]) -> str:
+        return tok.decode([token for token in tokens if token not in ends], skip_special_tokens=True).strip()
+
+    stopped = len(tokens) < limit or tokens[-1] in ends
+    return text(tokens), leading_answer(text(tokens[:MOST_TOKENS])), stopped
 
 
 def _likelihoods(

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from easyedit_ice.evaluation.leading import leads_with, same_answer
 from easyedit_ice.evaluation.observe import Observation
 from easyedit_ice.evaluation.questions import Question
 
-MODES = ("teacher_forced", "generated", "probability")
+MODES = ("teacher_forced", "generated", "leading", "probability")
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,16 @@ class FactScore:
 
     Attributes:
         teacher_forced: token accuracy, or for locality the share of likeliest tokens that stayed.
-        generated: exact match with an alias after free writing, or for locality the share of answers that stayed.
+        generated: exact match with an alias after free writing until the model stops by itself, or for locality the
+            share of answers that stayed.
+        leading: the same of the leading answer, which may go on after the alias.
         probability: share of questions whose answer is likelier than the one it competes with: ROME's efficacy,
             paraphrase and neighbourhood success (arXiv 2202.05262, section 3.4).
     """
 
     teacher_forced: dict[str, float]
     generated: dict[str, float] = field(default_factory=dict)
+    leading: dict[str, float] = field(default_factory=dict)
     probability: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -44,7 +48,7 @@ class FactScore:
         def own(measures: dict[str, float]) -> dict[str, float]:
             return {measure: value for measure, value in measures.items() if not measure.startswith("locality.")}
 
-        return type(self)(own(self.teacher_forced), own(self.generated), self.probability)
+        return type(self)(own(self.teacher_forced), own(self.generated), own(self.leading), self.probability)
 
 
 def edit_scores(
@@ -58,6 +62,8 @@ def edit_scores(
             found["teacher_forced"][question.measure].append(agreement)
         if new.generated is not None:
             found["generated"][question.measure].append(float(is_right(question, old, new)))
+        if new.leading is not None:
+            found["leading"][question.measure].append(float(leads_right(question, old, new)))
         if new.log_prob is not None and new.other_log_prob is not None:
             found["probability"][question.measure].append(float(new.log_prob > new.other_log_prob))
     return FactScore(**{mode: _means(values) for mode, values in found.items()})
@@ -67,6 +73,13 @@ def is_right(question: Question, before: Observation, after: Observation) -> boo
     """Whether what was written freely is the answer, under one of its names, or for locality the one from before."""
     wanted = (before.generated,) if question.keeps else question.aliases
     return normalized(after.generated) in map(normalized, wanted)
+
+
+def leads_right(question: Question, before: Observation, after: Observation) -> bool:
+    """Whether the leading answer is or begins with the answer, or for locality is the one from before."""
+    if question.keeps:
+        return same_answer(before.leading, after.leading)
+    return leads_with(after.leading, question.aliases)
 
 
 def normalized(text: str) -> str:

@@ -33,7 +33,7 @@ class Interval:
 
 
 def summarize(scores: Sequence[FactScore], seed: int = 0) -> dict[str, dict[str, Interval]]:
-    """Intervals by mode (``teacher_forced``, ``generated``) and measure.
+    """Intervals by mode (``teacher_forced``, ``generated``, ``leading``, ``probability``) and measure.
 
     A section of several kinds, such as portability, also gets its mean over each fact's kinds.
     """

@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 import yaml
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import HostError, HyperParamsError, did_you_mean
+from easyedit_ice.host.auto import AUTO, auto_settings
 from easyedit_ice.host.hook import import_easyeditor
 from easyedit_ice.host.locate import HOME, PACKAGE, host_info
 from easyedit_ice.host.printed import logged_prints
@@ -72,35 +74,42 @@ LEFT_OUT = {
 """EasyEdit's other methods for text models, and why they are not among them."""
 
 
-def host_settings(name: str, preset: str | Path, changes: Mapping[str, Any]) -> Any:
+def host_settings(
+    name: str, preset: str | Path, changes: Mapping[str, Any], anatomy: ModelAnatomy | None = None
+) -> Any:
     """The settings of a method of EasyEdit, as its own class loads them.
 
     Args:
         name: of the method.
-        preset: a file; or the name of a preset of this package or of a checkout of EasyEdit, such as ``"gpt2-xl"``.
-        changes: single settings that take precedence over the file's.
+        preset: a file; the name of a preset of this package or of a checkout of EasyEdit, such as ``"gpt2-xl"``; or
+            ``"auto"``, for settings made from the model's shape.
+        changes: single settings that take precedence over the preset's.
+        anatomy: of the model, which ``"auto"`` needs.
 
     Raises:
         HostError: the EasyEdit that is loaded has no such method.
         HyperParamsError: there is no such preset, a setting is unknown or one is missing.
+        AnatomyError: ``"auto"``, and the model lacks a part that the settings name.
     """
     kind = _settings_class(name)
-    path = find_host_preset(name, preset)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise HyperParamsError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(values, Mapping):
-        raise HyperParamsError(f"{path} holds {values!r}; it must map the names of settings to values")
+    values = _read(name, preset, anatomy)
     known = {field.name for field in fields(kind)}
-    _refuse_unknown(name, values, known | set(HOST_METHODS[name].settings), str(path))
+    if preset != AUTO:
+        _refuse_unknown(name, values, known | set(HOST_METHODS[name].settings), str(preset))
     _refuse_unknown(name, changes, known | {"act_margin"} & set(HOST_METHODS[name].settings), str(host_info()))
-    return _load(kind, {**values, **changes}, known, path)
+    values = {**values, **changes}
+    base = _read(values["base_method"], preset, anatomy) if "base_method" in values else None
+    return _load(kind, values, base, known, str(preset))
 
 
 def to_plain(hparams: Any) -> dict[str, Any]:
     """Settings of EasyEdit's class as plain values."""
     return {field.name: _plain(getattr(hparams, field.name)) for field in fields(hparams)}
+
+
+def has_host_preset(name: str, preset: str) -> bool:
+    """Whether there is a preset of this name for the method, of this package or of a checkout of EasyEdit."""
+    return preset.lower() in {entry.stem.lower() for entry in _presets(name)}
 
 
 def find_host_preset(name: str, preset: str | Path) -> Path:
@@ -113,16 +122,38 @@ def find_host_preset(name: str, preset: str | Path) -> Path:
         if path.is_file():
             return path
     stem = Path(preset).name.removesuffix(".yaml")
-    folders = [Path(str(root)) / name for root in (*preset_roots(), host_info().path.parent / "hparams")]
-    found = [entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.suffix == ".yaml"]
+    found = _presets(name)
     for entry in found:
         if entry.stem.lower() == stem.lower():
             return entry
     presets = sorted({entry.stem for entry in found})
     raise HyperParamsError(
         f"there is no file and no preset {name}/{stem}.{did_you_mean(stem, presets)} "
-        f"Presets: {', '.join(presets) or 'none'}; give one of them, or the path of a file"
+        f"Presets: {', '.join(presets) or 'none'}; give one of them, {AUTO!r} for settings made from the model's "
+        "shape, or the path of a file"
     )
+
+
+def _presets(name: str) -> list[Path]:
+    """Files of presets, those of this package first."""
+    folders = [Path(str(root)) / name for root in (*preset_roots(), host_info().path.parent / "hparams")]
+    return [entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.suffix == ".yaml"]
+
+
+def _read(name: str, preset: str | Path, anatomy: ModelAnatomy | None) -> Mapping[str, Any]:
+    """The settings that a preset gives a method."""
+    if preset == AUTO:
+        if anatomy is None:
+            raise HyperParamsError(f"{AUTO!r} makes settings from a model's shape; give its anatomy")
+        return auto_settings(name, anatomy)
+    path = find_host_preset(name, preset)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise HyperParamsError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, Mapping):
+        raise HyperParamsError(f"{path} holds {values!r}; it must map the names of settings to values")
+    return values
 
 
 def _plain(value: Any) -> Any:
@@ -153,7 +184,7 @@ def _refuse_unknown(name: str, given: Mapping[str, Any], known: set[str], source
             )
 
 
-def _load(kind: Any, values: Mapping[str, Any], known: set[str], path: Path) -> Any:
+def _load(kind: Any, values: Mapping[str, Any], base: Mapping[str, Any] | None, known: set[str], source: str) -> Any:
     """Have EasyEdit's class read the settings it knows; it reads files only, and prints why it refuses one.
 
     SimIE reads those of the method that it wraps from the file of the same name in that method's folder.
@@ -162,12 +193,11 @@ def _load(kind: Any, values: Mapping[str, Any], known: set[str], path: Path) -> 
     with tempfile.TemporaryDirectory() as root, logged_prints():
         try:
             file = _written(root, kept)
-            if "base_method" in kept:
-                base = find_host_preset(kept["base_method"], path.stem)
-                _written(root, yaml.safe_load(base.read_text(encoding="utf-8")))
+            if base is not None:
+                _written(root, base)
             return kind.from_hparams(str(file))
         except (TypeError, KeyError, AssertionError) as error:
-            raise HyperParamsError(f"{path} does not make {kind.__name__} of {host_info()}: {error}") from error
+            raise HyperParamsError(f"{source} does not make {kind.__name__} of {host_info()}: {error}") from error
 
 
 def _written(root: str, settings: Mapping[str, Any]) -> Path:

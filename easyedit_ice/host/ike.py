@@ -6,6 +6,7 @@ import copy as copying
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,10 +15,13 @@ from torch import nn
 
 from easyedit_ice.cache import cache_folder, made_once
 from easyedit_ice.errors import HyperParamsError, MissingPackageError
+from easyedit_ice.host.failures import named_failures
 from easyedit_ice.host.locate import PACKAGE
 from easyedit_ice.host.printed import logged_prints
 from easyedit_ice.host.registration import base_editor
 
+MOST_DEMONSTRATIONS = 1000
+"""Facts to demonstrate with that are embedded: the first of those that may be; each takes three sentences."""
 _ALIAS = "Subject_Aliasing"
 """Probes that ask a fact by another name of its subject."""
 
@@ -46,7 +50,8 @@ class HostIke:
         self.hparams = editor.hparams
         self._apply = editor.apply_algo
         self._model, self._tok = model, tok
-        self._demonstrations = [found for example in examples if (found := _demonstration(example))]
+        usable = (found for example in examples if (found := _demonstration(example)))
+        self._demonstrations = list(islice(usable, MOST_DEMONSTRATIONS))
         if 3 * len(self._demonstrations) < self.hparams.k:
             raise HyperParamsError(
                 f"IKE shall show k={self.hparams.k} demonstrations, but only {len(self._demonstrations)} of the "
@@ -63,7 +68,7 @@ class HostIke:
 
     def demonstrations(self, request: Mapping[str, Any]) -> list[str]:
         """The texts that IKE puts before the fact, in its order."""
-        with logged_prints():
+        with logged_prints(), named_failures(self.hparams.alg_name):
             return self._apply(self._model, self._tok, dict(request), self.hparams, train_ds=self._demonstrations)
 
     def before(self, request: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.host.alone import AskedAlone
 from easyedit_ice.host.catalogue import HOST_METHODS
+from easyedit_ice.host.failures import named_failures
 from easyedit_ice.host.fitting import fit_settings, locality_texts
 from easyedit_ice.host.locate import PACKAGE, host_info
 from easyedit_ice.host.memory import Memory
@@ -88,10 +89,13 @@ class HostMethod:
 
         Returns:
             what answers now: the model, or a wrapper around it.
+
+        Raises:
+            HostEditError: EasyEdit's code failed.
         """
         if hasattr(self.hparams, "batch_size"):
             self.hparams.batch_size = len(requests)
-        with self._at_work(seed):
+        with self._at_work(seed), named_failures(self.hparams.alg_name):
             edited, _ = self._apply(
                 self._wrapper or self._model,
                 self._tok,

@@ -19,10 +19,13 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from easyedit_ice.apply import apply_to_model
+from easyedit_ice.host.catalogue import HOST_METHODS
 from easyedit_ice.host.failures import remember, undoing_failures
 from easyedit_ice.host.locate import PACKAGE
 from easyedit_ice.host.statistics import provide_statistics
+from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
+from easyedit_ice.models.named import is_known
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 
 
@@ -44,6 +47,8 @@ def apply_patches(register: Callable[[], None]) -> None:
     batch.is_batchable_method = staticmethod(_knowing_ours(batch.is_batchable_method))
     _write_no_logs()
     _repair_lora()
+    nethook = import_module(f"{PACKAGE}.util.nethook")
+    nethook.get_parameter = _also_tied(nethook.get_parameter)
 
 
 def adapter_for(spec: AlgorithmSpec) -> Callable[..., tuple[Any, dict[str, Any]]]:
@@ -81,29 +86,46 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
     EasyEdit tells architectures by substrings of the model's path, and its evaluation asks the path again; given
     ``(model, tok)`` the evaluation fails. The editor works on a copy of the hyperparameters.
 
-    For EasyEdit's own methods, second moments are laid down where they look, if their ``mom2_dataset`` is one of ours.
+    For EasyEdit's own methods, models whose names mean nothing to it are loaded too, and second moments are laid down
+    where they look, if their ``mom2_dataset`` is one of ours.
     """
 
     @wraps(original)
     def __init__(self: Any, hparams: Any) -> None:
         spec = ALGORITHMS.get(getattr(hparams, "alg_name", None))
         named = isinstance(getattr(hparams, "model_name", None), (str, type(None)))
-        if spec is None and named:
+        if spec is None and named and not (hparams.model_name and is_known(hparams.model_name)):
             original(self, hparams)
             if self.model is not None:
                 provide_statistics(self.model, self.tok, self.hparams)
             return
         register()
         own = copying.copy(hparams)
-        model, tok = own.model_name = load_model(hparams) if named else hparams.model_name
+        model, tok = own.model_name = load_model(_loading(hparams, spec)) if named else hparams.model_name
         with _staying(model):
             original(self, own)
         self.model_name = own.model_name = _name_for_host(hparams.model_name if named else None, model)
         if spec is not None:
             own.device = str(model.device)
             tok.padding_side = spec.padding_side
+        elif named:
+            tok.padding_side = HOST_METHODS[own.alg_name].padding_side if own.alg_name in HOST_METHODS else "left"
+            provide_statistics(model, tok, own)
 
     return __init__
+
+
+def _loading(hparams: Any, spec: AlgorithmSpec | None) -> EditHyperParams:
+    """What to load: ours say it themselves; EasyEdit's methods as EasyEdit would, in fp32 unless they ask for less."""
+    if spec is not None:
+        return hparams
+    return EditHyperParams(
+        model_name=hparams.model_name,
+        device=getattr(hparams, "device", None),
+        model_parallel=bool(getattr(hparams, "model_parallel", False)),
+        dtype="float16" if getattr(hparams, "fp16", False) else "float32",
+        quantization_bit=getattr(hparams, "quantization_bit", None),
+    )
 
 
 @contextmanager
@@ -183,6 +205,22 @@ def _repair_lora() -> None:
     settings = import_module(f"{PACKAGE}.models.lora").LoRAHyperParams
     if not hasattr(settings, "model_parallel"):
         settings.model_parallel = False
+
+
+def _also_tied(original: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """The parameter of a name, also by the second name of one that two modules share, as tied embeddings do."""
+
+    @wraps(original)
+    def get_parameter(model: Any, name: str) -> Any:
+        try:
+            return original(model, name)
+        except LookupError:
+            named = dict(model.named_parameters(remove_duplicate=False))
+            if name not in named:
+                raise
+            return named[name]
+
+    return get_parameter
 
 
 def _host_modules() -> list[Any]:

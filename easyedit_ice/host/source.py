@@ -1,7 +1,9 @@
 """What is changed in EasyEdit's source while it is compiled.
 
 For every EasyEdit: ``logging.basicConfig(...)`` and ``seed_everything(...)`` at the top level of a module are
-dropped, since an import shall leave the process's logging and random state alone.
+dropped, since an import shall leave the process's logging and random state alone. FT, KN, ULTRAEDIT and SimIE give
+the tokenizer a target by itself, and Llama's and Gemma's put a beginning of text first, which would be written as the
+target's first token: it is left out.
 
 For the release, written in 2023:
 
@@ -25,7 +27,18 @@ from typing import Any
 
 from easyedit_ice.loading import resolve_device
 
-_TRIGGERS = (b"cuda", b"basicConfig", b"seed_everything", b"cur_out[0][", b"del self.model.peft_config")
+_TRIGGERS = (
+    b"cuda",
+    b"basicConfig",
+    b"seed_everything",
+    b"cur_out[0][",
+    b"del self.model.peft_config",
+    b"tok(tgt",
+    b"tok(targets",
+    b"tokenizer(targets",
+    b"tokenizer.encode(target",
+)
+_TOKENIZERS = ("tok", "self.tokenizer", "self.tokenizer.encode")
 _DROPPED = ("logging.basicConfig", "seed_everything")
 
 
@@ -34,11 +47,19 @@ def hidden_states(output: Any) -> Any:
     return output[0] if isinstance(output, tuple) else output
 
 
+def target_tokens(call: Callable[..., Any], target: Any, **options: Any) -> Any:
+    """What a tokenizer's ``call`` makes of targets, without the beginning of text that it may put first."""
+    tok = getattr(call, "__self__", call)
+    begins = tok.bos_token_id is not None and tok("a")["input_ids"][0] == tok.bos_token_id
+    return call(target, **options, **({"add_special_tokens": False} if begins else {}))
+
+
 # Names that changed code uses; they are put into every module of EasyEdit. One leading underscore keeps them out
 # of its star imports; two would have them mangled within classes.
 HELPERS: dict[str, Callable[..., Any]] = {
     "_easyedit_ice_device": resolve_device,
     "_easyedit_ice_hidden_states": hidden_states,
+    "_easyedit_ice_target_tokens": target_tokens,
 }
 
 
@@ -70,6 +91,12 @@ class _Rewriter(ast.NodeTransformer):
         match node:
             case ast.Call(func=ast.Attribute(attr="to"), args=[ast.Constant(value="cuda") as name], keywords=[]):
                 node.args = [self._call("_easyedit_ice_device", ast.copy_location(ast.Constant(None), name))]
+            case ast.Call(func=function, args=[ast.Name(id="tgt" | "target" | "targets")]) if (
+                ast.unparse(function) in _TOKENIZERS
+            ):
+                self.changed = True
+                node.args.insert(0, function)
+                node.func = ast.copy_location(ast.Name("_easyedit_ice_target_tokens", ast.Load()), function)
         return self.generic_visit(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:

@@ -17,12 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.cache import cache_folder, made_once
 from easyedit_ice.errors import DataError, HyperParamsError, StatisticsError
 from easyedit_ice.host.locate import PACKAGE, host_info
 from easyedit_ice.moments.measured import Measuring, moments
 from easyedit_ice.moments.statistics import second_moments
-from easyedit_ice.moments.texts import OWN_TEXT, WORLD_TEXT, text_source
+from easyedit_ice.moments.texts import AUTO, OWN_TEXT, WORLD_TEXT, text_source
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +37,22 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
     Args:
         model: as it is before any edit.
         tok: its tokenizer.
-        hparams: of EasyEdit's class; ``mom2_n_samples`` is the number of texts.
+        hparams: of EasyEdit's class; ``mom2_n_samples`` is the number of texts, or of tokens where ``mom2_dataset`` is
+            ``"auto"``: the second moments are then those of this package's own methods, measured once for all of them.
 
     Raises:
         DataError: the text file cannot be read, or has fewer lines than samples.
-        HyperParamsError: the model has no name.
+        HyperParamsError: the model has no name, or there are fewer tokens than inputs of the projection.
     """
     dataset = getattr(hparams, "mom2_dataset", None)
     if not getattr(hparams, "mom2_adjustment", False) or not (
-        dataset in (WORLD_TEXT, OWN_TEXT) or Path(str(dataset)).is_file()
+        dataset in (AUTO, WORLD_TEXT, OWN_TEXT) or Path(str(dataset)).is_file()
     ):
         return
     _require_name(model)
+    if dataset == AUTO:
+        _share_moments(model, tok, hparams)
+        return
     texts = _texts(model, tok, dataset, hparams.mom2_n_samples)
     hparams.stats_dir = str(cache_folder("statistics", model, texts))
     hparams.mom2_dataset = Path(dataset).stem
@@ -58,6 +63,26 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
         found = second_moments(model, tok, missing, texts)
         for name, moment in found.moments.items():
             made_once(paths[name], partial(_write, moment, found.tokens, hparams))
+
+
+def _share_moments(model: nn.Module, tok: Any, hparams: Any) -> None:
+    """Write what this package's own methods measured, or would."""
+    text = text_source(AUTO, model, tok)
+    hparams.stats_dir = str(cache_folder("statistics", model, [AUTO, text.fingerprint]))
+    paths = _paths(model, hparams)
+    missing = [name for name, path in paths.items() if not path.exists()]
+    anatomy = ModelAnatomy(model)
+    for name in missing:
+        multiplier = hparams.mom2_n_samples // anatomy.projection(name).in_features
+        if multiplier < 1:
+            raise HyperParamsError(
+                f"mom2_n_samples is {hparams.mom2_n_samples}, the tokens to measure on, and {name} has "
+                f"{anatomy.projection(name).in_features} inputs; give several tokens for each"
+            )
+    if missing:
+        measuring = Measuring(dynamic_multiplier=multiplier)
+        for name, (moment, tokens) in moments(model, tok, missing, measuring).items():
+            made_once(paths[name], partial(_write, moment, tokens, hparams))
 
 
 def hand_over(model: nn.Module, tok: Any, hparams: Any, measuring: Measuring | None = None) -> list[Path]:

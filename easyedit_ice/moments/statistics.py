@@ -6,6 +6,7 @@ are measured in one pass, before any edit; the pass ends at the last of them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +15,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import DataError
 from easyedit_ice.processes import Share
+from easyedit_ice.progress import progress
 from easyedit_ice.tokens import tokens
+
+logger = logging.getLogger(__name__)
 
 BATCH_TOKENS = 8192
 """Tokens that run side by side, with padding."""
@@ -82,7 +85,7 @@ def second_moments(
     sums = {name: torch.zeros(width, width, dtype=torch.float64) for name, width in widths.items()}
     rows = islice(_token_rows(tok, texts, longest_text(model), tokens), own.index, None, own.count)
     read = 0
-    with tqdm(total=tokens, desc="second moments", unit="token", leave=False, disable=None) as bar:
+    with progress(logger, "second moments", tokens, "token") as advance:
         for batch in _batches(rows):
             lengths = torch.tensor([len(row) for row in batch])
             real = torch.arange(int(lengths.max())) < lengths[:, None]
@@ -91,7 +94,7 @@ def second_moments(
             for name, found in keys.items():
                 sums[name] += (found.T @ found).cpu()
             read += int(lengths.sum())
-            bar.update(int(lengths.sum()) * own.count)
+            advance(int(lengths.sum()) * own.count)
     read = int(own.total(torch.tensor(read)))
     if read == 0 or (tokens is not None and read < tokens):
         raise DataError(

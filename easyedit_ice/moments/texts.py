@@ -15,16 +15,13 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.errors import DataError
-from easyedit_ice.randomness import seeded
-from easyedit_ice.text.sampling import ROWS, sample
-from easyedit_ice.tokens import beginning
+from easyedit_ice.moments.own_text import FORMAT, own_texts
 from easyedit_ice.world import general_text, model_path
 
 AUTO, WORLD_TEXT, OWN_TEXT = "auto", "factworld", "samples"
 """Names of built-in text: the world's for the embedded model and the model's own for any other; the embedded world's;
 what the model writes itself."""
 
-_OWN_LENGTH = 64
 _WORLD_DOCUMENTS = 1_000_000
 
 
@@ -67,7 +64,7 @@ def text_source(name: str | Iterable[str], model: nn.Module, tok: Any) -> TextSo
     if name == WORLD_TEXT:
         return TextSource(name, name, lambda: general_text(_WORLD_DOCUMENTS, seed=1))
     if name == OWN_TEXT:
-        return TextSource(name, name, lambda: _written(model, tok))
+        return TextSource(name, f"{name} {FORMAT}", lambda: own_texts(model, tok))
     path = Path(name)
     if path.is_file():
         return _texts_of(name, [line for line in _content(path).splitlines() if line.strip()])
@@ -78,16 +75,6 @@ def text_source(name: str | Iterable[str], model: nn.Module, tok: Any) -> TextSo
 
 def _is_embedded(model: nn.Module) -> bool:
     return Path(str(getattr(model.config, "_name_or_path", ""))).name == model_path().name
-
-
-def _written(model: nn.Module, tok: Any) -> Iterator[str]:
-    """Texts the model writes, without end."""
-    turn = 0
-    while True:
-        with seeded(turn, model):
-            rows = sample(model, tok, [(beginning(tok),)] * ROWS, length=_OWN_LENGTH)
-        yield from (tok.decode(ids, skip_special_tokens=True) for ids in rows)
-        turn += 1
 
 
 def _content(path: Path) -> str:

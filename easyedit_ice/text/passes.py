@@ -31,7 +31,7 @@ def at_last_token(model: nn.Module, rows: Sequence[Sequence[int]], module: str, 
     """
     found: dict[int, Tensor] = {}
     device = model.get_input_embeddings().weight.device
-    for chunk in _chunks(rows, TOKENS.get(device.type, TOKENS["cuda"])):
+    for chunk in chunks(rows, TOKENS.get(device.type, TOKENS["cuda"])):
         ids, real = padded([rows[index] for index in chunk])
         inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device), "use_cache": False}
         values = by_row(_seen(model, inputs, module, side), len(chunk))
@@ -63,7 +63,7 @@ def _seen(model: nn.Module, inputs: Mapping[str, Any], module: str, side: str) -
     return seen[0]
 
 
-def _chunks(rows: Sequence[Sequence[int]], tokens: int) -> Iterator[list[int]]:
+def chunks(rows: Sequence[Sequence[int]], tokens: int) -> Iterator[list[int]]:
     """Indices of rows of like length, with so many tokens at most."""
     chunk: list[int] = []
     for index in sorted(range(len(rows)), key=lambda index: len(rows[index])):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.tokens import ends_of_text, padding_id, until_end
 
 ROWS = 256
 """Most texts written side by side."""
+
+Processor = Callable[[Tensor, Tensor], Tensor]
+"""Tokens so far (n, t) and scores of the next one (n, v) -> other scores, as transformers' logits processors."""
 
 
 def sample(
@@ -50,24 +53,38 @@ def sample(
     return drawn
 
 
-def write(model: nn.Module, tok: Any, prefixes: Sequence[Sequence[int]], *, length: int) -> list[tuple[int, ...]]:
+def write(
+    model: nn.Module, tok: Any, prefixes: Sequence[Sequence[int]], *, length: int, processors: Sequence[Processor] = ()
+) -> list[tuple[int, ...]]:
     """Continue each prefix with the likeliest tokens, as :func:`sample` does with drawn ones.
 
     Both follow the model's own distribution alone: penalties, bans and whatever else changes it in the checkpoint's
     ``generation_config`` play no part.
+
+    Args:
+        model: as there.
+        tok: as there.
+        prefixes: as there.
+        length: as there.
+        processors: what changes the scores of each next token before the likeliest is taken.
     """
-    return _generate(model, tok, prefixes, length, {"do_sample": False})
+    return _generate(model, tok, prefixes, length, {"do_sample": False}, processors)
 
 
 @torch.no_grad()
 def _generate(
-    model: nn.Module, tok: Any, prefixes: Sequence[Sequence[int]], length: int, choice: dict[str, Any]
+    model: nn.Module,
+    tok: Any,
+    prefixes: Sequence[Sequence[int]],
+    length: int,
+    choice: dict[str, Any],
+    processors: Sequence[Processor] = (),
 ) -> list[tuple[int, ...]]:
     from transformers import GenerationConfig
 
     if len(prefixes) > ROWS:
         chunks = [prefixes[start : start + ROWS] for start in range(0, len(prefixes), ROWS)]
-        return [text for chunk in chunks for text in _generate(model, tok, chunk, length, choice)]
+        return [text for chunk in chunks for text in _generate(model, tok, chunk, length, choice, processors)]
     device = model.get_input_embeddings().weight.device
     width = max(map(len, prefixes))
     pad, ends = padding_id(model, tok), ends_of_text(model, tok)
@@ -77,7 +94,9 @@ def _generate(
         max_new_tokens=length, pad_token_id=pad, eos_token_id=list(ends) or None, use_cache=True, **choice
     )
     with _evaluating(model), _without_own_settings(model):
-        output = model.generate(input_ids=ids, attention_mask=attention, generation_config=config)
+        output = model.generate(
+            input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=list(processors)
+        )
     return [until_end(row, ends) for row in output[:, width:].tolist()]
 
 

@@ -51,7 +51,7 @@ def contexts(
     found: list[list[str]] = [[] for _ in requests]
     for source, wanted in zip(sources, per_source, strict=True):
         for own, request in zip(found, requests, strict=True):
-            stated = [_fill(template, request) for template in _draw(choice, templates, wanted)]
+            stated = [filled(template, request) for template in _draw(choice, templates, wanted)]
             if source == "record" and request.context:
                 stated = [_ended(statement) for statement in _draw(choice, request.context, wanted)]
             own.extend(stated)
@@ -68,7 +68,8 @@ def _draw(choice: random.Random, options: Sequence[str], count: int) -> list[str
     return drawn[:count]
 
 
-def _fill(template: str, request: EditRequest) -> str:
+def filled(template: str, request: EditRequest) -> str:
+    """A template that states the fact."""
     return template.format(fact=request.statement, prompt=request.prompt, target=request.target_new.strip())
 
 

@@ -13,7 +13,7 @@ from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.moments.texts import AUTO
 from easyedit_ice.spectra import METHODS
 from easyedit_ice.training.adapters import FORMS
-from easyedit_ice.training.contexts import SOURCES, TEMPLATES
+from easyedit_ice.training.contexts import SOURCES
 from easyedit_ice.training.reinforce import BASELINES, REWARDS
 
 ADAPTERS = ("lora", "adalora", "dora", "dense", "svf")
@@ -197,8 +197,10 @@ class InContextSettings:
         "static", "weights of the teacher: before the edit, or as they are now", choices=("static", "dynamic")
     )
     context_sources: list[str] = setting(["template"], f"where contexts come from: {', '.join(SOURCES)}")
-    context_templates: list[str] = setting(
-        list(TEMPLATES), "context statements, with {fact}, or {prompt} and {target}, in place of the fact"
+    context_templates: list[str] | None = setting(
+        None,
+        "context statements, with {fact}, or {prompt} and {target}, in place of the fact; None for those that the "
+        "model follows, measured once",
     )
     num_contexts: int = setting(5, "contexts of each fact", low=1)
     context_nll_weight: float = setting(
@@ -301,9 +303,9 @@ class TrainingHyperParams(
             raise HyperParamsError(f"context_sources is {self.context_sources}; expected some of {', '.join(SOURCES)}")
         if not self.free_about or any(about not in ABOUT for about in self.free_about):
             raise HyperParamsError(f"free_about is {self.free_about}; expected some of {', '.join(ABOUT)}")
-        for template in self.context_templates:
+        for template in self.context_templates or ():
             _check_template(template)
-        if not self.context_templates:
+        if self.context_templates == []:
             raise HyperParamsError("context_templates is empty; give at least one template with {fact}")
 
 

@@ -27,6 +27,7 @@ from easyedit_ice.training.pace import FIRST, Pace
 from easyedit_ice.training.reinforce import Reinforce
 from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.surroundings import general_texts, neighbour_texts
+from easyedit_ice.training.wordings import followed_wordings
 from easyedit_ice.updates import WeightUpdate
 
 
@@ -45,6 +46,8 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     """
     torch.manual_seed(hparams.seed)
     model.eval()
+    if hparams.objective == "ice" and hparams.context_templates is None:
+        hparams = hparams.replace(context_templates=followed_wordings(model, tok, requests[0].asking))
     projections = projections_of(model, hparams)
     surroundings = _surroundings(model, tok, requests, hparams)
     prefixes = _prefixes(model, tok, hparams)

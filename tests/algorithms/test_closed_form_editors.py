@@ -97,9 +97,9 @@ def test_a_batch_and_several_layers_are_written_from_below(embedded: tuple, fact
         found = at_last_token(model, [row.ids[: row.at + 1] for row in rows], last, "out")
         return (found - targets).norm(dim=1)
 
-    search = values.Search(25, 0.5, 0.1, 0.0625, 2, 0.05, None)
+    search = values.Search(25, 0.5, 0.1, 0.0625, 2, 0.05, None, "block")
     laid = [fact_rows(tok, request, prefixes) for request in EditRequest.prepare(facts)]
-    sought = values.find_values(model, laid, 3, last, search)
+    sought = values.find_values(model, laid, f"{last}.mlp.c_proj", search)
     targets = sought.origin + sought.delta
     before = missed()
     update.commit(model)
@@ -112,23 +112,28 @@ def test_facts_do_not_touch_each_others_values(embedded: tuple, facts: list[dict
     hparams = FastMEMITHyperParams.from_hparams("FastMEMIT/gpt2-factworld")
     prefixes, _ = prepare(model, tok, hparams)
     rows = [fact_rows(tok, request, prefixes) for request in EditRequest.prepare(facts)]
-    search = values.Search(25, 0.5, 0.1, 0.0625, 2, 0.05, None)
-    together = values.find_values(model, rows, 2, "transformer.h.2", search)
+    search = values.Search(25, 0.5, 0.1, 0.0625, 2, 0.05, None, "block")
+    together = values.find_values(model, rows, "transformer.h.2.mlp.c_proj", search)
     assert len(set(together.steps)) > 1  # some left before others
-    alone = [values.find_values(model, [row], 2, "transformer.h.2", search) for row in rows]
+    alone = [values.find_values(model, [row], "transformer.h.2.mlp.c_proj", search) for row in rows]
     assert together.steps == sum((own.steps for own in alone), ())
     for index, own in enumerate(alone):
         torch.testing.assert_close(together.delta[index], own.delta[0], rtol=1e-3, atol=1e-3)
     monkeypatch.setattr(values, "TOKENS", {"cpu": 60, "cuda": 60})
     torch.testing.assert_close(
-        values.find_values(model, rows, 2, "transformer.h.2", search).delta, together.delta, rtol=1e-3, atol=1e-3
+        values.find_values(model, rows, "transformer.h.2.mlp.c_proj", search).delta,
+        together.delta,
+        rtol=1e-3,
+        atol=1e-3,
     )
 
 
 def test_no_value_is_longer_than_its_bound(embedded: tuple, facts: list[dict]) -> None:
     model, tok = embedded
     rows = [fact_rows(tok, request, ["", "It is said that "]) for request in EditRequest.prepare(facts)]
-    found = values.find_values(model, rows, 2, "transformer.h.2", values.Search(9, 0.5, 0, 0, 0.4, 0, None))
+    found = values.find_values(
+        model, rows, "transformer.h.2.mlp.c_proj", values.Search(9, 0.5, 0, 0, 0.4, 0, None, "block")
+    )
     ratios = found.delta.norm(dim=1) / found.origin.norm(dim=1)
     assert ratios.max() <= 0.4 * (1 + 1e-5)
     assert ratios.max() > 0.39

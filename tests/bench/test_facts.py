@@ -65,3 +65,41 @@ def test_a_case_names_the_fact_and_its_place_in_the_file():
     assert fact.case["index"] == 3
     assert fact.case["prompt"] == fact.record["prompt"]
     assert fact.case["ground_truth"] == fact.record["ground_truth"][0]
+
+
+class _Knows:
+    """A model that knows every third record of the file."""
+
+    def __init__(self, source="factworld", split="test"):
+        records = load_records(source, split=split)
+        self._known = {record["prompt"] for record in records if record["index"] % 3 == 0}
+
+    def first(self, questions, count):
+        places = [place for place, (prompt, _) in enumerate(questions) if prompt in self._known][:count]
+        return places, places[-1] + 1
+
+
+def test_only_known_facts_are_chosen_if_asked_in_the_order_they_had():
+    every = indices(choose(DataConfig(size=60, seed=3)).edited)
+    facts = choose(DataConfig(size=5, untouched=1, seed=3, known=True), knowledge=_Knows)
+    assert indices(facts.edited) == [index for index in every if index % 3 == 0][:5]
+    assert facts.chosen.entry()["indices"].split() == [str(i) for i in indices((*facts.edited, *facts.untouched))]
+    assert facts.chosen.asked < len(load_records("factworld"))
+
+
+def test_known_facts_that_are_asked_again_are_neither_edited_nor_shown_and_the_same_for_all_methods():
+    def knowledge():
+        return _Knows(split="dev")
+
+    facts = choose(DataConfig(size=20, untouched=5), 12, knowledge)
+    again = choose(DataConfig(size=20, untouched=5), 12, knowledge)
+    prompts = {prompt for prompt, _ in facts.kept.questions}
+    assert facts.kept == again.kept
+    assert len(prompts) == 12
+    assert not prompts & {fact.record["prompt"] for fact in (*facts.edited, *facts.untouched)}
+    assert not prompts & {request["prompt"] for request in facts.examples}
+
+
+def test_what_a_model_knows_cannot_be_asked_without_it():
+    with pytest.raises(RunConfigError, match="unedited model"):
+        choose(DataConfig(known=True))

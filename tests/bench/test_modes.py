@@ -27,7 +27,7 @@ def test_single_edits_leave_a_line_before_and_one_after_each_fact(single):
 
 def test_an_edit_is_scored_in_every_way_and_its_change_and_cost_are_kept(single):
     line = next(line for line in lines_of(single) if line["phase"] == "immediate")
-    assert line["scores"].keys() == {"teacher_forced", "generated", "probability"}
+    assert line["scores"].keys() == {"teacher_forced", "generated", "leading", "probability"}
     assert line["scores"]["teacher_forced"].keys() >= {"rewrite", "rephrase"}
     assert all(0 <= score <= 1 for own in line["scores"].values() for score in own.values())
     assert line["update"]["norm"]

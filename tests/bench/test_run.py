@@ -10,7 +10,7 @@ from runs import QUICK, configured, lines_of
 
 from easyedit_ice.bench.run import run
 from easyedit_ice.bench.shards import Process
-from easyedit_ice.errors import IncomparableRunsError, OtherRunError, RunConfigError, RunInUseError
+from easyedit_ice.errors import DataError, IncomparableRunsError, OtherRunError, RunConfigError, RunInUseError
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,16 @@ def test_the_manifest_holds_what_the_numbers_depend_on(finished):
     assert manifest["versions"]["torch"]
     assert manifest["host"].startswith("EasyEdit ")
     assert (manifest["seed"], manifest["threads"]) == (0, 1)
+
+
+def test_the_manifest_tells_what_was_made_from_the_models_shape(tmp_path):
+    facts = ("algorithm=FT", "algorithm.preset=auto", "algorithm.hparams.num_steps=2", "data.size=1", "verbosity=quiet")
+    manifest = json.loads((run(configured(*facts), tmp_path) / "manifest.json").read_text())
+
+    assert manifest["preset"] == "auto"
+    assert {"layers", "lr", "rewrite_module_tmp"} <= set(manifest["made_from_shape"])
+    assert not {"num_steps", "model_name", "device"} & set(manifest["made_from_shape"])
+    assert manifest["hparams"]["rewrite_module_tmp"] == "transformer.h.{}.mlp.c_proj"
 
 
 @pytest.mark.parametrize(
@@ -78,12 +88,40 @@ def test_easyedits_evaluator_cannot_ask_in_a_context(tmp_path):
 
 
 def test_everything_can_be_measured_at_once(tmp_path):
-    folder = run(configured(*QUICK, "data.size=1", "evaluation=full", "evaluation.drift_texts=3"), tmp_path)
+    text = tmp_path / "text.txt"
+    text.write_text("The river that flows through Avaria is the Ell. " * 20)
+    more = ("evaluation.drift_texts=3", "evaluation.known_facts=5", f"evaluation.perplexity_text={text}")
+    folder = run(configured(*QUICK, "data.size=1", "evaluation=full", *more), tmp_path / "run")
 
-    before, drift, after = lines_of(folder)
+    before, unedited, drift, after = lines_of(folder)
     assert before["fluency"] > 0
     assert after["fluency"] > 0
     assert drift["perplexity"] > 1
+    assert unedited["known"] == {"facts": 5, "lost": []}
+    assert drift["known"]["facts"] == 5
+    assert drift["text_perplexity"] != unedited["text_perplexity"]
+    known = json.loads((folder / "manifest.json").read_text())["known_facts"]
+    assert (known["facts"], len(known["indices"].split()), known["asked"] >= 5) == (5, 5, True)
+
+
+def test_only_facts_that_the_model_knows_are_edited_if_asked(tmp_path):
+    folder = run(configured(*QUICK, "data.known=true", "data.size=3", "data.seed=1"), tmp_path)
+
+    known = json.loads((folder / "manifest.json").read_text())["data"]["known"]
+    assert (known["facts"], known["asked"] >= 3) == (3, True)
+    before = [line for line in lines_of(folder) if line["phase"] == "before"]
+    assert [str(line["case"]["index"]) for line in before] == known["indices"].split()
+
+
+@pytest.mark.parametrize("wrong", ["evaluation.known_facts=-1", "evaluation.perplexity_tokens=1"])
+def test_numbers_of_facts_and_tokens_that_make_no_sense_are_refused(tmp_path, wrong):
+    with pytest.raises(RunConfigError, match="must be at least"):
+        run(configured(*QUICK, wrong), tmp_path)
+
+
+def test_a_text_that_is_not_there_is_refused_before_work_starts(tmp_path):
+    with pytest.raises(DataError, match="give a file of UTF-8 text"):
+        run(configured(*QUICK, "evaluation.perplexity_text=nowhere.txt"), tmp_path)
 
 
 def test_runs_of_other_facts_are_not_compared(finished, tmp_path):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +67,7 @@ def settings(method: str, layers: list[int], model: nn.Module, names: dict[str, 
     return host_settings(method, "gpt2-factworld", changes)
 
 
-def search(given: Any) -> Search:
+def search(given: Any, scale: Literal["block", "projection"]) -> Search:
     return Search(
         num_grad_steps=given.v_num_grad_steps,
         lr=given.v_lr,
@@ -76,6 +76,7 @@ def search(given: Any) -> Search:
         clamp_norm_factor=given.clamp_norm_factor,
         stop_loss=0.05,
         loss_layer=None,
+        scale=scale,
     )
 
 
@@ -113,7 +114,7 @@ def compare(
     rows = [fact_rows(tok, request, prefixes) for request in requests]
     place = place_of(model, FastMEMITHyperParams(layers=layers))
     layer = min(layers[-1], model.config.num_hidden_layers - 2)  # above the last, only rounding is left to descend
-    values = find_values(model, rows, layer, place.blocks[layers.index(layer)], search(given))
+    values = find_values(model, rows, place.names[layers.index(layer)], search(given, "block"))
 
     theirs = import_module(f"{PACKAGE}.models.memit.compute_z")
     found = zip(values.origin, values.delta, rows, prepared(facts), strict=True)
@@ -127,9 +128,7 @@ def compare(
         if method == "EMMET" and host_info().kind == "release":
             continue
         found = factors(model, tok, place.names, measuring, weight=WEIGHT, ridge=0.0)
-        ours = write_facts(
-            model, tok, requests, prefixes, place, found, search(given), alpha=alpha, measured=place.blocks[-1]
-        )
+        ours = write_facts(model, tok, requests, prefixes, place, found, search(given, "block"), alpha=alpha)
         hparams = settings(method, layers, model, names)
         hparams.mom2_update_weight = WEIGHT
         if method == "EMMET":
@@ -160,7 +159,7 @@ def compare_rome() -> Iterator[tuple[str, Any]]:
     found = factors(model, tok, place.names, measuring, weight=1.0, ridge=0.0)
     [(moment, _)] = moments(model, tok, place.names, measuring).values()
     requests = EditRequest.prepare(fact, needs_subject=True)
-    ours = write_facts(model, tok, requests, ("",), place, found, search(given), alpha=0.0, measured=place.names[-1])
+    ours = write_facts(model, tok, requests, ("",), place, found, search(given, "projection"), alpha=0.0)
     main = import_module(f"{PACKAGE}.models.rome.rome_main")
     compute_u = import_module(f"{PACKAGE}.models.rome.compute_u")
     with (

@@ -1,10 +1,10 @@
-"""The blocks above a layer say what the whole model says."""
+"""What follows of a model above one projection says what the whole model says."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, LAYERS, WIDTH, tiny
+from architectures import AFTERWARDS, ARCHITECTURES, HYBRIDS, LAYERS, WIDTH, tiny
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.facts import FactRow
@@ -25,17 +25,19 @@ def _added(seed: int = 0) -> torch.Tensor:
     return torch.randn(len(ROWS), WIDTH, generator=torch.Generator().manual_seed(seed))
 
 
-def _whole(model: torch.nn.Module, row: FactRow, added: torch.Tensor, layer: int) -> torch.Tensor:
-    """The same by a pass over the row alone, with a hook on the block."""
-    block = ModelAnatomy(model).blocks[layer]
+def _projection(model: torch.nn.Module, layer: int, part: str = "mlp") -> str:
+    return ModelAnatomy(model).select(part, "out", [layer])[0].name
 
-    def add(module: torch.nn.Module, args: object, output: object) -> object:
-        hidden = output[0] if isinstance(output, tuple) else output
-        hidden = hidden.clone()
-        hidden[0, row.at] += added
-        return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
 
-    handle = block.register_forward_hook(add)
+def _whole(model: torch.nn.Module, row: FactRow, added: torch.Tensor, projection: str) -> torch.Tensor:
+    """The same by a pass over the row alone, with a hook on the projection."""
+
+    def add(module: torch.nn.Module, args: object, output: torch.Tensor) -> torch.Tensor:
+        moved = torch.zeros_like(output)
+        moved.view(-1, output.shape[-1])[row.at] += added
+        return output + moved
+
+    handle = model.get_submodule(projection).register_forward_hook(add)
     try:
         logits = model(input_ids=torch.tensor([(*row.before, *row.read)])).logits[0]
     finally:
@@ -44,23 +46,39 @@ def _whole(model: torch.nn.Module, row: FactRow, added: torch.Tensor, layer: int
 
 
 @EVERY
-@pytest.mark.parametrize("layer", range(LAYERS))
-def test_upper_blocks_predict_what_the_whole_model_predicts(name: str, layer: int) -> None:
+@pytest.mark.parametrize(("layer", "part"), [(0, "mlp"), (1, "mlp"), (2, "mlp"), (1, "attention")])
+def test_upper_blocks_predict_what_the_whole_model_predicts(name: str, layer: int, part: str) -> None:
     model = tiny(name)
-    upper = UpperBlocks(model, ROWS, layer, measured=ModelAnatomy(model).layer_name(layer))
+    projection = _projection(model, layer, part)
+    upper = UpperBlocks(model, ROWS, projection)
     for seed in (0, 1):  # nothing of the first call is left in the second
         added = _added(seed).requires_grad_(True)
         found = upper.log_probs(added)
-        expected = torch.cat([_whole(model, row, own, layer) for row, own in zip(ROWS, added, strict=True)])
+        expected = torch.cat([_whole(model, row, own, projection) for row, own in zip(ROWS, added, strict=True)])
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
         [ours], [theirs] = (torch.autograd.grad(value[:, 5].sum(), added) for value in (found, expected))
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", HYBRIDS)
+@pytest.mark.parametrize("layer", range(LAYERS))
+def test_models_that_keep_more_than_keys_and_values_read_the_whole_row(name: str, layer: int) -> None:
+    model = tiny(name)
+    projection = _projection(model, layer)
+    upper = UpperBlocks(model, ROWS, projection)
+    assert upper.adds
+    for seed in (0, 1):
+        added = _added(seed)
+        expected = torch.cat([_whole(model, row, own, projection) for row, own in zip(ROWS, added, strict=True)])
+        torch.testing.assert_close(upper.log_probs(added), expected, rtol=1e-4, atol=1e-5)
+    upper.keep([1, 3])
+    torch.testing.assert_close(upper.log_probs(added[[1, 3]]), expected[[2, 5]], rtol=1e-4, atol=1e-5)
+
+
 @EVERY
 def test_rows_that_leave_do_not_change_the_others(name: str) -> None:
     model, added = tiny(name), _added()
-    upper = UpperBlocks(model, ROWS, 1, measured=ModelAnatomy(model).layer_name(1))
+    upper = UpperBlocks(model, ROWS, _projection(model, 1))
     before = upper.log_probs(added)
     upper.keep([1, 3])
     after = upper.log_probs(added[[1, 3]])
@@ -70,32 +88,41 @@ def test_rows_that_leave_do_not_change_the_others(name: str) -> None:
 @pytest.mark.parametrize("name", ["GPT2", "Llama", "GPTJ"])
 def test_a_lower_last_block_feeds_the_models_own_norm_and_head(name: str) -> None:
     model, added = tiny(name), _added()
-    upper = UpperBlocks(model, ROWS, 0, last=1, measured=ModelAnatomy(model).layer_name(0))
+    upper = UpperBlocks(model, ROWS, _projection(model, 0), last=1)
     found = upper.log_probs(added)
     anatomy = ModelAnatomy(model)
     shallow = tiny(name)
     shallow.load_state_dict(model.state_dict())
     blocks = ModelAnatomy(shallow).blocks
     blocks[2].forward = lambda hidden, *args, **kwargs: hidden
-    expected = torch.cat([_whole(shallow, row, own, 0) for row, own in zip(ROWS, added, strict=True)])
+    expected = torch.cat(
+        [_whole(shallow, row, own, _projection(shallow, 0)) for row, own in zip(ROWS, added, strict=True)]
+    )
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert anatomy.num_layers == LAYERS
 
 
 @EVERY
-def test_what_a_module_wrote_at_the_subject_is_measured(name: str) -> None:
+def test_what_projection_and_block_wrote_at_the_subject_is_told(name: str) -> None:
     model = tiny(name)
-    projection = ModelAnatomy(model).select("mlp", "out", [1])[0].name
-    upper = UpperBlocks(model, ROWS, 1, measured=projection)
+    projection = _projection(model, 1)
+    upper = UpperBlocks(model, ROWS, projection)
     rows = [row.ids[: row.at + 1] for row in ROWS]
-    torch.testing.assert_close(upper.measured, at_last_token(model, rows, projection, "out"), rtol=1e-4, atol=1e-5)
+    for told, module in ((upper.projected, projection), (upper.block, ModelAnatomy(model).layer_name(1))):
+        torch.testing.assert_close(told, at_last_token(model, rows, module, "out"), rtol=1e-4, atol=1e-5)
+
+
+@EVERY
+def test_a_norm_or_factor_behind_the_projection_is_noticed(name: str) -> None:
+    model = tiny(name)
+    assert UpperBlocks(model, ROWS, _projection(model, 1)).adds == (name not in AFTERWARDS)
 
 
 @EVERY
 def test_the_model_is_left_as_it_was(name: str) -> None:
     model = tiny(name)
     before = state(model), [sorted(vars(module)) for module in model.modules()]
-    upper = UpperBlocks(model, ROWS, 1, measured=ModelAnatomy(model).layer_name(1))
+    upper = UpperBlocks(model, ROWS, _projection(model, 1))
     upper.log_probs(_added())
     with pytest.raises(RuntimeError):
         upper.log_probs(_added()[:, :3])

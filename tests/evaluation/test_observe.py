@@ -58,6 +58,20 @@ def test_what_is_generated_is_the_greedy_continuation_of_the_prompt_alone(shape)
         assert found.generated == _greedy(model, question.prompt, 5)
 
 
+def test_a_text_has_stopped_where_the_model_ended_it_and_not_where_it_was_cut_off(monkeypatch):
+    model, tok = SHAPES[0].build(), tokenizer()
+    ids = tok.encode("Lodel. The river Ell")
+    end = tok.eos_token_id
+    written = {"cut": ids, "ended": [*ids[:-1], end], "short": [*ids[:2], end]}
+    questions = [Question("rewrite", prompt, "Lodel", ("Lodel",)) for prompt in written]
+    by_prompt = {tuple(tok.encode(prompt)): tuple(tokens) for prompt, tokens in written.items()}
+    module = sys.modules[observe.__module__]
+    monkeypatch.setattr(module, "write", lambda model, tok, prefixes, length: [by_prompt[tuple(p)] for p in prefixes])
+    (found,) = observe(model, tok, [questions], max_new_tokens=len(ids))
+    assert [seen.stopped for seen in found] == [False, True, True]
+    assert [seen.leading for seen in found] == ["Lodel"] * 3
+
+
 @FP32
 def test_an_answer_and_the_one_it_competes_with_are_scored_by_their_mean_log_probabilities(shape):
     model, tok = shape.build(), tokenizer()

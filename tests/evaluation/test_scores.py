@@ -97,3 +97,18 @@ def test_scores_without_comparison_leave_out_what_was_to_stay_but_not_its_probab
 def test_scores_come_back_from_plain_values():
     scores = edit_scores([REWRITE], [_seen((1, 2), "Lodel")], [_seen((1, 9), "Ommer")])
     assert FactScore.from_dict(scores.to_dict()) == scores
+
+
+def _led(leading, generated="goes on"):
+    return Observation((1,), (1,), generated, leading=leading)
+
+
+def test_a_leading_answer_is_scored_beside_the_natural_stop():
+    was, now = [_led("Ommer")] * 2, [_led("City of Lodel, in Avaria"), _led("ommer")]
+    scores = edit_scores([REWRITE, NEAR], was, now)
+    assert scores.leading == {"rewrite": 1.0, "locality.near": 1.0}
+    assert scores.generated == {"rewrite": 0.0, "locality.near": 1.0}
+
+
+def test_a_leading_answer_that_changed_is_no_locality_however_right():
+    assert edit_scores([NEAR], [_led("wrong")], [_led("Ommer")]).leading == {"locality.near": 0.0}

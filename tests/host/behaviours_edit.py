@@ -222,6 +222,26 @@ def easyedits_lora_works_on_the_cpu(world: World) -> None:
 
 
 @behaviour()
+def names_and_gguf_files_that_easyedit_does_not_know_serve_its_own_algorithms(world: World) -> None:
+    import sys
+    from pathlib import Path
+
+    sys.path.append(str(Path(__file__).parent.parent / "models"))
+    from made_gguf import tiny_llama, write_gguf
+
+    file = write_gguf(tiny_llama(), world.folder / "tiny.gguf")
+    modules = {"rewrite_module_tmp": "model.layers.{}.mlp.down_proj", "layer_module_tmp": "model.layers.{}"}
+    for name, model_type, changes in (("gpt2-factworld", "gpt2", {}), (str(file), "llama", modules)):
+        editor = world.own_editor("FT", model_name=name, **changes)
+        assert editor.model.config.model_type == model_type
+        assert editor.tok.padding_side == "left"
+        before = world.state(editor)
+        metrics, _, _ = world.edit(editor, stay=False)
+        assert len(metrics) == 2
+        assert world.state(editor) == before
+
+
+@behaviour()
 def easyedits_presets_device_0_works_without_a_gpu_in_the_release(world: World) -> None:
     if world.kind == "head":
         raise Skipped("head takes the number for a GPU's, as it says")

@@ -122,6 +122,24 @@ def test_the_model_may_write_the_text_itself_always_the_same(model: tuple) -> No
     assert torch.linalg.eigvalsh(_read_by_easyedit(*model, first).double()).min() > -1e-6
 
 
+def test_those_of_this_packages_own_methods_are_shared(model: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = moments(*model, [NAME], Measuring(dynamic_multiplier=4))[NAME]
+
+    def measure(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("easyedit_ice.moments.measured.second_moments", measure)
+    for _ in range(2):
+        hparams = _hparams(mom2_dataset="auto", mom2_n_samples=4 * 768)
+        provide_statistics(*model, hparams)
+        torch.testing.assert_close(_read_by_easyedit(*model, hparams).double(), own[0], rtol=1e-5, atol=1e-6)
+
+
+def test_fewer_tokens_than_inputs_are_refused(model: tuple) -> None:
+    with pytest.raises(HyperParamsError, match=r"mom2_n_samples is 30.*768 inputs"):
+        provide_statistics(*model, _hparams(mom2_dataset="auto"))
+
+
 @pytest.mark.parametrize("changes", [{"mom2_adjustment": False}, {"mom2_dataset": "wikipedia"}])
 def test_what_needs_no_statistics_of_ours_is_left_to_easyedit(changes: dict, model: tuple) -> None:
     hparams = _hparams(**changes)

@@ -37,6 +37,8 @@ class Method(Protocol):
         model: the base model, edited in place.
         tok: its tokenizer.
         hparams: its settings, as its author's class holds them.
+        preset: name or path of the preset they come from; ``"auto"`` if they were made for the model; none if they are
+            those of the class.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Method(Protocol):
     model: Any
     tok: Any
     hparams: Any
+    preset: str | None
 
     def settings(self) -> dict[str, Any]:
         """All settings as plain values."""

@@ -47,6 +47,7 @@ class ContextMethod:
         hparams: settings.
         settings: the same as plain values.
         context: for a fact what turns a question's prompt into what is asked once the fact is in force.
+        preset: where the settings come from.
     """
 
     kind = "context"
@@ -60,8 +61,10 @@ class ContextMethod:
         hparams: Any,
         settings: Mapping[str, Any],
         context: Callable[[Request], Context],
+        preset: str | None = None,
     ) -> None:
         self.name = name
+        self.preset = preset
         self.model, self.tok = model, tok
         self.hparams = hparams
         self._settings = dict(settings)

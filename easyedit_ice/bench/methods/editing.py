@@ -71,6 +71,7 @@ class ModelMethod:
         tok: its tokenizer.
         engine: what edits it.
         settings: all settings as plain values.
+        preset: where they come from.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class ModelMethod:
         tok: Any,
         engine: Engine,
         settings: Mapping[str, Any],
+        preset: str | None = None,
     ) -> None:
         self.name = name
+        self.preset = preset
         self.kind = kind
         self.model = model
         self.tok = tok

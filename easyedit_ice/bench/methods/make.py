@@ -10,16 +10,18 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.bench.methods.base import Method, Request
 from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
 from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError, did_you_mean
-from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT, host_settings, to_plain
+from easyedit_ice.host.auto import AUTO
+from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT, has_host_preset, host_settings, to_plain
 from easyedit_ice.host.ike import HostIke
 from easyedit_ice.host.methods import HostMethod
 from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.loading import load_model
+from easyedit_ice.loading import load_model, load_shapes
 from easyedit_ice.registry import ALGORITHMS
 
 METHODS = ("Prompt", *HOST_METHODS)
@@ -51,7 +53,8 @@ def make_method(
     Args:
         name: an algorithm of the table, one of EasyEdit's methods, or ``"Prompt"``.
         model: what to load; or a model and its tokenizer, loaded already.
-        preset: a file of settings, or the name of a preset; by default the one that is named like the model.
+        preset: a file of settings, or the name of a preset; by default the one that is named like the model. For
+            EasyEdit's methods ``"auto"`` makes settings from the model's shape, as the lack of such a preset does.
         settings: single settings that take precedence over the preset's.
         examples: requests of other facts than those to be edited, for methods that show some to the model.
 
@@ -81,7 +84,7 @@ def _ours(name: str, model: Model, preset: str | Path | None, settings: Mapping[
     hparams = kind.from_dict(settings) if preset is None else kind.from_hparams(preset, **settings)
     loaded, tok = _loaded(model, hparams.quantization_bit)
     hparams = _settled(hparams, model, loaded)
-    return ModelMethod(name, "ours", loaded, tok, PackageEngine(loaded, tok, hparams), hparams.to_dict())
+    return ModelMethod(name, "ours", loaded, tok, PackageEngine(loaded, tok, hparams), hparams.to_dict(), _told(preset))
 
 
 def _prompt(model: Model, preset: str | Path | None, settings: Mapping[str, Any]) -> Method:
@@ -89,7 +92,8 @@ def _prompt(model: Model, preset: str | Path | None, settings: Mapping[str, Any]
     loaded, tok = _loaded(model)
     tok.padding_side = "left"
     hparams = _settled(hparams, model, loaded)
-    return ContextMethod("Prompt", loaded, tok, hparams, hparams.to_dict(), partial(in_prompt, hparams.template))
+    context = partial(in_prompt, hparams.template)
+    return ContextMethod("Prompt", loaded, tok, hparams, hparams.to_dict(), context, _told(preset))
 
 
 def _settled(hparams: EditHyperParams, model: Model, loaded: nn.Module) -> EditHyperParams:
@@ -107,14 +111,27 @@ def _easyedit(
             f"model.chat is true, but EasyEdit's {name} edits bare prompts; set model.chat=false, or choose one of our "
             "methods, Prompt or IKE"
         )
-    hparams = host_settings(name, preset or _stem(model), settings)
+    preset = preset or (_stem(model) if has_host_preset(name, _stem(model)) else AUTO)
+    hparams = host_settings(name, preset, settings, _anatomy(model) if preset == AUTO else None)
     loaded, tok = _loaded(model, getattr(hparams, "quantization_bit", None))
     hparams.model_name, hparams.device = _name(model), str(loaded.device)
     plain = to_plain(hparams)
     if name == "IKE":
         ike = HostIke(loaded, tok, hparams, examples)
-        return ContextMethod(name, loaded, tok, ike.hparams, plain, partial(in_demonstrations, ike))
-    return ModelMethod(name, "easyedit", loaded, tok, HostMethod(name, loaded, tok, hparams, examples), plain)
+        return ContextMethod(name, loaded, tok, ike.hparams, plain, partial(in_demonstrations, ike), _told(preset))
+    engine = HostMethod(name, loaded, tok, hparams, examples)
+    return ModelMethod(name, "easyedit", loaded, tok, engine, plain, _told(preset))
+
+
+def _told(preset: str | Path | None) -> str | None:
+    return None if preset is None else str(preset)
+
+
+def _anatomy(model: Model) -> ModelAnatomy:
+    """What the model is made of; if it is not loaded yet, without its weights."""
+    if isinstance(model, tuple):
+        return ModelAnatomy(model[0])
+    return ModelAnatomy(load_shapes(EditHyperParams(model_name=model.name, dtype=model.dtype)))
 
 
 def _loaded(model: Model, quantization_bit: int | None = None) -> tuple[Any, Any]:

@@ -8,9 +8,19 @@ from itertools import product
 
 from easyedit_ice.bench.report.comparison import Comparison, Group
 from easyedit_ice.bench.report.figures import side_figures, unedited_figures
-from easyedit_ice.bench.report.scores import Means, Scores, baselines, means, phases, scores
+from easyedit_ice.bench.report.scores import (
+    Means,
+    Scores,
+    baselines,
+    known_before,
+    means,
+    phases,
+    scores,
+    scores_of,
+    with_known,
+)
 from easyedit_ice.bench.report.statistics import Difference, differences
-from easyedit_ice.bench.report.wording import SECTIONS, STYLES
+from easyedit_ice.bench.report.wording import MEASURES, STYLES
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.summary import interval
 
@@ -42,7 +52,7 @@ class Compared:
     Attributes:
         phase: of the ledger.
         style: of the scores.
-        measure: one of the sections.
+        measure: one of the sections, or the known facts.
         difference: what was found.
     """
 
@@ -100,11 +110,11 @@ def _results(group: Group) -> Results:
 
 
 def _scored(group: Group, phase: str) -> Iterator[Scored]:
-    for name, _, lines in baselines(group, phase):
-        values = scores(lines)
+    for name, run, lines in baselines(group, phase):
+        values = with_known(scores(lines), known_before(run) if phase == run.final_phase else {})
         yield Scored(name, False, values, means(values))
     for run in group.runs:
-        values = scores(run.at(phase))
+        values = scores_of(run, phase)
         yield Scored(run.label, True, values, means(values))
 
 
@@ -113,7 +123,7 @@ def _compared(group: Group, phase: str, scored: tuple[Scored, ...]) -> Iterator[
     methods = [own for own in scored if own.edited]
     ends = {run.label: run.steps[-1:] if phase in AGAIN else () for run in group.runs}
     for style in STYLES:
-        for measure in ("locality",) if phase == "untouched" else SECTIONS:
+        for measure in ("locality",) if phase == "untouched" else MEASURES:
             for end in dict.fromkeys(ends.values()):
                 values = {
                     own.label: own.values[style][measure]
@@ -127,8 +137,8 @@ def _courses(group: Group) -> dict[tuple[str, str, str], dict[str, dict[int, Int
     found: dict[tuple[str, str, str], dict[str, dict[int, Interval]]] = {}
     for phase, run in product(AGAIN, group.runs):
         for step in run.steps:
-            for style, measures in scores(run.at(phase, step)).items():
-                for section in (section for section in SECTIONS if section in measures):
+            for style, measures in scores_of(run, phase, step).items():
+                for section in (section for section in MEASURES if section in measures):
                     course = found.setdefault((phase, style, section), {}).setdefault(run.label, {})
                     course[step] = interval(list(measures[section].values()))
     return found

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from easyedit_ice.bench.report.answers import as_shown
 from easyedit_ice.bench.report.runs import Run
 from easyedit_ice.bench.report.wording import mode_name, mode_order
 from easyedit_ice.errors import IncomparableRunsError
@@ -55,7 +56,8 @@ class Comparison:
     Attributes:
         groups: runs by mode.
         differences: what keeps the runs from being comparable; empty unless they were compared anyway.
-        notes: what else a reader should know: other hosts, versions or seeds, unfinished runs, failed facts.
+        notes: what else a reader should know: other hosts, versions or seeds, unfinished runs, failed facts, what
+            generated scores are of.
     """
 
     groups: tuple[Group, ...]
@@ -73,21 +75,23 @@ class Comparison:
         return tuple(dict.fromkeys(run.label for run in self.runs))
 
 
-def compare(runs: Sequence[Run], anyway: bool = False) -> Comparison:
+def compare(runs: Sequence[Run], anyway: bool = False, answers: str = "auto") -> Comparison:
     """Put runs side by side.
 
     Args:
         runs: one at least. Those of other modes get tables of their own; two of one mode and one label are told
             apart by their folders.
         anyway: also if they are of different models, facts or ways to measure.
+        answers: what generated scores are of, as :func:`~easyedit_ice.bench.report.answers.as_shown` takes it.
 
     Raises:
+        RunConfigError: ``answers`` is no such choice, or the runs lack what it asks for.
         IncomparableRunsError: there are none, or they differ in what must be the same; the message lists every such
             entry with its values and their runs.
     """
     if not runs:
         raise IncomparableRunsError("there are no runs to compare; give at least one folder of a run")
-    named = _told_apart(runs)
+    named, shown = as_shown(_told_apart(runs), answers)
     modes = sorted({run.mode for run in named}, key=mode_order)
     by_mode = {mode: [run for run in named if run.mode == mode] for mode in modes}
     differences = _differences(named, PROTOCOL)
@@ -103,7 +107,7 @@ def compare(runs: Sequence[Run], anyway: bool = False) -> Comparison:
     )
     notes = _differences(named, NOTED)
     notes += [note for members in by_mode.values() for note in _differences(members, NOTED_WITHIN_MODE)]
-    return Comparison(groups, tuple(differences), (*notes, *_shortcomings(named)))
+    return Comparison(groups, tuple(differences), (*notes, *_shortcomings(named), *shown))
 
 
 def _entries(value: Any, path: str) -> Iterator[tuple[str, Any]]:

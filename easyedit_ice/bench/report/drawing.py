@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from easyedit_ice.bench.report.analysis import Results
-from easyedit_ice.bench.report.wording import SECTIONS, STYLES, number
+from easyedit_ice.bench.report.wording import HEADINGS, KNOWN, SECTIONS, STYLES, number
 from easyedit_ice.evaluation import Interval
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5C00", "#5B4FA2", "#7F7F7F", "#8B0000")
@@ -96,18 +96,19 @@ def tradeoff(results: Results, drawn: Mapping[str, Style]) -> Figure:
 def course(results: Results, drawn: Mapping[str, Style]) -> Figure:
     """What is left of earlier edits, and of facts that are never edited, as edits accumulate."""
     style = _main_style(results, "retained")
-    wanted = [("retained", section) for section in SECTIONS] + [("untouched", "locality")]
-    shown = [place for place in wanted if (place[0], style, place[1]) in results.courses]
+    wanted = [("retained", style, section) for section in SECTIONS] + [("untouched", style, "locality")]
+    shown = [place for place in (*wanted, ("retained", "teacher_forced", KNOWN)) if place in results.courses]
     figure, panels = _panels(-(-len(shown) // 2), 2, 2.5)
-    for (phase, section), axes in zip(shown, panels, strict=False):
-        for label, steps in results.courses[phase, style, section].items():
+    for (phase, scored, section), axes in zip(shown, panels, strict=False):
+        for label, steps in results.courses[phase, scored, section].items():
             look, values = drawn[label], list(steps.values())
             low, high = ([100 * getattr(value, end) for value in values] for end in ("low", "high"))
             axes.fill_between(list(steps), low, high, color=look.colour, alpha=0.15, linewidth=0)
             axes.plot(list(steps), _per_cent(values), look.marker + "-", color=look.colour, markersize=4, label=label)
-        axes.set_title(section if phase == "retained" else f"{section} of facts never edited", fontsize=10, color=INK)
+        title = f"{section} of facts never edited" if phase == "untouched" else HEADINGS.get(section, section)
+        axes.set_title(title, fontsize=10, color=INK)
         axes.set_xlabel("facts written")
-        axes.set_ylabel(f"{STYLES[style]}, %")
+        axes.set_ylabel(f"{STYLES[scored]}, %")
         axes.set_ylim(-3, 105)
         axes.grid(color=GRID, linewidth=0.7)
     for axes in panels[len(shown) :]:

@@ -26,6 +26,7 @@ def side_figures(run: Run) -> dict[str, Interval]:
     columns = {
         "fluency": _known(run.at("retained") if run.is_sequential else edits, "fluency"),
         "perplexity": _known(_drift(run), "perplexity"),
+        "text_perplexity": _known(_drift(run), "text_perplexity"),
         "kl": _known(_drift(run), "kl"),
         "update_norm": [math.hypot(*(own[0] for own in norm)) for norm in norms],
         "relative_update_norm": [100 * max(own[1] for own in norm) for norm in norms],
@@ -38,9 +39,10 @@ def side_figures(run: Run) -> dict[str, Interval]:
 
 
 def unedited_figures(run: Run) -> dict[str, float]:
-    """Fluency and perplexity before any edit, where they were measured."""
+    """Fluency and perplexities before any edit, where they were measured."""
     unedited = [line for line in run.at("drift") if line["step"] == 0]
-    columns = {"fluency": _known(run.at("before"), "fluency"), "perplexity": _known(unedited, "perplexity")}
+    columns = {"fluency": _known(run.at("before"), "fluency")}
+    columns |= {name: _known(unedited, name) for name in ("perplexity", "text_perplexity")}
     return {name: fmean(values) for name, values in columns.items() if values}
 
 

@@ -50,6 +50,11 @@ class Run:
         return self.mode[0] == "sequential"
 
     @property
+    def final_phase(self) -> str:
+        """The phase whose scores are of all edits in force, and with which the known facts stand."""
+        return "retained" if self.is_sequential else "immediate"
+
+    @property
     def facts(self) -> int:
         """How many facts it was to write."""
         return self.manifest["data"]["facts"]

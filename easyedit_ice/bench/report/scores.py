@@ -8,7 +8,7 @@ from easyedit_ice.bench.ledger import Line
 from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.runs import FactKey, Run, fact_key
 from easyedit_ice.bench.report.statistics import Facts, success_score
-from easyedit_ice.bench.report.wording import SCORE, STYLES, measure_order
+from easyedit_ice.bench.report.wording import KNOWN, SCORE, STYLES, measure_order
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.summary import interval, with_sections
 
@@ -29,6 +29,32 @@ def scores(lines: Sequence[Line]) -> Scores:
             for measure, value in with_sections(measures).items():
                 found.setdefault(style, {}).setdefault(measure, {})[fact_key(line)] = value
     return {style: _ordered(found[style]) for style in STYLES if style in found}
+
+
+def scores_of(run: Run, phase: str, step: int | None = None) -> Scores:
+    """Every fact's scores in a phase of a run, and what is left of the known facts; arguments as in :meth:`Run.at`."""
+    found = scores(run.at(phase, step))
+    if phase != run.final_phase:
+        return found
+    return with_known(found, known_after(run, step or max(run.steps, default=None)))
+
+
+def with_known(values: Scores, kept: Facts) -> Scores:
+    """Scores with what is left of the known facts, which are asked under teacher forcing; as they were without any."""
+    return values | {"teacher_forced": values.get("teacher_forced", {}) | {KNOWN: kept}} if kept else values
+
+
+def known_after(run: Run, step: int | None) -> Facts:
+    """Share of the known facts that are kept: after each edit, or after a step of a stream by known fact."""
+    lines = [line for line in run.at("drift") if "known" in line and line["step"]]
+    if run.is_sequential:
+        return _by_known_fact([line for line in lines if line["step"] == step])
+    return {(line["position"], KNOWN, ""): 1 - len(line["known"]["lost"]) / line["known"]["facts"] for line in lines}
+
+
+def known_before(run: Run) -> Facts:
+    """The same of the model as the method edits it, by known fact; of a quantised one that may be less than all."""
+    return _by_known_fact([line for line in run.at("drift") if "known" in line and not line["step"]])
 
 
 def means(values: Scores) -> Means:
@@ -59,6 +85,11 @@ def baselines(group: Group, phase: str) -> Iterator[tuple[str, Run, list[Line]]]
         yield "unedited model", longest, lines(longest)
     else:
         yield from ((f"unedited ({run.label})", run, lines(run)) for run in group.runs)
+
+
+def _by_known_fact(lines: Sequence[Line]) -> Facts:
+    known = [line["known"] for line in lines]
+    return {(place, KNOWN, ""): float(place not in own["lost"]) for own in known for place in range(own["facts"])}
 
 
 def _ordered(measures: dict[str, dict[FactKey, float]]) -> dict[str, Facts]:

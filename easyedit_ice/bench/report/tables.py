@@ -9,6 +9,9 @@ from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.statistics import LEVEL
 from easyedit_ice.bench.report.wording import (
     FIGURES,
+    HEADINGS,
+    KNOWN,
+    MEASURES,
     MISSING,
     PHASES,
     SCORE,
@@ -25,6 +28,10 @@ from easyedit_ice.bench.report.wording import (
 SCORES_NOTE = (
     "Per cent, with 95 % bootstrap intervals over facts; a fact counts once, however many questions it has of a kind. "
     "S is the harmonic mean of the probability style's rewrite, rephrase and locality."
+)
+KNOWN_NOTE = (
+    "Known kept: of other facts that the unedited model answers right, the share that the edited one still does; the "
+    "interval is over edits, or after a stream over these facts."
 )
 UNTOUCHED_NOTE = (
     "Nobody edited these facts. Rewrite and rephrase say how often the model gives the new answer all the same, and "
@@ -76,7 +83,9 @@ def tables(results: Results) -> list[Table]:
 
 
 def _scores(results: Results, phase: str, mode: str) -> Table:
-    measures = (*SECTIONS, SCORE)
+    known = any(KNOWN in measures for own in results.scored[phase] for measures in own.means.values())
+    shown = MEASURES if known else SECTIONS
+    measures = (*shown, SCORE)
     rows = [
         (STYLES[style], own.label, *(percent(own.means[style].get(measure)) for measure in measures))
         for style in results.styles(phase)
@@ -84,7 +93,8 @@ def _scores(results: Results, phase: str, mode: str) -> Table:
         if style in own.means
     ]
     note = f"{UNTOUCHED_NOTE} {SCORES_NOTE}" if phase == "untouched" else SCORES_NOTE
-    header = ("scored", "method", *SECTIONS, "S")
+    note = f"{note} {KNOWN_NOTE}" if known else note
+    header = ("scored", "method", *(HEADINGS.get(measure, measure) for measure in shown), "S")
     return Table(f"{mode}-{phase}", f"Scores {_when(phase)}", header, _once(rows), note=note)
 
 

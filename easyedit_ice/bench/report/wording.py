@@ -15,11 +15,17 @@ PHASES = {
     "untouched": "facts never edited, after the last edit",
 }
 SECTIONS = ("rewrite", "rephrase", "portability", "locality")
+KNOWN = "known"
+"""Share of facts the unedited model knew that the edited one still answers right."""
+MEASURES = (*SECTIONS, KNOWN)
+"""What methods are compared in."""
+HEADINGS = {KNOWN: "known kept"}
 SCORE = "score"
 """Harmonic mean of the probability style's rewrite, rephrase and locality."""
 FIGURES = {
     "fluency": "fluency, bits",
     "perplexity": "perplexity",
+    "text_perplexity": "perplexity of text",
     "kl": "KL, nats",
     "update_norm": "update norm",
     "relative_update_norm": "relative, %",
@@ -45,7 +51,7 @@ def mode_order(mode: tuple[str, int]) -> tuple[int, tuple[str, int]]:
 def measure_order(measure: str) -> tuple[int, str]:
     """Sort key: sections in their usual order, each before its kinds."""
     section = measure.partition(".")[0]
-    return (SECTIONS.index(section) if section in SECTIONS else len(SECTIONS), measure)
+    return (MEASURES.index(section) if section in MEASURES else len(MEASURES), measure)
 
 
 def percent(interval: Interval | None) -> str:

@@ -1,0 +1,70 @@
+"""Look at a model before you edit it: what it knows, how far it follows a new fact, and whether it stops by itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from easyedit_ice.cli.console import quiet, table, whole_number
+
+if TYPE_CHECKING:
+    from easyedit_ice.evaluation.probe import Probe
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--model", help="folder or hub name; the embedded model if not given")
+    parser.add_argument(
+        "--data",
+        help="a JSON file, or the name of a benchmark; by default 40 plain facts, and of the embedded model its world",
+    )
+    parser.add_argument("--split", default="test", help="part of a benchmark given by name")
+    parser.add_argument(
+        "--size", type=whole_number(1, 10**6), default=256, metavar="N", help="most records of the data to ask"
+    )
+    parser.add_argument("--chat", action="store_true", help="ask in the user's turn of the model's chat template")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda:0, or a GPU's number")
+    parser.add_argument("--dtype", default="auto", help="type of the weights; auto keeps the checkpoint's")
+    parser.add_argument("--json", action="store_true", help="print all values as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask, and print what was found."""
+    from easyedit_ice import world
+    from easyedit_ice.asking import asking_for
+    from easyedit_ice.data import load_records
+    from easyedit_ice.evaluation.probe import probe
+    from easyedit_ice.hparams import EditHyperParams
+    from easyedit_ice.loading import load_model
+
+    name = arguments.model or str(world.model_path())
+    with quiet(progress=sys.stderr.isatty()):
+        data = arguments.data or (None if arguments.model else "factworld")
+        records = None if data is None else load_records(data, split=arguments.split, size=arguments.size).records
+        loading = EditHyperParams(model_name=name, device=arguments.device, dtype=arguments.dtype)
+        model, tok = load_model(loading)
+        found = probe(model, tok, records, asking_for(tok, arguments.chat))
+    if arguments.json:
+        print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+    else:
+        _show(found)
+    return 0
+
+
+def _show(found: Probe) -> None:
+    print(f"It knows {found.known} of {found.facts} facts: greedily, exactly.")
+    print(
+        f"Of {found.written} texts it wrote after a prompt it ended {found.stops:.0%} by itself, "
+        f"and {found.leads:.0%} begin with the old answer.\n"
+    )
+    shares = found.followed | found.asked_otherwise
+    rows = [
+        (f"{shares[wording]:.0%}", "yes" if wording in found.wordings else "", wording.strip())
+        for wording in sorted(shares, key=lambda wording: -shares[wording])
+    ]
+    told = f"of {found.told} new facts"
+    print(table((told, "taken by ICE", "answered as told behind this wording"), rows))
+    print()
+    print(table(("algorithm", "what that means"), list(found.meaning().items())))

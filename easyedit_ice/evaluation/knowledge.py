@@ -1,0 +1,97 @@
+"""Which questions a model answers right, found in batches and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from tqdm import tqdm
+
+from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.cache import cache_root
+from easyedit_ice.known import known
+from easyedit_ice.text.answers import Asked, asked_row, rows_right
+from easyedit_ice.text.rows import Row
+
+AT_A_TIME = 64
+"""Questions asked before the cache is written."""
+
+
+class Knowledge:
+    """What an unedited model knows, each question asked once and kept in the cache by the hash of all weights.
+
+    Args:
+        model: a causal language model before any edit.
+        tok: its tokenizer.
+        asking: how questions are put to the model; by default as they are.
+        progress: whether to show a bar while the model is asked; none: on a terminal.
+    """
+
+    def __init__(self, model: nn.Module, tok: Any, asking: Asking = PLAIN, *, progress: bool | None = False) -> None:
+        self._model, self._tok, self._asking, self._progress = model, tok, asking, progress
+        self._path = cache_root() / "known" / f"{known(model).weights[:16]}.json"
+        self._found = _read(self._path)
+
+    def __call__(self, questions: Sequence[Asked]) -> list[bool]:
+        """Whether the model answers each of these, as :func:`~easyedit_ice.text.answers.answers_right` says."""
+        rows = {question: asked_row(self._tok, *question, self._asking) for question in questions}
+        keys = {question: _key(row) for question, row in rows.items()}
+        missing = {keys[question]: row for question, row in rows.items() if keys[question] not in self._found}
+        for chunk in _chunks(list(missing)):
+            self._found |= zip(chunk, rows_right(self._model, [missing[key] for key in chunk]), strict=True)
+            self._keep()
+        return [self._found[keys[question]] for question in questions]
+
+    def first(self, questions: Sequence[Asked], count: int | None) -> tuple[list[int], int]:
+        """The first questions that the model answers right.
+
+        Args:
+            questions: asked in their order, some at a time.
+            count: how many are wanted; none for all.
+
+        Returns:
+            their places, and how many questions were asked to find them.
+        """
+        found: list[int] = []
+        asked = 0
+        total = len(questions) if count is None else count
+        with tqdm(
+            total=total, desc="known facts", unit="fact", disable=None if self._progress is None else not self._progress
+        ) as bar:
+            for chunk in _chunks(questions):
+                if count is not None and len(found) >= count:
+                    break
+                new = [asked + place for place, right in enumerate(self(chunk)) if right]
+                found, asked = found + new, asked + len(chunk)
+                bar.update(len(chunk) if count is None else len(new))
+        return found[:count], asked
+
+    def _keep(self) -> None:
+        """Write the file anew, with what other processes have found since."""
+        self._found = _read(self._path) | self._found
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(f".{os.getpid()}.partial")
+        partial.write_text(json.dumps(self._found), encoding="utf-8")
+        os.replace(partial, self._path)
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(items), AT_A_TIME):
+        yield items[start : start + AT_A_TIME]
+
+
+def _key(row: Row) -> str:
+    return hashlib.sha256(repr((row.ids, row.span)).encode()).hexdigest()[:24]
+
+
+def _read(path: Path) -> dict[str, bool]:
+    """What was found before; nothing where the file is not there or damaged, since it can be found anew."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}

@@ -1,0 +1,121 @@
+"""Which tensor of a GGUF file holds which parameter of a model, and how its numbers lie there.
+
+GGUF keeps some weights otherwise than transformers: Llama's queries and keys with their rows in another order, GPT-2's
+matrices transposed, Gemma's norms with one added. transformers undoes that when it reads a file. Here its own code is
+asked what it does to numbered elements, and the way back is the inverse of the answer, for any architecture whose
+elements are only moved and shifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.errors import UpdateError
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+    from gguf.gguf_reader import ReaderTensor
+
+
+@dataclass(frozen=True)
+class Place:
+    """One tensor of a file, and the parameter it holds.
+
+    Attributes:
+        tensor: as gguf reads it.
+        name: of the parameter.
+        parameter: of the model, in any floating type.
+        reading: transformers' own way from the file's layout to the model's.
+    """
+
+    tensor: ReaderTensor
+    name: str
+    parameter: Tensor
+    reading: Any
+
+    @cached_property
+    def kept(self) -> Tensor:
+        """The file's numbers in the model's layout, fp32."""
+        from gguf import dequantize
+
+        return torch.from_numpy(np.array(self._read(dequantize(self.tensor.data, self.tensor.tensor_type))))
+
+    def changed(self) -> bool:
+        """Whether the model's numbers differ from the file's, both in the parameter's type.
+
+        Raises:
+            UpdateError: they are not equally many.
+        """
+        if self.kept.shape != self.parameter.shape:
+            raise UpdateError(
+                f"{self.name} is {tuple(self.parameter.shape)}, but the file's {self.tensor.name} is "
+                f"{tuple(self.kept.shape)}; give the GGUF file that the model was loaded from"
+            )
+        own = self.parameter.detach().cpu()
+        return not torch.equal(self.kept.to(own.dtype), own)
+
+    def values(self) -> np.ndarray:
+        """The model's numbers in the file's layout, fp32.
+
+        Raises:
+            UpdateError: transformers does more to this tensor than to move and shift its elements.
+        """
+        own = self.parameter.detach().cpu().float().numpy()
+        shape = tuple(int(size) for size in reversed(self.tensor.shape))
+        numbered = np.arange(own.size, dtype=np.float64).reshape(shape)
+        read = self._read(numbered)
+        if read is numbered:
+            return own
+        shift = self._read(np.zeros_like(numbered)).flat[0]
+        origin = (read - shift).astype(np.int64).ravel()
+        if not np.array_equal(np.sort(origin), np.arange(own.size)):
+            raise UpdateError(f"{self.name} lies in {self.tensor.name} in a way that is not known how to write")
+        values = np.empty(own.size, dtype=np.float32)
+        values[origin] = own.ravel() - np.float32(shift)
+        return values.reshape(shape)
+
+    def _read(self, values: np.ndarray) -> np.ndarray:
+        return self.reading.process(values, self.tensor.name, parsed_parameters={"tensors": {}}).weights
+
+
+def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:
+    """Every tensor of a file that holds a parameter of the model, in the file's order.
+
+    Raises:
+        UpdateError: the model has parameters that no tensor holds, or that are packed or not in memory.
+    """
+    from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
+
+    architecture = reader.get_field("general.architecture").contents()
+    reading = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=model.config.to_dict())
+    try:
+        names = get_gguf_hf_weights_map(model, reading)
+    except NotImplementedError as error:
+        raise UpdateError(f"a model of type {model.config.model_type!r} has no GGUF form ({error})") from error
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    found = [
+        Place(tensor, names[tensor.name], parameters[names[tensor.name]], reading)
+        for tensor in reader.tensors
+        if names.get(tensor.name) in parameters
+    ]
+    held = {id(place.parameter) for place in found}
+    _refuse("no tensor of the file", (name for name, own in parameters.items() if id(own) not in held))
+    unreadable = (name for name, own in parameters.items() if own.is_meta or not own.is_floating_point())
+    _refuse("no plain numbers in memory", unreadable)
+    yield from found
+
+
+def _refuse(what: str, names: Iterable[str]) -> None:
+    if listed := list(names):
+        shown = ", ".join(listed[:5]) + (" and others" if len(listed) > 5 else "")
+        raise UpdateError(
+            f"{shown}: there is {what} for {'it' if len(listed) == 1 else 'them'}; give the model as it was loaded "
+            "from this GGUF file, neither packed nor spread, and the file it was loaded from"
+        )

@@ -1,0 +1,68 @@
+"""A GGUF file that holds a model, whole or in parts."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from easyedit_ice.errors import LoadingError
+
+GgufType = Literal["F32", "F16", "BF16", "Q8_0"]
+GGUF_TYPES: tuple[GgufType, ...] = ("F32", "F16", "BF16", "Q8_0")
+"""Types in which weights are written."""
+
+
+@dataclass(frozen=True)
+class GgufSource:
+    """A model as GGUF.
+
+    Attributes:
+        name: of the model, as its folder in the cache is called.
+        sha256: of the whole file, in hexadecimal.
+        locate: finds the files that make the whole one when joined; raises :class:`LoadingError` if they are not there.
+    """
+
+    name: str
+    sha256: str
+    locate: Callable[[], Sequence[Path]]
+
+    @classmethod
+    def of_file(cls, path: Path) -> GgufSource:
+        """A file of the user's, called like the file."""
+        return cls(path.stem, sha256_of(path), lambda: [path])
+
+    @contextmanager
+    def file(self) -> Iterator[Path]:
+        """The whole file, in a folder that holds nothing else.
+
+        Raises:
+            LoadingError: it is not there, or not the file that is expected.
+        """
+        parts = self.locate()
+        with TemporaryDirectory() as folder:
+            whole = Path(folder) / f"{self.name}.gguf"
+            if len(parts) == 1:
+                whole.symlink_to(parts[0].resolve())
+            else:
+                with whole.open("wb") as joined:
+                    for part in parts:
+                        with part.open("rb") as file:
+                            shutil.copyfileobj(file, joined)
+            if (found := sha256_of(whole)) != self.sha256:
+                raise LoadingError(
+                    f"{', '.join(map(str, parts))} has the sha256 {found}, but {self.name} is known by {self.sha256}; "
+                    "install its package again"
+                )
+            yield whole
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,54 @@
+"""Which questions a model answers right."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from easyedit_ice.cache import cache_root
+from easyedit_ice.evaluation import knowledge
+from easyedit_ice.evaluation.knowledge import Knowledge
+from easyedit_ice.testing.models import SHAPES, tokenizer
+
+PROMPTS = ["The capital of Avaria is", "The river that flows through Ommer is the", "Lodel"]
+
+
+def test_a_model_is_asked_once_and_another_one_anew(monkeypatch):
+    asked = []
+    ask = knowledge.rows_right
+    monkeypatch.setattr(knowledge, "rows_right", lambda model, rows: asked.append(len(rows)) or ask(model, rows))
+    questions = [(prompt, "Lodel") for prompt in PROMPTS]
+    model = SHAPES[0].build()
+    first = Knowledge(model, tokenizer())(questions[:2])
+    assert Knowledge(model, tokenizer())(questions)[:2] == first
+    assert asked == [2, 1]
+    with torch.no_grad():
+        next(model.parameters()).mul_(2)
+    other = SHAPES[0].build()
+    other.load_state_dict(model.state_dict())
+    Knowledge(other, tokenizer())(questions)
+    assert asked == [2, 1, 3]
+
+
+def test_a_damaged_file_of_the_cache_is_made_anew():
+    questions = [(prompt, "Ommer") for prompt in PROMPTS]
+    model = SHAPES[0].build()
+    found = Knowledge(model, tokenizer())(questions)
+    for path in (cache_root() / "known").glob("*.json"):
+        path.write_text("{")
+    assert Knowledge(model, tokenizer())(questions) == found
+    assert any(
+        json.loads(path.read_text()) for path in (cache_root() / "known").glob("*.json") if path.read_text() != "{"
+    )
+
+
+def test_the_first_known_ones_are_found_without_asking_all(monkeypatch):
+    monkeypatch.setattr(knowledge, "AT_A_TIME", 2)
+    known = Knowledge(SHAPES[0].build(), tokenizer())
+    monkeypatch.setattr(Knowledge, "__call__", lambda self, questions: [q[1] == "yes" for q in questions])
+    questions = [("p", answer) for answer in ("no", "yes", "no", "yes", "yes", "no", "no", "yes")]
+    assert known.first(questions, 2) == ([1, 3], 4)
+    assert known.first(questions, 3) == ([1, 3, 4], 6)
+    assert known.first(questions, 9) == ([1, 3, 4, 7], 8)
+    assert known.first(questions, None) == ([1, 3, 4, 7], 8)
