@@ -5,20 +5,21 @@ from __future__ import annotations
 import copy as copying
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.asking import asking_for
-from easyedit_ice.errors import HyperParamsError, RequestError
+from easyedit_ice.errors import DriftError, HyperParamsError, RequestError
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.memory import edits_in, recall
 from easyedit_ice.preserve import preserved
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.requests import EditRequest, check_tokens
+from easyedit_ice.text.plain_text import MEASURED, Movement, movement, said, statements
 from easyedit_ice.updates import OriginalWeights, WeightUpdate
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
         RequestError: a fact cannot be edited; the message names it. With ``skip_unfit`` it is left out with a warning,
             and the update's ``info`` says so.
         HyperParamsError: ``chat`` is set, and the tokenizer has no chat template that can be used.
+        DriftError: the edit moves plain statements by more than ``max_drift``.
     """
     return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
 
@@ -62,7 +64,33 @@ def solve_with(
         logger.warning("left out: %s", error)
     with preserved(model, tok), fused_activations(model):
         update = spec.solve_function(model, tok, facts, hparams)
-    return update if not unfit else replace(update, info=update.info | {"left_out": [str(error) for error in unfit]})
+        moved = _movement(model, tok, facts, update)
+    _judge(moved, hparams)
+    found = {"drift": asdict(moved)} | ({"left_out": [str(error) for error in unfit]} if unfit else {})
+    return replace(update, info=update.info | found)
+
+
+def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: WeightUpdate) -> Movement:
+    """What an update does to plain statements; the model is left without it."""
+    rows = statements(tok, MEASURED, facts)
+    before = said(model, rows)
+    update.commit(model)
+    try:
+        return movement(before, said(model, rows))
+    finally:
+        update.revert(model)
+
+
+def _judge(moved: Movement, hparams: EditHyperParams) -> None:
+    """Refuse an edit that moves too much besides its facts, or warn of it."""
+    told = (
+        f"{hparams.alg_name} moves plain statements that the edit is not about by {moved.kl:.3g} nats per token, and "
+        f"{1 - moved.kept:.0%} of their likeliest words change"
+    )
+    if hparams.max_drift is not None and not moved.kl <= hparams.max_drift:
+        raise DriftError(f"{told}; max_drift allows {hparams.max_drift}: {hparams.gentler}")
+    if hparams.warn_drift is not None and not moved.kl <= hparams.warn_drift:
+        logger.warning("%s (warn_drift is %s): %s", told, hparams.warn_drift, hparams.gentler)
 
 
 def apply_to_model(

@@ -117,6 +117,10 @@ class TrainingDivergedError(EasyEditIceError, RuntimeError):
     """The loss of an edit became infinite or not a number."""
 
 
+class DriftError(EasyEditIceError, RuntimeError):
+    """An edit moves text that it is not about by more than ``max_drift`` allows."""
+
+
 class StatisticsError(EasyEditIceError, RuntimeError):
     """Second moments that cannot be trusted, or that do not determine an update."""
 

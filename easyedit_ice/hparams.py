@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from easyedit_ice.errors import HyperParamsError, did_you_mean
 
+AUTO = "auto"
+"""Names the defaults, where a preset may be named."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _REPOSITORY_PRESETS = Path(__file__).resolve().parent.parent / "hparams"
 
@@ -75,6 +77,15 @@ class EditHyperParams:
         "put prompts into the user's turn of the model's chat template, and targets after the head of its own turn",
     )
     seed: int = setting(0, "seed of everything random in an edit", low=0)
+    warn_drift: float | None = setting(
+        0.05,
+        "an edit is warned of that moves plain statements it is not about by more, in nats per token; None for none",
+        above=0,
+    )
+    max_drift: float | None = setting(None, "an edit that moves them by more is refused; None for none", above=0)
+
+    gentler: ClassVar[str] = "choose gentler settings"
+    """What to do about an edit that moves too much besides its facts."""
 
     def __post_init__(self) -> None:
         self._refuse_other(self.alg_name)
@@ -93,12 +104,15 @@ class EditHyperParams:
         Args:
             name_or_path: a file, with or without ``.yaml``, or the name of a preset, with or without its
                 algorithm's folder. A preset may be followed by the path of a folder, as EasyEdit's
-                ``./hparams/ICE-LoRA/gpt2-xl``.
+                ``./hparams/ICE-LoRA/gpt2-xl``. ``"auto"`` names the defaults, which follow from what is measured on
+                the model.
             **overrides: single settings that take precedence over the file's.
 
         Raises:
             HyperParamsError: there is no such file or preset, or its content does not fit.
         """
+        if str(name_or_path) in (AUTO, f"{cls.algorithm()}/{AUTO}"):
+            return cls.from_dict(overrides, source=AUTO)
         path = cls._find(str(name_or_path))
         try:
             text = path.read_text(encoding="utf-8")

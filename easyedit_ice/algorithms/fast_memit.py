@@ -40,6 +40,8 @@ _CLOSER = 0.1
 class FastMEMITHyperParams(EditHyperParams):
     """Settings of FastMEMIT, with EasyEdit's names."""
 
+    gentler = "raise mom2_update_weight, lower clamp_norm_factor, or name other layers"
+
     alg_name: str = setting("FastMEMIT", "name of the algorithm in the table")
     layers: list[int] | None = setting(
         None,

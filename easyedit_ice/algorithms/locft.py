@@ -20,10 +20,5 @@ class LocFTHyperParams(TrainingHyperParams):
 
     alg_name: str = setting("LocFT-BF", "name of the algorithm in the table")
     adapter: str = other_default(TrainingHyperParams, "adapter", "dense")
-    num_steps: int = other_default(TrainingHyperParams, "num_steps", 25)
-    lr: float = other_default(TrainingHyperParams, "lr", 5e-4)
+    depth: list[float] = other_default(TrainingHyperParams, "depth", [DEPTH, DEPTH])
     mini_batch_size: int = other_default(TrainingHyperParams, "mini_batch_size", 100)
-
-    def usual_layers(self, count: int) -> list[int] | None:
-        """One late block."""
-        return [round(DEPTH * (count - 1))]

@@ -19,5 +19,3 @@ class SVFHyperParams(TrainingHyperParams):
 
     alg_name: str = setting("SVF", "name of the algorithm in the table")
     adapter: str = other_default(TrainingHyperParams, "adapter", "svf")
-    lr: float = other_default(TrainingHyperParams, "lr", 2e-2)
-    num_steps: int = other_default(TrainingHyperParams, "num_steps", 100)

@@ -32,7 +32,13 @@ class AdapterSettings:
         ["mlp.out"],
         "projections that are changed: mlp.in, mlp.out, attention.in, attention.out, all, or ends of their names",
     )
-    layers: list[int] | None = setting(None, "blocks that are changed, negative from the last; None for the usual ones")
+    layers: list[int] | None = setting(
+        None, "blocks that are changed, negative from the last; None for those that depth tells"
+    )
+    depth: list[float] = setting(
+        [0.18, 0.31],
+        "where layers is None: the first and the last block that are changed, of the way through the model, 0 to 1",
+    )
     rank: int = setting(16, "rank of each projection's change; of adalora the mean in the end", low=1)
     lora_alpha: float = setting(16.0, "the adapter's output is scaled by lora_alpha / rank", above=0)
     lora_dropout: float = setting(0.0, "dropout on the adapter's input while training", low=0, high=1)
@@ -87,7 +93,7 @@ class ScheduleSettings:
         "fine-tuning on the target; in-context editing besides; or reinforcement by the model's own answers instead",
         choices=OBJECTIVES,
     )
-    num_steps: int = setting(40, "most passes over the facts of a batch", low=1)
+    num_steps: int = setting(100, "most passes over the facts of a batch", low=1)
     optimizer: str = setting(
         "adamw",
         "adamw, or sgd, which moves what the gradient points at alone and so changes less; its lr is far greater",
@@ -97,7 +103,7 @@ class ScheduleSettings:
         None, "learning rate; None for the one at which a first step moves general text by step_drift", above=0
     )
     step_drift: float = setting(
-        3e-5, "where lr is None: divergence of plain statements from before the first step, in nats per token", above=0
+        3e-6, "where lr is None: divergence of plain statements from before the first step, in nats per token", above=0
     )
     momentum: float = setting(0.9, "sgd: share of the last step that is gone again", low=0, high=1)
     weight_decay: float = setting(0.0, "weight decay", low=0)
@@ -116,10 +122,10 @@ class ScheduleSettings:
     data_parallel: bool = setting(
         False, "share each mini-batch among the processes of accelerate launch; all of them must solve the same facts"
     )
-    append_eos: bool = setting(
-        True,
+    append_eos: bool | None = setting(
+        None,
         "train the end of text after the target, or in a chat the end of the turn, so that generation stops there; "
-        "nothing where the tokenizer has none",
+        "nothing where the tokenizer has none; None where the model ends its own answers",
     )
     random_prefixes: int = setting(
         0, "texts of the model's own that each fact is stated behind as well, for other wordings", low=0
@@ -251,18 +257,23 @@ class TrainingHyperParams(
 ):
     """Settings of every algorithm that trains."""
 
+    gentler = "lower step_drift (or lr, where it is set), name fewer layers, or raise locality_weight"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.target_modules:
             raise HyperParamsError("target_modules is empty; name at least one kind of projection, such as mlp.out")
         if self.layers is not None and not self.layers:
             raise HyperParamsError("layers is empty; name at least one block, or leave it out")
+        if len(self.depth) != 2 or not 0 <= self.depth[0] <= self.depth[1] <= 1:
+            raise HyperParamsError(f"depth is {self.depth}; expected two numbers from 0 to 1, the greater one last")
         self._check_adapter()
         self._check_contexts()
 
-    def usual_layers(self, count: int) -> list[int] | None:
-        """Blocks that are changed where none are named, of so many; ``None`` for all."""
-        return None
+    def usual_layers(self, count: int) -> list[int]:
+        """Blocks that are changed where none are named, of so many, by ``depth``."""
+        first, last = (round(share * (count - 1)) for share in self.depth)
+        return list(range(first, last + 1))
 
     def held_beside(self, in_features: int, out_features: int) -> int:
         """Bytes that an algorithm holds in training for a projection of this shape, besides what is trained."""

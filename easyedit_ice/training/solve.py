@@ -15,6 +15,7 @@ from easyedit_ice.activations import tokens_within
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.processes import Share
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.text.endings import ends_answers
 from easyedit_ice.text.plain_text import MEASURED, statements
 from easyedit_ice.text.prefixes import context_prefixes
 from easyedit_ice.training.adapters import Adapter
@@ -46,8 +47,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     """
     torch.manual_seed(hparams.seed)
     model.eval()
-    if hparams.objective == "ice" and hparams.context_templates is None:
-        hparams = hparams.replace(context_templates=followed_wordings(model, tok, requests[0].asking))
+    hparams = _fitted(model, tok, requests, hparams)
     projections = projections_of(model, hparams)
     surroundings = _surroundings(model, tok, requests, hparams)
     prefixes = _prefixes(model, tok, hparams)
@@ -102,6 +102,18 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         "adapter": trained.report(),
     }
     return WeightUpdate(adapter.deltas(), info, keys)
+
+
+def _fitted(
+    model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: TrainingHyperParams
+) -> TrainingHyperParams:
+    """The settings, with what is found on the model in place of ``None``."""
+    asking, found = requests[0].asking, {}
+    if hparams.append_eos is None:
+        found["append_eos"] = ends_answers(model, tok, asking)
+    if hparams.objective == "ice" and hparams.context_templates is None:
+        found["context_templates"] = followed_wordings(model, tok, asking)
+    return hparams.replace(**found) if found else hparams
 
 
 def _surroundings(
