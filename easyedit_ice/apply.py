@@ -64,6 +64,7 @@ def solve_with(
         logger.warning("left out: %s", error)
     with preserved(model, tok), fused_activations(model):
         update = spec.solve_function(model, tok, facts, hparams)
+    with preserved(model, tok), fused_activations(model):
         moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
     found = {"drift": asdict(moved)} | ({"left_out": [str(error) for error in unfit]} if unfit else {})
