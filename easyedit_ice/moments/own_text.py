@@ -86,7 +86,7 @@ def _written(model: nn.Module, tok: Any, turn: int) -> list[str]:
     pad = tok.eos_token_id if tok.pad_token_id is None else tok.pad_token_id
     config = GenerationConfig(max_new_tokens=LENGTH, pad_token_id=pad, eos_token_id=tok.eos_token_id, do_sample=False)
     with progress(
-        logger, f"the model writes text {turn * ROWS + 1} to {(turn + 1) * ROWS}", LENGTH, "token"
+        logger, f"the model writes texts {turn * ROWS + 1} to {(turn + 1) * ROWS}", LENGTH, "token"
     ) as advance:
         output = model.generate(
             input_ids=ids,
