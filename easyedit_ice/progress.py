@@ -33,6 +33,6 @@ def progress(logger: logging.Logger, what: str, total: int | None, unit: str) ->
             bar.update(count)
             if time.monotonic() - told >= EVERY:
                 told = time.monotonic()
-                logger.info("%s: %d %ss%s", what, done, unit, "" if total is None else f" of {total}")
+                logger.info("%s: %s %ss", what, done if total is None else f"{done} of {total}", unit)
 
         yield advance

@@ -30,10 +30,12 @@ from easyedit_ice.updates import WeightUpdate
 
 logger = logging.getLogger(__name__)
 
-_CLAMP = 4.0
-"""Most that a value may move, in norms of what the projection wrote, where nothing is said: ROME's bound."""
+_CLAMP = 1.0
+"""Most that a value may move in a sweep, in norms of what the projection wrote, where nothing is said."""
+_SWEEPS = 4
+"""Most sweeps, where facts are not written: each moves a value further, so that it goes no further than it must."""
 _CLOSER = 0.1
-"""How much of what a first sweep was to miss a second may miss, where facts were not written."""
+"""How much of what the first sweep was to miss the later ones may miss."""
 
 
 @dataclass
@@ -44,8 +46,7 @@ class FastMEMITHyperParams(EditHyperParams):
 
     alg_name: str = setting("FastMEMIT", "name of the algorithm in the table")
     layers: list[int] | None = setting(
-        None,
-        "blocks to write to, from below, negative from the last; None for a few that end at a quarter of the depth",
+        None, "blocks to write to, from below, negative from the last; None for the one at a quarter of the depth"
     )
     rewrite_module_tmp: str | None = setting(
         None, "path of the projection to write to, with {} for the block; None for the MLP's output projection"
@@ -61,7 +62,7 @@ class FastMEMITHyperParams(EditHyperParams):
     clamp_norm_factor: float | None = setting(
         None,
         "bound on a value's change, in norms of what the block returned, or the projection wrote if a norm or factor "
-        "stands between; None for four norms of what the projection wrote",
+        "stands between; None for one norm of what the projection wrote in each sweep",
         above=0,
     )
     kl_factor: float = setting(0.0625, "weight of the divergence of what follows the bare subject", low=0)
@@ -78,7 +79,7 @@ class FastMEMITHyperParams(EditHyperParams):
     write_share: float = setting(
         0.99,
         "share of what the values lack that the solve is to write by its own prediction, where mom2_update_weight is "
-        "None; facts that are not written get a second sweep, which may miss a tenth as much",
+        "None; facts that are not written get up to three more sweeps, which may miss a tenth as much",
         above=0,
         high=0.9999,
     )
@@ -88,14 +89,14 @@ class FastMEMITHyperParams(EditHyperParams):
         "the embedded world's, or 'auto' for the one of these two that suits the model",
     )
     dynamic: bool = setting(True, "count tokens, dynamic_multiplier for each input of the projection, and not texts")
-    dynamic_multiplier: int = setting(10, "tokens for each input of the projection; below 2 is fragile", low=1)
+    dynamic_multiplier: int = setting(3, "tokens for each input of the projection; below 2 is fragile", low=1)
     mom2_n_samples: int = setting(100_000, "texts, where dynamic is false", low=1)
     mom2_dtype: str = setting("float64", "type in which second moments are kept", choices=("float32", "float64"))
     mom2_correction: bool = setting(
         False, "raise mom2_update_weight by m / (m - 1), where m is dynamic_multiplier, for what few tokens hide"
     )
     mom2_shrinkage: float = setting(
-        0.0, "σ: ridge on the second moment, in units of its mean diagonal, for directions that few tokens miss", low=0
+        0.1, "σ: ridge on the second moment, in units of its mean diagonal, for directions that few tokens miss", low=0
     )
     keep_edits: bool = setting(
         True,
@@ -118,15 +119,6 @@ class FastMEMITHyperParams(EditHyperParams):
                 "to 2 or more"
             )
 
-    @staticmethod
-    def usual_layers(count: int) -> list[int]:
-        """Blocks to write to where ``layers`` is left out, of so many: a few that end at a quarter of the depth.
-
-        Near there causal tracing finds the facts of GPT-J and Llama.
-        """
-        last = min(round(count / 4), count - 1)
-        return list(range(max(0, last + 1 - max(1, min(5, count // 6))), last + 1))
-
     @property
     def weight(self) -> float:
         """λ, corrected if asked for; 1 where it is found for each write."""
@@ -140,7 +132,7 @@ class FastMEMITHyperParams(EditHyperParams):
         """What each sweep is to write of what is missing before it; ``None`` where λ is given, and one is all."""
         if self.mom2_update_weight is not None:
             return (None,)
-        return self.write_share, 1 - _CLOSER * (1 - self.write_share)
+        return self.write_share, *[1 - _CLOSER * (1 - self.write_share)] * (_SWEEPS - 1)
 
 
 def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastMEMITHyperParams) -> WeightUpdate:
@@ -262,7 +254,7 @@ def place_of(model: nn.Module, hparams: FastMEMITHyperParams) -> Place:
         AnatomyError: it has no such layers or projections.
     """
     anatomy = ModelAnatomy(model)
-    asked = hparams.usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
+    asked = [usual_layer(anatomy.num_layers)] if hparams.layers is None else hparams.layers
     layers = sorted({anatomy.layer_index(layer) for layer in asked})
     if hparams.rewrite_module_tmp is None:
         projections = anatomy.select("mlp", "out", layers)
@@ -278,6 +270,14 @@ def place_of(model: nn.Module, hparams: FastMEMITHyperParams) -> Place:
         tuple(anatomy.layer_name(layer) for layer in layers),
         tuple(layers),
     )
+
+
+def usual_layer(count: int) -> int:
+    """The block to write to where ``layers`` is left out, of so many: at a quarter of the depth.
+
+    Near there causal tracing finds the facts of GPT-J and Llama.
+    """
+    return min(round(count / 4), count - 1)
 
 
 def measuring_of(hparams: FastMEMITHyperParams) -> Measuring:

@@ -26,18 +26,13 @@ class FastROMEHyperParams(FastMEMITHyperParams):
     alg_name: str = setting("FastROME", "name of the algorithm in the table")
     layers: list[int] | None = setting(None, "the block to write to; None for one at a quarter of the depth")
     clamp_norm_factor: float | None = setting(
-        None, "bound on a value's change, in norms of what the projection wrote; None for four", above=0
+        None, "bound on a value's change, in norms of what the projection wrote; None for one in each sweep", above=0
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.layers is not None and len(self.layers) != 1:
             raise HyperParamsError(f"layers is {self.layers}; FastROME writes to one block: name one, or use FastMEMIT")
-
-    @staticmethod
-    def usual_layers(count: int) -> list[int]:
-        """The block to write to where ``layers`` is left out, of so many."""
-        return FastMEMITHyperParams.usual_layers(count)[-1:]
 
 
 def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastROMEHyperParams) -> WeightUpdate:

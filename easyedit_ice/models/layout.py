@@ -91,14 +91,11 @@ def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:
     Raises:
         UpdateError: the model has parameters that no tensor holds, or that are packed or not in memory.
     """
-    from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
+    from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor
 
     architecture = reader.get_field("general.architecture").contents()
     reading = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=model.config.to_dict())
-    try:
-        names = get_gguf_hf_weights_map(model, reading)
-    except NotImplementedError as error:
-        raise UpdateError(f"a model of type {model.config.model_type!r} has no GGUF form ({error})") from error
+    names = _names_by_tensor(model, architecture)
     parameters = dict(model.named_parameters(remove_duplicate=False))
     found = [
         Place(tensor, names[tensor.name], parameters[names[tensor.name]], reading)
@@ -110,6 +107,22 @@ def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:
     unreadable = (name for name, own in parameters.items() if own.is_meta or not own.is_floating_point())
     _refuse("no plain numbers in memory", unreadable)
     yield from found
+
+
+def _names_by_tensor(model: nn.Module, architecture: str) -> dict[str, str]:
+    """Parameter of each tensor, by gguf's own table of names; some are listed there without the model's outer name."""
+    from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
+
+    kind = next((kind for kind, name in MODEL_ARCH_NAMES.items() if name == architecture), None)
+    if kind is None:
+        raise UpdateError(f"the file's architecture is {architecture!r}, which the installed gguf does not know")
+    table = get_tensor_name_map(kind, model.config.get_text_config().num_hidden_layers)
+    found = {}
+    for name, _ in model.named_parameters(remove_duplicate=False):
+        module, _, suffix = name.rpartition(".")
+        if tensor := table.get_name(module) or table.get_name(module.partition(".")[2]):
+            found[f"{tensor}.{suffix}"] = name
+    return found
 
 
 def _refuse(what: str, names: Iterable[str]) -> None:

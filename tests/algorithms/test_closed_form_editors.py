@@ -6,6 +6,7 @@ import pytest
 import torch
 from packed import packed_bytes, packed_llama
 from quick import CLOSED_FORM
+from transformers import LlamaForCausalLM
 
 from easyedit_ice import world
 from easyedit_ice.algorithms.fast_emmet import FastEMMETHyperParams
@@ -22,6 +23,7 @@ from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.passes import at_last_token
+from easyedit_ice.text.rows import encode, predict
 
 CLASSES = {"FastMEMIT": FastMEMITHyperParams, "FastEMMET": FastEMMETHyperParams, "FastROME": FastROMEHyperParams}
 EACH = pytest.mark.parametrize("name", CLASSES)
@@ -171,11 +173,13 @@ def test_layers_and_projections_are_found_in_the_model(changes: dict, layers: li
         assert place.names == tuple(name.format(layer) for layer in layers)
 
 
-def test_layers_left_out_are_those_before_a_quarter_of_the_depth() -> None:
-    model = SHAPES[2].build()
-    model.config.num_hidden_layers = 32
-    deep = type(model)(model.config)
-    assert place_of(deep, FastMEMITHyperParams()).layers == (4, 5, 6, 7, 8)
+@EACH
+@pytest.mark.parametrize(("blocks", "layer"), [(1, 0), (6, 2), (12, 3), (18, 4), (30, 8), (32, 8), (48, 12)])
+def test_one_block_is_written_to_where_none_is_named(name: str, blocks: int, layer: int) -> None:
+    config = SHAPES[2].build().config
+    config.num_hidden_layers, config.layer_types = blocks, None
+    with torch.device("meta"):
+        assert place_of(LlamaForCausalLM(config), CLASSES[name]()).layers == (layer,)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +214,43 @@ def test_what_the_model_does_not_have_is_refused_and_it_stays_as_it_was(settings
 def test_settings_that_do_not_fit_are_refused(cls, settings: dict, words: str) -> None:
     with pytest.raises(HyperParamsError, match=words):
         cls(**settings)
+
+
+def test_an_update_tells_how_its_targets_stand(embedded: tuple, facts: list[dict]) -> None:
+    model, tok = embedded
+    update = solve(model, tok, facts[:3], FastMEMITHyperParams.from_hparams("FastMEMIT/gpt2-factworld"))
+    told = update.info["target_nll"]
+    rows = [encode(tok, r.prompt, r.completion) for r in EditRequest.prepare(facts[:3])]
+    assert told["before"] == pytest.approx(predict(model, rows).nll().tolist(), rel=1e-4)
+    update.commit(model)
+    assert told["after"] == pytest.approx(predict(model, rows).nll().tolist(), rel=1e-3, abs=1e-4)
+    update.revert(model)
+    assert "not_written" not in update.info
+
+
+@EACH
+def test_a_fact_that_is_not_written_is_said_to_be(
+    name: str, embedded: tuple, facts: list[dict], caplog: pytest.LogCaptureFixture
+) -> None:
+    hparams = CLASSES[name].from_hparams(f"{name}/gpt2-factworld", clamp_norm_factor=0.01, v_num_grad_steps=2)
+    update = solve(*embedded, facts[:1], hparams)
+    [words] = update.info["not_written"]
+    assert words.startswith(f"{facts[0]['prompt']!r} is not followed by {facts[0]['target_new']!r}, which has ")
+    assert f"not written: {words}" in caplog.text
+
+
+def test_a_fact_that_is_not_written_gets_further_sweeps_where_the_weight_is_left_to_the_rule(
+    embedded: tuple, facts: list[dict]
+) -> None:
+    model, tok = embedded
+    before = state(model)
+    hparams = FastMEMITHyperParams(clamp_norm_factor=0.3, kl_factor=0.0)
+    one = solve(model, tok, facts[:1], hparams.replace(mom2_update_weight=1.0))
+    several = solve(model, tok, facts[:1], hparams)
+    assert state(model) == before
+    assert len(one.info["course"]["weights"]) == 1 < len(several.info["course"]["weights"])
+    assert several.info["target_nll"]["after"][0] < 0.5 * one.info["target_nll"]["after"][0]
+    assert several.keys["transformer.h.2.mlp.c_proj"].shape[0] == 1
 
 
 def test_the_correction_raises_the_weight_of_general_keys() -> None:

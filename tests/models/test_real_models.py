@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from easyedit_ice.deltas import LowRankDelta
 from easyedit_ice.hparams import EditHyperParams
@@ -15,7 +16,7 @@ from easyedit_ice.models.export import save_gguf
 from easyedit_ice.updates import WeightUpdate
 
 PROMPTS = ("The mother tongue of Danielle Darrieux is", "The capital of France is", "In 1969, two men went to")
-LENGTH = 12
+LENGTH = 10
 REAL = [
     pytest.param("smollm2", marks=pytest.mark.real),
     pytest.param("gemma3", marks=[pytest.mark.gemma, pytest.mark.slow]),
@@ -30,12 +31,10 @@ def loaded(request: pytest.FixtureRequest) -> tuple[str, Any, Any]:
 
 
 def _greedy(model: Any, tok: Any, prompt: str) -> str:
-    ids = tok(prompt, return_tensors="pt").input_ids
-    start = ids.shape[1]
-    with torch.no_grad():
-        for _ in range(LENGTH):
-            ids = torch.cat([ids, model(ids).logits[:, -1:].argmax(-1)], dim=1)
-    return tok.decode(ids[0, start:])
+    asked = tok(prompt, return_tensors="pt")
+    settings = GenerationConfig(max_new_tokens=LENGTH, do_sample=False, pad_token_id=tok.pad_token_id)
+    written = model.generate(**asked, generation_config=settings)
+    return tok.decode(written[0, asked.input_ids.shape[1] :])
 
 
 def _by_llama_cpp(file: Path) -> list[str]:
@@ -54,7 +53,7 @@ def _edit(model: Any) -> WeightUpdate:
     torch.manual_seed(0)
     name = "model.layers.12.mlp.down_proj"
     rows, columns = model.get_submodule(name).weight.shape
-    return WeightUpdate({name: LowRankDelta(torch.randn(2, columns) / 20, torch.randn(rows, 2) / 4)})
+    return WeightUpdate({name: LowRankDelta(torch.randn(2, columns) / 5, torch.randn(rows, 2) / 2)})
 
 
 def test_it_knows_real_facts(loaded: tuple[str, Any, Any]) -> None:
@@ -65,16 +64,15 @@ def test_it_knows_real_facts(loaded: tuple[str, Any, Any]) -> None:
     assert tok.pad_token is not None
 
 
-def test_an_edit_goes_to_gguf_and_back(loaded: tuple[str, Any, Any], tmp_path: Path) -> None:
-    name, model, _ = loaded
+@pytest.mark.gemma
+@pytest.mark.slow
+def test_an_edit_goes_to_gguf_and_back(gemma3: str, tmp_path: Path) -> None:
+    name, model = gemma3, load_model(EditHyperParams(model_name=gemma3, device="cpu"))[0]
     update = _edit(model)
     update.commit(model)
-    try:
-        assert save_gguf(model, name, tmp_path / "edited.gguf", dtype="F32") == [f"{next(iter(update.deltas))}.weight"]
-        again, _ = load_model(EditHyperParams(model_name=str(tmp_path / "edited.gguf"), device="cpu"))
-        assert all(torch.equal(own, again.get_parameter(key)) for key, own in model.named_parameters())
-    finally:
-        update.revert(model)
+    assert save_gguf(model, name, tmp_path / "edited.gguf", dtype="F32") == [f"{next(iter(update.deltas))}.weight"]
+    again, _ = load_model(EditHyperParams(model_name=str(tmp_path / "edited.gguf"), device="cpu"))
+    assert all(torch.equal(own, again.get_parameter(key)) for key, own in model.named_parameters())
 
 
 def test_llama_cpp_writes_what_transformers_writes(loaded: tuple[str, Any, Any], tmp_path: Path) -> None:

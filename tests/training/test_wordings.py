@@ -44,7 +44,8 @@ def test_the_share_is_that_of_facts_answered_as_the_context_states_them(monkeypa
     assert asked[0] == ("Imagine that The capital of Avaria is Lodel. The capital of Avaria is", "Lodel")
 
 
-def test_a_model_is_tried_once_and_its_edits_change_nothing(monkeypatch):
+def test_a_model_is_tried_once_and_its_edits_change_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tried = []
     shares = dict(zip(WORDINGS, torch.linspace(0, 1, len(WORDINGS)).tolist(), strict=True))
     monkeypatch.setattr(wordings, "shares_followed", lambda *given: tried.append(given) or shares)
