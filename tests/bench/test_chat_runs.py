@@ -16,9 +16,11 @@ from easyedit_ice.bench.evaluate import evaluate_checkpoint
 from easyedit_ice.bench.facts import choose
 from easyedit_ice.bench.run import run
 from easyedit_ice.cli import main
+from easyedit_ice.data import load_records
 from easyedit_ice.errors import HyperParamsError, RunConfigError
 from easyedit_ice.evaluation import observe
 from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.text.answers import answers_right
 
 TEMPLATE = (
     "{% for m in messages %}{{ 'So, ' + m['content'] + '\n' }}{% endfor %}"
@@ -63,6 +65,26 @@ def test_the_prompt_baseline_states_the_fact_within_the_users_turn(talking: Path
     contexts = [lambda question, own=own: own + question for own in stated]
     told = [[answer["generated"] for answer in line["answers"]] for line in after]
     assert told == _asked_in_chat(talking, contexts)
+
+
+def test_known_facts_are_those_that_the_model_answers_in_the_chat(talking: Path, tmp_path: Path) -> None:
+    more = ("evaluation.known_facts=3", f"model.name={talking}")
+    run(configured(*QUICK, *CHAT, *more), tmp_path)
+    known = json.loads((tmp_path / "manifest.json").read_text())["known_facts"]
+    model, tok = load_model(EditHyperParams(model_name=str(talking), device="cpu"))
+    records = {str(record["index"]): record for record in load_records("factworld", split="dev")}
+    asked = [
+        (record["prompt"], record["ground_truth"][0]) for record in map(records.__getitem__, known["indices"].split())
+    ]
+    assert answers_right(model, tok, asked, in_chat(tok)) == [True] * 3
+
+
+def test_known_facts_are_not_sought_otherwise_than_the_method_asks(talking: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "chat.yaml"
+    preset.write_text(f"alg_name: LoRA-BF\nmodel_name: {talking}\nchat: true\n")
+    own = (f"model.name={talking}", f"algorithm.preset={preset}", "evaluation.known_facts=3", "data.size=1")
+    with pytest.raises(RunConfigError, match=r"set model\.chat"):
+        run(configured("algorithm=LoRA-BF", *own), tmp_path / "run")
 
 
 def test_runs_ask_bare_prompts_where_nothing_else_is_said(tmp_path: Path) -> None:

@@ -161,3 +161,4 @@ def test_an_answer_ends_at_any_end_that_the_model_lists_and_does_not_show_it():
     model.generation_config.eos_token_id = [tok.eos_token_id, written[2]]
     ((seen,),) = observe(model, tok, [[question]])
     assert seen.generated == tok.decode(written[: written.index(written[2])]).strip()
+    assert seen.stopped

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import torch
+from odd_tokenizers import chatting, rendered
 
 from easyedit_ice import world
+from easyedit_ice.asking import in_chat
 from easyedit_ice.data import load_records
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.text import answers
-from easyedit_ice.text.answers import answers_right
+from easyedit_ice.text.answers import answers_right, asked_row
+from easyedit_ice.tokens import tokens
 
 
 def test_an_answer_is_right_if_the_model_would_write_it_and_wrong_if_any_token_differs():
@@ -49,3 +52,10 @@ def test_an_answer_that_the_model_has_no_room_for_is_not_right():
     long = "Lodel " * (room + 5)
     assert len(tok.encode(long)) > room + 1
     assert answers_right(model, tok, [(long, "Ell"), ("Lodel is in", "Ell")])[0] is False
+
+
+def test_in_a_chat_the_answer_begins_the_models_turn():
+    tok = chatting()
+    row = asked_row(tok, "What is the capital of Avaria?", " Lodel ", in_chat(tok))
+    assert row.ids == tokens(tok, rendered(tok, "What is the capital of Avaria?") + "Lodel")
+    assert tok.decode(row.predicted) == "Lodel"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import torch
+from odd_tokenizers import chatting, rendered
 
 from easyedit_ice import solve
 from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
+from easyedit_ice.asking import PLAIN, in_chat
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
 from easyedit_ice.training import wordings
-from easyedit_ice.training.contexts import TEMPLATES
+from easyedit_ice.training.contexts import TEMPLATES, filled
 from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.wordings import WORDINGS, followed_wordings, near_best, plain_requests, shares_followed
 
@@ -57,6 +59,22 @@ def test_a_model_is_tried_once_and_its_edits_change_nothing(monkeypatch, tmp_pat
     assert followed_wordings(model, tok) == first
     assert followed_wordings(SHAPES[0].build(), tok) == first, "another object with the same weights finds the cache"
     assert len(tried) == 1
+
+
+def test_in_a_chat_wordings_are_tried_in_the_users_turn_and_apart_from_the_bare_text(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model, tok, asked = SHAPES[0].build(), chatting(), {}
+
+    def follows(model, tok, questions, asking):
+        asked[asking] = questions
+        return [asking != PLAIN] * len(questions)
+
+    monkeypatch.setattr(wordings, "answers_right", follows)
+    assert set(wordings.wording_shares(model, tok, in_chat(tok)).values()) == {1.0}
+    assert set(wordings.wording_shares(model, tok).values()) == {0.0}
+    fact = PLAIN_FACTS[0]
+    stated = filled(WORDINGS[-1], EditRequest.from_dict(fact.request()))
+    assert asked[in_chat(tok)][0] == (rendered(tok, stated + fact.prompt), fact.other)
 
 
 def test_facts_are_told_anew_that_the_model_knows_or_any_where_it_knows_too_few(monkeypatch):
