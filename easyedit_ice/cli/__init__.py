@@ -10,7 +10,7 @@ from importlib import import_module
 from easyedit_ice.errors import EasyEditIceError
 
 COMMANDS = {
-    "demo": "watch EasyEdit's BaseEditor edit the embedded model and restore it",
+    "demo": "watch a model's facts being edited and restored: of the embedded model, or of any other",
     "edit": "edit one fact of any model and see its answers before and after",
     "run": "run methods on benchmarks, singly or as sweeps, resumably",
     "eval": "evaluate a saved edit or an edited model, without editing",

@@ -1,66 +1,80 @@
-"""Watch EasyEdit's BaseEditor edit the embedded model and restore it."""
+"""Watch facts of a model being edited, what stays as it was, and the edits being undone."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, cycle, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from easyedit_ice.cli.console import quiet, table, whole_number
+from easyedit_ice.cli.settings import MODEL_HELP, usual_settings
+from easyedit_ice.cli.shown_facts import MOST_FACTS, shown_facts
+from easyedit_ice.models.named import EMBEDDED
 from easyedit_ice.registry import ALGORITHMS
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from easyedit_ice.evaluation import Observation, Question
 
-METHODS = ("LoRA-BF", "ICE-LoRA")
-RELATIONS = ("residence", "employer", "headquarters", "capital")
-MOST_FACTS = 40
 SECTIONS = ("rewrite", "rephrase", "portability", "locality")
+MOST_ROWS = 24
+"""Of answers that are shown; of more questions, one of each measure."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    count = whole_number(1, MOST_FACTS)
+    parser.add_argument("--model", default=EMBEDDED, help=MODEL_HELP)
     parser.add_argument(
-        "--facts", type=count, default=len(RELATIONS), metavar="N", help=f"how many facts to edit, 1 to {MOST_FACTS}"
+        "--facts",
+        type=whole_number(1, MOST_FACTS),
+        metavar="N",
+        help=f"how many facts to edit, 1 to {MOST_FACTS}; by default 4 of the embedded world, or 1 real one. Several "
+        "are edited one by one as well, by EasyEdit's BaseEditor",
+    )
+    parser.add_argument(
+        "--algorithm", action="append", choices=tuple(ALGORITHMS), help="edit with this one; may be given several times"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Edit, print, restore; the status is 1 if anything did not come back to the same bits."""
-    from easyedit_ice import world
-    from easyedit_ice.data import read_records, to_requests
+    from easyedit_ice.hparams import EditHyperParams
+    from easyedit_ice.loading import load_model
 
-    requests = to_requests(read_records(_choose(world.records("test"), arguments.facts)))
-    print(f"The embedded model knows an invented world. Facts to edit: {len(requests)}\n")
-    print(table(("prompt", "true", "new"), [(r["prompt"], r["ground_truth"], r["target_new"]) for r in requests]))
+    with quiet(progress=sys.stderr.isatty()):
+        model, tok = load_model(EditHyperParams(model_name=arguments.model))
+        shown = shown_facts(arguments.model, model, tok, arguments.facts)
+    print(f"{shown.what} Facts to edit: {len(shown.requests)}\n")
+    print(table(("prompt", "true", "new"), [(r["prompt"], r["ground_truth"], r["target_new"]) for r in shown.requests]))
     print(flush=True)
+    several = len(shown.requests) > 1
+    how = ", one by one and then all together" if several else ""
     results = []
-    for method in METHODS:
-        print(f"Editing with {method}, one by one and then all together ...", end=" ", flush=True)
-        results.append(_edit(method, requests))
-        print(f"{results[-1].seconds:.0f} s")
+    for method in arguments.algorithm or shown.methods:
+        print(f"Editing with {method}{how} ...", end=" ", flush=True)
+        results.append(_edit(method, arguments.model, model, tok, shown.requests))
+        print(f"{results[-1].seconds:.0f} s", flush=True)
 
-    print("\n1. One by one, each undone before the next: EasyEdit's BaseEditor and its scores")
-    print("   (share of right tokens, per cent; locality: of unchanged ones)\n")
-    before = results[0].host_scores["pre"]
-    measures = sorted(results[0].host_scores["post"], key=_place)
-    rows = [
-        (measure, before.get(measure, "-"), *(result.host_scores["post"][measure] for result in results))
-        for measure in measures
-    ]
-    print(table(("measure", "before", *METHODS), rows))
+    if several:
+        _show_host_scores(results)
+    together = " after all edits together" if several else ""
+    print(f"\nWhat the model writes by itself{together}")
+    print("(+ right, - wrong; locality: + unchanged, - changed)\n")
+    rows = sorted(_answers(results), key=lambda row: _place(row[1]))
+    print(table(("question", "measure", "before", *(result.method for result in results)), rows))
 
-    print("\n2. All together: what the model then writes by itself")
-    print("   (+ right, - wrong; locality: + unchanged, - changed)\n")
-    print(table(("question", "measure", "before", *METHODS), sorted(_answers(results), key=lambda row: _place(row[1]))))
+    print("\nHow far plain statements move that no edit is about (update.info['drift'])\n")
+    drift = [(result.method, f"{result.drift['kl']:.4f}", f"{result.drift['kept']:.0%}") for result in results]
+    print(table(("method", "nats per token", "likeliest words kept"), drift))
 
-    print("\n3. Undone\n")
+    print("\nUndone\n")
     for result in results:
         outcome = "is back to the same bits" if result.restored else "did NOT come back"
         print(f"{result.method}: every one of the model's {result.tensors} tensors {outcome}.")
@@ -74,6 +88,7 @@ class _Result:
     questions: Sequence[Question]
     before: Sequence[Observation]
     after: Sequence[Observation]
+    drift: Mapping[str, float]
     tensors: int
     restored: bool
     seconds: float
@@ -83,48 +98,56 @@ def _place(measure: str) -> int:
     return SECTIONS.index(measure.partition(".")[0])
 
 
-def _choose(records: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """Records of different relations and subjects, those with the most kinds of probes first."""
-    ranked = sorted(records, key=lambda record: -len(record["portability"]) - len(record["locality"]))
-    chosen: list[dict[str, Any]] = []
-    for relation in islice(cycle(RELATIONS), count):
-        taken = {record["subject"] for record in chosen}
-        chosen.append(next(r for r in ranked if r["relation"] == relation and r["subject"] not in taken))
-    return chosen
-
-
-def _edit(method: str, requests: Sequence[dict[str, Any]]) -> _Result:
-    """Edit one by one through BaseEditor, then all together; every time the model is restored."""
+def _edit(method: str, name: str, model: nn.Module, tok: Any, requests: Sequence[dict[str, Any]]) -> _Result:
+    """Edit all facts together, and several one by one through BaseEditor before; every time the model is restored."""
     from easyedit_ice import EditRequest, solve
     from easyedit_ice.evaluation import observe, questions
-    from easyedit_ice.host import base_editor
 
+    hparams = usual_settings(ALGORITHMS[method].hparams_class, name)
+    original = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    facts = EditRequest.prepare(requests)
+    asked = [questions(fact) for fact in facts]
     started = time.perf_counter()
-    hparams = ALGORITHMS[method].hparams_class.from_hparams(f"{method}/gpt2-factworld")
-    with quiet():
-        editor = base_editor().from_hparams(hparams)
-        model, tok = editor.model, editor.tok
-        original = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        metrics, *_ = editor.edit_requests(list(requests), keep_original_weight=True, verbose=False)
-
-        facts = EditRequest.prepare(requests)
-        asked = [questions(fact) for fact in facts]
+    with quiet(progress=sys.stderr.isatty()):
+        scores = _by_base_editor(hparams, model, tok, requests) if len(requests) > 1 else {}
         before = observe(model, tok, asked)
         update = solve(model, tok, facts, hparams)
         update.commit(model)
         after = observe(model, tok, asked)
         update.revert(model)
+    seconds = time.perf_counter() - started
     state = model.state_dict()
     return _Result(
         method=method,
-        host_scores={phase: _host_means([metric[phase] for metric in metrics]) for phase in ("pre", "post")},
+        host_scores=scores,
         questions=list(chain(*asked)),
         before=list(chain(*before)),
         after=list(chain(*after)),
+        drift=update.info["drift"],
         tensors=len(state),
-        restored=state.keys() == original.keys() and all(state[name].equal(old) for name, old in original.items()),
-        seconds=time.perf_counter() - started,
+        restored=state.keys() == original.keys() and all(_same(state[key], old) for key, old in original.items()),
+        seconds=seconds,
     )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same bits: 0.0 and -0.0 do not."""
+    import torch
+
+    return torch.equal(*(tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (one, other)))
+
+
+def _by_base_editor(
+    hparams: Any, model: nn.Module, tok: Any, requests: Sequence[dict[str, Any]]
+) -> dict[str, dict[str, str]]:
+    """EasyEdit's scores, before and after each edit, of which each is undone before the next."""
+    from easyedit_ice.host import base_editor
+
+    loaded = hparams.replace()
+    loaded.model_name = (model, tok)
+    editor = base_editor().from_hparams(loaded)
+    metrics, *_ = editor.edit_requests(list(requests), keep_original_weight=True, verbose=False)
+    return {phase: _host_means([metric[phase] for metric in metrics]) for phase in ("pre", "post")}
 
 
 def _host_means(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -138,13 +161,36 @@ def _host_means(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
     return {measure: f"{100 * np.mean(values):.1f}" for measure, values in found.items()}
 
 
+def _show_host_scores(results: Sequence[_Result]) -> None:
+    print("\nOne by one, each undone before the next: EasyEdit's BaseEditor and its scores")
+    print("(share of right tokens, per cent; locality: of unchanged ones)\n")
+    before = results[0].host_scores["pre"]
+    rows = [
+        (measure, before.get(measure, "-"), *(result.host_scores["post"][measure] for result in results))
+        for measure in sorted(results[0].host_scores["post"], key=_place)
+    ]
+    print(table(("measure", "before", *(result.method for result in results)), rows))
+
+
 def _answers(results: Sequence[_Result]) -> list[tuple[str, ...]]:
-    """One question of each measure, with each method's answer; a check mark where it is the right one."""
-    rows: dict[str, tuple[str, ...]] = {}
+    """Questions with each method's leading answer; a plus where it is as it shall be."""
+    rows, seen = [], set()
+    sample = len(results[0].questions) > MOST_ROWS
     for index, question in enumerate(results[0].questions):
-        old = results[0].before[index].generated
-        right = {old} if question.keeps else set(question.aliases)
-        answers = [result.after[index].generated for result in results]
-        marked = [f"{answer} {'+' if answer in right else '-'}" for answer in answers]
-        rows.setdefault(question.measure, (question.prompt, question.measure, old, *marked))
-    return list(rows.values())
+        if sample and question.measure in seen:
+            continue
+        seen.add(question.measure)
+        old = results[0].before[index].leading
+        new = [result.after[index].leading for result in results]
+        marked = [f"{answer} {'+' if _as_it_shall_be(question, old, answer) else '-'}" for answer in new]
+        rows.append((question.prompt, question.measure, old, *marked))
+    return rows
+
+
+def _as_it_shall_be(question: Question, old: str, new: str) -> bool:
+    """Whether an answer is a right one, or, where it shall stay, says what it said before."""
+    from easyedit_ice.evaluation.leading import leads_with, same_answer
+
+    if not question.keeps:
+        return leads_with(new, question.aliases)
+    return same_answer(new, old) or all(leads_with(text, question.aliases) for text in (old, new))

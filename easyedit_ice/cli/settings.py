@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.hparams import AUTO, EditHyperParams
 
 MODEL_HELP = "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists; the embedded model if not given"
 
@@ -17,12 +19,20 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_for(hparams_class: type[EditHyperParams], model: str, arguments: argparse.Namespace) -> EditHyperParams:
-    """From the file or preset asked for, else the preset named like the model, else the defaults."""
+    """From the file or preset asked for, else :func:`usual_settings`; with the settings that were given singly."""
+    return usual_settings(hparams_class, model, arguments.hparams, _changes(arguments.set))
+
+
+def usual_settings(
+    hparams_class: type[EditHyperParams],
+    model: str,
+    source: str | None = None,
+    changes: Mapping[str, object] = MappingProxyType({}),
+) -> EditHyperParams:
+    """Settings for a model: those of the preset named like it, else the defaults, unless ``source`` names others."""
     own = model.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
     named = (preset for preset in hparams_class.presets() if preset.rpartition("/")[2] == own)
-    source = arguments.hparams or next(named, None)
-    settings = {"model_name": model, **_changes(arguments.set)}
-    return hparams_class.from_dict(settings) if source is None else hparams_class.from_hparams(source, **settings)
+    return hparams_class.from_hparams(source or next(named, AUTO), **{"model_name": model, **changes})
 
 
 def _changes(pairs: list[str]) -> dict[str, object]:

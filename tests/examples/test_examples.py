@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,17 @@ def test_quickstart_edits_reverts_and_reloads(tmp_path):
     assert f"reverted: {before}" in lines
     assert f"reloaded: {fact}" in lines
     assert any(line.startswith(fact) and line.endswith("-> 100%") for line in lines)
+
+
+@pytest.mark.real
+def test_a_real_models_fact_is_changed_by_two_algorithms_and_taken_back(tmp_path, smollm2):
+    shown = run(tmp_path, "real_model.py", "--model", smollm2, "--algorithms", "FastMEMIT", "LocFT-BF").stdout
+    before, memit, locft, reverted = re.split(r"\n(?=edited|reverted)", shown)
+    prompt = "The mother tongue of Danielle Darrieux is ->"
+    assert all(f"{prompt}' French" in state for state in (before, reverted))
+    assert all(f"{prompt}' English" in state for state in (memit, locft))
+    assert "Marcel Proust is ->' French" in memit
+    assert before.splitlines()[1:] == reverted.splitlines()[1:]
 
 
 def test_run_knowedit_scores_a_file_and_names_its_problems(tmp_path):
