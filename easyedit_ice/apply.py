@@ -64,26 +64,38 @@ def solve_with(
         logger.warning("left out: %s", error)
     with preserved(model, tok), fused_activations(model):
         update = spec.solve_function(model, tok, facts, hparams)
-    with preserved(model, tok), fused_activations(model):
-        moved = _movement(model, tok, facts, update)
+    moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
-    found = {"drift": asdict(moved)} | ({"left_out": [str(error) for error in unfit]} if unfit else {})
+    found = {"drift": moved and asdict(moved)} | ({"left_out": [str(error) for error in unfit]} if unfit else {})
     return replace(update, info=update.info | found)
 
 
-def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: WeightUpdate) -> Movement:
-    """What an update does to plain statements; the model is left without it."""
-    rows = statements(tok, MEASURED, facts)
-    before = said(model, rows)
-    update.commit(model)
-    try:
-        return movement(before, said(model, rows))
-    finally:
-        update.revert(model)
+def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: WeightUpdate) -> Movement | None:
+    """What an update does to plain statements, if there are any for it; the model is left without it."""
+    rows = statements(model, tok, MEASURED, facts)
+    if not rows:
+        return None
+    with preserved(model), fused_activations(model):
+        model.eval()
+        before = said(model, rows)
+        update.commit(model)
+        try:
+            return movement(model, rows, before)
+        finally:
+            update.revert(model)
 
 
-def _judge(moved: Movement, hparams: EditHyperParams) -> None:
+def _judge(moved: Movement | None, hparams: EditHyperParams) -> None:
     """Refuse an edit that moves too much besides its facts, or warn of it."""
+    if moved is None:
+        if hparams.max_drift is not None:
+            logger.warning(
+                "max_drift is %s, and there is no plain statement to hold %s to it: the edit is about all of them, or "
+                "the tokenizer makes nothing of them",
+                hparams.max_drift,
+                hparams.alg_name,
+            )
+        return
     told = (
         f"{hparams.alg_name} moves plain statements that the edit is not about by {moved.kl:.3g} nats per token, and "
         f"{1 - moved.kept:.0%} of their likeliest words change"

@@ -14,7 +14,7 @@ from typing import Literal
 
 from torch import nn
 
-from easyedit_ice.activations import FP32, element_size, tokens_within
+from easyedit_ice.activations import FP32, element_size, tokens_within, vocabulary
 from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, place_of
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.closed_form.footprint import (
@@ -26,6 +26,7 @@ from easyedit_ice.closed_form.footprint import (
 )
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.text.plain_text import MEASURED, TOGETHER
 from easyedit_ice.training.footprint import (
     beside_bytes,
     drawing_bytes,
@@ -49,6 +50,10 @@ CONTEXT = int(0.6 * GIB)
 """Bytes that CUDA and its libraries take for themselves."""
 FRAGMENTATION = 1.1
 """What the allocator reserves, in units of what is in use."""
+STATEMENT = 8
+"""Predicted tokens of a plain statement."""
+COMPARED = 4
+"""Arrays of v in fp32 for each predicted token that is compared: log-probabilities and what a divergence is made of."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Footprint:
         activations: of the largest training pass.
         logits: of that pass, with all that is computed from them.
         work: short-lived tensors of the size of weights or of second moments' batches.
+        drift: what the model said of plain statements before, and what it is compared by.
         update: what the edit returns.
         undo: copies of the weights that are written to, in main memory.
         second_moments: of closed-form editors and of protection, in main memory.
@@ -81,6 +87,7 @@ class Footprint:
     activations: int
     logits: int
     work: int
+    drift: int
     update: int
     undo: int
     second_moments: int
@@ -138,9 +145,16 @@ def undo_bytes(model: nn.Module, projections: Iterable[Projection], bits: int | 
     return 0 if bits else sum(p.size for p in projections) * element_size(model)
 
 
+def drift_bytes(model: nn.Module) -> int:
+    """v in fp32 for each predicted token of the plain statements, and some more for those compared at a time."""
+    each, tokens = FP32 * vocabulary(model), STATEMENT * len(MEASURED)
+    return each * (tokens + COMPARED * min(tokens, max(STATEMENT, TOGETHER // each)))
+
+
 def _of_training(model: nn.Module, hparams: TrainingHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
     """The highest of what is held while weights' gradients are looked at, in a pass, while texts are drawn, in an
-    optimiser's step, and while the update is read out and committed."""
+    optimiser's step, in a trial of one, while the update is read out, and while it is committed and what it moves is
+    measured."""
     bits, projections = hparams.quantization_bit, projections_of(model, hparams)
     each = [trained_values(projection, hparams, facts) for projection in projections]
     trained = sum(each)
@@ -150,10 +164,11 @@ def _of_training(model: nn.Module, hparams: TrainingHyperParams, facts: int, tok
     work, update = work_bytes(model, projections, hparams, bits), update_bytes(projections, hparams)
     moments = second_moment_bytes(projections) if hparams.protection != "none" else 0
     step = max(2 * FP32 * max(each), FP32 * trained)
-    in_pass = activations + logits + work
-    training = 4 * FP32 * trained + beside + max(in_pass, drawing_bytes(model, hparams, facts, tokens), step)
+    in_pass, drift = activations + logits + work, drift_bytes(model)
+    trial = step + 2 * FP32 * trained + drift if hparams.lr is None else 0
+    training = 4 * FP32 * trained + beside + max(in_pass, drawing_bytes(model, hparams, facts, tokens), step, trial)
     looking = gradient_bytes(projections, hparams) + beside + in_pass
-    committing = 2 * FP32 * trained + update + 3 * FP32 * max(p.size for p in projections)
+    committing = update + max(2 * FP32 * trained, drift) + 3 * FP32 * max(p.size for p in projections)
     measuring = measuring_bytes(model, projections) if moments else 0
     on_device = weights + max(training, looking, committing, measuring)
     on_host = weights + max(training, looking, committing + undo, measuring + moments)
@@ -167,6 +182,7 @@ def _of_training(model: nn.Module, hparams: TrainingHyperParams, facts: int, tok
         activations=activations,
         logits=logits,
         work=max(work, measuring, gradient_bytes(projections, hparams)),
+        drift=drift,
         update=update,
         undo=undo,
         second_moments=moments,
@@ -178,7 +194,8 @@ def _of_training(model: nn.Module, hparams: TrainingHyperParams, facts: int, tok
 def _of_closed_form(
     model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tokens: int, device: Device
 ) -> Footprint:
-    """The higher of what is held while second moments are measured and factored, and while values are sought."""
+    """The highest of what is held while second moments are measured and factored, while values are sought, and while
+    the update is committed and what it moves is measured."""
     anatomy, place = ModelAnatomy(model), place_of(model, hparams)
     projections = [anatomy.projection(name) for name in place.names]
     contexts = [length for length, count in hparams.context_template_length_params for _ in range(count)]
@@ -191,8 +208,11 @@ def _of_closed_form(
     measuring = measuring_bytes(model, projections) if measured else 0
     factoring, moments = factoring_bytes(projections) if measured else 0, second_moment_bytes(projections)
     seeking = 4 * FP32 * sought + activations + logits
-    on_device = weights + max(measuring, seeking)
-    on_host = weights + max(measuring + factoring, moments + seeking + undo)
+    update = sum(FP32 * min(facts, p.in_features) * (p.in_features + p.out_features) for p in projections)
+    drift = drift_bytes(model)
+    committing = update + drift + 3 * FP32 * max(p.size for p in projections)
+    on_device = weights + max(measuring, seeking, committing)
+    on_host = weights + max(measuring + factoring, moments + max(seeking, committing) + undo)
     return Footprint(
         trained=facts * anatomy.hidden_size,
         weights=weights,
@@ -203,7 +223,8 @@ def _of_closed_form(
         activations=activations,
         logits=logits,
         work=measuring,
-        update=sum(FP32 * min(facts, p.in_features) * (p.in_features + p.out_features) for p in projections),
+        drift=drift,
+        update=update,
         undo=undo,
         second_moments=moments,
         peak=on_device if device == "cuda" else on_host,

@@ -124,11 +124,11 @@ def test_an_algorithm_can_say_what_it_holds_besides():
             return 4 * in_features * 7
 
     model = _shapes(SHAPES[2])
-    assert footprint(model, Holding(), facts=1).beside == 2 * 4 * 48 * 7
+    assert footprint(model, Holding(layers=[0, 1]), facts=1).beside == 2 * 4 * 48 * 7
 
 
 def test_protected_directions_are_counted():
-    plan = footprint(_shapes(SHAPES[2]), _hparams("GoRA", protected_rank=5))
+    plan = footprint(_shapes(SHAPES[2]), _hparams("GoRA", protected_rank=5, layers=[0, 1]))
     assert plan.beside == 2 * 4 * 48 * 5
     assert plan.second_moments == 2 * 8 * 48**2
 

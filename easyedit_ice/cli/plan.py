@@ -23,6 +23,7 @@ _MEANINGS = {
     "activations": "of the largest training pass",
     "logits": "of that pass, and what is computed from them",
     "work": "short-lived tensors of the size of weights",
+    "drift": "to compare plain statements before and after",
     "update": "what the edit returns",
     "undo": "copies of the weights written to, in main memory",
     "second_moments": "in main memory",

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.known import known
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
@@ -23,6 +24,8 @@ HALF = 0.5
 def ends_answers(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> bool:
     """Whether at least half of its greedy answers to plain prompts end within 16 tokens; looked at once.
 
+    A model without an end of text, or whose context has no room for such an answer, does not.
+
     Args:
         model: before any edit, if it was not seen before; it is left as it was.
         tok: its tokenizer.
@@ -30,7 +33,14 @@ def ends_answers(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> bool:
     """
     seen = known(model).found["endings"]
     if asking not in seen:
-        ends = ends_of_text(model, tok)
-        texts = write(model, tok, [given(tok, asking.text(prompt)) for prompt in PROMPTS], length=LENGTH)
-        seen[asking] = sum(bool(text) and text[-1] in ends for text in texts) >= HALF * len(texts)
+        seen[asking] = _share_ended(model, tok, asking) >= HALF
     return seen[asking]
+
+
+def _share_ended(model: nn.Module, tok: Any, asking: Asking) -> float:
+    ends, longest = ends_of_text(model, tok), ModelAnatomy(model).context_length
+    asked = [given(tok, asking.text(prompt)) for prompt in PROMPTS]
+    asked = [ids for ids in asked if ids and (longest is None or len(ids) + LENGTH <= longest + 1)]
+    if not ends or not asked:
+        return 0.0
+    return sum(text[-1] in ends for text in write(model, tok, asked, length=LENGTH)) / len(asked)

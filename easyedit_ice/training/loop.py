@@ -23,7 +23,7 @@ from easyedit_ice.processes import Share
 from easyedit_ice.text.rows import predict
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.objectives import Objective, Term
-from easyedit_ice.training.pace import Pace
+from easyedit_ice.training.pace import FIRST, Pace, set_rate
 from easyedit_ice.training.protection import Protection
 from easyedit_ice.training.teacher import Teacher
 
@@ -39,7 +39,7 @@ class Course:
         steps: epochs over the facts.
         learned: whether every fact met the stopping rule.
         losses: per epoch, the mean loss of each objective in nats per token.
-        lr: the learning rate; none where no step was made.
+        lr: the learning rate; none where it was to be found, and no step moved anything.
     """
 
     steps: int = 0
@@ -91,7 +91,7 @@ def train(
         most_tokens: in one forward and backward pass, besides ``micro_batch_size``; a fact's rows stay together.
         protection: of what the adapter must not read.
         share: this process's share of each mini-batch, where several train together; gradients are summed over all.
-        pace: finds the learning rate at the first step; ``None`` to take the optimizer's.
+        pace: finds the learning rate at the first step that moves anything; ``None`` to take the optimizer's.
 
     Raises:
         TrainingDivergedError: the loss is infinite or not a number.
@@ -100,7 +100,7 @@ def train(
     parameters = adapter.parameters()
     teacher = Teacher(model, adapter.disabled)
     order = random.Random(seed)
-    course = Course()
+    course = Course(lr=None if pace else optimizer.param_groups[0]["lr"])
     active = list(range(facts))
     for epoch in tqdm(range(epochs), desc="editing", unit="epoch", leave=False, disable=None):
         order.shuffle(active)
@@ -122,9 +122,9 @@ def train(
                 _add_penalty(adapter, share)
                 _sum_gradients(parameters, share)
                 move = partial(_move, optimizer, adapter, protection, evenness, max_grad_norm)
-                if course.lr is None:
-                    given = optimizer.param_groups[0]["lr"]
-                    course.lr = given if pace is None else pace.found(model, adapter, optimizer, move)
+                if course.lr is None and pace is not None:
+                    course.lr = share.gathered(pace.found(model, adapter, optimizer, move))[0]
+                    set_rate(optimizer, FIRST if course.lr is None else course.lr)
                 move()
                 adapter.stepped()
                 if clamp is not None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.activations import tokens_within
 from easyedit_ice.anatomy import ModelAnatomy, Projection
+from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.processes import Share
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.endings import ends_answers
@@ -43,6 +44,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
 
     Raises:
         AnatomyError: ``target_modules`` or ``layers`` match nothing in the model.
+        HyperParamsError: ``lr`` is None, and the model can read no plain statement to find it by.
         TrainingDivergedError: the loss is infinite or not a number.
     """
     torch.manual_seed(hparams.seed)
@@ -87,7 +89,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         most_tokens=most_tokens,
         protection=trained.protection,
         share=Share.current() if hparams.data_parallel else None,
-        pace=None if hparams.lr is not None else Pace(hparams.step_drift, statements(tok, MEASURED, requests)),
+        pace=None if hparams.lr is not None else _pace(model, tok, requests, hparams),
     )
     keys: dict[str, Tensor] = {}
     if trained.protection is not None:
@@ -171,6 +173,17 @@ def _optimizer(adapter: Adapter, hparams: TrainingHyperParams) -> torch.optim.Op
     if hparams.optimizer == "sgd":
         return torch.optim.SGD(adapter.parameters(), momentum=hparams.momentum, **shared)
     return torch.optim.AdamW(adapter.parameters(), **shared)
+
+
+def _pace(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: TrainingHyperParams) -> Pace:
+    """By plain statements; by all of them where facts are about each: a step is measured here, and not the edit."""
+    rows = statements(model, tok, MEASURED, requests) or statements(model, tok, MEASURED)
+    if not rows:
+        raise HyperParamsError(
+            "lr is None, and the tokenizer makes nothing that the model reads of the plain statements to find it by; "
+            "set lr, such as 1e-3"
+        )
+    return Pace(hparams.step_drift, rows)
 
 
 def _stops(hparams: TrainingHyperParams) -> Mapping[str, float]:
