@@ -8,6 +8,8 @@ FEW_TEXTS = {
     "free_length": 4,
     "locality_samples": 4,
     "locality_length": 6,
+    "protection": "none",
+    "init": "zero",
 }
 
 CLOSED_FORM = {

@@ -146,17 +146,17 @@ class SurroundingsSettings:
     """What is kept as it is, by example."""
 
     locality_weight: float = setting(0.0, "weight of the divergence from the unedited model on general text", low=0)
-    locality_samples: int = setting(32, "general texts the model writes for that", low=1)
-    locality_length: int = setting(32, "their length in tokens", low=2)
-    locality_rows: int = setting(8, "how many of them each step looks at", low=1)
+    locality_samples: int = setting(16, "general texts the model writes for that", low=1)
+    locality_length: int = setting(16, "their length in tokens", low=2)
+    locality_rows: int = setting(4, "how many of them each step looks at", low=1)
     neighbour_weight: float = setting(
         0.0, "weight of the same divergence after the fact's prompt with other names in place of the subject", low=0
     )
     neighbour_names: int = setting(
-        32, "names for that, from the general texts: those that the model is surest about", low=1
+        16, "names for that, from the general texts: those that the model is surest about", low=1
     )
     neighbour_length: int = setting(4, "tokens after each such prompt", low=1)
-    neighbour_rows: int = setting(8, "how many of them each step looks at, for each fact", low=1)
+    neighbour_rows: int = setting(4, "how many of them each step looks at, for each fact", low=1)
 
 
 @dataclass
@@ -187,7 +187,7 @@ class ProtectionSettings:
         0.2, "hard: protection gives way where it would leave less than this share of the gradient", low=0, high=1
     )
     mom2_dataset: str = setting(AUTO, "general text, as FastMEMIT names it")
-    dynamic_multiplier: int = setting(10, "tokens of it for each input of a projection", low=1)
+    dynamic_multiplier: int = setting(3, "tokens of it for each input of a projection", low=1)
 
 
 @dataclass
@@ -212,11 +212,11 @@ class InContextSettings:
     context_nll_weight: float = setting(
         0.0, "weight of the target's loss in context, which the paper's released code adds", low=0
     )
-    continuation_samples: int = setting(16, "continuations drawn for each fact at a time", low=1)
+    continuation_samples: int = setting(8, "continuations drawn for each fact at a time", low=1)
     continuation_length: int = setting(8, "their most tokens", low=1)
-    free_samples: int = setting(48, "free texts drawn for each fact at a time", low=1)
-    free_length: int = setting(24, "their most tokens", low=1)
-    ice_rows: int = setting(8, "continuations, and free texts, that each step looks at for each fact, in turn", low=1)
+    free_samples: int = setting(16, "free texts drawn for each fact at a time", low=1)
+    free_length: int = setting(16, "their most tokens", low=1)
+    ice_rows: int = setting(4, "continuations, and free texts, that each step looks at for each fact, in turn", low=1)
     resample_every: int = setting(0, "steps between two drawings; 0 to draw once", low=0)
     temperature: float = setting(1.0, "temperature of the drawing; the divergence is unaffected", above=0)
     top_k: int = setting(0, "draw among this many likeliest tokens; 0 for all", low=0)
