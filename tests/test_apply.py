@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import apply_to_model, solve, solve_with
 from easyedit_ice.deltas import DenseDelta
-from easyedit_ice.errors import HyperParamsError, PromptTooLongError, SubjectNotFoundError, UnknownAlgorithmError
+from easyedit_ice.errors import (
+    DriftError,
+    HyperParamsError,
+    PromptTooLongError,
+    SubjectNotFoundError,
+    UnknownAlgorithmError,
+)
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.plain_text import MEASURED, movement, said, statements
 from easyedit_ice.updates import WeightUpdate
 
 
@@ -32,6 +40,12 @@ def add_one(model, tok, requests, hparams):
     model.train()
     tok.padding_side = "right"
     return WeightUpdate({projection.name: DenseDelta(ones * len(requests))}, {"facts": requests})
+
+
+def add_not_a_number(model, tok, requests, hparams):
+    """Ruin the last MLP output."""
+    update = add_one(model, tok, requests, hparams)
+    return update.scaled(float("nan"))
 
 
 TOY = AlgorithmSpec(name="Toy", hparams=f"{__name__}:ToyHyperParams", solve=f"{__name__}:add_one")
@@ -119,3 +133,93 @@ def test_a_subject_is_asked_for_where_the_algorithm_needs_one(model):
     with pytest.raises(SubjectNotFoundError):
         solve_with(needy, model, tokenizer(), [fact], ToyHyperParams())
     solve_with(TOY, model, tokenizer(), [fact], ToyHyperParams())
+
+
+def _bits(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def _same_bits(model, bits):
+    return all(torch.equal(tensor, bits[name]) for name, tensor in model.state_dict().items())
+
+
+def test_an_update_tells_how_far_it_moves_plain_statements(model):
+    update = solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams())
+    rows = statements(model, tokenizer(), MEASURED)
+    before = said(model, rows)
+    update.commit(model)
+    assert update.info["drift"] == asdict(movement(model, rows, before))
+    assert update.info["drift"]["kl"] > 0
+
+
+def test_a_model_in_training_mode_is_measured_as_it_will_be_used(model):
+    expected = solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams()).info["drift"]
+    state = torch.get_rng_state()
+    model.train()
+    assert solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams()).info["drift"] == expected
+    assert all(module.training for module in model.modules())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_edit_that_moves_more_than_warn_drift_is_warned_of_with_the_figure_and_what_to_do(model, caplog):
+    update = solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams(warn_drift=1e-9))
+    (record,) = caplog.records
+    assert f"{update.info['drift']['kl']:.3g} nats per token" in record.message
+    assert "warn_drift is 1e-09" in record.message
+    assert ToyHyperParams.gentler in record.message
+
+
+@pytest.mark.parametrize("bound", [1e9, None])
+def test_an_edit_within_its_bounds_or_without_any_is_not_warned_of(model, caplog, bound):
+    solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams(warn_drift=bound, max_drift=bound))
+    assert not caplog.records
+
+
+def test_an_edit_that_moves_more_than_max_drift_is_refused_and_the_model_keeps_every_bit(model):
+    bits = _bits(model)
+    with pytest.raises(DriftError, match=r"nats per token.*max_drift allows 1e-09: choose gentler settings"):
+        apply_to_model(TOY, model, tokenizer(), FACTS, ToyHyperParams(max_drift=1e-9))
+    assert _same_bits(model, bits)
+
+
+def test_an_edit_that_makes_a_model_write_nonsense_is_refused(model):
+    ruin = AlgorithmSpec(name="Toy", hparams=TOY.hparams, solve=f"{__name__}:add_not_a_number")
+    bits = _bits(model)
+    with pytest.raises(DriftError, match="by nan nats"):
+        solve_with(ruin, model, tokenizer(), FACTS, ToyHyperParams(max_drift=1e9))
+    assert _same_bits(model, bits)
+
+
+def test_an_interrupted_measurement_leaves_the_model_as_it_was(model, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("easyedit_ice.apply.movement", interrupt)
+    bits = _bits(model)
+    with pytest.raises(KeyboardInterrupt):
+        solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams())
+    assert _same_bits(model, bits)
+
+
+def test_an_edit_about_every_statement_cannot_be_measured_and_is_made(model, caplog):
+    everything = [
+        {"prompt": "Avaria has a", "subject": "a", "target_new": "harbour"},
+        {"prompt": "The river is", "subject": "i", "target_new": "long"},
+    ]
+    update = solve_with(TOY, model, tokenizer(), everything, ToyHyperParams())
+    assert update.info["drift"] is None
+    assert not caplog.records
+    solve_with(TOY, model, tokenizer(), everything, ToyHyperParams(max_drift=0.1))
+    assert "max_drift is 0.1, and there is no plain statement" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["LoRA-BF", "SVF"])
+def test_a_context_shorter_than_the_statements_is_measured_as_far_as_it_goes(name):
+    shape = SHAPES[0]
+    config = shape.config(len(tokenizer()))
+    config.n_positions = 12
+    with torch.random.fork_rng(devices=[]):
+        model = AutoModelForCausalLM.from_config(config).eval()
+    update = solve(model, tokenizer(), FACTS[:1], ALGORITHMS[name].hparams_class(num_steps=2))
+    assert update.info["drift"]["kl"] > 0
+    assert update.info["course"]["lr"] > 0

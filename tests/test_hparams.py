@@ -211,6 +211,29 @@ def test_lists_are_not_shared_between_instances(cls):
         assert getattr(cls(), name) == before
 
 
+@EVERY_CLASS
+def test_auto_names_the_defaults_and_takes_overrides(cls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cls.from_hparams("auto") == cls.from_hparams(f"{cls().alg_name}/auto") == cls()
+    assert cls.from_hparams("auto", seed=3) == cls(seed=3)
+    with pytest.raises(HyperParamsError, match=r"auto.*has no setting 'sede'"):
+        cls.from_hparams("auto", sede=3)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"step_drift": 0}, "step_drift is 0.0; expected greater than 0"),
+        ({"warn_drift": -1}, "warn_drift is -1.0; expected greater than 0"),
+        ({"max_drift": "much"}, "max_drift is 'much'; expected float"),
+        ({"depth": 0.3}, "depth is 0.3"),
+    ],
+)
+def test_bounds_of_what_an_edit_may_move_are_checked(values, words):
+    with pytest.raises(HyperParamsError, match=words):
+        LoraHyperParams.from_dict(values)
+
+
 def test_replacing_gives_a_checked_copy():
     hparams = IceLoraHyperParams()
     assert hparams.replace(rank=3).rank == 3
