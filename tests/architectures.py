@@ -62,7 +62,7 @@ ARCHITECTURES = {
     "Exaone4": (NEW, LLAMA_LIKE),
     "Granite": (NEW | {"residual_multiplier": 0.2}, LLAMA_LIKE),
     "Falcon": (
-        NEW | {"num_kv_heads": 2, "new_decoder_architecture": True},
+        NEW | {"num_kv_heads": 2, "new_decoder_architecture": True, "ffn_hidden_size": INNER},
         _roles("self_attention.query_key_value", "self_attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
     ),
     "Phi": (

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import torch
+from odd_tokenizers import chatting, rendered
 
+from easyedit_ice.asking import in_chat
 from easyedit_ice.cache import cache_root
 from easyedit_ice.evaluation import knowledge
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.tokens import tokens
 
 PROMPTS = ["The capital of Avaria is", "The river that flows through Ommer is the", "Lodel"]
 
@@ -52,3 +55,14 @@ def test_the_first_known_ones_are_found_without_asking_all(monkeypatch):
     assert known.first(questions, 3) == ([1, 3, 4], 6)
     assert known.first(questions, 9) == ([1, 3, 4, 7], 8)
     assert known.first(questions, None) == ([1, 3, 4, 7], 8)
+
+
+def test_in_a_chat_questions_are_the_users_turn_and_what_is_known_there_is_kept_apart(monkeypatch):
+    model, tok, asked = SHAPES[0].build(), chatting(), []
+    monkeypatch.setattr(knowledge, "rows_right", lambda model, rows: asked.extend(rows) or [True] * len(rows))
+    Knowledge(model, tok)([(PROMPTS[0], "Lodel")])
+    Knowledge(model, tok, in_chat(tok))([(PROMPTS[0], "Lodel")])
+    assert [row.ids for row in asked] == [
+        tokens(tok, f"{PROMPTS[0]} Lodel"),
+        tokens(tok, f"{rendered(tok, PROMPTS[0])}Lodel"),
+    ]

@@ -6,7 +6,10 @@ import math
 
 import pytest
 import torch
+from odd_tokenizers import chatting, rendered
 
+from easyedit_ice.asking import in_chat
+from easyedit_ice.evaluation import rest as measuring
 from easyedit_ice.evaluation.rest import WINDOW, Rest
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.text.answers import answers_right
@@ -40,3 +43,14 @@ def test_known_facts_are_asked_behind_the_contexts_in_turn():
     assert list(rest.point(model, contexts).kept) == answers_right(model, tok, asked)
     assert list(rest.point(model).kept) == answers_right(model, tok, KNOWN)
     assert rest.point(model).perplexity is None
+
+
+def test_in_a_chat_contexts_stand_in_the_users_turn(monkeypatch):
+    tok, asked = chatting(), []
+    rest = Rest(tok, KNOWN[:1], None, 0, in_chat(tok))
+    monkeypatch.setattr(
+        measuring, "answers_right", lambda model, tok, asked_now, asking: asked.append((asked_now, asking)) or [True]
+    )
+    rest.point(None, [lambda prompt: f"Ommer. {prompt}"])
+    [([(prompt, _)], asking)] = asked
+    assert asking.text(prompt) == rendered(tok, f"Ommer. {KNOWN[0][0]}")
