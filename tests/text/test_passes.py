@@ -23,7 +23,7 @@ def test_reading_at_the_last_token_is_reading_each_row_alone(
     module = ModelAnatomy(model).select("mlp", "out", [1])[0].name
     seen = []
     handle = model.get_submodule(module).register_forward_hook(
-        lambda module, args, output: seen.append((args[0] if side == "in" else output).flatten(0, -2)[-1])
+        lambda module, args, output: seen.append((args[0] if side == "in" else output).flatten(0, -2)[-1].clone())
     )
     with torch.no_grad():
         for row in ROWS:
