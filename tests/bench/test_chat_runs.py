@@ -16,6 +16,7 @@ from easyedit_ice.bench.evaluate import evaluate_checkpoint
 from easyedit_ice.bench.facts import choose
 from easyedit_ice.bench.run import run
 from easyedit_ice.cli import main
+from easyedit_ice.data import load_records
 from easyedit_ice.errors import HyperParamsError, RunConfigError
 from easyedit_ice.evaluation import observe
 from easyedit_ice.hparams import EditHyperParams
@@ -66,7 +67,10 @@ def test_the_prompt_baseline_states_the_fact_within_the_users_turn(talking: Path
 
 
 def test_known_facts_are_those_that_the_model_answers_in_the_chat(talking: Path, tmp_path: Path) -> None:
-    run(configured(*QUICK, *CHAT, "evaluation.known_facts=3", f"model.name={talking}"), tmp_path)
+    source = tmp_path / "few.json"
+    source.write_text(json.dumps(list(load_records("factworld", size=20).records)), encoding="utf-8")
+    more = (f"model.name={talking}", f"data.source={source}", "evaluation.known_facts=3")
+    run(configured(*QUICK, *CHAT, *more), tmp_path)
     known = json.loads((tmp_path / "manifest.json").read_text())["known_facts"]
     assert known is None, "the template is new to the embedded model, which answers no question in it"
 
