@@ -48,7 +48,16 @@ def add_not_a_number(model, tok, requests, hparams):
     return update.scaled(float("nan"))
 
 
+def move(model, tok, requests, hparams):
+    """Move the last MLP output as no norm takes out again."""
+    update = add_one(model, tok, requests, hparams)
+    for delta in update.deltas.values():
+        delta.values[::2] = 0.0
+    return update
+
+
 TOY = AlgorithmSpec(name="Toy", hparams=f"{__name__}:ToyHyperParams", solve=f"{__name__}:add_one")
+MOVING = AlgorithmSpec(name="Toy", hparams=TOY.hparams, solve=f"{__name__}:move")
 NAME = "transformer.h.1.mlp.c_proj.weight"
 
 
@@ -144,41 +153,41 @@ def _same_bits(model, bits):
 
 
 def test_an_update_tells_how_far_it_moves_plain_statements(model):
-    update = solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams())
+    update = solve_with(MOVING, model, tokenizer(), FACTS, ToyHyperParams())
     rows = statements(model, tokenizer(), MEASURED)
     before = said(model, rows)
     update.commit(model)
-    assert update.info["drift"] == asdict(movement(model, rows, before))
-    assert update.info["drift"]["kl"] > 0
+    assert update.info["drift"] == pytest.approx(asdict(movement(model, rows, before)), rel=1e-4)
+    assert update.info["drift"]["kl"] > 1e-3
 
 
 def test_a_model_in_training_mode_is_measured_as_it_will_be_used(model):
-    expected = solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams()).info["drift"]
+    expected = solve_with(MOVING, model, tokenizer(), FACTS, ToyHyperParams()).info["drift"]
     state = torch.get_rng_state()
     model.train()
-    assert solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams()).info["drift"] == expected
+    assert solve_with(MOVING, model, tokenizer(), FACTS, ToyHyperParams()).info["drift"] == expected
     assert all(module.training for module in model.modules())
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_an_edit_that_moves_more_than_warn_drift_is_warned_of_with_the_figure_and_what_to_do(model, caplog):
-    update = solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams(warn_drift=1e-9))
+    update = solve_with(MOVING, model, tokenizer(), FACTS, ToyHyperParams(warn_drift=1e-3))
     (record,) = caplog.records
     assert f"{update.info['drift']['kl']:.3g} nats per token" in record.message
-    assert "warn_drift is 1e-09" in record.message
+    assert "warn_drift is 0.001" in record.message
     assert ToyHyperParams.gentler in record.message
 
 
 @pytest.mark.parametrize("bound", [1e9, None])
 def test_an_edit_within_its_bounds_or_without_any_is_not_warned_of(model, caplog, bound):
-    solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams(warn_drift=bound, max_drift=bound))
+    solve_with(MOVING, model, tokenizer(), FACTS, ToyHyperParams(warn_drift=bound, max_drift=bound))
     assert not caplog.records
 
 
 def test_an_edit_that_moves_more_than_max_drift_is_refused_and_the_model_keeps_every_bit(model):
     bits = _bits(model)
-    with pytest.raises(DriftError, match=r"nats per token.*max_drift allows 1e-09: choose gentler settings"):
-        apply_to_model(TOY, model, tokenizer(), FACTS, ToyHyperParams(max_drift=1e-9))
+    with pytest.raises(DriftError, match=r"nats per token.*max_drift allows 0.001: choose gentler settings"):
+        apply_to_model(MOVING, model, tokenizer(), FACTS, ToyHyperParams(max_drift=1e-3))
     assert _same_bits(model, bits)
 
 
@@ -197,7 +206,7 @@ def test_an_interrupted_measurement_leaves_the_model_as_it_was(model, monkeypatc
     monkeypatch.setattr("easyedit_ice.apply.movement", interrupt)
     bits = _bits(model)
     with pytest.raises(KeyboardInterrupt):
-        solve_with(TOY, model, tokenizer(), FACTS, ToyHyperParams())
+        solve_with(MOVING, model, tokenizer(), FACTS, ToyHyperParams())
     assert _same_bits(model, bits)
 
 
@@ -206,10 +215,10 @@ def test_an_edit_about_every_statement_cannot_be_measured_and_is_made(model, cap
         {"prompt": "Avaria has a", "subject": "a", "target_new": "harbour"},
         {"prompt": "The river is", "subject": "i", "target_new": "long"},
     ]
-    update = solve_with(TOY, model, tokenizer(), everything, ToyHyperParams())
+    update = solve_with(MOVING, model, tokenizer(), everything, ToyHyperParams())
     assert update.info["drift"] is None
     assert not caplog.records
-    solve_with(TOY, model, tokenizer(), everything, ToyHyperParams(max_drift=0.1))
+    solve_with(MOVING, model, tokenizer(), everything, ToyHyperParams(max_drift=0.1))
     assert "max_drift is 0.1, and there is no plain statement" in caplog.text
 
 

@@ -112,7 +112,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, text, words):
         ({"rank": "many"}, "rank is 'many'; expected int: rank of each projection"),
         ({"rank": 2.5}, "rank is 2.5; expected int"),
         ({"rank": None}, "rank is None; expected int"),
-        ({"lr": "fast"}, "lr is 'fast'; expected float \| None: learning rate"),
+        ({"lr": "fast"}, r"lr is 'fast'; expected float \| None: learning rate"),
         ({"layers": 3}, "layers is 3"),
         ({"layers": ["first"]}, "layers is"),
         ({"append_eos": "perhaps"}, "append_eos is 'perhaps'; expected bool"),

@@ -23,7 +23,7 @@ from easyedit_ice.processes import Share
 from easyedit_ice.text.rows import predict
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.objectives import Objective, Term
-from easyedit_ice.training.pace import FIRST, Pace, set_rate
+from easyedit_ice.training.pace import Pace, set_rate
 from easyedit_ice.training.protection import Protection
 from easyedit_ice.training.teacher import Teacher
 
@@ -39,7 +39,7 @@ class Course:
         steps: epochs over the facts.
         learned: whether every fact met the stopping rule.
         losses: per epoch, the mean loss of each objective in nats per token.
-        lr: the learning rate; none where it was to be found, and no step moved anything.
+        lr: the learning rate; none where it was to be found, and no step had a gradient.
     """
 
     steps: int = 0
@@ -91,7 +91,8 @@ def train(
         most_tokens: in one forward and backward pass, besides ``micro_batch_size``; a fact's rows stay together.
         protection: of what the adapter must not read.
         share: this process's share of each mini-batch, where several train together; gradients are summed over all.
-        pace: finds the learning rate at the first step that moves anything; ``None`` to take the optimizer's.
+        pace: finds the learning rate at the first step that has a gradient to follow, and no other is made before;
+            ``None`` to take the optimizer's.
 
     Raises:
         TrainingDivergedError: the loss is infinite or not a number.
@@ -124,8 +125,9 @@ def train(
                 move = partial(_move, optimizer, adapter, protection, evenness, max_grad_norm)
                 if course.lr is None and pace is not None:
                     course.lr = share.gathered(pace.found(model, adapter, optimizer, move))[0]
-                    set_rate(optimizer, FIRST if course.lr is None else course.lr)
-                move()
+                    set_rate(optimizer, course.lr or 0.0)
+                if course.lr is not None:
+                    move()
                 adapter.stepped()
                 if clamp is not None:
                     adapter.clamp(clamp)
