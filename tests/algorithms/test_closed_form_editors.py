@@ -188,7 +188,11 @@ def test_one_block_is_written_to_where_none_is_named(name: str, blocks: int, lay
         ({"layers": [7]}, AnatomyError, "layer 7 does not exist"),
         ({"rewrite_module_tmp": "transformer.h.{}.mlp.down"}, AnatomyError, "no projection matches"),
         ({"v_loss_layer": 9}, AnatomyError, "layer 9 does not exist"),
-        ({"mom2_dataset": "factworld", "dynamic": False, "mom2_n_samples": 1}, StatisticsError, "second moment"),
+        (
+            {"mom2_dataset": "factworld", "dynamic": False, "mom2_n_samples": 1, "mom2_shrinkage": 0.0},
+            StatisticsError,
+            "second moment",
+        ),
     ],
     ids=str,
 )
