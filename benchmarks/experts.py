@@ -59,10 +59,18 @@ LONGEST = 12
 """Most tokens of an answer."""
 EXPERTS = {
     "bands": SVFHyperParams.from_hparams("SVF/gpt2-factworld-experts"),
-    "diagonal": SVFHyperParams(lr=2e-2, num_steps=100, mini_batch_size=16, micro_batch_size=16),
+    "diagonal": SVFHyperParams(
+        depth=[0.0, 1.0], lr=2e-2, num_steps=100, mini_batch_size=16, micro_batch_size=16, append_eos=True
+    ),
 }
 CLASSIFIER = SVFHyperParams(
-    target_modules=["all"], lr=1e-2, num_steps=40, mini_batch_size=16, micro_batch_size=16, append_eos=False
+    target_modules=["all"],
+    depth=[0.0, 1.0],
+    lr=1e-2,
+    num_steps=40,
+    mini_batch_size=16,
+    micro_batch_size=16,
+    append_eos=False,
 )
 WORDING = Wording(labels={"residence": "home"}, template="{question} Topic:")
 

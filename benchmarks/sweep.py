@@ -83,6 +83,8 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
 }
 """By name of the result, which is the algorithm's where :data:`ALGORITHM` has no other."""
 ALGORITHM = {"SVF-off-diagonal": "SVF"}
+EVERY_BLOCK = {"depth": [0.0, 1.0]}
+"""Where ``layers`` is None."""
 
 
 def main() -> None:
@@ -102,7 +104,7 @@ def main() -> None:
 def attempt(name: str, settings: dict[str, Any], facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Scores of an algorithm with some settings in place of its preset's."""
     model = ModelConfig(name=str(world.model_path()), dtype="float32")
-    method = make_method(ALGORITHM.get(name, name), model=model, settings=settings)
+    method = make_method(ALGORITHM.get(name, name), model=model, settings=EVERY_BLOCK | settings)
     asked = [questions(request) for request in EditRequest.prepare(facts)]
     before = observe(method.model, method.tok, asked)
     scores: list[FactScore] = []

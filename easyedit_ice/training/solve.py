@@ -49,7 +49,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     """
     torch.manual_seed(hparams.seed)
     model.eval()
-    hparams = _fitted(model, tok, requests, hparams)
+    asked, hparams = hparams, _fitted(model, tok, requests, hparams)
     projections = projections_of(model, hparams)
     surroundings = _surroundings(model, tok, requests, hparams)
     prefixes = _prefixes(model, tok, hparams)
@@ -98,7 +98,8 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         keys = fact_keys(model, tok, requests, names, append_eos=hparams.append_eos, prefixes=prefixes)
     info = {
         "algorithm": hparams.alg_name,
-        "hparams": hparams.to_dict(),
+        "hparams": asked.to_dict(),
+        "append_eos": hparams.append_eos,
         "facts": [[request.prompt, request.target_new] for request in requests],
         "course": asdict(course),
         "adapter": trained.report(),

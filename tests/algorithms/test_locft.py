@@ -60,6 +60,6 @@ def test_named_layers_and_projections_are_changed_instead(shape):
     assert set(solve(model, tokenizer(), FACTS, hparams).deltas) == named
 
 
-def test_its_defaults_are_the_papers():
+def test_it_trains_in_the_papers_large_batches_at_a_rate_that_is_found():
     hparams = LocFTHyperParams()
-    assert (hparams.num_steps, hparams.lr, hparams.mini_batch_size, hparams.append_eos) == (25, 5e-4, 100, True)
+    assert (hparams.lr, hparams.mini_batch_size, hparams.depth) == (None, 100, [0.7, 0.7])
