@@ -32,7 +32,7 @@ KEEPS_ALL = (
     "takes single facts only and says so",
 )
 BREAKS = {
-    "writes weights while it solves": {RESTORED, BATCH_RESTORED},
+    "writes weights while it solves": {RESTORED, BATCH_RESTORED, EXCEPTION, INTERRUPT},
     "solves differently each time": {STAYING, BATCH_STAYING},
     "tidies up only at the end": {EXCEPTION, INTERRUPT},
     "swallows errors": {EXCEPTION, INTERRUPT},
