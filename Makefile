@@ -12,10 +12,10 @@ export OMP_NUM_THREADS ?= 1
 demo: setup $(if $(filter gemma3-270m,$(MODEL)),gemma)  ## edit a model's facts and show what changed: make demo MODEL=smollm2-135m
 	$(BIN)/easyedit-ice demo $(if $(MODEL),--model '$(MODEL)')
 
-test: setup  ## the whole test suite, but for the tests on Gemma
-	$(BIN)/python -m pytest -m 'not gemma' $(PYTEST_ARGS)
+test: setup  ## the whole test suite, but for what takes long on real models
+	$(BIN)/python -m pytest -m 'not gemma and not (real and slow)' $(PYTEST_ARGS)
 
-test-real: setup gemma  ## the tests on real models
+test-real: setup gemma  ## all tests on real models
 	$(BIN)/python -m pytest -m 'real or gemma' tests
 
 gemma: setup  ## Gemma 3 270M, under Gemma's terms of use (https://ai.google.dev/gemma/terms)

@@ -58,7 +58,8 @@ def test_more_and_longer_facts_take_more(llama, capsys):
 
 
 def test_the_table_names_the_gpu(llama, capsys):
-    assert main(["plan", "ICE-LoRA", "--model", llama, "--set", "gradient_checkpointing=true", "--set", "depth=[0,1]"]) == 0
+    settings = ("--set", "gradient_checkpointing=true", "--set", "depth=[0,1]")
+    assert main(["plan", "ICE-LoRA", "--model", llama, *settings]) == 0
     shown = capsys.readouterr().out
     assert "Trained values: 7,733,248" in shown
     assert "Smallest common GPU" in shown

@@ -65,7 +65,7 @@ def test_projections_that_matter_alike_get_the_same_rank_and_none_that_does_not_
 
 def test_an_edit_has_the_ranks_of_its_gradient_and_the_scale_of_the_setting():
     shape = SHAPES[0]
-    hparams = LoraHyperParams(rank=6, rank_allocation="gora", rank_min=2, rank_max=12, num_steps=2)
+    hparams = LoraHyperParams(rank=6, rank_allocation="gora", rank_min=2, rank_max=12, num_steps=2, append_eos=True)
     hparams = hparams.replace(target_modules=["all"], depth=[0.0, 1.0])
     update = solve(shape.build(), tokenizer(), FACTS, hparams)
     model = shape.build()
