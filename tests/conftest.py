@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of published benchmark files, kept beside the project and not part of it."""
-    folder = Path(os.environ.get("EASYEDIT_ICE_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ.get("EASYEDIT_ICE_DATA") or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"needs published benchmark files in {folder} (or in $EASYEDIT_ICE_DATA)")
     return folder
