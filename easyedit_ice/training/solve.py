@@ -99,7 +99,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     info = {
         "algorithm": hparams.alg_name,
         "hparams": asked.to_dict(),
-        "append_eos": hparams.append_eos,
+        "fitted": {name: getattr(hparams, name) for name in ("append_eos", "context_templates")},
         "facts": [[request.prompt, request.target_new] for request in requests],
         "course": asdict(course),
         "adapter": trained.report(),

@@ -96,7 +96,7 @@ def test_ice_takes_the_followed_wordings_unless_it_is_given_some(monkeypatch):
     for given, used in ((None, chosen), (list(TEMPLATES), list(TEMPLATES))):
         hparams = IceLoraHyperParams.from_dict({**few, "context_templates": given, "device": "cpu"})
         update = solve(SHAPES[0].build(), tokenizer(), FACTS[:1], hparams)
-        assert update.info["hparams"]["context_templates"] == used
+        assert update.info["fitted"]["context_templates"] == used
 
 
 def test_the_embedded_models_preset_names_its_wordings():
