@@ -60,6 +60,6 @@ def fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).flatten().numpy() if tensor.ndim else b"")
         digest.update(repr(tensor.item()).encode() if not tensor.ndim else b"")
     return digest.hexdigest()
