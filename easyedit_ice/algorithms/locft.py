@@ -1,6 +1,6 @@
 """LocFT-BF: fine-tuning of one late MLP output projection, breadth-first (arXiv 2509.22072).
 
-All weights of that projection are trained on the targets and the end of text after them, in large mini-batches.
+All weights of that projection are trained on the targets, in large mini-batches.
 """
 
 from __future__ import annotations

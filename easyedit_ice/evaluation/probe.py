@@ -71,9 +71,7 @@ class Probe:
     def _for(self, hparams: EditHyperParams) -> list[str]:
         teaches_itself = getattr(hparams, "objective", None) == "ice"
         said = [self._teacher() if teaches_itself else "needs no teacher"]
-        if getattr(hparams, "append_eos", False) and self.stops < STOPS:
-            said.append("trains an end of text that this model does not write: set append_eos: false")
-        elif self.stops < STOPS:
+        if self.stops < STOPS:
             said.append("the edited model goes on after the answer: read leading answers")
         else:
             said.append("the edited model should stop after the answer, as this one does")
