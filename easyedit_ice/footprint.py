@@ -160,7 +160,7 @@ def _of_training(model: nn.Module, hparams: TrainingHyperParams, facts: int, tok
     trained = sum(each)
     weights, undo = weight_bytes(model, bits), undo_bytes(model, projections, bits)
     activations, logits = largest_pass(model, projections, hparams, facts, tokens)
-    beside = beside_bytes(model, projections, hparams, facts, trained)
+    beside = beside_bytes(model, projections, hparams, facts, tokens, trained)
     work, update = work_bytes(model, projections, hparams, bits), update_bytes(projections, hparams)
     moments = second_moment_bytes(projections) if hparams.protection != "none" else 0
     step = max(2 * FP32 * max(each), FP32 * trained)

@@ -76,7 +76,12 @@ def moments_of(hparams: TrainingHyperParams) -> int:
 
 
 def beside_bytes(
-    model: nn.Module, projections: Sequence[Projection], hparams: TrainingHyperParams, facts: int, trained: int
+    model: nn.Module,
+    projections: Sequence[Projection],
+    hparams: TrainingHyperParams,
+    facts: int,
+    tokens: int,
+    trained: int,
 ) -> int:
     """What is held in training besides parameters and their optimiser's state.
 
@@ -87,7 +92,8 @@ def beside_bytes(
     importance = 3 * FP32 * trained if hparams.adapter == "adalora" else 0
     importance += spectra_bytes(projections, hparams)
     own = sum(hparams.held_beside(p.in_features, p.out_features) for p in projections)
-    return importance + own + protected_bytes(projections, hparams) + remembered_bytes(model, hparams, facts)
+    protected = protected_bytes(projections, hparams, facts, tokens)
+    return importance + own + protected + remembered_bytes(model, hparams, facts)
 
 
 def spectra_bytes(projections: Iterable[Projection], hparams: TrainingHyperParams) -> int:
@@ -97,13 +103,21 @@ def spectra_bytes(projections: Iterable[Projection], hparams: TrainingHyperParam
     return sum(FP32 * _singular_values(p, hparams) * (p.in_features + p.out_features + 1) for p in projections)
 
 
-def protected_bytes(projections: Iterable[Projection], hparams: TrainingHyperParams) -> int:
-    """Directions (in, k) in fp32 of general text, on a model without earlier edits; each of those adds its keys."""
+def protected_bytes(projections: Iterable[Projection], hparams: TrainingHyperParams, facts: int, tokens: int) -> int:
+    """Directions (in, k) in fp32 of general text, on a model without earlier edits; each of those adds its keys.
+
+    Neighbours add a direction for each of their tokens, and no more than the projection has inputs.
+    """
     if hparams.protection == "none":
         return 0
-    share = 4 if hparams.protection == "hard" else 1
+    share, read = 4 if hparams.protection == "hard" else 1, 0
+    if hparams.neighbour_softness is not None:
+        read = facts * hparams.neighbour_names * (tokens - TARGET + hparams.neighbour_length)
     return sum(
-        FP32 * p.in_features * (hparams.protected_rank or min(MOST, p.in_features // share)) for p in projections
+        FP32
+        * p.in_features
+        * ((hparams.protected_rank or min(MOST, p.in_features // share)) + min(read, p.in_features))
+        for p in projections
     )
 
 
@@ -209,7 +223,7 @@ def facts_together(
 def drawing_bytes(model: nn.Module, hparams: TrainingHyperParams, facts: int, tokens: int) -> int:
     """Keys and values, and logits of the last tokens, while the model writes texts for the objectives."""
     rows, length = 0, 0
-    if hparams.locality_weight or hparams.neighbour_weight:
+    if hparams.locality_weight or hparams.needs_neighbours:
         rows, length = hparams.locality_samples, hparams.locality_length
     if hparams.objective == "ice":
         drawn = min(facts, hparams.mini_batch_size)

@@ -20,7 +20,7 @@ from easyedit_ice.text.rows import Row
 from easyedit_ice.training.objectives import fact_rows
 
 ROWS = 64
-"""Facts that run side by side."""
+"""Texts that run side by side."""
 
 
 @torch.no_grad()
@@ -53,24 +53,45 @@ def fact_keys(
         for request in requests
         for prefix, row in fact_rows(tok, request, append_eos, ("", *prefixes), longest)
     ]
+    return _read(model, [row for _, _, row in stated], [_columns(tok, *own) for own in stated], names)
+
+
+@torch.no_grad()
+def text_keys(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> dict[str, Tensor]:
+    """What modules read of some texts, at each token but the last: (n, in) in fp32, by module.
+
+    Args:
+        model: as it shall be read, in evaluation mode.
+        rows: the texts; at least one.
+        names: paths of the modules.
+    """
+    return _read(model, rows, [range(len(row.ids) - 1) for row in rows], names)
+
+
+def _read(
+    model: nn.Module, rows: Sequence[Row], columns: Sequence[Sequence[int]], names: Sequence[str]
+) -> dict[str, Tensor]:
+    """What modules read at some columns of each row."""
     found: dict[str, list[Tensor]] = {name: [] for name in names}
-    for start in range(0, len(stated), ROWS):
-        for name, own in _chunk(model, tok, stated[start : start + ROWS], names).items():
+    for start in range(0, len(rows), ROWS):
+        part = slice(start, start + ROWS)
+        for name, own in _together(model, rows[part], columns[part], names).items():
             found[name].append(own)
     return {name: torch.cat(own) for name, own in found.items()}
 
 
-def _chunk(
-    model: nn.Module, tok: Any, stated: Sequence[tuple[EditRequest, str, Row]], names: Sequence[str]
+def _together(
+    model: nn.Module, rows: Sequence[Row], columns: Sequence[Sequence[int]], names: Sequence[str]
 ) -> dict[str, Tensor]:
-    wanted = torch.tensor(_cells(tok, stated))
-    ids, real = padded([row.ids[:-1] for _, _, row in stated])
+    """The same of rows in one pass."""
+    wanted = torch.tensor([(index, column) for index, own in enumerate(columns) for column in own])
+    ids, real = padded([row.ids[:-1] for row in rows])
     device = model.get_input_embeddings().weight.device
     found: dict[str, Tensor] = {}
 
     def read(name: str) -> Any:
         def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            values = by_row(args[0], len(stated))
+            values = by_row(args[0], len(rows))
             found[name] = values[tuple(wanted.T.to(values.device))].float()
 
         return hook
@@ -84,13 +105,10 @@ def _chunk(
     return found
 
 
-def _cells(tok: Any, stated: Sequence[tuple[EditRequest, str, Row]]) -> list[tuple[int, int]]:
-    """Row and column of each key."""
-    cells = []
-    for index, (request, prefix, row) in enumerate(stated):
-        first = len(row.ids) - row.span - 1
-        columns = set(range(first, len(row.ids) - 1))
-        if request.subject and mentions(request.prompt, request.subject):
-            columns.add(min(subject_in(tok, request, prefix), first))
-        cells += [(index, column) for column in sorted(columns)]
-    return cells
+def _columns(tok: Any, request: EditRequest, prefix: str, row: Row) -> list[int]:
+    """Where a statement's keys are."""
+    first = len(row.ids) - row.span - 1
+    columns = set(range(first, len(row.ids) - 1))
+    if request.subject and mentions(request.prompt, request.subject):
+        columns.add(min(subject_in(tok, request, prefix), first))
+    return sorted(columns)

@@ -26,11 +26,11 @@ from easyedit_ice.training.adapters import (
     places_of,
 )
 from easyedit_ice.training.gradients import weight_gradients
-from easyedit_ice.training.keys import fact_keys
+from easyedit_ice.training.keys import fact_keys, text_keys
 from easyedit_ice.training.protection import Protection, giving_way, kept, share_kept
 from easyedit_ice.training.published_gora import allocated_ranks, start_down_the_gradient
 from easyedit_ice.training.settings import TrainingHyperParams
-from easyedit_ice.training.subspaces import Protecting, general_subspaces, subspaces
+from easyedit_ice.training.subspaces import Beside, Protecting, general_subspaces, subspaces
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ def made(
     projections: Sequence[Projection],
     rows: Sequence[Row],
     prefixes: Sequence[str],
+    neighbours: Sequence[Row],
     hparams: TrainingHyperParams,
 ) -> Made:
     """Put the adapter into the model.
@@ -91,6 +92,7 @@ def made(
         projections: that are changed.
         rows: the facts with their targets, whose gradient tells ranks, the start, and how far protection gives way.
         prefixes: texts that the facts are stated behind as well.
+        neighbours: texts that are protected where the settings ask for it.
         hparams: of all that.
     """
     factors: dict[str, Tensor] = {}
@@ -98,7 +100,7 @@ def made(
     shares: dict[str, float] = {}
     names = [projection.name for projection in projections]
     if hparams.protection != "none":
-        factors = subspaces(model, tok, projections, _protecting(hparams))
+        factors = subspaces(model, tok, projections, _protecting(hparams), _beside(model, neighbours, names, hparams))
     if hparams.needs_gradient:
         gradients = weight_gradients(model, projections, rows, side_by_side=hparams.micro_batch_size)
     if factors:
@@ -189,6 +191,15 @@ def _start_clear_of(adapter: Adapter, factors: Mapping[str, Tensor]) -> None:
     """Take what is protected out of what A reads."""
     for name, reader in adapter.readers().items():
         reader.copy_(kept(reader, factors[name]))
+
+
+def _beside(
+    model: nn.Module, neighbours: Sequence[Row], names: Sequence[str], hparams: TrainingHyperParams
+) -> Beside | None:
+    """What this solve alone protects: all that is read of the facts' neighbours."""
+    if not neighbours or hparams.neighbour_softness is None:
+        return None
+    return Beside(text_keys(model, neighbours, names), hparams.neighbour_softness)
 
 
 def _protecting(hparams: TrainingHyperParams) -> Protecting:

@@ -177,6 +177,12 @@ class ProtectionSettings:
         0.001, "soft: energy, in units of general text's mean direction, of a direction that is half protected", above=0
     )
     memory_softness: float = setting(1.0, "soft: the same for the energy of a key of an earlier edit", above=0)
+    neighbour_softness: float | None = setting(
+        None,
+        "soft: the same for the energy of what is read where the prompt has other names in place of the subject, as "
+        "neighbour_weight chooses them; hard protects memory_energy of it, whatever the number; None for nothing of it",
+        above=0,
+    )
     memory_energy: float = setting(
         0.95, "hard: share of an earlier edit's keys' energy that is protected", above=0, high=1
     )
@@ -284,6 +290,11 @@ class TrainingHyperParams(
         """Whether the adapter is made by the gradient of the facts' loss: its ranks, start, places or protection."""
         by_gradient = "gora" in (self.rank_allocation, self.init) or self.protection != "none"
         return by_gradient or (self.adapter == "svf" and self.spectral_form == "top")
+
+    @property
+    def needs_neighbours(self) -> bool:
+        """Whether texts are written about other names than the facts'."""
+        return bool(self.neighbour_weight) or (self.protection != "none" and self.neighbour_softness is not None)
 
     def _check_adapter(self) -> None:
         if self.rank_min > self.rank_max:

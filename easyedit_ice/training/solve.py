@@ -19,6 +19,7 @@ from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.endings import ends_answers
 from easyedit_ice.text.plain_text import MEASURED, statements
 from easyedit_ice.text.prefixes import context_prefixes
+from easyedit_ice.text.rows import Row
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.in_context import CONTINUATION, FREE, in_context
 from easyedit_ice.training.keys import fact_keys
@@ -51,7 +52,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     model.eval()
     asked, hparams = hparams, _fitted(model, tok, requests, hparams)
     projections = projections_of(model, hparams)
-    surroundings = _surroundings(model, tok, requests, hparams)
+    general, neighbours = _texts(model, tok, requests, hparams)
     prefixes = _prefixes(model, tok, hparams)
     most_tokens = _most_tokens(model, projections, hparams)
     longest = ModelAnatomy(model).context_length
@@ -63,7 +64,8 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         longest=longest,
         weight=0.0 if hparams.objective == "reinforce" else 1.0,
     )
-    trained = made(model, tok, requests, projections, target.rows, prefixes, hparams)
+    asked_of_others = [row for rows in neighbours.values() for row in rows]
+    trained = made(model, tok, requests, projections, target.rows, prefixes, asked_of_others, hparams)
     adapter = trained.adapter
     objectives: list[Objective] = [target]
     if hparams.objective == "ice":
@@ -74,7 +76,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     course = train(
         model,
         adapter,
-        [*objectives, *surroundings],
+        [*objectives, *_surroundings(general, neighbours, hparams)],
         len(requests),
         epochs=hparams.num_steps,
         optimizer=_optimizer(adapter, hparams),
@@ -119,30 +121,31 @@ def _fitted(
     return hparams.replace(**found) if found else hparams
 
 
-def _surroundings(
+def _texts(
     model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: TrainingHyperParams
+) -> tuple[list[Row], dict[int | None, list[Row]]]:
+    """General texts, and each fact's neighbours by its index, as far as the settings have use for them."""
+    if not hparams.locality_weight and not hparams.needs_neighbours:
+        return [], {}
+    general = general_texts(model, tok, hparams.locality_samples, hparams.locality_length)
+    if not hparams.needs_neighbours:
+        return general, {}
+    edited = {request.subject for request in requests if request.subject is not None}
+    count, length = hparams.neighbour_names, hparams.neighbour_length
+    return general, {
+        fact: neighbour_texts(model, tok, request, general, count=count, length=length, edited=edited)
+        for fact, request in enumerate(requests)
+    }
+
+
+def _surroundings(
+    general: Sequence[Row], neighbours: Mapping[int | None, Sequence[Row]], hparams: TrainingHyperParams
 ) -> list[Objective]:
     """What keeps text out of the edit's scope as it is."""
-    if not hparams.locality_weight and not hparams.neighbour_weight:
-        return []
-    general = general_texts(model, tok, hparams.locality_samples, hparams.locality_length)
     found: list[Objective] = []
     if hparams.locality_weight:
         found.append(Locality({None: general}, weight=hparams.locality_weight, rows_per_step=hparams.locality_rows))
     if hparams.neighbour_weight:
-        edited = {request.subject for request in requests if request.subject is not None}
-        neighbours = {
-            fact: neighbour_texts(
-                model,
-                tok,
-                request,
-                general,
-                count=hparams.neighbour_names,
-                length=hparams.neighbour_length,
-                edited=edited,
-            )
-            for fact, request in enumerate(requests)
-        }
         found.append(Locality(neighbours, weight=hparams.neighbour_weight, rows_per_step=hparams.neighbour_rows))
     return found
 

@@ -87,6 +87,23 @@ class Protecting:
             keys: (n, in).
             scale: mean of the diagonal of general text's second moment.
         """
+        return self._compressed(self._joined(factor, keys, scale, self.memory_softness))
+
+    def beside(self, factor: Tensor, keys: Tensor, scale: float, softness: float) -> Tensor:
+        """F of a single solve, that has some texts' keys protected as well; it may have up to ``in`` more columns.
+
+        Args:
+            factor: F (in, k).
+            keys: (n, in).
+            scale: as for :meth:`extended`.
+            softness: γ, soft: energy of a direction of these keys that is half protected.
+        """
+        if len(keys) > keys.shape[1]:  # fewer rows, of the same Kᵀ K
+            keys = torch.linalg.qr(keys.double()).R
+        return self._joined(factor, keys, scale, softness)
+
+    def _joined(self, factor: Tensor, keys: Tensor, scale: float, softness: float) -> Tensor:
+        """F and the columns that keys add to it."""
         unread = kept(keys.double() / scale**0.5, factor.double())
         if self.protection == "hard":
             added = self._leading(unread, factor.double())
@@ -95,9 +112,9 @@ class Protecting:
             inner = unread @ own.T
             energies, directions = torch.linalg.eigh((inner + inner.T) / 2)
             left = energies > _ROUNDED * own.square().sum()  # of the others F's rounding is all that is left
-            weights = (energies[left] + self.memory_softness).rsqrt()
+            weights = (energies[left] + softness).rsqrt()
             added = (directions[:, left] * weights).T @ unread
-        return self._compressed(torch.cat([factor, added.T.float()], dim=1))
+        return torch.cat([factor, added.T.float()], dim=1)
 
     def _leading(self, unread: Tensor, factor: Tensor) -> Tensor:
         """Orthonormal directions of the keys' unprotected part, up to the energy asked for: (directions, in)."""
@@ -131,6 +148,19 @@ class Protecting:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a single solve protects besides.
+
+    Attributes:
+        keys: (n, in) of each projection, by name.
+        softness: γ, as :meth:`Protecting.beside` has it.
+    """
+
+    keys: Mapping[str, Tensor]
+    softness: float
+
+
+@dataclass(frozen=True)
 class _Folded:
     """What has been made of the edits of a model so far."""
 
@@ -158,9 +188,20 @@ def general_subspaces(
 
 
 def subspaces(
-    model: nn.Module, tok: Any, projections: Sequence[Projection], protecting: Protecting
+    model: nn.Module,
+    tok: Any,
+    projections: Sequence[Projection],
+    protecting: Protecting,
+    beside: Beside | None = None,
 ) -> dict[str, Tensor]:
     """F (in, k) of each projection, by name, with all edits that are in the model, on the projection's device.
+
+    Args:
+        model: that is edited.
+        tok: its tokenizer.
+        projections: of the model.
+        protecting: how directions are protected.
+        beside: what is protected this once, and not in later calls.
 
     Raises:
         StatisticsError: a stored second moment is damaged.
@@ -177,5 +218,7 @@ def subspaces(
     for keys in edits[len(folded.edits) :]:
         for name in factors.keys() & keys.keys():
             factors[name] = protecting.extended(factors[name], keys[name].cpu(), general[name][1])
-    by_settings[names, protecting] = _Folded(edits, factors)
+    by_settings[names, protecting] = _Folded(edits, dict(factors))
+    for name, keys in (beside.keys if beside else {}).items():
+        factors[name] = protecting.beside(factors[name], keys.cpu(), general[name][1], beside.softness)
     return {projection.name: factors[projection.name].to(projection.module.weight.device) for projection in projections}

@@ -9,8 +9,9 @@ from architectures import tiny
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.rows import Row
 from easyedit_ice.training import keys as module
-from easyedit_ice.training.keys import fact_keys
+from easyedit_ice.training.keys import fact_keys, text_keys
 
 REQUESTS = EditRequest.prepare(FACTS)
 WITHOUT_SUBJECTS = [EditRequest(request.prompt, request.target_new) for request in REQUESTS]
@@ -109,3 +110,12 @@ def test_many_facts_are_read_a_few_at_a_time(monkeypatch):
 
 def test_a_model_in_bf16_gives_keys_in_fp32():
     assert {own.dtype for own in _keys(SHAPES[1].build()).values()} == {torch.float32}
+
+
+@EACH
+def test_keys_of_texts_are_what_is_read_at_each_token_but_the_last(build):
+    model = build().float()
+    texts = ["The capital of Sundray is Tarn", "Otto Venn works as a smith in Ommer"]
+    ids = [tuple(tokenizer().encode(text)) for text in texts]
+    expected = [_read(model, text, range(len(own) - 1)) for text, own in zip(texts, ids, strict=True)]
+    _same(text_keys(model, [Row(own, 2) for own in ids], _names(model)), _together(expected))

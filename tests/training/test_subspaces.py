@@ -14,8 +14,11 @@ from easyedit_ice.apply import solve
 from easyedit_ice.memory import remember
 from easyedit_ice.moments.measured import Measuring
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.rows import Row
+from easyedit_ice.training import solve as module
+from easyedit_ice.training.keys import text_keys
 from easyedit_ice.training.protection import kept
-from easyedit_ice.training.subspaces import SLACK, Protecting, general_subspaces, subspaces
+from easyedit_ice.training.subspaces import SLACK, Beside, Protecting, general_subspaces, subspaces
 
 HARD = Protecting("hard", 0.9, None, 0.03, 1.0, 0.95, None, Measuring(dynamic_multiplier=2))
 SOFT = replace(HARD, protection="soft")
@@ -118,6 +121,36 @@ def test_keys_that_are_protected_already_add_nothing_hard():
     assert torch.equal(replace(HARD, memory_energy=1.0).extended(factor, 0 * keys, 1.0), factor)
 
 
+@pytest.mark.parametrize("count", [5, 3 * WIDTH])
+def test_keys_of_one_solve_are_protected_by_a_softness_of_their_own(count):
+    """P = (I + C / α + Nᵀ N / γ)⁻¹, whether there are fewer keys than inputs or more."""
+    moment = _moment()
+    scale = float(moment.diagonal().mean())
+    keys = _keys(count).double() * scale**0.5
+    inverse = torch.eye(WIDTH, dtype=torch.float64) + moment / scale / SOFT.softness + keys.T @ keys / scale / 0.2
+    factor = SOFT.beside(SOFT.general(moment), keys.float(), scale, 0.2)
+    torch.testing.assert_close(_left(factor).double(), torch.linalg.inv(inverse), atol=1e-4, rtol=1e-3)
+
+
+def test_keys_of_one_solve_are_not_read_where_protection_is_hard():
+    whole = replace(HARD, memory_energy=1.0)
+    factor = whole.beside(whole.general(_moment()), _keys(3), 1.0, 1.0)
+    assert kept(_keys(3), factor).norm() < 1e-4 * _keys(3).norm()
+
+
+@BOTH
+def test_what_one_solve_protects_is_not_remembered(protecting):
+    model = SHAPES[0].build()
+    projections = ModelAnatomy(model).match(["mlp.out"])
+    remember(model, {p.name: torch.randn(2, p.in_features) for p in projections})
+    beside = Beside({p.name: torch.randn(3, p.in_features) for p in projections}, 0.1)
+    now = subspaces(model, tokenizer(), projections, protecting, beside)
+    later = subspaces(model, tokenizer(), projections, protecting)
+    for name, keys in beside.keys.items():
+        assert kept(keys, now[name]).norm() < 0.7 * kept(keys, later[name]).norm()
+        assert torch.equal(subspaces(model, tokenizer(), projections, protecting)[name], later[name])
+
+
 @BOTH
 def test_what_exceeds_the_memory_is_logged_and_not_kept(protecting, caplog):
     small = replace(protecting, memory_rank=6, memory_energy=1.0)
@@ -178,6 +211,35 @@ def test_a_later_edit_reads_less_of_an_earlier_ones_keys_than_an_unprotected_one
         return delta.apply(keys).norm() / delta.norm() / keys.norm()
 
     assert disturbance("soft") < 0.5 * disturbance("none")
+
+
+@pytest.mark.parametrize("protection", ["soft", "hard"])
+def test_the_facts_neighbours_are_read_less_where_the_settings_ask_for_it(protection, monkeypatch):
+    rows = [
+        Row(tuple(tokenizer().encode(text)), 1) for text in ("The capital of Sundray is Tarn", "The capital of Ommer")
+    ]
+    monkeypatch.setattr(module, "neighbour_texts", lambda *args, **kwargs: rows)
+
+    def read(softness):
+        model = SHAPES[0].build()
+        settings = {"num_steps": 6, "rank": 4, "lr": 1e-2, "layers": [-1], "least_gradient": 0.0}
+        hparams = GoRAHyperParams(protection=protection, **settings)
+        update = solve(model, tokenizer(), [FACTS[0]], hparams.replace(neighbour_softness=softness))
+        ((name, delta),) = update.deltas.items()
+        keys = text_keys(model, rows, [name])[name]
+        return delta.apply(keys).norm() / delta.norm() / keys.norm()
+
+    assert read(1e-3) < 0.3 * read(None)
+
+
+def test_a_fact_without_subject_has_no_neighbours_to_protect():
+    fact = {"prompt": FACTS[0]["prompt"], "target_new": FACTS[0]["target_new"]}
+    hparams = GoRAHyperParams(num_steps=2, rank=2, lr=1e-2)
+    with_them, without = (
+        solve(SHAPES[0].build(), tokenizer(), [fact], hparams.replace(neighbour_softness=softness))
+        for softness in (0.1, None)
+    )
+    assert all(torch.equal(with_them.deltas[name].matrix(), own.matrix()) for name, own in without.deltas.items())
 
 
 def test_the_share_of_the_gradient_that_is_kept_is_told():
