@@ -128,9 +128,16 @@ def test_an_algorithm_can_say_what_it_holds_besides():
 
 
 def test_protected_directions_are_counted():
-    plan = footprint(_shapes(SHAPES[2]), _hparams("GoRA", protected_rank=5, layers=[0, 1]))
+    plan = footprint(_shapes(SHAPES[2]), _hparams("GoRA", protected_rank=5, layers=[0, 1], neighbour_softness=None))
     assert plan.beside == 2 * 4 * 48 * 5
     assert plan.second_moments == 2 * 8 * 48**2
+
+
+@pytest.mark.parametrize(("names", "columns"), [(2, 2 * (12 - 4 + 3)), (16, 48)])
+def test_protected_neighbours_are_counted_up_to_the_number_of_inputs(names, columns):
+    settings = {"protected_rank": 5, "neighbour_softness": 0.1, "neighbour_names": names, "neighbour_length": 3}
+    plan = footprint(_shapes(SHAPES[2]), _hparams("GoRA", layers=[0, 1], **settings), tokens=12)
+    assert plan.beside == 2 * 4 * 48 * (5 + columns)
 
 
 @pytest.mark.parametrize(

@@ -110,14 +110,13 @@ def protected_bytes(projections: Iterable[Projection], hparams: TrainingHyperPar
     """
     if hparams.protection == "none":
         return 0
-    share, read = 4 if hparams.protection == "hard" else 1, 0
+    share = 4 if hparams.protection == "hard" else 1
+    read = 0
     if hparams.neighbour_softness is not None:
         read = facts * hparams.neighbour_names * (tokens - TARGET + hparams.neighbour_length)
+    widths = [p.in_features for p in projections]
     return sum(
-        FP32
-        * p.in_features
-        * ((hparams.protected_rank or min(MOST, p.in_features // share)) + min(read, p.in_features))
-        for p in projections
+        FP32 * width * ((hparams.protected_rank or min(MOST, width // share)) + min(read, width)) for width in widths
     )
 
 

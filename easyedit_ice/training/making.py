@@ -80,7 +80,7 @@ def made(
     projections: Sequence[Projection],
     rows: Sequence[Row],
     prefixes: Sequence[str],
-    neighbours: Sequence[Row],
+    protected: Sequence[Row],
     hparams: TrainingHyperParams,
 ) -> Made:
     """Put the adapter into the model.
@@ -92,7 +92,7 @@ def made(
         projections: that are changed.
         rows: the facts with their targets, whose gradient tells ranks, the start, and how far protection gives way.
         prefixes: texts that the facts are stated behind as well.
-        neighbours: texts that are protected where the settings ask for it.
+        protected: texts of which nothing shall be read, besides what the settings' protection tells.
         hparams: of all that.
     """
     factors: dict[str, Tensor] = {}
@@ -100,7 +100,7 @@ def made(
     shares: dict[str, float] = {}
     names = [projection.name for projection in projections]
     if hparams.protection != "none":
-        factors = subspaces(model, tok, projections, _protecting(hparams), _beside(model, neighbours, names, hparams))
+        factors = subspaces(model, tok, projections, _protecting(hparams), _beside(model, protected, names, hparams))
     if hparams.needs_gradient:
         gradients = weight_gradients(model, projections, rows, side_by_side=hparams.micro_batch_size)
     if factors:
@@ -194,12 +194,10 @@ def _start_clear_of(adapter: Adapter, factors: Mapping[str, Tensor]) -> None:
 
 
 def _beside(
-    model: nn.Module, neighbours: Sequence[Row], names: Sequence[str], hparams: TrainingHyperParams
+    model: nn.Module, protected: Sequence[Row], names: Sequence[str], hparams: TrainingHyperParams
 ) -> Beside | None:
-    """What this solve alone protects: all that is read of the facts' neighbours."""
-    if not neighbours or hparams.neighbour_softness is None:
-        return None
-    return Beside(text_keys(model, neighbours, names), hparams.neighbour_softness)
+    """What this solve alone protects: all that is read of some texts, if there are any."""
+    return Beside(text_keys(model, protected, names), hparams.neighbour_softness) if protected else None
 
 
 def _protecting(hparams: TrainingHyperParams) -> Protecting:

@@ -180,7 +180,8 @@ class ProtectionSettings:
     neighbour_softness: float | None = setting(
         None,
         "soft: the same for the energy of what is read where the prompt has other names in place of the subject, as "
-        "neighbour_weight chooses them; hard protects memory_energy of it, whatever the number; None for nothing of it",
+        "neighbour_weight chooses them, or the subject's first words; hard protects memory_energy of it, whatever the "
+        "number; None for nothing of it",
         above=0,
     )
     memory_energy: float = setting(

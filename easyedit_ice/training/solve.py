@@ -29,7 +29,7 @@ from easyedit_ice.training.objectives import FineTuning, Locality, Objective
 from easyedit_ice.training.pace import FIRST, Pace
 from easyedit_ice.training.reinforce import Reinforce
 from easyedit_ice.training.settings import TrainingHyperParams
-from easyedit_ice.training.surroundings import general_texts, neighbour_texts
+from easyedit_ice.training.surroundings import beginning_texts, general_texts, neighbour_texts
 from easyedit_ice.training.wordings import followed_wordings
 from easyedit_ice.updates import WeightUpdate
 
@@ -64,8 +64,8 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         longest=longest,
         weight=0.0 if hparams.objective == "reinforce" else 1.0,
     )
-    asked_of_others = [row for rows in neighbours.values() for row in rows]
-    trained = made(model, tok, requests, projections, target.rows, prefixes, asked_of_others, hparams)
+    protected = _protected(model, tok, requests, neighbours, hparams)
+    trained = made(model, tok, requests, projections, target.rows, prefixes, protected, hparams)
     adapter = trained.adapter
     objectives: list[Objective] = [target]
     if hparams.objective == "ice":
@@ -130,12 +130,32 @@ def _texts(
     general = general_texts(model, tok, hparams.locality_samples, hparams.locality_length)
     if not hparams.needs_neighbours:
         return general, {}
-    edited = {request.subject for request in requests if request.subject is not None}
-    count, length = hparams.neighbour_names, hparams.neighbour_length
+    shared = {"length": hparams.neighbour_length, "edited": _edited(requests)}
     return general, {
-        fact: neighbour_texts(model, tok, request, general, count=count, length=length, edited=edited)
+        fact: neighbour_texts(model, tok, request, general, count=hparams.neighbour_names, **shared)
         for fact, request in enumerate(requests)
     }
+
+
+def _protected(
+    model: nn.Module,
+    tok: Any,
+    requests: Sequence[EditRequest],
+    neighbours: Mapping[int | None, Sequence[Row]],
+    hparams: TrainingHyperParams,
+) -> list[Row]:
+    """Texts of which nothing shall be read, if the settings ask for it: of other names, and of the subjects' first
+    words."""
+    if hparams.protection == "none" or hparams.neighbour_softness is None:
+        return []
+    shared = {"length": hparams.neighbour_length, "edited": _edited(requests)}
+    beginnings = [beginning_texts(model, tok, request, **shared) for request in requests]
+    return [row for rows in (*neighbours.values(), *beginnings) for row in rows]
+
+
+def _edited(requests: Sequence[EditRequest]) -> set[str]:
+    """Names of which something changes."""
+    return {request.subject for request in requests if request.subject is not None}
 
 
 def _surroundings(

@@ -8,7 +8,8 @@ each edit's keys. This is GPM (Saha et al. 2021, arXiv 2103.09762) with F = Q, o
 ``soft``: P = (I + C / α + Kᵀ K / β)⁻¹, where C is the second moment of general text and the rows of K are all edits'
 keys, both in units of the mean of C's diagonal: a direction gives way by how much it is used, as in orthogonal weight
 modification (Zeng et al. 2019, arXiv 1810.01256) and AlphaEdit's weighing. An edit's keys are added by Woodbury's
-identity, P′ = P − P Kᵀ (β I + K P Kᵀ)⁻¹ K P, that is, by further columns of F.
+identity, P′ = P − P Kᵀ (β I + K P Kᵀ)⁻¹ K P, that is, by further columns of F. What a single solve protects besides is
+added in the same way, with a softness γ of its own, and is not remembered.
 
 Shapes: in is the width of a projection's input, k the columns of F, n an edit's keys.
 """

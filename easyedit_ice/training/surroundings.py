@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -54,13 +54,35 @@ def neighbour_texts(
     texts = (tok.decode(row.ids, skip_special_tokens=True) for row in general)
     names = dict.fromkeys(name for text in texts for name in _NAME.findall(text))
     others = (name for name in names if name not in {request.subject, *edited})
-    prompts = [request.asking.text(renamed(request.prompt, request.subject, name)) for name in others]
-    if not prompts:
+    return _surest(model, _asked_of(model, tok, request, others, length), count)
+
+
+def beginning_texts(
+    model: nn.Module, tok: Any, request: EditRequest, *, length: int, edited: Collection[str] = ()
+) -> list[Row]:
+    """What the model writes after the fact's prompt with only the subject's first words, all but the last at most.
+
+    What is read before a subject's last word is read of every other subject that begins so.
+
+    Args:
+        model: as before the edit.
+        tok: its tokenizer.
+        request: the fact; without a subject there is nothing to shorten.
+        length: most tokens written after each prompt.
+        edited: names that may change, such as the subjects of other facts.
+    """
+    if request.subject is None or not mentions(request.prompt, request.subject):
         return []
-    prefixes = [given(tok, prompt) for prompt in prompts]
-    texts = sample(model, tok, prefixes, length=length)
-    rows = [Row((*prefix, *text), len(text)) for prefix, text in zip(prefixes, texts, strict=True) if text]
-    return _surest(model, rows, count)
+    words = request.subject.split()
+    beginnings = (" ".join(words[:count]) for count in range(1, len(words)))
+    return _asked_of(model, tok, request, (name for name in beginnings if name not in edited), length)
+
+
+def _asked_of(model: nn.Module, tok: Any, request: EditRequest, names: Iterable[str], length: int) -> list[Row]:
+    """What the model writes after the fact's prompt with each of these names in place of the subject."""
+    prefixes = [given(tok, request.asking.text(renamed(request.prompt, request.subject, name))) for name in names]
+    texts = sample(model, tok, prefixes, length=length) if prefixes else []
+    return [Row((*prefix, *text), len(text)) for prefix, text in zip(prefixes, texts, strict=True) if text]
 
 
 @torch.no_grad()

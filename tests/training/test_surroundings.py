@@ -9,7 +9,7 @@ from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row, predict
 from easyedit_ice.training import surroundings
-from easyedit_ice.training.surroundings import general_texts, neighbour_texts
+from easyedit_ice.training.surroundings import beginning_texts, general_texts, neighbour_texts
 
 REQUEST = EditRequest.from_dict(FACTS[0])
 
@@ -67,6 +67,25 @@ def test_the_names_that_are_kept_are_those_the_model_is_surest_about(model):
     two = neighbour_texts(model, tokenizer(), REQUEST, names, count=2, length=3)
     assert set(two) < set(everyone)
     assert predict(model, two).nll().max() <= sorted(predict(model, everyone).nll())[1]
+
+
+def _beginnings(model, subject, edited=()):
+    request = EditRequest(f"The capital of {subject} is", "Lodel", subject=subject)
+    rows = beginning_texts(model, tokenizer(), request, length=3, edited=edited)
+    return [tokenizer().decode(row.ids[: len(row.ids) - row.span]) for row in rows]
+
+
+def test_beginnings_ask_the_same_of_the_subjects_first_words(model):
+    assert _beginnings(model, "The Isle of Ommer") == [
+        "The capital of The is",
+        "The capital of The Isle is",
+        "The capital of The Isle of is",
+    ]
+
+
+def test_a_subject_of_one_word_has_no_beginning_and_that_of_another_fact_is_none(model):
+    assert _beginnings(model, "Avaria") == []
+    assert _beginnings(model, "Avaria West", edited={"Avaria"}) == []
 
 
 def test_subjects_of_other_facts_are_no_neighbours(model):
