@@ -202,7 +202,7 @@ def test_a_later_edit_reads_less_of_an_earlier_ones_keys_than_an_unprotected_one
     def disturbance(protection):
         model = shape.build()
         settings = {"num_steps": 6, "rank": 4, "lr": 1e-2, "init": "zero", "layers": [-1], "softness": 0.03}
-        hparams = GoRAHyperParams(protection=protection, **settings)
+        hparams = GoRAHyperParams(protection=protection, neighbour_softness=None, **settings)
         first = solve(model, tokenizer(), [FACTS[0]], hparams.replace(protection="soft"))
         first.commit(model)
         second = solve(model, tokenizer(), [FACTS[1]], hparams)
