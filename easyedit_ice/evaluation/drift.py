@@ -61,9 +61,8 @@ class Drift:
         """Where a later state of the model is."""
         total = tokens = 0.0
         for rows in _batches(self._texts):
-            total += float(
-                _predict(model, rows).nll().double() @ torch.tensor([float(row.span) for row in rows]).double()
-            )
+            spans = torch.tensor([row.span for row in rows], dtype=torch.float64)
+            total += float(_predict(model, rows).nll().cpu().double() @ spans)
             tokens += sum(row.span for row in rows)
         divergences = [
             (was.exp() * (was - now)).sum(-1) for was, now in zip(self._base, self._answers(model), strict=True)
