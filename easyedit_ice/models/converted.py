@@ -21,10 +21,11 @@ from easyedit_ice.errors import LoadingError, ModelPackageError
 from easyedit_ice.models.source import GgufSource, sha256_of
 
 if TYPE_CHECKING:
+    from gguf import GGUFReader
     from gguf.gguf_reader import ReaderField
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-FORMAT = "1"
+FORMAT = "2"
 """Version of the conversion; another one makes all of it anew."""
 _NOTES = "conversion.json"
 
@@ -151,10 +152,34 @@ def _write(file: Path, folder: Path) -> None:
         )
     tok = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     metadata = GGUFReader(file)
+    _check_borders(tok, metadata)
     _state_ends(model, metadata.get_field("tokenizer.ggml.eot_token_id"))
     _split_digits(tok, metadata.get_field("tokenizer.ggml.pre"))
     model.save_pretrained(folder)
     tok.save_pretrained(folder)
+
+
+def _check_borders(tok: PreTrainedTokenizerBase, metadata: GGUFReader) -> None:
+    """Some versions of transformers take another token for the end of a text than the file, or leave out its beginning.
+
+    Raises:
+        LoadingError: this one does.
+    """
+    import transformers
+
+    told = {name: metadata.get_field(f"tokenizer.ggml.{name}") for name in ("eos_token_id", "bos_token_id")}
+    told = {name: None if field is None else field.contents() for name, field in told.items()}
+    begins = metadata.get_field("tokenizer.ggml.add_bos_token")
+    wrong = []
+    if told["eos_token_id"] not in (None, tok.eos_token_id):
+        wrong.append(f"ends texts with token {tok.eos_token_id}, and the file with {told['eos_token_id']}")
+    if begins is not None and begins.contents() and tok("a").input_ids[:1] != [told["bos_token_id"]]:
+        wrong.append(f"begins no text with token {told['bos_token_id']}, as the file says it should")
+    if wrong:
+        raise LoadingError(
+            f"transformers {transformers.__version__} reads the file's tokenizer otherwise than it is: it "
+            f"{', and '.join(wrong)}; use transformers 5.23, with which this was tested"
+        )
 
 
 def _state_ends(model: PreTrainedModel, turn: ReaderField | None) -> None:

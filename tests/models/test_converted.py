@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,6 +57,25 @@ def test_smollm_sets_digits_apart_before_all_else(tmp_path: Path) -> None:
     _, tok = _load(write_gguf(tiny_llama(), tmp_path / "smollm.gguf", pre="smollm"))
     pieces = [piece for piece, _ in tok.backend_tokenizer.pre_tokenizer.pre_tokenize_str("In\n\n20")]
     assert pieces == ["In", "ĊĊ", "2", "0"]
+
+
+def test_a_tokenizer_that_transformers_reads_otherwise_than_the_file_is_refused(
+    tiny_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers 5.17 takes SmolLM2's beginning of a turn for its end of text."""
+    from transformers import AutoTokenizer
+
+    read = AutoTokenizer.from_pretrained
+
+    def other_end(*args: Any, **kwargs: Any) -> Any:
+        tok = read(*args, **kwargs)
+        tok.eos_token = tok.convert_ids_to_tokens(7)
+        return tok
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", other_end)
+    with pytest.raises(LoadingError, match=f"ends texts with token 7, and the file with {tokenizer().eos_token_id}"):
+        _load(tiny_file)
+    assert not list(conversions())
 
 
 def test_it_can_be_saved_and_loaded_without_this_package(tiny_file: Path, tmp_path: Path) -> None:
