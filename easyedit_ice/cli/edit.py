@@ -5,12 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from easyedit_ice.cli.console import quiet, table, whole_number
 from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.models.source import GGUF_TYPES
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
+
+if TYPE_CHECKING:
+    from easyedit_ice.closed_form.stated import Stated
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice import world
     from easyedit_ice.apply import solve
     from easyedit_ice.asking import asking_for
+    from easyedit_ice.closed_form.stated import stated
     from easyedit_ice.evaluation import Question, observe
     from easyedit_ice.loading import load_model
     from easyedit_ice.models.export import base_for, save_gguf
@@ -69,10 +76,14 @@ def run(arguments: argparse.Namespace) -> int:
         update = solve(model, tok, facts, hparams)
         seconds = time.perf_counter() - started
         update.commit(model)
+        request = replace(facts[0], asking=asking)
+        took = stated(model, tok, [request])
         (after,) = observe(model, tok, [asked], asking=asking, max_new_tokens=arguments.max_new_tokens)
     rows = [(q.prompt, old.generated, new.generated) for q, old, new in zip(asked, before, after, strict=True)]
     print(table(("prompt", "before", "after"), rows))
     print(f"\n{spec.name} changed {len(update.deltas)} weights in {seconds:.1f} s.")
+    print(_written(spec.name, request, took))
+    print(_moved(update.info["drift"]))
     if arguments.save:
         update.save(arguments.save)
         print(f"The update is saved in {arguments.save}")
@@ -87,3 +98,24 @@ def run(arguments: argparse.Namespace) -> int:
             f"The edited model is saved in {arguments.save_gguf}, {len(written)} weights of it as {arguments.gguf_type}"
         )
     return 0
+
+
+def _written(algorithm: str, request: EditRequest, took: Stated) -> str:
+    """Whether the edited model states the fact."""
+    sure = f"{took.nll[0]:.2f} nats a token"
+    if took.likeliest[0]:
+        return f"The fact is written: {request.target_new.strip()!r} is what most likely follows ({sure})."
+    return (
+        f"The fact is NOT written: something else than {request.target_new.strip()!r} most likely follows ({sure}); "
+        f"try another algorithm than {algorithm}, or other settings."
+    )
+
+
+def _moved(drift: Mapping[str, float] | None) -> str:
+    """What the edit does to statements it is not about."""
+    if drift is None:
+        return "What it does to other statements is not known: the model can read none of the plain ones."
+    return (
+        f"Plain statements that it is not about move by {drift['kl']:.2g} nats a token; {drift['kept']:.0%} of their "
+        "likeliest words stay."
+    )

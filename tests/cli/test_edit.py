@@ -71,3 +71,15 @@ def test_a_saved_update_edits_the_model_again(edited):
 
 def test_a_saved_model_answers_as_edited(edited):
     assert answer(*load(edited.folder / "gpt2-edited")) == NEW
+
+
+def test_it_says_that_the_fact_is_written_and_what_else_moves(edited):
+    assert any(line.startswith(f"The fact is written: '{NEW}'") for line in edited.lines)
+    assert any("likeliest words stay" in line for line in edited.lines)
+
+
+def test_it_says_that_a_fact_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    model = Path(shutil.copytree(world.model_path(), tmp_path / "gpt2-factworld"))
+    weak = ["--set", "num_steps=1", "--set", "lr=1e-9"]
+    main(["edit", "--model", str(model), "--algorithm", "LoRA-BF", "--prompt", PROMPT, "--target", NEW, *weak])
+    assert f"The fact is NOT written: something else than '{NEW}'" in capsys.readouterr().out
