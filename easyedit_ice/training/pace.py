@@ -55,6 +55,8 @@ class Pace:
     ) -> float | None:
         """The learning rate whose first step moves the statements by :attr:`drift`; all is left as it was.
 
+        It is no greater than the adapter's ``fastest``, where the optimizer takes each element as far as the rate says.
+
         Args:
             model: holds the adapter.
             adapter: as it starts, with its gradients.
@@ -85,7 +87,10 @@ class Pace:
             if 1 / NEAR < factor < NEAR:
                 break
         set_rate(optimizer, given)
-        return None if kl == _LEAST else rate * (self.drift / aim) ** 0.5
+        if kl == _LEAST:
+            return None
+        fastest = None if isinstance(optimizer, torch.optim.SGD) else adapter.fastest
+        return min(rate * (self.drift / aim) ** 0.5, fastest or math.inf)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -66,7 +66,6 @@ def _looked_at(monkeypatch, model, hparams):
         ("LoRA-BF", {"protection": "hard", "mom2_dataset": "samples"}),
         ("LoRA-BF", {"init": "keys", "evenness": 1.0}),
         ("DoRA", {}),
-        ("AdaLoRA", {}),
         ("LocFT-BF", {}),
         ("SVF", {}),
     ],
@@ -76,6 +75,20 @@ def test_a_step_at_the_rate_moves_the_statements_by_step_drift_and_the_search_le
 ):
     rate, kl, left = _looked_at(monkeypatch, SHAPES[0].build(), _hparams(name, optimizer=optimizer, **more))
     assert rate > 0
+    assert DRIFT / 2 < kl < 2 * DRIFT
+    assert left
+
+
+def test_adalora_goes_no_faster_than_its_factors_bear(monkeypatch):
+    """Its first step moves E alone, and tells nothing of what A and B do from the second on."""
+    rate, kl, left = _looked_at(monkeypatch, SHAPES[0].build(), _hparams("AdaLoRA"))
+    assert rate == pytest.approx(0.1 * 0.02, rel=0.2)
+    assert kl < DRIFT / 2
+    assert left
+
+
+def test_adalora_goes_down_the_gradient_as_far_as_the_statements_say(monkeypatch):
+    _, kl, left = _looked_at(monkeypatch, SHAPES[0].build(), _hparams("AdaLoRA", optimizer="sgd"))
     assert DRIFT / 2 < kl < 2 * DRIFT
     assert left
 

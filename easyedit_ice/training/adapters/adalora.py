@@ -20,6 +20,8 @@ from easyedit_ice.training.adapters.tuned import NAME, TunedAdapter
 
 MEASURED = 2
 """Fewest steps until the last reduction: importance is measured in all of them but the last."""
+LONGEST = 0.1
+"""Greatest step of A and B, in units of what their elements start with."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,12 @@ class AdaptiveAdapter(TunedAdapter):
         """Measure importance, and strike out what exceeds the budget of the step."""
         self._steps += 1
         self.tuner.update_and_allocate(self._steps)
+
+    @property
+    def fastest(self) -> float:
+        """A tenth of what elements of A and B start with: the first step moves E alone, and tells nothing of theirs."""
+        factors = [self.factor(name, kind) for name in self.layers() for kind in ("lora_A", "lora_B")]
+        return LONGEST * min(own.detach().square().mean().sqrt().item() for own in factors)
 
     @property
     def settled(self) -> bool:

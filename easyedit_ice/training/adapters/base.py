@@ -89,6 +89,11 @@ class Adapter(ABC):
         """Called after each optimiser step, while gradients are still there."""
 
     @property
+    def fastest(self) -> float | None:
+        """Greatest learning rate of AdamW, where a first step does not show what later ones do; else ``None``."""
+        return None
+
+    @property
     def settled(self) -> bool:
         """Whether training may end: what is trained keeps its form from here on."""
         return True
