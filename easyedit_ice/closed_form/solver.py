@@ -34,6 +34,7 @@ def solve_update(
     alpha: float,
     kept: Tensor | None = None,
     weight: float = 1.0,
+    kept_weight: float = 1.0,
 ) -> LowRankDelta:
     """ΔW of rank n or less, computed in fp64.
 
@@ -44,6 +45,7 @@ def solve_update(
         alpha: α.
         kept: (m, d), keys whose outputs shall stay; the rank of ΔW is that of the others.
         weight: w, to solve with w A in place of A, which is factored once for all weights.
+        kept_weight: of a row of ``kept``: as if it stood there so many times.
 
     Raises:
         StatisticsError: α is 0 and keys depend on each other, so that their values cannot all be fitted.
@@ -53,7 +55,7 @@ def solve_update(
     half = torch.linalg.solve_triangular(lower, every.double().to(lower.device).T, upper=False)
     gram = half.T @ half
     gram.diagonal()[: len(keys)].add_(alpha * weight)
-    gram.diagonal()[len(keys) :].add_(weight)
+    gram.diagonal()[len(keys) :].add_(weight / kept_weight)
     inner, failed = torch.linalg.cholesky_ex(gram)
     if failed.item():
         raise StatisticsError(
