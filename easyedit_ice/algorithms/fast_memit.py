@@ -6,7 +6,6 @@ what FastEMMET and FastROME share with it; the equation of all three is in :mod:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form.settings import ClosedFormSettings, factors_of, place_of
-from easyedit_ice.closed_form.stated import Stated, stated
+from easyedit_ice.closed_form.stated import not_written, stated
 from easyedit_ice.closed_form.values import Search
 from easyedit_ice.closed_form.write import Written, write_facts
 from easyedit_ice.errors import HyperParamsError
@@ -26,8 +25,6 @@ from easyedit_ice.moments.factors import Factor
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.prefixes import context_prefixes
 from easyedit_ice.updates import WeightUpdate
-
-logger = logging.getLogger(__name__)
 
 _CLAMP = 1.0
 """Most that a value may move in a sweep, in norms of what the projection wrote, where nothing is said."""
@@ -176,21 +173,9 @@ def solve_closed_form(
         },
         "target_nll": {"before": before.nll, "after": after.nll},
     }
-    if missed := _not_written(requests, after):
+    if missed := not_written(requests, after):
         info["not_written"] = missed
     return WeightUpdate(WeightUpdate.total(WeightUpdate(sweep.deltas) for sweep in sweeps).deltas, info, sweeps[0].keys)
-
-
-def _not_written(requests: Sequence[EditRequest], after: Stated) -> list[str]:
-    """What is to be said of facts that the edited model does not state, each logged as well."""
-    missed = [
-        f"{request.prompt!r} is not followed by {request.target_new!r}, which has {nll:.2f} nats a token"
-        for request, nll, likeliest in zip(requests, after.nll, after.likeliest, strict=True)
-        if not likeliest
-    ]
-    for words in missed:
-        logger.warning("not written: %s", words)
-    return missed
 
 
 def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Factor]]:

@@ -5,6 +5,7 @@ Shapes: t predicted tokens, v the vocabulary.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.rows import encode, predict
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,15 @@ def lead(log_probs: Tensor, tokens: Tensor) -> Tensor:
     """
     own = log_probs.gather(1, tokens[:, None])
     return (own - log_probs.scatter(1, tokens[:, None], -torch.inf).amax(1, keepdim=True))[:, 0]
+
+
+def not_written(requests: Sequence[EditRequest], after: Stated) -> list[str]:
+    """What is to be said of facts that the edited model does not state, each logged as well."""
+    missed = [
+        f"{request.prompt!r} is not followed by {request.target_new!r}, which has {nll:.2f} nats a token"
+        for request, nll, likeliest in zip(requests, after.nll, after.likeliest, strict=True)
+        if not likeliest
+    ]
+    for words in missed:
+        logger.warning("not written: %s", words)
+    return missed
