@@ -35,7 +35,7 @@ from easyedit_ice.training.surroundings import beginning_texts, neighbour_texts
 from easyedit_ice.training.wordings import followed_wordings
 from easyedit_ice.updates import WeightUpdate
 
-_GENERAL, _EACH = 512, 64
+_GENERAL, _EACH = 256, 64
 """Tokens of general text that names are found in, and most of each text."""
 
 
@@ -64,7 +64,7 @@ class FastICEHyperParams(ClosedFormSettings):
     neighbour_names: int = setting(
         16, "names in place of the subject, from general text, that stay: those that the model is surest about", low=0
     )
-    neighbour_length: int = setting(4, "tokens after each such prompt", low=1)
+    neighbour_length: int = setting(1, "tokens after each such prompt", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
