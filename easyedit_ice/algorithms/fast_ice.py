@@ -8,7 +8,8 @@ projection by MEMIT's solve (:mod:`easyedit_ice.closed_form.solver`), with rows 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,6 +58,12 @@ class FastICEHyperParams(ClosedFormSettings):
     margin: float = setting(
         0.5, "by how much each token of a target must lead in the edited model, in nats: how strongly facts are written"
     )
+    least_scale: float = setting(
+        0.25,
+        "least multiple of what contexts add that is written, also where less would do: more carries a fact further, "
+        "into other wordings and into other subjects",
+        above=0,
+    )
     mom2_update_weight: float = setting(1.0, "λ: weight of general keys against those of the facts", above=0)
     kept_weight: float = setting(
         10.0, "w: weight of each key that shall stay as it is, against those of the facts", above=0
@@ -86,26 +93,16 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     """
     torch.manual_seed(hparams.seed)
     model.eval()
-    place = place_of(model, hparams)
+    place, before = place_of(model, hparams), stated(model, tok, requests)
     (name,), (block,) = place.names, place.blocks
-    factor = factors_of(model, tok, hparams)[name]
-    before = stated(model, tok, requests)
     facts = _taught(model, tok, requests, hparams)
     found = contrast(model, facts, name, block)
-    kept = _kept(model, tok, requests, hparams, name)
+    kept, factor = _kept(model, tok, requests, hparams, name), factors_of(model, tok, hparams)[name]
     reading = readers(factor, found.keys, 1.0, kept, hparams.mom2_update_weight, hparams.kept_weight)
     headed = {fact for fact, followed in enumerate(found.followed) if not followed}
     while True:
-        residuals = _residuals(model, facts, found, headed, place)
-        scaled = least_scales(
-            model,
-            tok,
-            requests,
-            lambda scales, residuals=residuals: WeightUpdate(
-                {name: written_by(reading, _each(residuals, found.spans, scales))}
-            ),
-            hparams.margin,
-        )
+        update_of = partial(_update, name, found, reading, _residuals(model, facts, found, headed, place))
+        scaled = least_scales(model, tok, requests, update_of, margin=hparams.margin, least=hparams.least_scale)
         missed = {fact for fact, lead in enumerate(scaled.after.leads) if lead <= 0} - headed
         if not missed:
             break
@@ -114,16 +111,12 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         "algorithm": hparams.alg_name,
         "hparams": hparams.to_dict(),
         "facts": [[request.prompt, request.target_new] for request in requests],
-        "course": {
-            "scales": list(scaled.scales),
-            "in_context": [fact not in headed for fact in range(len(requests))],
-        },
+        "course": {"scales": list(scaled.scales), "headed": sorted(headed)},
         "target_nll": {"before": before.nll, "after": scaled.after.nll},
     }
-    if missed := not_written(requests, scaled.after):
-        info["not_written"] = missed
-    deltas = {name: written_by(reading, _each(residuals, found.spans, scaled.scales))}
-    return WeightUpdate(deltas, info, {name: found.keys})
+    if said := not_written(requests, scaled.after):
+        info["not_written"] = said
+    return replace(update_of(scaled.scales), info=info)
 
 
 def prepare(model: nn.Module, tok: Any, hparams: FastICEHyperParams) -> None:
@@ -202,6 +195,8 @@ def _residuals(
     return residuals if gain is None else sought_before(residuals, gain)
 
 
-def _each(residuals: Tensor, spans: Sequence[int], scales: Sequence[float]) -> Tensor:
-    """Residuals (n, d), each fact's times its scale."""
-    return torch.cat([part * scale for part, scale in zip(residuals.split(spans), scales, strict=True)])
+def _update(name: str, found: Contrast, reading: Tensor, residuals: Tensor, scales: Sequence[float]) -> WeightUpdate:
+    """The update that writes each fact's residuals (n, d) with its scale."""
+    parts = zip(residuals.split(found.spans), scales, strict=True)
+    scaled = torch.cat([part * scale for part, scale in parts])
+    return WeightUpdate({name: written_by(reading, scaled)}, keys={name: found.keys})

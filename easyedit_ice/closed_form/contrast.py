@@ -9,8 +9,8 @@ block's output h, at each token before one of the target's, is what the model ha
 It goes with the key k that the block's projection reads at the same token without any context. Only wordings count
 behind which the model states the target.
 
-Shapes: n tokens before those of targets, one fact's after the other's, in and d the widths of the projection's input and
-of the residual stream.
+Shapes: n tokens before those of targets, one fact's after the other's; in and d, the widths of what the projection reads
+and of the residual stream.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def old_answers(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
 
     A record's answer that spells nothing but special tokens, as EasyEdit fills in where there is none, does not count.
     """
-    told = [tok.decode(tok.encode(request.ground_truth or ""), skip_special_tokens=True) for request in requests]
+    told = [_plain(tok, request.ground_truth or "") for request in requests]
     missing = [index for index, answer in enumerate(told) if not answer.strip()]
     prompts = [given(tok, requests[index].asked()) for index in missing]
     written = write(model, tok, prompts, length=ANSWER) if missing else []
@@ -77,6 +77,11 @@ def old_answers(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
         index: _first(tok.decode(ids, skip_special_tokens=True)) for index, ids in zip(missing, written, strict=True)
     }
     return [own[index] if index in own else requests[index].ground_truth.strip() for index in range(len(requests))]
+
+
+def _plain(tok: Any, answer: str) -> str:
+    """An answer; nothing where it spells special tokens alone."""
+    return answer if tok.decode(tok.encode(answer), skip_special_tokens=True).strip() else ""
 
 
 def _first(text: str) -> str:

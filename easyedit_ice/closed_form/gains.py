@@ -1,7 +1,7 @@
 """What a norm does to each dimension of what passes through it, as one factor each, read from a pass.
 
-A root mean square norm multiplies dimension i by w_i and all of them by one number, which a direction has no use for; so
-does a layer norm, but for a shift. The factor is found by least squares over tokens: Σ x_i y_i / Σ x_i².
+A root mean square norm multiplies dimension i by w_i, and all of them by one number, which a direction has no use for;
+so does a layer norm, but for a shift. The factor is found by least squares over tokens: Σ x_i y_i / Σ x_i².
 
 Shapes: n tokens, d the width of the residual stream.
 """
@@ -68,8 +68,8 @@ def gain_behind(model: nn.Module, rows: Sequence[Row], projection: str, block: s
 def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     """The direction of the last block's output in which each target's token gains most on its strongest rival: (n, d).
 
-    That is g * (u - u'), where g are the factors of the norm before the output head, and u and u' the head's rows of the
-    two tokens.
+    That is g * (u - u'), where g are the factors of the norm before the output head, and u and u' the head's rows of
+    the two tokens.
 
     Args:
         model: with an output head.
