@@ -31,7 +31,7 @@ from easyedit_ice.moments.texts import text_source
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.plain_text import KEPT, statements
 from easyedit_ice.text.rows import Row, given
-from easyedit_ice.training.contexts import filled
+from easyedit_ice.training.contexts import check_templates, filled
 from easyedit_ice.training.surroundings import beginning_texts, neighbour_texts
 from easyedit_ice.training.wordings import followed_wordings
 from easyedit_ice.updates import WeightUpdate
@@ -75,6 +75,7 @@ class FastICEHyperParams(ClosedFormSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_templates(self.context_templates)
         if self.layers is not None and len(self.layers) != 1:
             raise HyperParamsError(f"layers is {self.layers}; FastICE writes to one block: name one, or none")
 

@@ -9,8 +9,8 @@ block's output h, at each token before one of the target's, is what the model ha
 It goes with the key k that the block's projection reads at the same token without any context. Only wordings count
 behind which the model states the target.
 
-Shapes: n tokens before those of targets, one fact's after the other's; in and d, the widths of what the projection reads
-and of the residual stream.
+Shapes: n tokens before those of targets, one fact's after the other's; in and d, the widths of what the projection
+reads and of the residual stream.
 """
 
 from __future__ import annotations
