@@ -176,23 +176,20 @@ def _general(model: nn.Module, tok: Any, hparams: FastICEHyperParams) -> list[Ro
 def _residuals(
     model: nn.Module, facts: Sequence[Taught], found: Contrast, headed: Collection[int], place: Place
 ) -> Tensor:
-    """What the projection shall write, (n, d): what contexts add, or the head's direction, as long as that.
+    """What the projection shall write, (n, d): what contexts add, or a step towards the targets.
 
     Args:
         model: in evaluation mode.
         facts: as they are read.
         found: what contexts add.
-        headed: facts that get the head's direction.
+        headed: facts that get such a step.
         place: the projection and its block.
     """
-    (name,), (block,) = place.names, place.blocks
     rows = [fact.alone for fact in facts]
     parts = list(found.residuals.split(found.spans))
     for fact in headed:
-        own = [rows[fact]]
-        length = parts[fact].norm(dim=1).max() or read(model, own, block, "out").norm(dim=1).max()
-        parts[fact] = length * nn.functional.normalize(towards_targets(model, own), dim=1)
-    residuals, gain = torch.cat(parts), gain_behind(model, rows, name, block)
+        parts[fact] = towards_targets(model, rows[fact : fact + 1])
+    residuals, gain = torch.cat(parts), gain_behind(model, rows, place.names[0], place.blocks[0])
     return residuals if gain is None else sought_before(residuals, gain)
 
 

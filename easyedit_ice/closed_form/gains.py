@@ -1,7 +1,8 @@
 """What a norm does to each dimension of what passes through it, as one factor each, read from a pass.
 
-A root mean square norm multiplies dimension i by w_i, and all of them by one number, which a direction has no use for;
-so does a layer norm, but for a shift. The factor is found by least squares over tokens: Σ x_i y_i / Σ x_i².
+A root mean square norm makes y = w x / rms(x) of x, and a layer norm nearly so, but for shifts. The factors w are those
+of the least-squares line through y over x / rms(x), for all tokens of some texts. So what a norm takes for a direction
+is known without knowing its kind, and its Jacobian is w / rms(x), but for what changes the length of x.
 
 Shapes: n tokens, d the width of the residual stream.
 """
@@ -16,12 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.closed_form.contrast import places_of, read
-from easyedit_ice.text.passes import by_row, hidden_of, padded
+from easyedit_ice.closed_form.contrast import places_of
+from easyedit_ice.text.passes import at_places, by_row, hidden_of, padded
 from easyedit_ice.text.rows import Row
 
 _LEAST = 0.01
-"""Factors much smaller than this part of the mean one are not made up for."""
+"""Factors whose square is much smaller than this part of the mean one are not made up for."""
+_TINY = torch.finfo(torch.float32).tiny
 
 
 def sought_before(residuals: Tensor, gain: Tensor) -> Tensor:
@@ -29,7 +31,7 @@ def sought_before(residuals: Tensor, gain: Tensor) -> Tensor:
 
     Args:
         residuals: (n, d).
-        gain: (d,).
+        gain: w, (d,).
     """
     return residuals * gain / (gain.square() + _LEAST * gain.square().mean())
 
@@ -42,34 +44,32 @@ def gain_behind(model: nn.Module, rows: Sequence[Row], projection: str, block: s
     """
     ids, real = padded([row.ids[:-1] for row in rows])
     device = model.get_input_embeddings().weight.device
-    where = torch.tensor([(index, place) for index, row in enumerate(rows) for place in places_of(row)]).T
-    passed: list[tuple[Tensor, Tensor]] = []
+    writer = model.get_submodule(projection)
+    gains: list[Tensor] = []
     written: list[Tensor] = []
 
     def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         hidden = hidden_of(output)
-        if module is model.get_submodule(projection):
+        if module is writer:
             written.append(hidden)
         elif written and args and args[0] is written[-1] and hidden is not written[-1]:
-            passed.append((args[0], hidden))
+            gains.append(_gain(*(by_row(side, len(rows))[real.to(side.device)].float() for side in (args[0], hidden))))
             written.append(hidden)
 
     with ExitStack() as hooks:
         for module in model.get_submodule(block).modules():
             hooks.callback(module.register_forward_hook(after).remove)
         model(input_ids=ids.to(device), attention_mask=real.long().to(device), use_cache=False)
-    if not passed:
-        return None
-    at = [tuple(by_row(side, len(rows))[tuple(where.to(side.device))].float() for side in pair) for pair in passed]
-    return torch.stack([_gain(*pair) for pair in at]).prod(0)
+    return torch.stack(gains).prod(0) if gains else None
 
 
 @torch.no_grad()
 def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
-    """The direction of the last block's output in which each target's token gains most on its strongest rival: (n, d).
+    """The shortest step of the last block's output by which each target's token draws level with its strongest rival,
+    to first order: (n, d).
 
-    That is g * (u - u'), where g are the factors of the norm before the output head, and u and u' the head's rows of
-    the two tokens.
+    With g = w / rms(x) of the norm before the output head, and u and u' the head's rows of the two tokens, that is
+    along g * (u - u'). A token that leads already is given a step as if it were a nat behind.
 
     Args:
         model: with an output head.
@@ -77,12 +77,26 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     """
     anatomy, head = ModelAnatomy(model), model.get_output_embeddings()
     path = next(name for name, module in model.named_modules() if module is head)
-    last = read(model, rows, anatomy.layer_name(anatomy.num_layers - 1), "out")
-    normed = read(model, rows, path, "in")
-    own = torch.tensor([token for row in rows for token in row.predicted], device=normed.device)
-    rivals = head(normed.to(head.weight.dtype)).float().scatter(1, own[:, None], -torch.inf).argmax(1)
-    return _gain(last, normed) * (head.weight[own].float() - head.weight[rivals].float())
+    texts, every = [row.ids[:-1] for row in rows], [range(len(row.ids) - 1) for row in rows]
+    last = at_places(model, texts, every, anatomy.layer_name(anatomy.num_layers - 1), "out")
+    normed = at_places(model, texts, every, path, "in")
+    starts = torch.tensor([0, *map(len, every)]).cumsum(0).tolist()
+    at = [start + place for start, row in zip(starts, rows, strict=False) for place in places_of(row)]
+    own = torch.tensor([[token] for row in rows for token in row.predicted], device=normed.device)
+    logits = head(normed[at].to(head.weight.dtype)).float()
+    others = logits.scatter(1, own, -torch.inf)
+    behind = (others.amax(1) - logits.gather(1, own)[:, 0]).clamp(min=1.0)
+    ahead = head.weight[own[:, 0]].float() - head.weight[others.argmax(1)].float()
+    slope = _gain(last, normed) * ahead / _rms(last[at])
+    return slope * (behind / slope.square().sum(1).clamp(min=_TINY))[:, None]
 
 
 def _gain(before: Tensor, behind: Tensor) -> Tensor:
-    return (before * behind).sum(0) / before.square().sum(0).clamp(min=torch.finfo(torch.float32).tiny)
+    """w, (d,), from what passes (n, d)."""
+    unit = before / _rms(before)
+    unit, behind = unit - unit.mean(0), behind - behind.mean(0)
+    return (unit * behind).sum(0) / unit.square().sum(0).clamp(min=_TINY)
+
+
+def _rms(values: Tensor) -> Tensor:
+    return values.square().mean(1, keepdim=True).sqrt().clamp(min=_TINY)

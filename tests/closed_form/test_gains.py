@@ -12,12 +12,14 @@ from easyedit_ice.closed_form.gains import gain_behind, sought_before, towards_t
 from easyedit_ice.closed_form.stated import lead
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.text.rows import encode, predict
+from easyedit_ice.text.rows import Row, encode, predict
 
 ROWS = [
     encode(tokenizer(), request.asked(), request.completion)
     for request in (EditRequest.from_dict(fact) for fact in FACTS)
 ]
+FEW = [Row(tuple(index % 90 + 3 for index in row.ids), row.span) for row in ROWS]
+"""The same for a vocabulary of a hundred."""
 
 
 def _out(model: torch.nn.Module, layer: int) -> tuple[str, str]:
@@ -32,13 +34,13 @@ def test_what_is_sought_before_a_norm_comes_out_behind_it(name: str) -> None:
     for module in model.get_submodule(block).modules():
         if getattr(getattr(module, "weight", None), "ndim", 0) == 1:
             module.weight.data.uniform_(0.5, 2.0)
-    gain = gain_behind(model, ROWS, projection, block)
+    gain = gain_behind(model, FEW, projection, block)
     wanted = torch.randn(1, len(gain), generator=torch.Generator().manual_seed(0))
-    before = read(model, ROWS, block, "out")
+    before = read(model, FEW, block, "out")
     added = sought_before(wanted, gain)
     added = 0.01 * added / added.norm()
     handle = model.get_submodule(projection).register_forward_hook(lambda module, args, output: output + added)
-    moved = read(model, ROWS, block, "out") - before
+    moved = read(model, FEW, block, "out") - before
     handle.remove()
     assert torch.nn.functional.cosine_similarity(moved, wanted).min() > 0.8
 
