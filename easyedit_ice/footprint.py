@@ -15,18 +15,22 @@ from typing import Literal
 from torch import nn
 
 from easyedit_ice.activations import FP32, element_size, tokens_within, vocabulary
-from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, place_of
+from easyedit_ice.algorithms.fast_ice import FastICEHyperParams
+from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.closed_form.footprint import (
+    TARGET,
     factoring_bytes,
     facts_together,
     measuring_bytes,
+    reading_pass,
     second_moment_bytes,
     seeking_pass,
 )
+from easyedit_ice.closed_form.settings import place_of
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.text.plain_text import MEASURED, TOGETHER
+from easyedit_ice.text.plain_text import KEPT, MEASURED, TOGETHER
 from easyedit_ice.training.footprint import (
     beside_bytes,
     drawing_bytes,
@@ -39,6 +43,7 @@ from easyedit_ice.training.footprint import (
 )
 from easyedit_ice.training.making import projections_of
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.wordings import WORDINGS
 
 __all__ = ["Footprint", "footprint", "smallest_gpu", "tokens_within"]
 
@@ -102,22 +107,24 @@ def footprint(
 
     Args:
         model: before any edit; on the meta device, or loaded: its weights are not read.
-        hparams: of an algorithm that trains, or of the closed-form family.
+        hparams: of an algorithm that trains, or of the closed-form ones.
         facts: edited together.
         tokens: of a fact's statement, prompt and target.
         device: that the model is on.
 
     Raises:
         AnatomyError: the settings name blocks or projections that the model has not.
-        HyperParamsError: the settings belong to neither family.
+        HyperParamsError: the settings belong to none of these.
     """
     if isinstance(hparams, TrainingHyperParams):
         return _of_training(model, hparams, facts, tokens, device)
     if isinstance(hparams, FastMEMITHyperParams):
         return _of_closed_form(model, hparams, facts, tokens, device)
+    if isinstance(hparams, FastICEHyperParams):
+        return _of_contrast(model, hparams, facts, tokens, device)
     raise HyperParamsError(
         f"{hparams.alg_name or type(hparams).__name__} has settings of its own kind; what an edit takes is known where "
-        "they derive from TrainingHyperParams or FastMEMITHyperParams"
+        "they derive from TrainingHyperParams, FastMEMITHyperParams or FastICEHyperParams"
     )
 
 
@@ -220,6 +227,48 @@ def _of_closed_form(
         gradients=FP32 * sought,
         optimizer=2 * FP32 * sought,
         beside=0,
+        activations=activations,
+        logits=logits,
+        work=measuring,
+        drift=drift,
+        update=update,
+        undo=undo,
+        second_moments=moments,
+        peak=on_device if device == "cuda" else on_host,
+        gpu=smallest_gpu(on_device),
+    )
+
+
+def _of_contrast(model: nn.Module, hparams: FastICEHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+    """The highest of what is held while second moments are measured and factored, while texts are read, while the solve
+    is made, and while the update is committed and what it moves is measured."""
+    anatomy = ModelAnatomy(model)
+    projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
+    (projection,) = projections
+    contexts = len(hparams.context_templates or WORDINGS)
+    _, activations, logits = reading_pass(model, facts, tokens, contexts, hparams.neighbour_names, device)
+    written = facts * TARGET
+    kept = facts * (hparams.neighbour_names + 1) * hparams.neighbour_length + STATEMENT * len(KEPT)
+    weights = weight_bytes(model, hparams.quantization_bit)
+    undo = undo_bytes(model, projections, hparams.quantization_bit)
+    measured = hparams.mom2_adjustment
+    measuring = measuring_bytes(model, projections) if measured else 0
+    factoring, moments = factoring_bytes(projections) if measured else 0, second_moment_bytes(projections)
+    beside = FP32 * (written + kept) * projection.in_features
+    solving = 2 * (2 * beside + 2 * FP32 * (written + kept) ** 2)
+    update = FP32 * min(written, projection.in_features) * (projection.in_features + projection.out_features)
+    drift = drift_bytes(model)
+    reading = FP32 * written * anatomy.hidden_size + beside + activations + logits
+    committing = update + drift + 3 * FP32 * projection.size
+    on_device = weights + max(measuring, reading, committing)
+    on_host = weights + max(measuring + factoring, moments + max(reading, solving, committing) + undo)
+    return Footprint(
+        trained=written * anatomy.hidden_size,
+        weights=weights,
+        adapter=FP32 * written * anatomy.hidden_size,
+        gradients=0,
+        optimizer=0,
+        beside=beside,
         activations=activations,
         logits=logits,
         work=measuring,

@@ -202,4 +202,11 @@ ALGORITHMS = AlgorithmTable(
         batchable=False,
         needs_subject=True,
     ),
+    AlgorithmSpec(
+        name="FastICE",
+        hparams="easyedit_ice.algorithms.fast_ice:FastICEHyperParams",
+        solve="easyedit_ice.algorithms.fast_ice:solve",
+        prepare="easyedit_ice.algorithms.fast_ice:prepare",
+        summary="what a context with the new fact adds, written in closed form by forward passes alone",
+    ),
 )

@@ -40,8 +40,8 @@ def _settings(name: str):
     own = CLOSED_FORM if name in CLOSED else TRAINED
     kind = ALGORITHMS[name].hparams_class
     known = {field[0] for field in kind.describe()}
-    few = {key: value for key, value in FEW_TEXTS.items() if key in known}
-    return kind(chat=True, **own | few | MORE.get(name, {}))
+    few = {key: value for key, value in (own | FEW_TEXTS).items() if key in known}
+    return kind(chat=True, **few | MORE.get(name, {}))
 
 
 def _request(tok, **changes) -> EditRequest:

@@ -204,7 +204,6 @@ def test_the_classes_are_structured_configs_of_omegaconf(cls):
 @EVERY_CLASS
 def test_lists_are_not_shared_between_instances(cls):
     lists = [field.name for field in fields(cls) if isinstance(getattr(cls(), field.name), list)]
-    assert lists
     for name in lists:
         before = list(getattr(cls(), name))
         getattr(cls(), name).append("more")

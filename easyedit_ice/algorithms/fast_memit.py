@@ -6,7 +6,6 @@ what FastEMMET and FastROME share with it; the equation of all three is in :mod:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,20 +14,17 @@ from typing import Any, Literal
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.closed_form.stated import Stated, stated
+from easyedit_ice.closed_form.settings import ClosedFormSettings, factors_of, place_of
+from easyedit_ice.closed_form.stated import not_written, stated
 from easyedit_ice.closed_form.values import Search
-from easyedit_ice.closed_form.write import Place, Written, write_facts
-from easyedit_ice.errors import AnatomyError, HyperParamsError
-from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.closed_form.write import Written, write_facts
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.hparams import setting
 from easyedit_ice.known import known
-from easyedit_ice.moments.factors import Factor, identity_factor
-from easyedit_ice.moments.measured import Measuring, factors
-from easyedit_ice.moments.texts import AUTO
+from easyedit_ice.moments.factors import Factor
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.prefixes import context_prefixes
 from easyedit_ice.updates import WeightUpdate
-
-logger = logging.getLogger(__name__)
 
 _CLAMP = 1.0
 """Most that a value may move in a sweep, in norms of what the projection wrote, where nothing is said."""
@@ -39,18 +35,12 @@ _CLOSER = 0.1
 
 
 @dataclass
-class FastMEMITHyperParams(EditHyperParams):
+class FastMEMITHyperParams(ClosedFormSettings):
     """Settings of FastMEMIT, with EasyEdit's names."""
 
     gentler = "raise mom2_update_weight, lower clamp_norm_factor, or name other layers"
 
     alg_name: str = setting("FastMEMIT", "name of the algorithm in the table")
-    layers: list[int] | None = setting(
-        None, "blocks to write to, from below, negative from the last; None for the one at a quarter of the depth"
-    )
-    rewrite_module_tmp: str | None = setting(
-        None, "path of the projection to write to, with {} for the block; None for the MLP's output projection"
-    )
     fact_token: str = setting(
         "subject_last", "token at which a fact is looked up: the subject's last", choices=("subject_last",)
     )
@@ -70,7 +60,6 @@ class FastMEMITHyperParams(EditHyperParams):
         [[10, 5]], "texts of the model's own that facts are stated behind: pairs of a length in tokens and how many"
     )
     context_seed: int = setting(0, "seed of these texts", low=0)
-    mom2_adjustment: bool = setting(True, "weigh general keys by their second moment; otherwise all directions alike")
     mom2_update_weight: float | None = setting(
         None,
         "λ: weight of general keys against those of the facts; None for the largest with which write_share is reached",
@@ -83,31 +72,13 @@ class FastMEMITHyperParams(EditHyperParams):
         above=0,
         high=0.9999,
     )
-    mom2_dataset: str = setting(
-        AUTO,
-        "text of the second moments: a file, a folder, a dataset, 'samples' for the model's own text, 'factworld' for "
-        "the embedded world's, or 'auto' for the one of these two that suits the model",
-    )
-    dynamic: bool = setting(True, "count tokens, dynamic_multiplier for each input of the projection, and not texts")
-    dynamic_multiplier: int = setting(3, "tokens for each input of the projection; below 2 is fragile", low=1)
-    mom2_n_samples: int = setting(100_000, "texts, where dynamic is false", low=1)
-    mom2_dtype: str = setting("float64", "type in which second moments are kept", choices=("float32", "float64"))
     mom2_correction: bool = setting(
         False, "raise mom2_update_weight by m / (m - 1), where m is dynamic_multiplier, for what few tokens hide"
-    )
-    mom2_shrinkage: float = setting(
-        0.1, "σ: ridge on the second moment, in units of its mean diagonal, for directions that few tokens miss", low=0
-    )
-    keep_edits: bool = setting(
-        True,
-        "let facts of earlier edits in the model answer as they do: their keys weigh as those of this edit",
     )
     update_norm_lambda: float = setting(0.0, "ε: ridge on the weighted second moment", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.layers is not None and not self.layers:
-            raise HyperParamsError("layers is empty; name at least one block, or leave it out")
         for pair in self.context_template_length_params:
             if len(pair) != 2 or min(pair) < 1:
                 raise HyperParamsError(
@@ -202,21 +173,9 @@ def solve_closed_form(
         },
         "target_nll": {"before": before.nll, "after": after.nll},
     }
-    if missed := _not_written(requests, after):
+    if missed := not_written(requests, after):
         info["not_written"] = missed
     return WeightUpdate(WeightUpdate.total(WeightUpdate(sweep.deltas) for sweep in sweeps).deltas, info, sweeps[0].keys)
-
-
-def _not_written(requests: Sequence[EditRequest], after: Stated) -> list[str]:
-    """What is to be said of facts that the edited model does not state, each logged as well."""
-    missed = [
-        f"{request.prompt!r} is not followed by {request.target_new!r}, which has {nll:.2f} nats a token"
-        for request, nll, likeliest in zip(requests, after.nll, after.likeliest, strict=True)
-        if not likeliest
-    ]
-    for words in missed:
-        logger.warning("not written: %s", words)
-    return missed
 
 
 def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Factor]]:
@@ -225,70 +184,12 @@ def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[
     What is found stays with the model object; later calls, when edits have added up, return the same.
     """
     model.eval()
-    place = place_of(model, hparams)
     lengths = tuple(map(tuple, hparams.context_template_length_params))
     prefixes = known(model).found["prefixes"]
     if (lengths, hparams.context_seed) not in prefixes:
         prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
-    if hparams.mom2_adjustment:
-        found = factors(
-            model,
-            tok,
-            place.names,
-            measuring_of(hparams),
-            weight=hparams.weight,
-            ridge=hparams.update_norm_lambda,
-            shrinkage=hparams.mom2_shrinkage,
-        )
-    else:
-        anatomy = ModelAnatomy(model)
-        scale = hparams.weight + hparams.update_norm_lambda
-        found = {name: identity_factor(anatomy.projection(name).in_features, scale) for name in place.names}
+    found = factors_of(model, tok, hparams, weight=hparams.weight, ridge=hparams.update_norm_lambda)
     return prefixes[lengths, hparams.context_seed], found
-
-
-def place_of(model: nn.Module, hparams: FastMEMITHyperParams) -> Place:
-    """Where a model's facts are written.
-
-    Raises:
-        AnatomyError: it has no such layers or projections.
-    """
-    anatomy = ModelAnatomy(model)
-    asked = [usual_layer(anatomy.num_layers)] if hparams.layers is None else hparams.layers
-    layers = sorted({anatomy.layer_index(layer) for layer in asked})
-    if hparams.rewrite_module_tmp is None:
-        projections = anatomy.select("mlp", "out", layers)
-    else:
-        projections = tuple(anatomy.projection(hparams.rewrite_module_tmp.format(layer)) for layer in layers)
-    if len(projections) != len(layers):
-        raise AnatomyError(
-            f"blocks {layers} have {len(projections)} output projections of the MLP, and one for each is needed; name "
-            "it by rewrite_module_tmp"
-        )
-    return Place(
-        tuple(projection.name for projection in projections),
-        tuple(anatomy.layer_name(layer) for layer in layers),
-        tuple(layers),
-    )
-
-
-def usual_layer(count: int) -> int:
-    """The block to write to where ``layers`` is left out, of so many: at a quarter of the depth.
-
-    Near there causal tracing finds the facts of GPT-J and Llama.
-    """
-    return min(round(count / 4), count - 1)
-
-
-def measuring_of(hparams: FastMEMITHyperParams) -> Measuring:
-    """What second moments are measured on."""
-    return Measuring(
-        hparams.mom2_dataset,
-        hparams.dynamic,
-        hparams.dynamic_multiplier,
-        hparams.mom2_n_samples,
-        hparams.mom2_dtype,
-    )
 
 
 def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["block", "projection"]) -> Search:

@@ -10,7 +10,7 @@ from easyedit_ice.cli.console import quiet, table
 from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.registry import ALGORITHMS
 
-_CLOSED_FORM = ("FastMEMIT", "FastEMMET", "FastROME")
+_CLOSED_FORM = ("FastMEMIT", "FastEMMET", "FastROME", "FastICE")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _compute(arguments: argparse.Namespace) -> int:
     from easyedit_ice import world
-    from easyedit_ice.algorithms.fast_memit import measuring_of, place_of
+    from easyedit_ice.closed_form.settings import measuring_of, place_of
     from easyedit_ice.loading import load_model
     from easyedit_ice.moments.measured import moments
     from easyedit_ice.processes import Share

@@ -9,10 +9,19 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-from easyedit_ice.activations import FP32, Pass, bytes_per_token, cache_per_token, element_size, logits_bytes
-from easyedit_ice.anatomy import Projection
+from easyedit_ice.activations import (
+    FP32,
+    Pass,
+    bytes_per_token,
+    cache_per_token,
+    element_size,
+    logits_bytes,
+    vocabulary,
+)
+from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.moments.statistics import BATCH_TOKENS
 from easyedit_ice.text.passes import TOKENS
+from easyedit_ice.text.sampling import ROWS
 
 FP64 = 8
 TARGET = 4
@@ -60,6 +69,29 @@ def seeking_pass(
     before = facts * (sum(contexts) + rows * (tokens - _read(tokens)))
     activations = own.tokens * bytes_per_token(model, projections[-1:], checkpointed=False)
     return activations + before * cache_per_token(model), logits_bytes(model, own)
+
+
+def reading_pass(
+    model: nn.Module, facts: int, tokens: int, contexts: int, names: int, device: str
+) -> tuple[int, int, int]:
+    """Tokens of the largest pass of FastICE, bytes of activations in it, and of logits.
+
+    Facts are read behind contexts, of the new and of the old, and with other names; no pass keeps anything for a
+    backward one, so that it holds the stream and the widest inner tensors of one block.
+
+    Args:
+        model: its shapes.
+        facts: written together.
+        tokens: of a statement.
+        contexts: wordings that facts are stated in.
+        names: in place of a subject.
+        device: that the model is on.
+    """
+    read = min(TOKENS[device], facts * max(2 * contexts * 3 * tokens, names * tokens))
+    widest = max(p.in_features for p in ModelAnatomy(model).projections)
+    each = element_size(model) * (4 * widest + 4 * ModelAnatomy(model).hidden_size)
+    predicted = min(ROWS, max(facts * TARGET, names))
+    return read, read * each, 3 * FP32 * vocabulary(model) * predicted
 
 
 def _read(tokens: int) -> int:

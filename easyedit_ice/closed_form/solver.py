@@ -48,12 +48,36 @@ def solve_update(
     Raises:
         StatisticsError: α is 0 and keys depend on each other, so that their values cannot all be fitted.
     """
+    return written_by(readers(factor, keys, alpha, kept, weight), residuals)
+
+
+def readers(
+    factor: Factor,
+    keys: Tensor,
+    alpha: float,
+    kept: Tensor | None = None,
+    weight: float = 1.0,
+    kept_weight: float = 1.0,
+) -> Tensor:
+    """What ΔW reads for each key, (K A⁻¹ Kᵀ + α I)⁻¹ K A⁻¹: (n, d) in fp32; ΔW is linear in the residuals.
+
+    Args:
+        factor: of A.
+        keys: K, (n, d).
+        alpha: α.
+        kept: (m, d), as in :func:`solve_update`.
+        weight: w, as there.
+        kept_weight: of each row of ``kept``: as if it stood there so many times.
+
+    Raises:
+        StatisticsError: α is 0 and keys depend on each other.
+    """
     lower = factor.lower
     every = keys if kept is None else torch.cat([keys, kept.to(keys.device)])
     half = torch.linalg.solve_triangular(lower, every.double().to(lower.device).T, upper=False)
     gram = half.T @ half
     gram.diagonal()[: len(keys)].add_(alpha * weight)
-    gram.diagonal()[len(keys) :].add_(weight)
+    gram.diagonal()[len(keys) :].add_(weight / kept_weight)
     inner, failed = torch.linalg.cholesky_ex(gram)
     if failed.item():
         raise StatisticsError(
@@ -61,8 +85,12 @@ def solve_update(
             f"emmet_lambda above {alpha}, or write facts of the same subject one after the other"
         )
     left = torch.cholesky_solve(half.T, inner)[: len(keys)]
-    rows = torch.linalg.solve_triangular(lower, left, upper=False, left=False)
-    return _smallest(rows.float(), residuals.double().to(rows.device).T.float())
+    return torch.linalg.solve_triangular(lower, left, upper=False, left=False).float()
+
+
+def written_by(readers: Tensor, residuals: Tensor) -> LowRankDelta:
+    """ΔW that writes residuals (n, o) for what readers (n, d) read."""
+    return _smallest(readers, residuals.double().to(readers.device).T.float())
 
 
 def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) -> float:

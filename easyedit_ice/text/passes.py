@@ -1,6 +1,6 @@
-"""What a module reads or writes at the last token of each text, by a pass that ends there.
+"""What a module reads or writes at some tokens of each text, by a pass that ends there.
 
-Shapes: n rows, d the width.
+Shapes: n rows, p places in all, d the width.
 """
 
 from __future__ import annotations
@@ -19,13 +19,22 @@ class Enough(Exception):
     """All that was wanted has been read: the rest of the pass is not needed."""
 
 
-@torch.no_grad()
 def at_last_token(model: nn.Module, rows: Sequence[Sequence[int]], module: str, side: str) -> Tensor:
-    """What a module reads or writes at the last token of each row: (n, d) in fp32; the pass ends there.
+    """What a module reads or writes at the last token of each row: (n, d), as :func:`at_places` has it."""
+    return at_places(model, rows, [(len(row) - 1,) for row in rows], module, side)
+
+
+@torch.no_grad()
+def at_places(
+    model: nn.Module, rows: Sequence[Sequence[int]], places: Sequence[Sequence[int]], module: str, side: str
+) -> Tensor:
+    """What a module reads or writes at some tokens of each row: (p, d) in fp32, one row's after the other's; the pass
+    ends there.
 
     Args:
         model: in evaluation mode.
         rows: token ids.
+        places: of each row, indices of its tokens.
         module: its path.
         side: ``"in"`` or ``"out"``.
     """
@@ -35,9 +44,8 @@ def at_last_token(model: nn.Module, rows: Sequence[Sequence[int]], module: str, 
         ids, real = padded([rows[index] for index in chunk])
         inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device), "use_cache": False}
         values = by_row(_seen(model, inputs, module, side), len(chunk))
-        ends = real.sum(1) - 1
-        found |= zip(chunk, values[torch.arange(len(chunk)), ends.to(values.device)].float(), strict=True)
-    return torch.stack([found[index] for index in range(len(rows))])
+        found |= {index: own[list(places[index])].float() for index, own in zip(chunk, values, strict=True)}
+    return torch.cat([found[index] for index in range(len(rows))])
 
 
 def _seen(model: nn.Module, inputs: Mapping[str, Any], module: str, side: str) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from string import Formatter
 from typing import Any
 
 from torch import nn
 
+from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.rows import given
 from easyedit_ice.text.sampling import sample
@@ -86,3 +88,28 @@ def _let_model_restate(model: nn.Module, tok: Any, found: list[list[str]], count
         sentence, stop, _ = written.partition(".")
         if sentence.strip() and stop:
             own[index] = f"{own[index].rstrip()}{sentence}. "
+
+
+def check_templates(templates: Sequence[str] | None) -> None:
+    """Refuse templates that do not state a fact.
+
+    Raises:
+        HyperParamsError: one has other names in braces than ``{fact}``, ``{prompt}`` and ``{target}``, or neither the
+            first nor the last; or there is none.
+    """
+    for template in templates or ():
+        _check_template(template)
+    if templates is not None and not templates:
+        raise HyperParamsError("context_templates is empty; give at least one template with {fact}")
+
+
+def _check_template(template: str) -> None:
+    try:
+        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+    except ValueError as error:
+        raise HyperParamsError(f"the context template {template!r} has an unpaired brace") from error
+    if names - {"fact", "prompt", "target"} or not names & {"fact", "target"}:
+        raise HyperParamsError(
+            f"the context template {template!r} must state the fact; put {{fact}} into it, "
+            "or {prompt} and {target}, and nothing else in braces"
+        )

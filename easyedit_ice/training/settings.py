@@ -6,14 +6,13 @@ Every algorithm of the gradient path has all of these; the algorithms differ in 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from string import Formatter
 
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.moments.texts import AUTO
 from easyedit_ice.spectra import METHODS
 from easyedit_ice.training.adapters import FORMS
-from easyedit_ice.training.contexts import SOURCES
+from easyedit_ice.training.contexts import SOURCES, check_templates
 from easyedit_ice.training.reinforce import BASELINES, REWARDS
 
 ADAPTERS = ("lora", "adalora", "dora", "dense", "svf")
@@ -326,19 +325,4 @@ class TrainingHyperParams(
             raise HyperParamsError(f"context_sources is {self.context_sources}; expected some of {', '.join(SOURCES)}")
         if not self.free_about or any(about not in ABOUT for about in self.free_about):
             raise HyperParamsError(f"free_about is {self.free_about}; expected some of {', '.join(ABOUT)}")
-        for template in self.context_templates or ():
-            _check_template(template)
-        if self.context_templates == []:
-            raise HyperParamsError("context_templates is empty; give at least one template with {fact}")
-
-
-def _check_template(template: str) -> None:
-    try:
-        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
-    except ValueError as error:
-        raise HyperParamsError(f"the context template {template!r} has an unpaired brace") from error
-    if names - {"fact", "prompt", "target"} or not names & {"fact", "target"}:
-        raise HyperParamsError(
-            f"the context template {template!r} must state the fact; put {{fact}} into it, "
-            "or {prompt} and {target}, and nothing else in braces"
-        )
+        check_templates(self.context_templates)

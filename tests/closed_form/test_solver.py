@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from easyedit_ice.closed_form.solver import solve_update
+from easyedit_ice.closed_form.solver import readers, solve_update, written_by
 from easyedit_ice.errors import StatisticsError
 from easyedit_ice.moments.factors import factored, identity_factor
 
@@ -117,3 +117,18 @@ def test_a_fact_is_fitted_exactly_beside_kept_keys_that_depend_on_each_other():
     residuals = torch.randn(1, 4, generator=generator)
     delta = solve_update(identity_factor(6, 1.0), keys, residuals, 0.0, kept)
     torch.testing.assert_close(delta.apply(keys), residuals, rtol=1e-4, atol=1e-5)
+
+
+def test_a_kept_key_of_weight_3_counts_as_if_it_stood_there_three_times() -> None:
+    moment, keys, residuals = _problem(6)
+    factor = _factor(moment)
+    weighed = readers(factor, keys[:2], 1.0, keys[2:], kept_weight=3.0)
+    thrice = readers(factor, keys[:2], 1.0, keys[2:].repeat(3, 1))
+    torch.testing.assert_close(weighed, thrice, rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_written_is_linear_in_the_residuals() -> None:
+    moment, keys, residuals = _problem(4)
+    found = solve_update(_factor(moment), keys, residuals, 1.0).matrix()
+    reading = readers(_factor(moment), keys, 1.0)
+    torch.testing.assert_close(written_by(reading, 2 * residuals).matrix(), 2 * found)
