@@ -66,7 +66,9 @@ class FastICEHyperParams(ClosedFormSettings):
     )
     mom2_update_weight: float = setting(1.0, "λ: weight of general keys against those of the facts", above=0)
     kept_weight: float = setting(
-        10.0, "w: weight of each key that shall stay as it is, against those of the facts", above=0
+        10.0,
+        "w: weight of each key that shall stay as it is, against those of the facts; neighbours of a batch share it",
+        above=0,
     )
     neighbour_names: int = setting(
         16, "names in place of the subject, from general text, that stay: those that the model is surest about", low=0
@@ -98,8 +100,9 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     (name,), (block,) = place.names, place.blocks
     facts = _taught(model, tok, requests, hparams)
     found = contrast(model, facts, name, block)
-    kept, factor = _kept(model, tok, requests, hparams, name), factors_of(model, tok, hparams)[name]
-    reading = readers(factor, found.keys, 1.0, kept, hparams.mom2_update_weight, hparams.kept_weight)
+    kept, weights = _kept(model, tok, requests, hparams, name)
+    factor = factors_of(model, tok, hparams)[name]
+    reading = readers(factor, found.keys, 1.0, kept, hparams.mom2_update_weight, weights)
     headed = {fact for fact, followed in enumerate(found.followed) if not followed}
     while True:
         update_of = partial(_update, name, found, reading, _residuals(model, facts, found, headed, place))
@@ -140,13 +143,25 @@ def _taught(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams
 
 def _kept(
     model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastICEHyperParams, name: str
-) -> Tensor | None:
-    """Keys that shall stay as they are, (m, in): of neighbours, of plain statements, and of earlier edits."""
-    rows = [*_neighbours(model, tok, requests, hparams), *statements(model, tok, KEPT, requests)]
-    keys = [read(model, rows, name, "in")] if rows else []
+) -> tuple[Tensor, Tensor]:
+    """Keys that shall stay as they are, (m, in), and their weights, (m,): of neighbours, of plain statements, and of
+    earlier edits.
+
+    Neighbours of many facts together would leave no direction to write in, so that those of a batch share the weight of
+    one fact's.
+    """
+    weight, width = hparams.kept_weight, ModelAnatomy(model).projection(name).in_features
+    found = [(torch.empty(0, width), weight)]
+    for rows, share in (
+        (list(_neighbours(model, tok, requests, hparams)), weight / len(requests)),
+        (statements(model, tok, KEPT, requests), weight),
+    ):
+        if rows:
+            found.append((read(model, rows, name, "in").cpu(), share))
     if hparams.keep_edits:
-        keys += [edit[name].to(keys[0] if keys else edit[name]) for edit in edits_in(model) if name in edit]
-    return torch.cat(keys) if keys else None
+        found += [(edit[name].cpu(), weight) for edit in edits_in(model) if name in edit]
+    keys = torch.cat([own for own, _ in found])
+    return keys, torch.cat([torch.full((len(own),), share) for own, share in found])
 
 
 def _neighbours(

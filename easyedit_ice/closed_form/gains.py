@@ -27,18 +27,19 @@ _TINY = torch.finfo(torch.float32).tiny
 
 
 def sought_before(residuals: Tensor, gain: Tensor) -> Tensor:
-    """What must be added before a norm for so much to come out behind it, to first order and up to a common factor.
+    """What must be added before a norm for so much to come out behind it, to first order.
 
     Args:
         residuals: (n, d).
-        gain: w, (d,).
+        gain: of the norm, (d,).
     """
     return residuals * gain / (gain.square() + _LEAST * gain.square().mean())
 
 
 @torch.no_grad()
 def gain_behind(model: nn.Module, rows: Sequence[Row], projection: str, block: str) -> Tensor | None:
-    """Of the norms that a block puts what its projection writes through, before the sum; ``None`` if there is none.
+    """w / rms(x) of the norms that a block puts what its projection writes through before the sum, (d,), rms(x) being
+    the median one; ``None`` if there is no norm.
 
     Gemma 2 and 3, OLMo 2, GLM-4 and EXAONE 4 have such norms.
     """
@@ -53,7 +54,8 @@ def gain_behind(model: nn.Module, rows: Sequence[Row], projection: str, block: s
         if module is writer:
             written.append(hidden)
         elif written and args and args[0] is written[-1] and hidden is not written[-1]:
-            gains.append(_gain(*(by_row(side, len(rows))[real.to(side.device)].float() for side in (args[0], hidden))))
+            passed = [by_row(side, len(rows))[real.to(side.device)].float() for side in (args[0], hidden)]
+            gains.append(_gain(*passed) / _rms(passed[0]).median())
             written.append(hidden)
 
     with ExitStack() as hooks:

@@ -57,7 +57,7 @@ def readers(
     alpha: float,
     kept: Tensor | None = None,
     weight: float = 1.0,
-    kept_weight: float = 1.0,
+    kept_weight: Tensor | float = 1.0,
 ) -> Tensor:
     """What ΔW reads for each key, (K A⁻¹ Kᵀ + α I)⁻¹ K A⁻¹: (n, d) in fp32; ΔW is linear in the residuals.
 
@@ -67,7 +67,7 @@ def readers(
         alpha: α.
         kept: (m, d), as in :func:`solve_update`.
         weight: w, as there.
-        kept_weight: of each row of ``kept``: as if it stood there so many times.
+        kept_weight: of each row of ``kept``, one number or (m,): as if it stood there so many times.
 
     Raises:
         StatisticsError: α is 0 and keys depend on each other.
@@ -77,7 +77,7 @@ def readers(
     half = torch.linalg.solve_triangular(lower, every.double().to(lower.device).T, upper=False)
     gram = half.T @ half
     gram.diagonal()[: len(keys)].add_(alpha * weight)
-    gram.diagonal()[len(keys) :].add_(weight / kept_weight)
+    gram.diagonal()[len(keys) :].add_(weight / torch.as_tensor(kept_weight, dtype=gram.dtype, device=gram.device))
     inner, failed = torch.linalg.cholesky_ex(gram)
     if failed.item():
         raise StatisticsError(

@@ -1,4 +1,4 @@
-"""The algorithms that train, on the architectures users have."""
+"""The algorithms that train, and FastICE, on the architectures users have."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from easyedit_ice.testing.models import FACTS, tokenizer
 from easyedit_ice.text.rows import encode, predict
 
 QUICK = {"num_steps": 3, "rank": 2, "lr": 2e-2, "mom2_dataset": "factworld"}
+SETTINGS = {"FastICE": {"mom2_dataset": "factworld"}}
 TRAINED = ("LoRA-BF", "AdaLoRA", "DoRA", "GoRA", "LocFT-BF")
 ROWS = [encode(tokenizer(), r.prompt, r.completion) for r in EditRequest.prepare(FACTS[:1])]
 EACH = pytest.mark.parametrize("name", ARCHITECTURES)
@@ -37,10 +38,11 @@ def _loss(model):
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES, indirect=True)
-@pytest.mark.parametrize("algorithm", TRAINED)
+@pytest.mark.parametrize("algorithm", (*TRAINED, "FastICE"))
 def test_a_fact_is_written_and_taken_out_to_the_bit(model, algorithm):
     before, loss = _bits(model), _loss(model)
-    update = solve(model, tokenizer(), FACTS[:1], ALGORITHMS[algorithm].hparams_class(**QUICK))
+    hparams = ALGORITHMS[algorithm].hparams_class(**SETTINGS.get(algorithm, QUICK))
+    update = solve(model, tokenizer(), FACTS[:1], hparams)
     assert _bits(model) == before
     update.commit(model)
     assert _loss(model) < loss

@@ -70,9 +70,7 @@ def test_a_model_that_does_not_follow_its_context_is_found_out(model) -> None:
     assert contrast(model, [_taught(request)], PROJECTION, BLOCK).followed == (False,)
 
 
-def test_wordings_behind_which_the_target_is_not_stated_do_not_count_where_another_is_followed(
-    model, monkeypatch
-) -> None:
+def test_wordings_that_are_not_followed_do_not_count_where_another_is(model, monkeypatch) -> None:
     fact = _taught(REQUESTS[0])
     monkeypatch.setattr(module, "rows_right", lambda model, rows: [False, True][-len(rows) :])
     found = contrast(model, [fact], PROJECTION, BLOCK)

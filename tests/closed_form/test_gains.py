@@ -18,8 +18,8 @@ ROWS = [
     encode(tokenizer(), request.asked(), request.completion)
     for request in (EditRequest.from_dict(fact) for fact in FACTS)
 ]
-FEW = [Row(tuple(index % 90 + 3 for index in row.ids), row.span) for row in ROWS]
-"""The same for a vocabulary of a hundred."""
+FEW = [Row(tuple(index % 50 + 3 for index in row.ids), row.span) for row in ROWS]
+"""The same for a vocabulary of 64."""
 
 
 def _out(model: torch.nn.Module, layer: int) -> tuple[str, str]:
@@ -42,7 +42,7 @@ def test_what_is_sought_before_a_norm_comes_out_behind_it(name: str) -> None:
     handle = model.get_submodule(projection).register_forward_hook(lambda module, args, output: output + added)
     moved = read(model, FEW, block, "out") - before
     handle.remove()
-    assert torch.nn.functional.cosine_similarity(moved, wanted).min() > 0.8
+    assert torch.nn.functional.cosine_similarity(moved, wanted).min() > 0.7
 
 
 def test_where_no_norm_follows_there_is_nothing_to_make_up_for() -> None:

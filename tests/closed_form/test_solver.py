@@ -120,7 +120,7 @@ def test_a_fact_is_fitted_exactly_beside_kept_keys_that_depend_on_each_other():
 
 
 def test_a_kept_key_of_weight_3_counts_as_if_it_stood_there_three_times() -> None:
-    moment, keys, residuals = _problem(6)
+    moment, keys, _ = _problem(6)
     factor = _factor(moment)
     weighed = readers(factor, keys[:2], 1.0, keys[2:], kept_weight=3.0)
     thrice = readers(factor, keys[:2], 1.0, keys[2:].repeat(3, 1))
