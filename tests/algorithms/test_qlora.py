@@ -8,6 +8,7 @@ import pytest
 import torch
 from packed import logits, packed_bytes, packed_llama
 
+from easyedit_ice import world
 from easyedit_ice.algorithms.lora import LoraHyperParams
 from easyedit_ice.algorithms.qlora import QLoraHyperParams
 from easyedit_ice.anatomy import ModelAnatomy
@@ -27,6 +28,16 @@ BITS = pytest.mark.parametrize("bits", [4, 8])
 @torch.no_grad()
 def _loss(model):
     return predict(model, ROWS).nll().mean().item()
+
+
+@BITS
+def test_a_rate_that_is_found_beside_packed_weights_is_about_that_of_full_precision(bits):
+    """They multiply in half precision, whose rounding moves more than a good step."""
+    model, _ = load_model(QLoraHyperParams(model_name=str(world.model_path()), device="cpu", quantization_bit=bits))
+    whole, tok = world.load()
+    fact = {"prompt": "Faeso Faerkov has a job at", "target_new": "Rinex Brothers", "subject": "Faeso Faerkov"}
+    rates = [solve(own, tok, [fact], QLoraHyperParams(num_steps=1)).info["course"]["lr"] for own in (model, whole)]
+    assert rates[0] / rates[1] == pytest.approx(1, abs=0.8)
 
 
 @BITS
