@@ -190,7 +190,7 @@ def _state_ends(model: PreTrainedModel, turn: ReaderField | None) -> None:
 
 
 def _split_digits(tok: PreTrainedTokenizerBase, splitting: ReaderField | None) -> None:
-    """SmolLM's tokenizer sets each digit apart before all else; transformers does not read how a file's text is split.
+    """SmolLM's tokenizer sets each digit apart before all else; transformers does not know this way to split.
 
     It shows in blanks and line ends before numbers, which stay together.
     """

@@ -4,8 +4,8 @@ One number fits no two models: 5e-3 for AdamW writes a fact into a model of 3 mi
 million. What a step does to text that no edit is about can be measured, and is alike where the learning rate is right.
 KL(before ‖ after) grows with the square of a small step, so that two or three trials find it; where it grows faster,
 the last two tell how fast. In half precision rounding alone moves a model further than a good step does, and so it does
-beside weights in 4 or 8 bits, which multiply in half precision whatever the model's type: there KL does not fall with the
-rate. Then a longer step is measured, and the square does the rest.
+beside weights in 4 or 8 bits, which multiply in half precision whatever the model's type: there KL does not fall with
+the rate. Then a longer step is measured, and the square does the rest.
 """
 
 from __future__ import annotations
