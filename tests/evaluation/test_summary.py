@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from easyedit_ice.evaluation import FactScore, summarize
-from easyedit_ice.evaluation.summary import interval
+from easyedit_ice.evaluation.summary import interval, share_interval
 
 
 def _facts(*measures):
@@ -65,3 +65,15 @@ def test_intervals_are_the_same_each_time_and_leave_the_global_state_alone():
 
 def test_an_interval_is_printed_in_per_cent():
     assert str(interval([0.5] * 3)) == " 50.0 [50.0, 50.0]"
+
+
+def test_facts_that_are_all_right_leave_doubt():
+    """Ten of ten say less than a thousand of a thousand; Wilson's interval for 10 of 10 begins at 72 %."""
+    few, many = share_interval([1.0] * 10), share_interval([1.0] * 1000)
+    assert (few.mean, round(few.low, 3), few.high) == (1.0, 0.722, pytest.approx(1.0))
+    assert many.low > 0.99
+
+
+def test_scores_between_right_and_wrong_have_the_bootstrap_interval():
+    values = [0.25, 0.5, 1.0, 0.0]
+    assert share_interval(values) == interval(values)

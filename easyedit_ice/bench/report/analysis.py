@@ -22,7 +22,7 @@ from easyedit_ice.bench.report.scores import (
 from easyedit_ice.bench.report.statistics import Difference, differences
 from easyedit_ice.bench.report.wording import MEASURES, STYLES
 from easyedit_ice.evaluation import Interval
-from easyedit_ice.evaluation.summary import interval
+from easyedit_ice.evaluation.summary import share_interval
 
 AGAIN = ("retained", "untouched")
 """Phases in which facts are asked again after some steps of a stream."""
@@ -140,5 +140,5 @@ def _courses(group: Group) -> dict[tuple[str, str, str], dict[str, dict[int, Int
             for style, measures in scores_of(run, phase, step).items():
                 for section in (section for section in MEASURES if section in measures):
                     course = found.setdefault((phase, style, section), {}).setdefault(run.label, {})
-                    course[step] = interval(list(measures[section].values()))
+                    course[step] = share_interval(list(measures[section].values()))
     return found

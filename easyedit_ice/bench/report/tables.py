@@ -26,8 +26,9 @@ from easyedit_ice.bench.report.wording import (
 )
 
 SCORES_NOTE = (
-    "Per cent, with 95 % bootstrap intervals over facts; a fact counts once, however many questions it has of a kind. "
-    "S is the harmonic mean of the probability style's rewrite, rephrase and locality."
+    "Per cent, with 95 % intervals over facts: Wilson's where facts are right or wrong, else bootstrap. A fact counts "
+    "once, however many questions it has of a kind. S is the harmonic mean of the probability style's rewrite, "
+    "rephrase and locality."
 )
 KNOWN_NOTE = (
     "Known kept: of other facts that the unedited model answers right, the share that the edited one still does; the "
