@@ -72,12 +72,17 @@ def bars(results: Results, phase: str, drawn: Mapping[str, Style]) -> Figure:
 
 
 def tradeoff(results: Results, drawn: Mapping[str, Style]) -> Figure:
-    """What an editor writes against what it leaves alone, at the end; the best place is the upper right corner."""
+    """What an editor writes against what it leaves alone, at the end; the best place is the upper right corner.
+
+    Beside rewrite stands portability, or rephrase where nothing was asked of that kind.
+    """
     phase = "retained" if "retained" in results.phases else results.phases[0]
     style = _main_style(results, phase)
+    edited = [own for own in results.scored[phase] if own.edited]
+    asked = any("portability" in own.means.get(style, {}) for own in edited)
     figure, panels = _panels(1, 2, 4.2)
-    for section, axes in zip(("rewrite", "portability"), panels, strict=True):
-        for own in (own for own in results.scored[phase] if own.edited):
+    for section, axes in zip(("rewrite", "portability" if asked else "rephrase"), panels, strict=True):
+        for own in edited:
             means = own.means.get(style, {})
             if "locality" in means and section in means:
                 x, y, look = means["locality"], means[section], drawn[own.label]

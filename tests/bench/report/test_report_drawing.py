@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from ledgers import FAIR, rewrite_lines, write_run
 from matplotlib.figure import Figure
 
-from easyedit_ice.bench.report.drawing import _legend, drawn_as
+from easyedit_ice.bench.report import compare, read_run
+from easyedit_ice.bench.report.analysis import analyse
+from easyedit_ice.bench.report.drawing import _legend, drawn_as, tradeoff
 
 
 def test_no_two_of_many_methods_are_drawn_alike() -> None:
@@ -24,3 +30,20 @@ def test_a_legend_fits_into_its_figure(words: str) -> None:
     extent = figure.legends[0].get_window_extent()
     assert extent.x0 >= 0
     assert extent.x1 <= figure.bbox.width
+
+
+@pytest.mark.parametrize(("asked", "beside"), [(True, "portability"), (False, "rephrase")])
+def test_locality_is_set_against_what_was_asked(tmp_path: Path, asked: bool, beside: str) -> None:
+    """CounterFact asks nothing of portability."""
+
+    def without(line: Any) -> Any:
+        for scores in line.get("scores", {}).values():
+            for measure in [name for name in scores if name.startswith("portability") and not asked]:
+                del scores[measure]
+        return line
+
+    write_run(tmp_path / "ROME", "ROME", FAIR)
+    rewrite_lines(tmp_path / "ROME", without)
+    (results,) = analyse(compare([read_run(tmp_path / "ROME")]))
+    figure = tradeoff(results, drawn_as(["ROME"]))
+    assert [axes.get_ylabel().partition(",")[0] for axes in figure.axes] == ["rewrite", beside]
