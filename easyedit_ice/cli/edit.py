@@ -18,6 +18,9 @@ from easyedit_ice.requests import EditRequest
 if TYPE_CHECKING:
     from easyedit_ice.closed_form.stated import Stated
 
+USUAL, WITHOUT_SUBJECT = "FastMEMIT", "GoRA"
+"""What writes known facts into real models with the least done to the rest (docs/real_models.md)."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -26,7 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", required=True, help="what shall follow the prompt")
     parser.add_argument("--subject", help="what the fact is about, as spelt in the prompt")
     parser.add_argument("--ask", action="append", default=[], metavar="PROMPT", help="another question to show")
-    parser.add_argument("--algorithm", default="ICE-LoRA", help=f"one of {', '.join(ALGORITHMS)}")
+    parser.add_argument(
+        "--algorithm",
+        help=f"one of {', '.join(ALGORITHMS)}; by default {USUAL}, or {WITHOUT_SUBJECT} where no subject is given",
+    )
     add_settings(parser)
     parser.add_argument(
         "--chat", action="store_true", help="edit and ask in the user's turn of the model's chat template"
@@ -59,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.loading import load_model
     from easyedit_ice.models.export import base_for, save_gguf
 
-    spec = ALGORITHMS[arguments.algorithm]
+    usual = USUAL if arguments.subject else WITHOUT_SUBJECT
+    spec = ALGORITHMS[arguments.algorithm or usual]
     name = arguments.model or str(world.model_path())
     hparams = settings_for(spec.hparams_class, name, arguments)
     hparams = hparams.replace(chat=hparams.chat or arguments.chat)
@@ -81,7 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         (after,) = observe(model, tok, [asked], asking=asking, max_new_tokens=arguments.max_new_tokens)
     rows = [(q.prompt, old.generated, new.generated) for q, old, new in zip(asked, before, after, strict=True)]
     print(table(("prompt", "before", "after"), rows))
-    print(f"\n{spec.name} changed {len(update.deltas)} weights in {seconds:.1f} s.")
+    changed = "1 weight" if len(update.deltas) == 1 else f"{len(update.deltas)} weights"
+    print(f"\n{spec.name} changed {changed} in {seconds:.1f} s.")
     print(_written(spec.name, request, took))
     print(_moved(update.info["drift"]))
     if arguments.save:

@@ -83,3 +83,11 @@ def test_it_says_that_a_fact_is_not_written(tmp_path: Path, capsys: pytest.Captu
     weak = ["--set", "num_steps=1", "--set", "lr=1e-9"]
     main(["edit", "--model", str(model), "--algorithm", "LoRA-BF", "--prompt", PROMPT, "--target", NEW, *weak])
     assert f"The fact is NOT written: something else than '{NEW}'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("more", "taken"), [(["--subject", "Faeso Faerkov"], "FastMEMIT"), ([], "GoRA")])
+def test_the_usual_algorithm_follows_from_whether_there_is_a_subject(
+    more: list[str], taken: str, capsys: pytest.CaptureFixture[str]
+):
+    main(["edit", "--prompt", PROMPT, "--target", NEW, *more])
+    assert f"{taken} changed" in capsys.readouterr().out
