@@ -14,9 +14,12 @@ from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.wording import HEADINGS, KNOWN, SECTIONS, STYLES, number
 from easyedit_ice.evaluation import Interval
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5C00", "#5B4FA2", "#7F7F7F", "#8B0000")
+PALETTE = (
+    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5C00", "#5B4FA2", "#7F7F7F", "#8B0000"),
+    *("#000000", "#7FB800", "#B45CFF", "#00A0A0"),
+)
 """Okabe and Ito's colours, which the colour-blind can tell apart, and more for many methods."""
-MARKERS = "osD^vPX*<>"
+MARKERS = "osD^vPX*<>h"
 INK, GRID = "#333333", "#dddddd"
 WIDTH = 9.0
 """Of a figure, in inches."""
