@@ -14,6 +14,7 @@ from easyedit_ice.data import load_records
 from easyedit_ice.host.locate import HOME, PACKAGE
 
 FACT = ["--prompt", "Faeso Faerkov has a job at", "--subject", "Faeso Faerkov", "--target", "Rinex Brothers"]
+ICE = ["--algorithm", "ICE-LoRA"]
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +74,9 @@ def test_hparams_of_an_unknown_algorithm_suggests_the_nearest(capsys):
     ("arguments", "words"),
     [
         (["--prompt", "The capital is", "--target", " "], ["EmptyTextError", "target_new is ' '"]),
-        ([*FACT, "--hparams", "gpt2-factwrold"], ["HyperParamsError", "Did you mean 'ICE-LoRA/gpt2-factworld'?"]),
-        ([*FACT, "--set", "rnak=8"], ["HyperParamsError", "Did you mean 'rank'?"]),
-        ([*FACT, "--set", "rank=big"], ["HyperParamsError", "rank is 'big'", "expected int"]),
+        ([*FACT, *ICE, "--hparams", "gpt2-factwrold"], ["HyperParamsError", "Did you mean 'ICE-LoRA/gpt2-factworld'?"]),
+        ([*FACT, *ICE, "--set", "rnak=8"], ["HyperParamsError", "Did you mean 'rank'?"]),
+        ([*FACT, *ICE, "--set", "rank=big"], ["HyperParamsError", "rank is 'big'", "expected int"]),
         ([*FACT, "--set", "rank"], ["HyperParamsError", "NAME=VALUE"]),
         ([*FACT, "--algorithm", "LoRA"], ["UnknownAlgorithmError", "Did you mean 'LoRA-BF'?"]),
         ([*FACT, "--model", "/no/such/model"], ["LoadingError", "/no/such/model"]),
