@@ -45,7 +45,7 @@ def test_what_is_sought_before_a_norm_comes_out_behind_it(name: str) -> None:
     handle = model.get_submodule(projection).register_forward_hook(lambda module, args, output: output + added)
     moved = read(model, FEW, block, "out") - before
     handle.remove()
-    assert torch.nn.functional.cosine_similarity(moved, wanted).mean() > 0.8
+    assert torch.nn.functional.cosine_similarity(moved, wanted).min() > 0.7
 
 
 def test_where_no_norm_follows_there_is_nothing_to_make_up_for() -> None:
