@@ -9,14 +9,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from platformdirs import user_cache_path
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+_NAME = "easyedit_ice"
+
 
 def cache_root() -> Path:
-    """This package's folder in ``$XDG_CACHE_HOME``, by default in ``~/.cache``; it need not be there."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "easyedit_ice"
+    """This package's folder in ``$XDG_CACHE_HOME``, or where the system keeps caches; it need not be there.
+
+    That is ``~/.cache`` on Linux, ``~/Library/Caches`` on macOS, and ``%LOCALAPPDATA%`` on Windows.
+    """
+    home = os.environ.get("XDG_CACHE_HOME")
+    return Path(home) / _NAME if home else user_cache_path(_NAME, appauthor=False)
 
 
 def cache_folder(kind: str, model: nn.Module, texts: Iterable[str]) -> Path:

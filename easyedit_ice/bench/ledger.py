@@ -6,22 +6,30 @@ ledger is opened again; complete lines are never touched.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+from typing_extensions import Self
 
 from easyedit_ice.errors import LedgerError, RunInUseError
 
 LEDGER = "ledger.jsonl"
 LOCK = "lock"
+HOLDER = "holder"
+"""Names the process that has the lock: where locks are mandatory, a locked file cannot be read."""
 ROOM = 16 * 2**20
 """Bytes that must be free before work starts."""
+
+_AS_IT_IS = getattr(os, "O_BINARY", 0)
+"""Keeps Windows from writing two bytes for a newline."""
 
 Line = dict[str, Any]
 
@@ -52,36 +60,34 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._lock = FileLock(self.path / LOCK, thread_local=False)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / LOCK, "a+", encoding="utf-8")  # noqa: SIM115 - held until close()
+            self._lock.acquire(blocking=False)
+            _require_room(self.path)
+            (self.path / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        except Timeout:
+            raise RunInUseError(
+                f"{self.path} is in use by {self._holder()}; wait for it to end, or choose another folder with out=..."
+            ) from None
+        except LedgerError:
+            self.close()
+            raise
         except OSError as error:
+            self.close()
             raise LedgerError(
                 f"{self.path} cannot be written to ({error}); choose another folder with out=..."
             ) from error
-        try:
-            self._hold()
-            _require_room(self.path)
-        except BaseException:
-            self._lock.close()
-            raise
 
-    def _hold(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "another process"
-            raise RunInUseError(
-                f"{self.path} is in use by {holder}; wait for it to end, or choose another folder with out=..."
-            ) from None
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._lock.flush()
+    def _holder(self) -> str:
+        """Who holds the folder, as far as it says."""
+        with suppress(OSError):
+            return (self.path / HOLDER).read_text(encoding="utf-8").strip() or "another process"
+        return "another process"
 
     def close(self) -> None:
         """Let go of the folder; the system does so as well when the process ends, however it ends."""
-        self._lock.close()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +112,7 @@ class Ledger:
     def __init__(self, path: str | Path, known: Iterable[Line] = ()) -> None:
         self.path = Path(path)
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _AS_IT_IS, 0o666)
         except OSError as error:
             raise LedgerError(f"{self.path} cannot be opened for writing ({error})") from error
         lines, end = read_lines(self.path)

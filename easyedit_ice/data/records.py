@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import Any, overload
 
 Record = dict[str, Any]
@@ -27,12 +27,14 @@ Further keys of the file, such as ``relation`` or ``context``, are passed on unc
 """
 
 
-class Severity(StrEnum):
+class Severity(str, Enum):
     """What a problem costs."""
 
     RECORD = "record left out"
     PROBE = "probe left out"
     NOTE = "note"
+
+    __str__ = str.__str__
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 from easyedit_ice.evaluation.leading import leads_with, same_answer
 from easyedit_ice.evaluation.observe import Observation

@@ -16,6 +16,8 @@ from easyedit_ice.errors import LoadingError
 GgufType = Literal["F32", "F16", "BF16", "Q8_0"]
 GGUF_TYPES: tuple[GgufType, ...] = ("F32", "F16", "BF16", "Q8_0")
 """Types in which weights are written."""
+_CHUNK = 2**20
+"""Bytes that are hashed at a time."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class GgufSource:
         with TemporaryDirectory() as folder:
             whole = Path(folder) / f"{self.name}.gguf"
             if len(parts) == 1:
-                whole.symlink_to(parts[0].resolve())
+                _link(parts[0].resolve(), whole)
             else:
                 with whole.open("wb") as joined:
                     for part in parts:
@@ -62,7 +64,18 @@ class GgufSource:
             yield whole
 
 
+def _link(file: Path, link: Path) -> None:
+    """The file under another name; a copy of it where the system lets this user make no links, as Windows may."""
+    try:
+        link.symlink_to(file)
+    except OSError:
+        shutil.copyfile(file, link)
+
+
 def sha256_of(path: Path) -> str:
     """Hash of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

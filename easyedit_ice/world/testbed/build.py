@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -13,6 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from easyedit_ice.cache import cache_root
 from easyedit_ice.data.load import load_records
 from easyedit_ice.data.records import Records
 from easyedit_ice.errors import DataError
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 def testbed(facts: str | Path | Records, *, steps: int = STEPS, seed: int = 0, recipe: Recipe = RECIPE) -> Path:
     """The folder of a model that knows the original answers of a file, built if there is none yet.
 
-    It lies in ``easyedit_ice/testbeds`` of ``$XDG_CACHE_HOME`` (``~/.cache``), under a name that holds ``gpt2``, by
+    It lies in ``testbeds`` of :func:`easyedit_ice.cache.cache_root`, under a name that holds ``gpt2``, by
     which EasyEdit knows how to load it. A build that was stopped goes on; a second process that asks for the same
     testbed waits for the first.
 
@@ -44,7 +46,7 @@ def testbed(facts: str | Path | Records, *, steps: int = STEPS, seed: int = 0, r
     records = facts if isinstance(facts, Records) else load_records(facts)
     told = (fingerprint(gather(records)), steps, seed, sorted(asdict(recipe).items()))
     name = f"gpt2-testbed-{hashlib.sha256(repr(told).encode()).hexdigest()[:8]}"
-    root = _cache()
+    root = cache_root() / "testbeds"
     finished = root / name
     with _alone(root / f"{name}.lock"):
         if not finished.exists():
@@ -77,19 +79,17 @@ def build(records: Records, output_dir: str | Path, **course: Any) -> Path:
     return output
 
 
-def _cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "easyedit_ice" / "testbeds"
-
-
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold the file's lock, after whoever holds it now; it ends with the process that holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("waiting for another process that builds %s", path.stem)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        logger.info("waiting for another process that builds %s", path.stem)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
