@@ -133,6 +133,13 @@ class ExpertError(EasyEditIceError, RuntimeError):
     """An expert cannot be read or belongs to another model, or experts cannot be trained, mixed or asked as wanted."""
 
 
+# --- what is installed ----------------------------------------------------------------------------
+
+
+class MissingExtraError(EasyEditIceError, ImportError):
+    """A command or function needs packages of an extra, which are not installed."""
+
+
 # --- the host -----------------------------------------------------------------------------------
 
 

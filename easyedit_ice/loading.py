@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.errors import LoadingError, did_you_mean
+from easyedit_ice.extras import require
 from easyedit_ice.models.named import NAMES, checkpoint_of
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ def _dtype(name: str) -> Any:
 def _quantization(hparams: EditHyperParams) -> Any:
     import torch
     from transformers import BitsAndBytesConfig
+
+    require("quant", "a model in 4 or 8 bits")
 
     if hparams.quantization_bit == 8:
         return BitsAndBytesConfig(load_in_8bit=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from easyedit_ice.errors import DataError
+from easyedit_ice.extras import require
 
 _KNOWEDIT = "zjunlp/KnowEdit"
 
@@ -66,6 +67,7 @@ def download(name: str, split: str) -> list[dict[str, Any]]:
     benchmark = BENCHMARKS[name]
     if split not in benchmark.splits:
         raise DataError(f"{name} has no split {split!r}; choose one of {', '.join(map(repr, benchmark.splits))}")
+    require("data", f"{name}, which is downloaded,")
     import datasets
 
     file = benchmark.splits[split]

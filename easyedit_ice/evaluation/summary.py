@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 
 from easyedit_ice.evaluation.scores import MODES, FactScore
+from easyedit_ice.extras import require
 
 RESAMPLES = 2000
 
@@ -56,6 +56,9 @@ def share_interval(values: Sequence[float], seed: int = 0) -> Interval:
     """
     if any(value not in (0, 1) for value in values):
         return interval(values, seed)
+    require("bench", "Wilson's interval")
+    from scipy.stats import binomtest
+
     right, facts = int(sum(values)), len(values)
     ends = binomtest(right, facts).proportion_ci(method="wilson")
     return Interval(right / facts, float(ends.low), float(ends.high), facts)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from easyedit_ice.evaluation import Interval
+from easyedit_ice.extras import require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 144
 INK, GRID = "#333333", "#dddddd"
@@ -33,7 +36,7 @@ def draw_alphas(
     wide = min(len(alphas), _COLUMNS)
     deep = -(-len(alphas) // wide)
     size = (1.2 + wide * (0.9 + 0.55 * len(experts)), deep * (1.3 + 0.42 * len(rows)) + 0.4)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = _figure(*size)
     panels = list(np.ravel(figure.subplots(deep, wide, squeeze=False)))
     for place, (axes, (name, table)) in enumerate(zip(panels, alphas.items(), strict=False)):
         axes.imshow(np.asarray(table), vmin=0, vmax=1, cmap="Blues", aspect="auto")
@@ -59,7 +62,7 @@ def draw_scores(scores: Mapping[str, Mapping[str, Interval]], path: str | Path) 
     """
     measures = list(dict.fromkeys(measure for own in scores.values() for measure in own))
     names = list(scores)
-    figure = Figure(figsize=(2.2 + 2.1 * len(measures), 1.2 + 0.3 * len(names)), layout="constrained")
+    figure = _figure(2.2 + 2.1 * len(measures), 1.2 + 0.3 * len(names))
     panels = np.ravel(figure.subplots(1, len(measures), squeeze=False, sharey=True))
     for axes, measure, colour in zip(panels, measures, COLOURS * len(measures), strict=False):
         known = [(place, scores[name][measure]) for place, name in enumerate(names) if measure in scores[name]]
@@ -78,5 +81,15 @@ def draw_scores(scores: Mapping[str, Mapping[str, Interval]], path: str | Path) 
     _write(figure, path)
 
 
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches."""
+    require("experts", "drawing")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def _write(figure: Figure, path: str | Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure).print_figure(str(path), format="png", dpi=DPI, metadata={"Software": None})

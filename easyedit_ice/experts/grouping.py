@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.errors import ExpertError
+from easyedit_ice.extras import require
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.subjects import renamed
 from easyedit_ice.text.passes import padded
@@ -94,6 +95,7 @@ def _means(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
 
 def _clusters(states: Tensor, count: int) -> list[int]:
     """The number of each state's cluster, by k-means; the same for the same states."""
+    require("experts", "grouping facts by clusters")
     from sklearn.cluster import KMeans
 
     return KMeans(count, n_init=_STARTS, random_state=_SEED).fit_predict(states.numpy()).tolist()

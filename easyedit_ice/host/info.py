@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Literal
 
+import psutil
+
 from easyedit_ice.errors import HostError
 from easyedit_ice.host.locate import HOME, REMEDY, TESTED, host_info
 from easyedit_ice.host.standins import OPTIONAL, stood_in
@@ -67,7 +69,7 @@ def _devices() -> Iterator[Check]:
     except (ImportError, OSError) as error:
         yield Check("devices", "missing", f"torch does not load ({error})", "install torch again")
         return
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = psutil.virtual_memory().total
     yield Check("device cpu", "ok", f"{os.cpu_count()} cores, {_gigabytes(memory)}")
     for number in range(torch.cuda.device_count()):
         name = f"device cuda:{number}"

@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.errors import DataError
+from easyedit_ice.extras import require
 from easyedit_ice.moments.own_text import FORMAT, own_texts
 from easyedit_ice.world import general_text, model_path
 
@@ -97,6 +98,7 @@ def plain_texts(texts: Iterable[Any]) -> tuple[str, ...]:
 
 def _streamed(name: str) -> Iterator[str]:
     """Texts of the training split of a dataset."""
+    require("data", f"reading the dataset {name}")
     import datasets
 
     repository, _, rest = name.partition(":")
