@@ -45,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Edit, print, restore; the status is 1 if anything did not come back to the same bits."""
+    from easyedit_ice.host.locate import REMEDY, find_host
     from easyedit_ice.hparams import EditHyperParams
     from easyedit_ice.loading import load_model
 
@@ -55,15 +56,18 @@ def run(arguments: argparse.Namespace) -> int:
     print(table(("prompt", "true", "new"), [(r["prompt"], r["ground_truth"], r["target_new"]) for r in shown.requests]))
     print(flush=True)
     several = len(shown.requests) > 1
-    how = ", one by one and then all together" if several else ""
+    one_by_one = several and find_host() is not None
+    how = ", one by one and then all together" if one_by_one else ""
     results = []
     for method in arguments.algorithm or shown.methods:
         print(f"Editing with {method}{how} ...", end=" ", flush=True)
-        results.append(_edit(method, arguments.model, model, tok, shown.requests))
+        results.append(_edit(method, arguments.model, model, tok, shown.requests, one_by_one))
         print(f"{results[-1].seconds:.0f} s", flush=True)
 
-    if several:
+    if one_by_one:
         _show_host_scores(results)
+    elif several:
+        print(f"\nEasyEdit's own scores are left out, since there is no EasyEdit: {REMEDY}")
     together = " after all edits together" if several else ""
     print(f"\nWhat the model writes by itself{together}")
     print("(+ right, - wrong; locality: + unchanged, - changed)\n")
@@ -98,8 +102,10 @@ def _place(measure: str) -> int:
     return SECTIONS.index(measure.partition(".")[0])
 
 
-def _edit(method: str, name: str, model: nn.Module, tok: Any, requests: Sequence[dict[str, Any]]) -> _Result:
-    """Edit all facts together, and several one by one through BaseEditor before; every time the model is restored."""
+def _edit(
+    method: str, name: str, model: nn.Module, tok: Any, requests: Sequence[dict[str, Any]], one_by_one: bool
+) -> _Result:
+    """Edit all facts together, and before that one by one through BaseEditor; every time the model is restored."""
     from easyedit_ice import EditRequest, solve
     from easyedit_ice.evaluation import observe, questions
 
@@ -109,7 +115,7 @@ def _edit(method: str, name: str, model: nn.Module, tok: Any, requests: Sequence
     asked = [questions(fact) for fact in facts]
     started = time.perf_counter()
     with quiet(progress=sys.stderr.isatty()):
-        scores = _by_base_editor(hparams, model, tok, requests) if len(requests) > 1 else {}
+        scores = _by_base_editor(hparams, model, tok, requests) if one_by_one else {}
         before = observe(model, tok, asked)
         update = solve(model, tok, facts, hparams)
         update.commit(model)

@@ -41,7 +41,9 @@ def import_easyeditor() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name == PACKAGE:
             raise HostNotFoundError(f"there is no package {PACKAGE!r} on sys.path; {REMEDY}") from None
-        raise MissingPackageError(f"EasyEdit needs {error.name}, which is not installed; install it") from error
+        raise MissingPackageError(
+            f"EasyEdit needs {error.name}, which is not installed; run `pip install 'easyedit-ice[easyedit]'`"
+        ) from error
 
 
 class _HostFinder:
