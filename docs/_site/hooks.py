@@ -37,7 +37,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Folders are linked in the repository, where a page shows their files; the site has their README alone."""
+    """Tables of results are not what a search is for, and would swell its index."""
     if page.file.src_uri.startswith("benchmarks/results/"):
         page.meta["search"] = {"exclude": True}
     return markdown

@@ -52,7 +52,7 @@ def _settings() -> str:
     ]
     for name, spec in ALGORITHMS.items():
         rows = [
-            f"| `{setting}` | `{kind.replace('|', '&#124;')}` | `{default!r}` | {_cell(text)} |"
+            f"| `{setting}` | {kind.replace('|', 'or')} | `{default!r}` | {_cell(text)} |"
             for setting, kind, default, text in spec.hparams_class.describe()
         ]
         table = "\n".join(["| setting | type | default | |", "| --- | --- | --- | --- |", *rows])
