@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-real gemma lint setup clean
+.PHONY: demo test test-real gemma lint docs matrix-python release setup clean
 
 # MODEL is anything that docs/models.md names; without it, the embedded world's.
 demo: setup $(if $(filter gemma3-270m,$(MODEL)),gemma)  ## edit a model's facts and show what changed: make demo MODEL=smollm2-135m
@@ -23,6 +23,19 @@ gemma: setup  ## Gemma 3 270M, under Gemma's terms of use (https://ai.google.dev
 
 lint: setup  ## style and import order
 	$(BIN)/ruff check .
+
+docs: setup  ## the documentation's site, in build/site; strict, offline
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+matrix-python:  ## the wheel and a quick part of the tests on each Python from 3.10 to 3.13 that is there: make matrix-python PYTHONS=...
+	packaging/python_versions.sh $(PYTHONS)
+
+release: setup  ## the source distribution and the wheel in dist/, checked
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[release]'
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
 
 setup: $(INSTALLED)  ## the virtual environment, made once and again when its inputs change
 

@@ -1,4 +1,4 @@
-"""Has mkdocs take the repository's tree as the site's: docs/, the files beside it that pages link to, and made pages."""
+"""Has mkdocs take the repository's tree as the site's: docs/, files that pages link to, and made pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from pages import DOCS, made_pages  # noqa: E402 - it lies beside this file
+from pages import DOCS, made_pages
 
 REPOSITORY = Path(__file__).parents[2]
 ROOTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")

@@ -63,9 +63,9 @@ def _settings() -> str:
 def _troubleshooting() -> str:
     parts = [
         "# Errors\n",
-        "Everything the package raises on purpose, by name. All are `EasyEditIceError`, and all messages state the value, "
-        "what was expected, and what to do. Commands end with status 2 and print the name and the message; model and files "
-        "are as they were.\n",
+        "Everything the package raises on purpose, by name. All are `EasyEditIceError`, and all messages state the "
+        "value, what was expected, and what to do. Commands end with status 2 and print the name and the message; "
+        "model and files are as they were.\n",
     ]
     advice = remedies()
     for own in error_classes():
