@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.activations import vocabulary
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.asking import asking_for
 from easyedit_ice.errors import DriftError, HyperParamsError, RequestError
@@ -20,7 +21,9 @@ from easyedit_ice.preserve import preserved
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.requests import EditRequest, check_tokens
 from easyedit_ice.text.plain_text import MEASURED, Movement, movement, said, statements
+from easyedit_ice.text.sound import require_sound
 from easyedit_ice.updates import OriginalWeights, WeightUpdate
+from easyedit_ice.weights import differentiable, refuse_offloaded
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
         RequestError: a fact cannot be edited; the message names it. With ``skip_unfit`` it is left out with a warning,
             and the update's ``info`` says so.
         HyperParamsError: ``chat`` is set, and the tokenizer has no chat template that can be used.
+        AnatomyError: the model has no blocks, projections or weights that can be edited.
+        UnsoundModelError: the model's answers are not numbers before any edit, or it is no causal one.
         DriftError: the edit moves plain statements by more than ``max_drift``.
     """
     return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
@@ -54,17 +59,22 @@ def solve_with(
         raise HyperParamsError(f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}")
     unfit: list[RequestError] | None = [] if hparams.skip_unfit else None
     asking, longest = asking_for(tok, hparams.chat), ModelAnatomy(model).context_length
+    refuse_offloaded(model)
+    words = vocabulary(model)
 
     def check(request: EditRequest, index: int) -> None:
-        check_tokens(replace(request, asking=asking), index, tok, longest)
+        check_tokens(replace(request, asking=asking), index, tok, longest, words)
 
     prepared = EditRequest.prepare(requests, spec.needs_subject, unfit, check)
     facts = tuple(replace(request, asking=asking) for request in prepared)
     for error in unfit or ():
         logger.warning("left out: %s", error)
-    with preserved(model, tok), fused_activations(model):
-        update = spec.solve_function(model, tok, facts, hparams)
-    moved = _movement(model, tok, facts, update)
+    with differentiable(model):
+        with preserved(model, tok), fused_activations(model):
+            model.eval()
+            require_sound(model, tok, facts)
+            update = spec.solve_function(model, tok, facts, hparams)
+        moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
     found = {"drift": moved and asdict(moved)} | ({"left_out": [str(error) for error in unfit]} if unfit else {})
     return replace(update, info=update.info | found)

@@ -63,6 +63,10 @@ class PromptTooLongError(RequestError):
     """Prompt and target do not fit into the model's context."""
 
 
+class UnknownTokenError(RequestError):
+    """The tokenizer makes tokens of a fact that the model has no embedding for."""
+
+
 class UnscorableProbeError(RequestError):
     """EasyEdit's evaluation fails on a probe of this form."""
 
@@ -99,6 +103,10 @@ class DataError(EasyEditIceError, ValueError):
 
 class AnatomyError(EasyEditIceError, ValueError):
     """The model's structure does not offer what an algorithm needs."""
+
+
+class UnsoundModelError(EasyEditIceError, RuntimeError):
+    """What the model says before any edit is no number, or looks ahead in the text."""
 
 
 class LoadingError(EasyEditIceError, RuntimeError):

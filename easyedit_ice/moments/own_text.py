@@ -81,7 +81,7 @@ def _stored(path: Path) -> list[str]:
 def _written(model: nn.Module, tok: Any, turn: int) -> list[str]:
     what = f"the model writes texts {turn * ROWS + 1} to {(turn + 1) * ROWS}"
     with progress(logger, what, LENGTH, "token") as advance:
-        rows = write(model, tok, [(beginning(tok),)] * ROWS, length=LENGTH, processors=[_Drawing(turn, advance)])
+        rows = write(model, tok, [(beginning(model, tok),)] * ROWS, length=LENGTH, processors=[_Drawing(turn, advance)])
     return [tok.decode(row, skip_special_tokens=True) for row in rows]
 
 

@@ -42,15 +42,8 @@ def sample(
         for each prefix the tokens drawn, up to and including the end of text; fewer, or none, where the model's context
         has no room for more.
     """
-    longest = ModelAnatomy(model).context_length
-    room = [length if longest is None else min(length, longest + 1 - len(prefix)) for prefix in prefixes]
     choice = {"do_sample": True, "temperature": temperature, "top_k": top_k, "top_p": 1.0}
-    drawn: list[tuple[int, ...]] = [()] * len(prefixes)
-    for most in sorted({count for count in room if count > 0}, reverse=True):
-        own = [index for index, count in enumerate(room) if count == most]
-        for index, text in zip(own, _generate(model, tok, [prefixes[i] for i in own], most, choice), strict=True):
-            drawn[index] = text
-    return drawn
+    return _within_context(model, tok, prefixes, length, choice)
 
 
 def write(
@@ -68,7 +61,27 @@ def write(
         length: as there.
         processors: what changes the scores of each next token before the likeliest is taken.
     """
-    return _generate(model, tok, prefixes, length, {"do_sample": False}, processors)
+    return _within_context(model, tok, prefixes, length, {"do_sample": False}, processors)
+
+
+def _within_context(
+    model: nn.Module,
+    tok: Any,
+    prefixes: Sequence[Sequence[int]],
+    length: int,
+    choice: dict[str, Any],
+    processors: Sequence[Processor] = (),
+) -> list[tuple[int, ...]]:
+    """No more than the model's context has room for, where a text's last token is not read; like room side by side."""
+    longest = ModelAnatomy(model).context_length
+    room = [length if longest is None else min(length, longest + 1 - len(prefix)) for prefix in prefixes]
+    written: list[tuple[int, ...]] = [()] * len(prefixes)
+    for most in sorted({count for count in room if count > 0}, reverse=True):
+        own = [index for index, count in enumerate(room) if count == most]
+        texts = _generate(model, tok, [prefixes[index] for index in own], most, choice, processors)
+        for index, text in zip(own, texts, strict=True):
+            written[index] = text
+    return written
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ _NAME = re.compile(r"\b[^\W\d_a-z]\w+(?: [^\W\d_a-z]\w+)*")
 
 def general_texts(model: nn.Module, tok: Any, count: int, length: int) -> list[Row]:
     """Texts the model writes when nothing is asked of it, all of each predicted but its beginning."""
-    start = (beginning(tok),)
+    start = (beginning(model, tok),)
     texts = sample(model, tok, [start] * count, length=length)
     return [Row(start + text, len(text)) for text in texts if text]
 

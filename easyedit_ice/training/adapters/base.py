@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.deltas import Delta
-from easyedit_ice.errors import AnatomyError
+from easyedit_ice.weights import refuse_laid_out
 
 
 class Adapter(ABC):
@@ -32,7 +32,7 @@ class Adapter(ABC):
     """
 
     def __init__(self, model: nn.Module, projections: Sequence[Projection]) -> None:
-        _check_differentiable(model)
+        refuse_laid_out(model)
         self.model = model
         self.projections = tuple(projections)
         for parameter in model.parameters():
@@ -101,14 +101,3 @@ class Adapter(ABC):
     def report(self) -> dict[str, Any]:
         """What became of it, as plain values."""
         return {"trained": sum(parameter.numel() for parameter in self.parameters())}
-
-
-def _check_differentiable(model: nn.Module) -> None:
-    """Refuse 4-bit weights that bitsandbytes has laid out for inference: they pass no gradient on, and say nothing."""
-    for name, parameter in model.named_parameters():
-        if getattr(getattr(parameter, "quant_state", None), "packing_format_for_cpu", False):
-            raise AnatomyError(
-                f"{name} was laid out for inference on the CPU by bitsandbytes and passes no gradients on; load the "
-                "model with easyedit_ice.load_model, or set support_avx512bf16_for_cpu = False on its Linear4bit "
-                "modules before its first use"
-            )
