@@ -22,6 +22,7 @@ from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.deltas import Delta, LowRankDelta
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.memory import Keys, forget, remember
+from easyedit_ice.saving import require_savable, save_model
 
 FORMAT = 1
 _WEIGHTS, _MANIFEST = "update.safetensors", "update.json"
@@ -232,7 +233,7 @@ class WeightUpdate:
             folder: made if need be.
 
         Raises:
-            UpdateError: a delta is not low-rank, or does not fit the model.
+            UpdateError: a delta is not low-rank, or does not fit the model; or none of them has a rank.
         """
         from peft import LoraConfig
         from safetensors.torch import save_file
@@ -241,7 +242,9 @@ class WeightUpdate:
         if dense:
             raise UpdateError(f"{', '.join(dense)}: only low-rank deltas make a LoRA adapter; use to_hf instead")
         targets = self._targets(model)
-        ranks = {name: delta.rank for name, delta in self.deltas.items()}
+        ranks = {name: delta.rank for name, delta in self.deltas.items() if delta.rank}
+        if not ranks:
+            raise UpdateError("the update has no rank anywhere, so it changes nothing; there is no adapter to write")
         LoraConfig(
             r=max(ranks.values()),
             lora_alpha=max(ranks.values()),
@@ -253,7 +256,8 @@ class WeightUpdate:
             task_type="CAUSAL_LM",
         ).save_pretrained(folder)
         factors = {}
-        for name, delta in self.deltas.items():
+        for name in ranks:
+            delta = self.deltas[name]
             factors[f"base_model.model.{name}.lora_A.weight"] = delta.a.detach().cpu().contiguous()
             factors[f"base_model.model.{name}.lora_B.weight"] = delta.b.detach().cpu().contiguous()
         save_file(factors, Path(folder) / "adapter_model.safetensors")
@@ -264,19 +268,20 @@ class WeightUpdate:
         The model is edited only while it is written, unless the update is committed to it already.
 
         Raises:
-            UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold.
+            UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold; or the folder or
+                the model's generation settings do not let one be written. The model was not edited then.
         """
         packed = [projection.name for projection, _ in self._targets(model) if projection.quantized]
         if packed:
             raise UpdateError(
                 f"{', '.join(packed)}: deltas beside packed weights are no part of a checkpoint; use save or to_peft"
             )
+        require_savable(model, folder)
         committed = model in self._commits
         if not committed:
             self.commit(model)
         try:
-            model.save_pretrained(folder)
-            tok.save_pretrained(folder)
+            save_model(model, tok, folder)
         finally:
             if not committed:
                 self.revert(model)

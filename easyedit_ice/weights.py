@@ -45,8 +45,8 @@ def refuse_scaled(name: str, module: nn.Module) -> None:
         beside = f", with {', '.join(scales)} beside it" if scales else ""
         kind = str(weight.dtype).removeprefix("torch.")
         raise AnatomyError(
-            f"the weight of {name} is kept as {kind}{beside}, and is not the matrix by itself; load the model unpacked, in "
-            "bfloat16 or float32, or in 4 or 8 bits through bitsandbytes"
+            f"the weight of {name} is kept as {kind}{beside}, and is not the matrix by itself; load the model "
+            "unpacked, in bfloat16 or float32, or in 4 or 8 bits through bitsandbytes"
         )
     if "weight" not in held:
         raise AnatomyError(

@@ -13,6 +13,7 @@ from easyedit_ice.errors import LedgerError, LoadingError, RunConfigError
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 from easyedit_ice.models.named import is_known
+from easyedit_ice.saving import save_model
 from easyedit_ice.updates import WeightUpdate
 
 CHECKPOINT = "checkpoint"
@@ -29,8 +30,7 @@ def save_checkpoint(folder: Path, method: Method) -> Path:
         raise RunConfigError(f"{method.name} keeps its edits outside the model's parameters; run it with save=false")
     target = folder / CHECKPOINT
     try:
-        method.model.save_pretrained(target)
-        method.tok.save_pretrained(target)
+        save_model(method.model, method.tok, target)
     except OSError as error:
         raise LedgerError(
             f"{target} could not be written ({error}); make room and run the same command again"
