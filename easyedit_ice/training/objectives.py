@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from torch import nn
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.subjects import mentions
 from easyedit_ice.text.rows import Row, encode, given
@@ -258,10 +259,10 @@ class InContext(Objective):
         prefixes = [given(self._tok, opening.taught) for _, opening in chosen]
         with self._teacher():
             written = sample(self._model, self._tok, prefixes, **self._drawing)
-        ends = ends_of_text(self._model, self._tok)
+        ends, longest = ends_of_text(self._model, self._tok), ModelAnatomy(self._model).context_length
         found: dict[int, list[tuple[Row, Row]]] = {fact: [] for fact in facts}
         for (fact, opening), ids in zip(chosen, written, strict=True):
-            pair = _pair(self._tok, opening, ids, ends)
+            pair = _pair(self._tok, opening, ids, ends, longest)
             if pair is not None:
                 found[fact].append(pair)
         self._drawn |= {fact: (step, Turns(pairs, self._rows_per_step)) for fact, pairs in found.items()}
@@ -308,10 +309,13 @@ class Turns(Generic[T]):
         return chosen
 
 
-def _pair(tok: Any, opening: Opening, text: Sequence[int], ends: Sequence[int]) -> tuple[Row, Row] | None:
+def _pair(
+    tok: Any, opening: Opening, text: Sequence[int], ends: Sequence[int], longest: int | None
+) -> tuple[Row, Row] | None:
     """The teacher's row and the student's, predicting what the two have in common of the text.
 
-    A tokenizer may cut the first tokens of the text differently where no context precedes them; those are given.
+    A tokenizer may cut the first tokens of the text differently where no context precedes them; those are given. It may
+    make more tokens of the whole than were drawn; what the model's context has no room for is left off.
     """
     end = tuple(text[-1:]) if text[-1:] and text[-1] in ends else ()
     written = tok.decode(text[: len(text) - len(end)])
@@ -321,7 +325,10 @@ def _pair(tok: Any, opening: Opening, text: Sequence[int], ends: Sequence[int]) 
     student = (*tokens(tok, opening.said + written), *end)
     counted = _counted(tok, opening, written, len(student), len(text))
     span = min(_common_ending(teacher, student), counted, len(student) - 1)
-    return (Row(teacher, span), Row(student, span)) if span > 0 else None
+    beyond = 0 if longest is None else max(len(teacher) - 1 - longest, 0)
+    if span <= beyond:
+        return None
+    return tuple(Row(ids[: len(ids) - beyond], span - beyond) for ids in (teacher, student))
 
 
 def _counted(tok: Any, opening: Opening, written: str, total: int, drawn: int) -> int:
