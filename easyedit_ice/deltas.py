@@ -16,15 +16,19 @@ from torch import Tensor
 
 from easyedit_ice.errors import UpdateError
 
+_PLACES = ("rows", "columns")
+
 
 class Delta(ABC):
     """A change ΔW of one matrix.
 
     Attributes:
         kind: name of the form in saved files.
+        parts: how many dimensions each of its tensors has there.
     """
 
     kind: ClassVar[str]
+    parts: ClassVar[Mapping[str, int]]
     _kinds: ClassVar[dict[str, type[Delta]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -75,11 +79,20 @@ class Delta(ABC):
         """Build a saved delta of the given kind.
 
         Raises:
-            UpdateError: the kind is unknown.
+            UpdateError: the kind is unknown, or a tensor is of another type or shape than such a delta has.
+            KeyError: a tensor is missing.
         """
-        if kind not in Delta._kinds:
+        if not isinstance(kind, str) or kind not in Delta._kinds:
             raise UpdateError(f"unknown kind of delta {kind!r}; expected one of {', '.join(Delta._kinds)}")
-        return Delta._kinds[kind].from_tensors(tensors)
+        form = Delta._kinds[kind]
+        for name, dimensions in form.parts.items():
+            tensor, wanted = tensors[name], torch.int64 if name in _PLACES else torch.float32
+            if tensor.ndim != dimensions or tensor.dtype != wanted:
+                raise UpdateError(
+                    f"the tensor {name} of a {kind} delta is of {tensor.ndim} dimensions in {tensor.dtype}; expected "
+                    f"{dimensions} in {wanted}"
+                )
+        return form.from_tensors(tensors)
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,7 @@ class LowRankDelta(Delta):
     """
 
     kind: ClassVar[str] = "low_rank"
+    parts: ClassVar[Mapping[str, int]] = {"a": 2, "b": 2}
     a: Tensor
     b: Tensor
 
@@ -157,6 +171,7 @@ class SpectralDelta(Delta):
     """
 
     kind: ClassVar[str] = "spectral"
+    parts: ClassVar[Mapping[str, int]] = {"left": 2, "scales": 1, "right": 2, "rows": 1, "columns": 1, "values": 1}
     left: Tensor
     scales: Tensor
     right: Tensor
@@ -175,6 +190,11 @@ class SpectralDelta(Delta):
             raise UpdateError(
                 f"{len(self.rows)} rows, {len(self.columns)} columns and {len(self.values)} values do not make elements"
             )
+        if any(
+            len(places) and not 0 <= int(places.min()) <= int(places.max()) < rank
+            for places in (self.rows, self.columns)
+        ):
+            raise UpdateError(f"an element stands outside of the {rank} rows and columns of D")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -258,6 +278,7 @@ class DenseDelta(Delta):
     """
 
     kind: ClassVar[str] = "dense"
+    parts: ClassVar[Mapping[str, int]] = {"values": 2}
     values: Tensor
 
     @property

@@ -32,7 +32,7 @@ class RequestError(EasyEditIceError, ValueError):
 
 
 class EmptyTextError(RequestError):
-    """A prompt, target or probe is empty, blank or not a string."""
+    """A prompt, target or probe is empty, blank, not a string, or not Unicode text."""
 
 
 class LengthMismatchError(RequestError):

@@ -22,6 +22,7 @@ from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.deltas import Delta, LowRankDelta
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.memory import Keys, forget, remember
+from easyedit_ice.reading import parsed_json
 from easyedit_ice.saving import require_savable, save_model
 
 FORMAT = 1
@@ -206,7 +207,7 @@ class WeightUpdate:
 
         folder = Path(folder)
         try:
-            manifest = dict(json.loads((folder / _MANIFEST).read_text(encoding="utf-8")))
+            manifest = dict(parsed_json((folder / _MANIFEST).read_text(encoding="utf-8")))
             tensors = load_file(folder / _WEIGHTS)
         except (OSError, TypeError, ValueError, SafetensorError) as error:
             raise UpdateError(
@@ -220,8 +221,14 @@ class WeightUpdate:
             parts.setdefault(name, {})[part] = tensor
         keys = {name: own.pop(_KEYS) for name, own in parts.items() if _KEYS in own}
         try:
-            deltas = {name: Delta.load(kind, parts[name]) for name, kind in manifest["kinds"].items()}
-            return cls(deltas, manifest["info"], keys)
+            kinds, info = manifest["kinds"], manifest["info"]
+            if not isinstance(kinds, dict) or not isinstance(info, dict):
+                raise UpdateError(f"kinds and info of {folder / _MANIFEST} must be objects; save the update again")
+            deltas = {name: Delta.load(kind, parts[name]) for name, kind in kinds.items()}
+            for name, own in keys.items():
+                if name not in deltas or own.ndim != 2 or own.shape[1] != deltas[name].shape[1]:
+                    raise UpdateError(f"{folder}: the keys of {name} do not go with its delta; save the update again")
+            return cls(deltas, info, keys)
         except KeyError as error:
             raise UpdateError(f"{folder}: {error} is missing from {_WEIGHTS} or {_MANIFEST}; save it again") from error
 

@@ -286,3 +286,56 @@ def test_locft_changes_the_block_that_the_paper_names_for_a_model():
         "llama3-8b": [22],
         "qwen2.5-7b": [6],
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model_name: ${oc.env:HOME}",
+        "model_name: ${oc.env:NO_SUCH_VARIABLE,x}",
+        "model_name: ${alg_name}",
+        "target_modules: ['${oc.env:HOME}']",
+        "rank: ???",
+        "layers: &x [*x]",
+        "rank: &a {rank: *a}",
+        "a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\nc: &c [*b, *b, *b, *b]\nd: &d [*c, *c, *c, *c]\n"
+        "e: &e [*d, *d, *d, *d]\nf: &f [*e, *e, *e, *e]\nlayers: [*f, *f, *f, *f]",
+        f"layers: {'[' * 100_000}",
+        "rank: 1" + "0" * 400,
+        "rank: 1.0e30",
+        "lr: .nan",
+        "lr: .inf",
+        "weight_decay: .inf",
+        "activation_budget: .inf",
+        "seed: 9223372036854775808",
+        "seed: -1",
+        "locality_samples: 1.0e+30",
+        "layers: [.nan]",
+        'model_name: "\\ud800"',
+    ],
+)
+def test_a_strangers_preset_fills_in_nothing_and_asks_for_nothing_without_end(tmp_path, text):
+    path = tmp_path / "theirs.yaml"
+    path.write_text(text)
+    with pytest.raises(HyperParamsError) as caught:
+        LoraHyperParams.from_hparams(path)
+    assert len(str(caught.value)) < 2000
+    assert str(Path.home()) not in str(caught.value).replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "LoRA-BF/" + "y" * 5000])
+def test_a_name_that_no_file_can_have_is_no_preset(name):
+    with pytest.raises(HyperParamsError, match="no file and no preset"):
+        LoraHyperParams.from_hparams(name)
+
+
+def test_json_nested_without_end_is_refused(tmp_path):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(HyperParamsError, match="nested too deeply"):
+        LoraHyperParams.from_hparams(tmp_path / "deep.json")
+
+
+@pytest.mark.parametrize("values", [{"rank": "many"}, {"lr": "fast"}, {"seed": 2**63}, {"lr": 1e999}])
+def test_settings_made_without_a_file_are_checked_as_well(values):
+    with pytest.raises(HyperParamsError):
+        LoraHyperParams(**values)

@@ -296,6 +296,11 @@ def _other_format(folder):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
 
 
+def _manifest(folder, **changes):
+    path = folder / "update.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def _swap_weights(folder):
     _update(SHAPES[2].build()).save(folder / "other")
     (folder / "other" / "update.safetensors").replace(folder / "update.safetensors")
@@ -311,6 +316,10 @@ def _swap_weights(folder):
         (lambda folder: (folder / "update.json").write_text("3"), "holds no readable update"),
         (lambda folder: (folder / "update.json").write_text('{"format": 1}'), "'kinds' is missing"),
         (lambda folder: (folder / "update.json").write_text('{"format": 1, "kinds": {}}'), "'info' is missing"),
+        (lambda folder: (folder / "update.json").write_text("[" * 100_000), "nested too deeply"),
+        (lambda folder: _manifest(folder, kinds=None), "must be objects"),
+        (lambda folder: _manifest(folder, kinds=[]), "must be objects"),
+        (lambda folder: _manifest(folder, info=5), "must be objects"),
         (_truncate, "holds no readable update"),
         (_other_format, "has format 99; this version reads format 1"),
         (_swap_weights, r"'transformer\.h\.0\.attn\.c_attn' is missing"),

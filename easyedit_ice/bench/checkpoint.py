@@ -74,10 +74,8 @@ def load_checkpoint(path: str | Path, base: str | None, **loading: Any) -> Edite
         WeightUpdate.load(folder).commit(model)
         return Edited(model, tok, base, "update")
     if (folder / "adapter_config.json").is_file():
-        from peft import PeftModel
-
         model, tok = _load(_needed(base, folder), loading)
-        return Edited(PeftModel.from_pretrained(model, str(folder)).merge_and_unload().eval(), tok, base, "adapter")
+        return Edited(_merged(model, folder), tok, base, "adapter")
     if not (folder / "config.json").is_file() and not is_known(str(folder)):
         raise LoadingError(
             f"{folder} holds no config.json of a model, no update.json of an update and no adapter_config.json of an "
@@ -85,6 +83,37 @@ def load_checkpoint(path: str | Path, base: str | None, **loading: Any) -> Edite
         )
     model, tok = _load(str(folder), loading)
     return Edited(model, tok, base, "model")
+
+
+def _merged(model: nn.Module, folder: Path) -> nn.Module:
+    """A model with an adapter of peft's in its weights.
+
+    Raises:
+        LoadingError: the adapter cannot be read, is of another form, or has no weight for a layer that it names.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils.save_and_load import load_peft_weights
+
+    try:
+        held = load_peft_weights(str(folder), device="cpu")
+        tuned = PeftModel.from_pretrained(model, str(folder))
+        wanted = get_peft_model_state_dict(tuned)
+        strange, absent = sorted(held.keys() - wanted.keys()), sorted(wanted.keys() - held.keys())
+        if not held or strange or absent:
+            raise LoadingError(
+                f"{folder} holds an adapter for other layers than {type(model).__name__} has: "
+                f"{(strange or absent or ['nothing'])[0]} is {'not wanted' if strange else 'missing'}; give the model "
+                "that it was made for with --model"
+            )
+        return tuned.merge_and_unload().eval()
+    except (LoadingError, MemoryError):
+        raise
+    # peft and safetensors meet files of strangers with whatever their parsing stumbles over.
+    except Exception as error:
+        raise LoadingError(
+            f"{folder} holds no adapter that can be put into {type(model).__name__} ({type(error).__name__}: {error}); "
+            "give a folder of peft's save_pretrained, and the model it was made for with --model"
+        ) from error
 
 
 def _load(name: str, loading: dict[str, Any]) -> tuple[nn.Module, Any]:

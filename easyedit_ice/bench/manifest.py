@@ -15,6 +15,7 @@ from typing import Any
 import easyedit_ice
 from easyedit_ice.bench.ledger import write_atomically
 from easyedit_ice.errors import LedgerError, OtherRunError
+from easyedit_ice.reading import parsed_json
 
 MANIFEST = "manifest.json"
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy")
@@ -91,15 +92,20 @@ def read(folder: Path) -> Manifest:
     """A folder's manifest.
 
     Raises:
-        LedgerError: there is none, or it is not JSON.
+        LedgerError: there is none, or it is no manifest.
     """
     path = Path(folder) / MANIFEST
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        manifest = parsed_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LedgerError(f"{folder} holds no {MANIFEST}: it is not the folder of a run") from None
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be read ({error})") from error
     except ValueError as error:
         raise LedgerError(f"{path} is not JSON ({error}); restore it, or start anew in another folder") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("resumed", []), list):
+        raise LedgerError(f"{path} is no manifest of a run; restore it, or start anew in another folder")
+    return manifest
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], keys: Iterable[str]) -> list[str]:

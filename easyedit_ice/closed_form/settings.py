@@ -69,7 +69,9 @@ def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
     if hparams.rewrite_module_tmp is None:
         projections = anatomy.select("mlp", "out", layers)
     else:
-        projections = tuple(anatomy.projection(hparams.rewrite_module_tmp.format(layer)) for layer in layers)
+        projections = tuple(
+            anatomy.projection(hparams.rewrite_module_tmp.replace("{}", str(layer))) for layer in layers
+        )
     if len(projections) != len(layers):
         raise AnatomyError(
             f"blocks {layers} have {len(projections)} output projections of the MLP, and one for each is needed; name "

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.errors import AnatomyError
+
 TOKENS = {"cpu": 2048, "cuda": 32768}
 """Most tokens run side by side."""
 
@@ -37,6 +39,9 @@ def at_places(
         places: of each row, indices of its tokens.
         module: its path.
         side: ``"in"`` or ``"out"``.
+
+    Raises:
+        AnatomyError: the model does not call the module.
     """
     found: dict[int, Tensor] = {}
     device = model.get_input_embeddings().weight.device
@@ -68,7 +73,17 @@ def _seen(model: nn.Module, inputs: Mapping[str, Any], module: str, side: str) -
         pass
     finally:
         handle.remove()
+    if not seen:
+        raise not_run(module)
     return seen[0]
+
+
+def not_run(module: str) -> AnatomyError:
+    """The error for a module of which a pass has taken the weight alone, as fused kernels do."""
+    return AnatomyError(
+        f"{module} is not called in the model's forward pass, which reads its weight directly; choose other "
+        "target_modules or layers"
+    )
 
 
 def chunks(rows: Sequence[Sequence[int]], tokens: int) -> Iterator[list[int]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.subjects import mentions
-from easyedit_ice.text.passes import by_row, padded
+from easyedit_ice.text.passes import by_row, not_run, padded
 from easyedit_ice.text.positions import subject_in
 from easyedit_ice.text.rows import Row
 from easyedit_ice.training.objectives import fact_rows
@@ -102,6 +102,8 @@ def _together(
     finally:
         for handle in handles:
             handle.remove()
+    if uncalled := [name for name in names if name not in found]:
+        raise not_run(uncalled[0])
     return found
 
 

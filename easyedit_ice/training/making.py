@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy, Projection
+from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.moments.measured import Measuring
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.spectra import spectra
@@ -94,7 +95,11 @@ def made(
         prefixes: texts that the facts are stated behind as well.
         protected: texts of which nothing shall be read, besides what the settings' protection tells.
         hparams: of all that.
+
+    Raises:
+        HyperParamsError: a rank is greater than any that the projections' matrices can have.
     """
+    _refuse_ranks(projections, hparams)
     factors: dict[str, Tensor] = {}
     gradients: dict[str, Tensor] = {}
     shares: dict[str, float] = {}
@@ -120,6 +125,23 @@ def made(
     if hparams.init == "gora":
         start_down_the_gradient(adapter, gradients, hparams.init_gain)
     return Made(adapter, protection, shares)
+
+
+def _refuse_ranks(projections: Sequence[Projection], hparams: TrainingHyperParams) -> None:
+    """Refuse ranks beyond those of the largest matrix: such factors hold more than the matrix, up to any amount."""
+    if hparams.adapter in ("dense", "svf"):
+        return
+    largest = max(projections, key=lambda own: min(own.in_features, own.out_features))
+    most = min(largest.in_features, largest.out_features)
+    asked = {"rank": hparams.rank}
+    if hparams.adapter == "adalora":
+        asked["init_r"] = budget_of(1, hparams).start
+    for name, rank in asked.items():
+        if rank > most:
+            raise HyperParamsError(
+                f"{name} is {rank}, and {largest.name} maps {largest.in_features} to {largest.out_features} features, "
+                f"so that its change has a rank of {most} at most; lower {name}"
+            )
 
 
 def _adapter(

@@ -78,3 +78,16 @@ def test_versions_and_revision_are_plain_values():
     assert json.loads(json.dumps(versions())) == versions()
     assert {"python", "easyedit_ice", "torch", "transformers"} <= versions().keys()
     assert git_revision() is None or len(git_revision().rstrip("+")) == 12
+
+
+@pytest.mark.parametrize("content", ["[]", "5", '"x"', "null", '{"resumed": 5}', "[" * 100_000, "{"])
+def test_what_is_no_manifest_is_refused_by_name(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(LedgerError, match=r"manifest\.json is (no|not)"):
+        enter(tmp_path, RUN)
+
+
+def test_a_folder_in_the_manifests_place_is_refused_by_name(tmp_path):
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(LedgerError, match="cannot be read"):
+        read(tmp_path)

@@ -12,6 +12,7 @@ from easyedit_ice.bench.methods.base import Context, Edited, Request
 from easyedit_ice.errors import HyperParamsError, UpdateError
 from easyedit_ice.host.ike import HostIke
 from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.reading import fields_of
 
 
 @dataclass
@@ -26,6 +27,7 @@ class PromptHyperParams(EditHyperParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
+            fields_of(self.template)
             asked = self.template.format(prompt="", target_new="", subject="", question="?")
         except (KeyError, IndexError, ValueError) as error:
             asked = f"({error!r})"

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
+from easyedit_ice.errors import AnatomyError
 from easyedit_ice.training.adapters.base import Adapter
 
 NAME = "edit"
@@ -24,6 +25,9 @@ class TunedAdapter(Adapter):
         projections: where; all of this model.
         tuner: class of the tuner.
         config: its configuration, without ``target_modules``.
+
+    Raises:
+        AnatomyError: peft has no such layers for these projections.
     """
 
     def __init__(self, model: nn.Module, projections: Sequence[Projection], tuner: type, config: Any) -> None:
@@ -32,7 +36,7 @@ class TunedAdapter(Adapter):
         config.fan_in_fan_out = any(projection.transposed for projection in projections)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.tuner = tuner(model, {NAME: config}, NAME)
+            self.tuner = _put_in(model, tuner, config)
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         for parameter in self.parameters():
@@ -72,3 +76,13 @@ class TunedAdapter(Adapter):
             yield
         finally:
             self.tuner.enable_adapter_layers()
+
+
+def _put_in(model: nn.Module, tuner: type, config: Any) -> nn.Module:
+    try:
+        return tuner(model, {NAME: config}, NAME)
+    except ValueError as error:
+        raise AnatomyError(
+            f"peft has no {tuner.__name__.removesuffix('Model')} layers for some of "
+            f"{', '.join(sorted(config.target_modules)[:3])} ({error}); choose other target_modules, or adapter: dense"
+        ) from error
