@@ -75,7 +75,7 @@ def _table(found: dict[tuple[str, str, str], dict[str, str]], algorithms: tuple[
         "",
         f"Tiny random models of all kinds that transformers {transformers.__version__} has a causal language model of,",
         "made by `easyedit_ice.testing.shrinking`; written by `make matrix`. ✓: the fact is likelier after the edit,",
-        "which was taken out to the bit. =: it was taken out to the bit, and the fact is no likelier. A letter: refused",
+        "which was taken out to the bit. =: taken out to the bit, and the fact is no likelier. A letter: refused",
         "by name, as listed below.",
     ]
     for dtype in sorted({dtype for _, dtype, _ in found}, reverse=True):

@@ -29,8 +29,8 @@ from easyedit_ice.text.rows import encode, predict
 
 DTYPES = ("float32", "bfloat16")
 Verdict = Literal["ok", "no better", "refused", "not made", "failed"]
-_TRAINED = {"num_steps": 8, "lr": 1e-2, "locality_samples": 4, "continuation_samples": 2, "free_samples": 2, "rank": 4}
-_SOLVED = {"dynamic_multiplier": 1, "v_num_grad_steps": 6, "context_template_length_params": [[4, 2]]}
+_TRAINED = {"num_steps": 4, "lr": 1e-2, "locality_samples": 4, "continuation_samples": 2, "free_samples": 2, "rank": 4}
+_SOLVED = {"dynamic_multiplier": 1, "v_num_grad_steps": 4, "context_template_length_params": [[4, 2]]}
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,8 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     """
     torch.manual_seed(hparams.seed)
     model.eval()
-    asked, hparams = hparams, _fitted(model, tok, requests, hparams)
     projections = projections_of(model, hparams)
+    asked, hparams = hparams, _fitted(model, tok, requests, hparams)
     general, neighbours = _texts(model, tok, requests, hparams)
     prefixes = _prefixes(model, tok, hparams)
     most_tokens = _most_tokens(model, projections, hparams)
