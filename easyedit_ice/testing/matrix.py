@@ -30,6 +30,7 @@ from easyedit_ice.text.rows import encode, predict
 DTYPES = ("float32", "bfloat16")
 Verdict = Literal["ok", "no better", "refused", "not made", "failed"]
 _TRAINED = {"num_steps": 4, "lr": 1e-2, "locality_samples": 4, "continuation_samples": 2, "free_samples": 2, "rank": 4}
+_MEASURING = "FastMEMIT"
 _SOLVED = {"dynamic_multiplier": 1, "v_num_grad_steps": 4, "context_template_length_params": [[4, 2]]}
 
 
@@ -111,9 +112,10 @@ def judged(cells: Iterable[Cell], seconds: float) -> Iterator[tuple[Cell, Outcom
 
 
 def quick_settings(algorithm: str) -> Mapping[str, Any]:
-    """Settings under which an algorithm is done soon: those of :data:`_TRAINED` and others that it has."""
+    """Settings under which an algorithm is done soon; of those in closed form, one measures second moments."""
     known = {name for name, *_ in ALGORITHMS[algorithm].hparams_class.describe()}
-    return {name: value for name, value in (_TRAINED | _SOLVED).items() if name in known}
+    wanted = _TRAINED | _SOLVED | {"mom2_adjustment": algorithm == _MEASURING}
+    return {name: value for name, value in wanted.items() if name in known}
 
 
 class _Worker:

@@ -75,7 +75,7 @@ def tiny_decoder(kind: str) -> nn.Module:
     Raises:
         LoadingError: none of the ways to shrink it gives a model that reads text; the message has the last reason.
     """
-    reason: Exception | None = None
+    reason: Exception = LoadingError("transformers has no such configuration")
     with torch.random.fork_rng(devices=[]):
         for config in _configurations(kind):
             try:
@@ -116,8 +116,14 @@ def _configurations(kind: str) -> Iterator[Any]:
     """Ways to shrink a kind's default configuration, the plainest first, to be made one after the other."""
     from transformers import CONFIG_MAPPING
 
+    if kind not in CONFIG_MAPPING:
+        return
     cls = CONFIG_MAPPING[kind]
-    default = cls().to_dict()
+    try:
+        default = cls().to_dict()
+    # A few cannot be made by default.
+    except Exception as error:
+        raise LoadingError(f"{kind} cannot be made small: it has no default configuration ({error})") from error
     whole = {name: value for name, value in _shrunk(default).items() if name not in _DERIVED}
     if "is_decoder" in whole:
         whole["is_decoder"] = True
