@@ -20,6 +20,7 @@ from easyedit_ice.text.endings import ends_answers
 from easyedit_ice.text.plain_text import MEASURED, statements
 from easyedit_ice.text.prefixes import context_prefixes
 from easyedit_ice.text.rows import Row
+from easyedit_ice.tokens import has_row
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.in_context import CONTINUATION, FREE, in_context
 from easyedit_ice.training.keys import fact_keys
@@ -116,6 +117,9 @@ def _fitted(
     asking, found = requests[0].asking, {}
     if hparams.append_eos is None:
         found["append_eos"] = ends_answers(model, tok, asking)
+    end = tok.eos_token_id if asking.end is None else asking.end
+    if end is not None and not has_row(model, end):
+        found["append_eos"] = False
     if hparams.objective == "ice" and hparams.context_templates is None:
         found["context_templates"] = followed_wordings(model, tok, asking)
     return hparams.replace(**found) if found else hparams

@@ -6,6 +6,7 @@ import pytest
 import torch
 import transformers
 from architectures import NEW, tiny
+from odd_tokenizers import byte_level
 from transformers import AutoModelForCausalLM
 
 from easyedit_ice import solve
@@ -51,6 +52,15 @@ def test_an_encoder_that_transformers_loads_as_a_language_model_is_refused():
         require_sound(AutoModelForCausalLM.from_config(config).eval(), tokenizer(), REQUESTS)
     config.is_decoder = True
     require_sound(AutoModelForCausalLM.from_config(config).eval(), tokenizer(), REQUESTS)
+
+
+def test_an_end_of_text_that_the_model_has_no_row_for_is_not_trained():
+    tok = byte_level(eos_token="<end>")
+    assert tok.eos_token_id >= 320
+    hparams = ALGORITHMS["LoRA-BF"].hparams_class(num_steps=2, lr=1e-3, append_eos=True)
+    model = tiny("Llama", vocab_size=320)
+    update = solve(model, tok, FACTS[:1], hparams)
+    assert update.info["fitted"]["append_eos"] is False
 
 
 def test_a_tokenizer_of_another_model_is_refused_by_the_fact_at_fault():
