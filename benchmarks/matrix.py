@@ -2,7 +2,7 @@
 
     python benchmarks/matrix.py [--kinds llama gemma3_text] [--algorithms LoRA-BF] [--dtypes float32] [--fresh]
 
-It can be stopped at any time; the same command goes on where it was. Exit status 1 if anything failed.
+It can be stopped at any time; the same command goes on where it was, and tries again what failed. Exit status 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
+FAILED = {"verdict": "failed"}
 SHORT = {"ok": "✓", "no better": "=", "not made": "", "failed": "**FAILED**"}
 
 
@@ -41,7 +42,7 @@ def main() -> int:
         for dtype in arguments.dtypes
         for kind in arguments.kinds
         for algorithm in arguments.algorithms
-        if arguments.fresh or (kind, dtype, algorithm) not in found
+        if arguments.fresh or found.get((kind, dtype, algorithm), FAILED)["verdict"] == "failed"
     ]
     with arguments.out.open("a", encoding="utf-8") as file:
         for cell, outcome in judged(cells, arguments.seconds):

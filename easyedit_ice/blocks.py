@@ -14,9 +14,10 @@ _CONTEXT = ("max_position_embeddings", "max_seq_len", "max_sequence_length", "n_
 
 
 def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """The list of modules that hold attention, of those beside the input embedding the longest.
+    """The list of modules that hold attention; of several that nearest to the input embedding, then the longest.
 
-    A model that reads images as well keeps their encoder, with blocks of its own, apart from the embedding of words.
+    A model that reads images as well keeps their encoder, with blocks of its own, apart from the embedding of words, or
+    further down.
 
     Raises:
         AnatomyError: there is none, or the model has an encoder that reads the text first.
@@ -39,7 +40,12 @@ def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
             "of transformers whose blocks are a ModuleList"
         )
     embedding = _embedding_path(model)
-    return max(lists, key=lambda item: (_shared(item[0].split("."), embedding), len(item[1])))
+
+    def near(item: tuple[str, nn.ModuleList]) -> tuple[int, int, int]:
+        path = item[0].split(".")
+        return _shared(path, embedding), -len(path), len(item[1])
+
+    return max(lists, key=near)
 
 
 def context_length(model: nn.Module) -> int | None:

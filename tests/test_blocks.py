@@ -71,6 +71,12 @@ def test_an_image_encoder_is_never_taken_for_the_text_model():
     assert anatomy.num_layers == NEW["num_hidden_layers"]
 
 
+def test_an_image_encoder_within_the_text_model_is_not_taken_for_it():
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 5, "num_attention_heads": 4}
+    config = transformers.GitConfig(**NEW, vision_config=vision | {"image_size": 28, "patch_size": 14})
+    assert ModelAnatomy(AutoModelForCausalLM.from_config(config)).blocks_name == "git.encoder.layer"
+
+
 def test_an_encoder_with_a_decoder_is_refused():
     model = AutoModelForSeq2SeqLM.from_config(transformers.T5Config(vocab_size=64, d_model=32, num_layers=2))
     with pytest.raises(AnatomyError, match="has an encoder and a decoder"):
