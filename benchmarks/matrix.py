@@ -2,7 +2,8 @@
 
     python benchmarks/matrix.py [--kinds llama gemma3_text] [--algorithms LoRA-BF] [--dtypes float32] [--fresh]
 
-It can be stopped at any time; the same command goes on where it was, and tries again what failed. Exit status 1 if anything failed.
+It can be stopped at any time; the same command goes on where it was, and tries again what failed. Exit status 1 if
+anything failed.
 """
 
 from __future__ import annotations

@@ -63,14 +63,17 @@ def mixtures(block: nn.Module) -> Iterator[str]:
         for name, module in child.named_modules(prefix=child_name):
             if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
                 own = module.named_parameters(prefix=name, recurse=False)
-                yield from (path for path, weight in own if weight.ndim == 3 and min(weight.shape) > 1)
+                yield from (path for path, weight in own if weight.ndim == 3 and min(weight.shape[1:]) > 1)
             if isinstance(module, nn.ModuleList) and sum(map(_multiplies, module)) > 1:
                 yield name
 
 
 def takes_attention_mask(module: nn.Module) -> bool:
     """Whether a module is an attention part, or another that mixes the tokens of a text."""
-    return "attention_mask" in inspect.signature(module.forward).parameters
+    try:
+        return "attention_mask" in inspect.signature(module.forward).parameters
+    except ValueError:  # a function of torch's own has no signature, and no mask
+        return False
 
 
 def _embedding_path(model: nn.Module) -> list[str]:

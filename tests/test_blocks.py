@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 import transformers
-from architectures import NEW
+from architectures import NEW, tiny
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.blocks import takes_attention_mask
 from easyedit_ice.errors import AnatomyError
 
 EXPERTS = {
@@ -38,6 +40,19 @@ def test_a_mixture_of_experts_is_never_edited_in_part_unasked(name, asked):
     with pytest.raises(AnatomyError, match="mixture of experts"):
         anatomy.select("mlp", "out")
     assert {p.part for p in anatomy.match(["attention.in", "attention.out"])} == {"attention"}
+
+
+def test_a_mixture_of_one_is_a_mixture_too():
+    config = transformers.Qwen2MoeConfig(**NEW | EXPERTS["Qwen2Moe"] | {"num_experts": 1, "num_experts_per_tok": 1})
+    with pytest.raises(AnatomyError, match="mixture of experts"):
+        ModelAnatomy(AutoModelForCausalLM.from_config(config)).select("mlp", "out")
+
+
+def test_functions_without_a_signature_are_no_attention():
+    model = tiny("Llama")
+    model.model.layers[0].mlp.act_fn.forward = torch.nn.functional.gelu
+    assert len(ModelAnatomy(model).select("mlp", "out")) == NEW["num_hidden_layers"]
+    assert not takes_attention_mask(model.model.layers[0].mlp.act_fn)
 
 
 def test_a_shared_expert_is_edited_where_it_is_named():

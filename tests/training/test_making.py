@@ -41,3 +41,19 @@ def test_mamba_is_edited_where_asked_or_refused_by_name(algorithm):
             assert solve(_mamba(), tokenizer(), FACTS[:1], hparams).deltas
         except AnatomyError as error:
             assert "target_modules" in str(error)
+
+
+def test_projections_that_peft_passes_over_are_named(monkeypatch):
+    from peft import LoraModel
+
+    class Renaming(LoraModel):
+        def __init__(self, model, config, name):
+            config["edit"].target_modules = {"model.layers.0.mlp.up_proj"}
+            super().__init__(model, config, name)
+
+    monkeypatch.setattr("peft.tuners.lora.LoraModel", Renaming)
+    hparams = ALGORITHMS["LoRA-BF"].hparams_class(target_modules=["down_proj"], layers=[1], num_steps=2, lr=1e-3)
+    with pytest.raises(
+        AnatomyError, match=r"no .* layers for model\.layers\.1\.mlp\.down_proj \(it has passed them over"
+    ):
+        solve(SHAPES[2].build(), tokenizer(), FACTS[:1], hparams)

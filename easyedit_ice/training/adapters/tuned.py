@@ -36,7 +36,7 @@ class TunedAdapter(Adapter):
         config.fan_in_fan_out = any(projection.transposed for projection in projections)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.tuner = _put_in(model, tuner, config)
+            self.tuner = _put_in(model, tuner, config, [projection.name for projection in projections])
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         for parameter in self.parameters():
@@ -78,11 +78,17 @@ class TunedAdapter(Adapter):
             self.tuner.enable_adapter_layers()
 
 
-def _put_in(model: nn.Module, tuner: type, config: Any) -> nn.Module:
+def _put_in(model: nn.Module, tuner: type, config: Any, names: Sequence[str]) -> nn.Module:
+    """peft's layers in place of these modules; peft renames what it is told for some kinds of models."""
     try:
-        return tuner(model, {NAME: config}, NAME)
+        put = tuner(model, {NAME: config}, NAME)
+        reason = "it has passed them over"
     except ValueError as error:
+        put, reason = None, str(error)
+    left = [name for name in names if not hasattr(model.get_submodule(name), "base_layer")]
+    if put is None or left:
         raise AnatomyError(
-            f"peft has no {tuner.__name__.removesuffix('Model')} layers for some of "
-            f"{', '.join(sorted(config.target_modules)[:3])} ({error}); choose other target_modules, or adapter: dense"
-        ) from error
+            f"peft has no {tuner.__name__.removesuffix('Model')} layers for {', '.join(left[:3])} ({reason}); choose "
+            "other target_modules, or adapter: dense"
+        )
+    return put
