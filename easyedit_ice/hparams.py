@@ -8,7 +8,6 @@ schemas of Hydra.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
@@ -16,15 +15,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from easyedit_ice.errors import HyperParamsError, did_you_mean
-from easyedit_ice.reading import is_unicode, parsed_json, parsed_yaml
+from easyedit_ice.reading import is_file, parsed_json, parsed_yaml, shown
+from easyedit_ice.values import check_bounds, refuse_odd
 
 AUTO = "auto"
 """Names the defaults, where a preset may be named."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-_MOST, _MOST_SEED = 10**7, 2**63 - 1
-"""Greatest whole number where a setting names none, far beyond what a count may be; and greatest seed."""
-_MOST_VALUES, _DEEPEST = 10_000, 8
-"""More values, or more deeply nested ones, are no file of settings."""
 _REPOSITORY_PRESETS = Path(__file__).resolve().parent.parent / "hparams"
 
 
@@ -95,7 +91,7 @@ class EditHyperParams:
     def __post_init__(self) -> None:
         self._refuse_other(self.alg_name)
         for field in fields(self):
-            _check_bounds(field, getattr(self, field.name))
+            check_bounds(field, getattr(self, field.name))
 
     @classmethod
     def algorithm(cls) -> str:
@@ -125,7 +121,7 @@ class EditHyperParams:
         except (OSError, ValueError) as error:
             raise HyperParamsError(f"{path} is not valid {path.name.rpartition('.')[2].upper()}: {error}") from error
         if not isinstance(values, Mapping):
-            raise HyperParamsError(f"{path} holds {_shown(values)}; it must map the names of settings to values")
+            raise HyperParamsError(f"{path} holds {shown(values)}; it must map the names of settings to values")
         return cls.from_dict({**values, **overrides}, source=str(path))
 
     @classmethod
@@ -151,7 +147,7 @@ class EditHyperParams:
                     f"{source}: {cls.__name__} has no setting {name!r}.{did_you_mean(str(name), known)} "
                     f"It has: {', '.join(known)}"
                 )
-        _refuse_odd(values, source)
+        refuse_odd(values, source)
         numbers = {
             name: value if "str" in _type_name(known[name]) else _plain_number(value) for name, value in values.items()
         }
@@ -164,7 +160,7 @@ class EditHyperParams:
             if name not in known:
                 raise HyperParamsError(f"{source}: {error.msg}") from error
             raise HyperParamsError(
-                f"{source}: {name} is {_shown(values[name])}; expected {_type_name(known[name])}: "
+                f"{source}: {name} is {shown(values[name])}; expected {_type_name(known[name])}: "
                 f"{known[name].metadata['help']}"
             ) from error
 
@@ -205,16 +201,16 @@ class EditHyperParams:
     def _find(cls, name: str) -> Any:
         stem = name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".json")
         for path in (Path(name), Path(f"{name}.yaml"), Path(f"{name}.json")):
-            if _is_file(path):
+            if is_file(path):
                 return path
         parts = stem.replace("\\", "/").rstrip("/").split("/")
         folder = parts[-2] if len(parts) > 1 else cls.algorithm()
         for root in preset_roots():
             preset = root / folder / f"{parts[-1]}.yaml"
-            if _is_file(preset):
+            if is_file(preset):
                 return preset
         raise HyperParamsError(
-            f"there is no file and no preset {_shown(name)}.{did_you_mean(f'{folder}/{parts[-1]}', cls.presets())} "
+            f"there is no file and no preset {shown(name)}.{did_you_mean(f'{folder}/{parts[-1]}', cls.presets())} "
             f"Presets: {', '.join(cls.presets()) or 'none'}"
         )
 
@@ -225,49 +221,6 @@ def preset_roots() -> list[Any]:
         return [resources.files("easyedit_ice.presets")]
     except ModuleNotFoundError:
         return [_REPOSITORY_PRESETS]
-
-
-def _is_file(path: Any) -> bool:
-    """Whether there is such a file; names that no file can have name none."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _shown(value: Any, most: int = 80) -> str:
-    """A value as a message shows it."""
-    try:
-        told = repr(value)
-    except (RecursionError, ValueError):
-        return f"a {type(value).__name__} too large to show"
-    return told if len(told) <= most else f"{told[:most]}…"
-
-
-def _refuse_odd(values: Mapping[str, Any], source: str) -> None:
-    """Refuse what is no plain value: what OmegaConf would fill in from elsewhere, and structures without end.
-
-    Raises:
-        HyperParamsError: with the setting and its value.
-    """
-    left = [(name, value, 0) for name, value in values.items()]
-    for count in range(1, _MOST_VALUES + 2):
-        if not left:
-            return
-        name, value, depth = left.pop()
-        inner = list(value.values()) if isinstance(value, Mapping) else list(value) if _is_list(value) else []
-        if depth > _DEEPEST or count > _MOST_VALUES or len(inner) > _MOST_VALUES:
-            raise HyperParamsError(f"{source}: {name} is nested too deeply, or holds itself; give plain values")
-        if isinstance(value, str) and ("${" in value or value == "???" or not is_unicode(value)):
-            raise HyperParamsError(
-                f"{source}: {name} is {_shown(value)}; settings are plain values, and nothing is filled in from the "
-                "environment or from other settings"
-            )
-        left += [(name, own, depth + 1) for own in inner]
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, tuple, set))
 
 
 def _type_name(field: dataclasses.Field) -> str:
@@ -284,39 +237,3 @@ def _plain_number(value: Any) -> Any:
     except ValueError:
         return value
     return int(number) if number.is_integer() else number
-
-
-def _check_bounds(field: dataclasses.Field, value: Any) -> None:
-    bounds = field.metadata
-    if value is None:
-        return
-    if "choices" in bounds and value not in bounds["choices"]:
-        raise HyperParamsError(
-            f"{field.name} is {_shown(value)}; expected one of {', '.join(map(str, bounds['choices']))}"
-        )
-    most = _MOST_SEED if "seed" in field.name else _MOST
-    _check_numbers(field, value, bounds.get("high", most))
-    for bound, holds, words in (
-        ("low", lambda limit: value >= limit, "at least"),
-        ("high", lambda limit: value <= limit, "at most"),
-        ("above", lambda limit: value > limit, "greater than"),
-    ):
-        try:
-            within = bound not in bounds or holds(bounds[bound])
-        except TypeError:
-            within = False
-        if not within:
-            raise HyperParamsError(
-                f"{field.name} is {_shown(value)}; expected {words} {bounds[bound]}: {field.metadata['help']}"
-            )
-
-
-def _check_numbers(field: dataclasses.Field, value: Any, most: float) -> None:
-    """Refuse numbers that are none, and whole numbers beyond what a setting could mean, also within lists."""
-    for own in value if _is_list(value) else [value]:
-        if _is_list(own):
-            _check_numbers(field, own, most)
-        elif isinstance(own, int) and abs(own) > most:
-            raise HyperParamsError(f"{field.name} is {_shown(own)}; expected at most {most}: {field.metadata['help']}")
-        elif isinstance(own, float) and not math.isfinite(own):
-            raise HyperParamsError(f"{field.name} is {own}; expected a finite number: {field.metadata['help']}")

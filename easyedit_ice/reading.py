@@ -1,4 +1,4 @@
-"""Text of strangers: JSON, YAML and templates that ask for more than a file of settings or facts would."""
+"""What strangers give: JSON, YAML, templates and names that ask for more than a file of settings or facts would."""
 
 from __future__ import annotations
 
@@ -59,3 +59,20 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_file(path: Any) -> bool:
+    """Whether there is such a file; names that no file can have name none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def shown(value: Any, most: int = 80) -> str:
+    """A value as a message shows it."""
+    try:
+        told = repr(value)
+    except (RecursionError, ValueError):
+        return f"a {type(value).__name__} too large to show"
+    return told if len(told) <= most else f"{told[:most]}…"

@@ -12,7 +12,7 @@ from easyedit_ice.data.hub import BENCHMARKS, download
 from easyedit_ice.data.normalise import normalise
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
 from easyedit_ice.errors import DataError, did_you_mean
-from easyedit_ice.reading import parsed_json
+from easyedit_ice.reading import is_file, parsed_json
 
 _FACTWORLD = "factworld"
 
@@ -91,7 +91,7 @@ def read_records(
 
 def _raw_records(source: str | Path, split: str) -> tuple[list[Any], str]:
     path, name = Path(source), str(source).lower()
-    if _is_file(path):
+    if is_file(path):
         return _read_json(path), str(source)
     if name == _FACTWORLD:
         from easyedit_ice.world.records import records
@@ -101,14 +101,6 @@ def _raw_records(source: str | Path, split: str) -> tuple[list[Any], str]:
         return download(name, split), f"{name}/{split}"
     names = [_FACTWORLD, *BENCHMARKS]
     raise DataError(f"{str(source)!r} is neither a file nor one of {', '.join(names)}.{did_you_mean(name, names)}")
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is such a file; names that no file can have name none."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _read_json(path: Path) -> list[Any]:
