@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.errors import AnatomyError
+
 
 def logits_at(model: nn.Module, inputs: Mapping[str, Any], where: Sequence[tuple[int, int]]) -> Tensor:
     """Logits at some places, given as (sequence, token): (p, v).
@@ -21,6 +23,9 @@ def logits_at(model: nn.Module, inputs: Mapping[str, Any], where: Sequence[tuple
         model: a causal language model.
         inputs: all that it is called with; it keeps no keys and values unless told.
         where: the places.
+
+    Raises:
+        AnatomyError: the model predicts something else than one next token at each place, as ProphetNet does.
     """
     sequences, places = torch.tensor(where).T
     narrowed = False
@@ -29,6 +34,11 @@ def logits_at(model: nn.Module, inputs: Mapping[str, Any], where: Sequence[tuple
         nonlocal narrowed
         narrowed = True
         hidden = arguments[0]
+        if hidden.ndim != 3:
+            raise AnatomyError(
+                f"{type(model).__name__} gives its output embedding hidden states of shape {tuple(hidden.shape)}; "
+                "expected one for each token, of a model that predicts the next token alone"
+            )
         return (hidden[None, sequences.to(hidden.device), places.to(hidden.device)], *arguments[1:])
 
     head = getattr(model, "get_output_embeddings", lambda: None)()

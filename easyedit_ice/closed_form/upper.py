@@ -248,6 +248,8 @@ def _ending() -> Iterator[None]:
 
 def _chosen(value: Any, rows: Tensor, count: int) -> Any:
     """Some rows of what a module returned for ``count`` of them; what has no rows stays."""
+    if isinstance(value, list):
+        return [_chosen(part, rows, count) for part in value]
     if isinstance(value, tuple):
         return tuple(_chosen(part, rows, count) for part in value)
     if not isinstance(value, Tensor) or not value.ndim or len(value) < count or len(value) % count:

@@ -117,9 +117,11 @@ def by_row(values: Tensor, rows: int) -> Tensor:
 
 def hidden_of(output: Any) -> Tensor:
     """The hidden states in what a module returns."""
-    return output[0] if isinstance(output, tuple) else output
+    return output[0] if isinstance(output, (tuple, list)) else output
 
 
 def with_hidden(output: Any, hidden: Tensor) -> Any:
     """What a module returned, with other hidden states."""
+    if isinstance(output, list):
+        return [hidden, *output[1:]]
     return (hidden, *output[1:]) if isinstance(output, tuple) else hidden
