@@ -49,8 +49,12 @@ def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 def context_length(model: nn.Module) -> int | None:
-    """Positions the model can attend to, in tokens; ``None`` if its configuration sets no limit."""
-    config = model.config.get_text_config()
+    """Positions the model can attend to, in tokens.
+
+    ``None`` if its configuration sets no limit, or it has none, as some wrappers of EasyEdit.
+    """
+    whole = getattr(model, "config", None)
+    config = None if whole is None else whole.get_text_config()
     told = (getattr(config, name, None) for name in _CONTEXT)
     return next((length for length in told if isinstance(length, int) and length >= 0), None)
 
