@@ -25,7 +25,7 @@ _RULES = (
     (r"mamba_d_head|mamba_head_dim", 16),
     (r"head_dim|head_size|d_kv$|dim_head|d_head$", 8),
     (r"rotary_dim|rotary_ndims", 4),
-    (r"intermediate|ffn|n_inner|d_ff$|d_inner|mlp_dim|feed_forward|ff_dim|mlp_hidden", 48),
+    (r"intermediate|ffn|n_inner|d(im)?_?ff$|d_inner|mlp_dim|feed_forward|ff_dim|mlp_hidden", 48),
     (r"^((attention_|output_)?hidden_size|d_model|n_embd|dim|(model|embed|hidden|emb|word_embed_proj)_dim)$", WIDTH),
     (r"^(embedding_size|input_size|d_embed|lru_width|mamba_d_ssm)$", WIDTH),
     (r"^(num_(hidden_|decoder_|encoder_|local_|global_)?layers|n_(dec_)?layers?|num_blocks|depth)$", LAYERS),
@@ -145,7 +145,7 @@ def _shrunk(values: Mapping[str, Any]) -> Values:
             if not all(str(key).isdigit() for key in value):  # settings of single layers, which may be there no longer
                 found[name] = _shrunk(value)
         elif isinstance(value, list) and layers and len(value) >= layers > LAYERS:
-            found[name] = _of_every_kind(value)
+            found[name] = [_smaller(name, entry) for entry in _of_every_kind(value)]
         else:
             found[name] = _smaller(name, value)
     return found
