@@ -36,6 +36,8 @@ def weight_gradients(
 
     def watch(name: str) -> Any:
         def forward(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            if not torch.is_grad_enabled():  # some models run their blocks several times, and learn from the last
+                return output
             inputs = args[0].detach()
             output = output if output.requires_grad else output.detach().requires_grad_().clone()
 
