@@ -9,7 +9,14 @@ from torch import nn
 
 from easyedit_ice.errors import AnatomyError
 
-_CONTEXT = ("max_position_embeddings", "max_seq_len", "max_sequence_length", "n_positions", "n_ctx")
+_CONTEXT = (
+    "max_position_embeddings",
+    "max_seq_len",
+    "max_sequence_length",
+    "n_positions",
+    "n_ctx",
+    "max_target_positions",
+)
 """What configurations call the number of positions; one that has none of these sets no limit."""
 
 

@@ -40,12 +40,19 @@ def own_texts(model: nn.Module, tok: Any) -> Iterator[str]:
         tok: its tokenizer.
 
     Raises:
-        DataError: a file of the cache is damaged.
+        DataError: a file of the cache is damaged; or all texts of a turn are empty, as all others may be.
     """
     folder = own_texts_folder() / f"{known(model).weights[:24]}-{FORMAT}"
     for turn in count():
         path = made_once(folder / f"{turn}.json", lambda path, turn=turn: _store(path, _written(model, tok, turn)))
-        yield from _stored(path)
+        texts = _stored(path)
+        if not any(texts):
+            raise DataError(
+                f"the model writes nothing: it ended each of {ROWS} texts before a word; name other text by "
+                "mom2_dataset, such as a file, or 'factworld'",
+                str(path),
+            )
+        yield from texts
 
 
 def own_texts_folder() -> Path:

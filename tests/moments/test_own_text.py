@@ -76,3 +76,11 @@ def test_the_log_says_now_and_then_how_far_it_has_come(
     with caplog.at_level(logging.INFO):
         _texts(SHAPES[0].build())
     assert f"the model writes texts 1 to {ROWS}: 5 of {LENGTH} tokens" in [r.getMessage() for r in caplog.records]
+
+
+def test_a_model_that_ends_every_text_at_once_is_refused_and_not_waited_for() -> None:
+    model = SHAPES[2].build()
+    end = torch.tensor([tokenizer().eos_token_id])
+    model.lm_head.register_forward_hook(lambda module, args, output: output.index_fill(-1, end, 100.0))
+    with pytest.raises(DataError, match=r"the model writes nothing.*mom2_dataset"):
+        _texts(model)
