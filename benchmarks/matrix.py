@@ -129,6 +129,8 @@ def _reason(outcome: dict[str, str]) -> str:
         "that follow it": "not causal",
         "not called": "the weight is used without its module",
         "peft has no": "peft has no layer for such a module",
+        "writes nothing": "the random model ends its texts at once, and there is none to measure on",
+        "hidden states of shape": "several tokens are predicted at each place",
         "distinct": "too few different tokens in the text of a random model",
         "inverted": "second moments of a random model's text that cannot be inverted",
     }

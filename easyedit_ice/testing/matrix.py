@@ -6,7 +6,6 @@ says why there is none. Anything else is a failure.
 
 from __future__ import annotations
 
-import copy
 import logging
 import multiprocessing
 import traceback
@@ -24,7 +23,7 @@ from easyedit_ice.errors import EasyEditIceError, LoadingError
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, tokenizer
-from easyedit_ice.testing.shrinking import tiny_decoder
+from easyedit_ice.testing.shrinking import in_dtype, tiny_decoder
 from easyedit_ice.text.rows import encode, predict
 
 DTYPES = ("float32", "bfloat16")
@@ -73,7 +72,7 @@ class Outcome:
 def tried(cell: Cell) -> Outcome:
     """Make an edit, and take it out again."""
     try:
-        model = copy.deepcopy(_model(cell.kind)).to(getattr(torch, cell.dtype))
+        model = in_dtype(_model(cell.kind), getattr(torch, cell.dtype))
     except LoadingError as error:
         return Outcome("not made", "LoadingError", str(error))
     try:

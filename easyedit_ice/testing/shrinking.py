@@ -6,6 +6,7 @@ does not hold together afterwards, a few other ways to shrink it are tried.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -86,6 +87,19 @@ def tiny_decoder(kind: str) -> nn.Module:
     raise LoadingError(
         f"{kind} cannot be made small ({type(reason).__name__}: {str(reason).strip()[:200]}); take a checkpoint of it"
     ) from reason
+
+
+def in_dtype(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy of a model with all of its weights in one type.
+
+    Raises:
+        LoadingError: it does not read text so, since some of its modules work in a type of their own.
+    """
+    model = copy.deepcopy(model).to(dtype)
+    try:
+        return _read_once(model)
+    except RuntimeError as error:
+        raise LoadingError(f"{type(model).__name__} reads no text in {dtype} ({error}); take another type") from error
 
 
 def _built(config: Any) -> nn.Module:
