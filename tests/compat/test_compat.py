@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
 
 from compat_cases import CASES, SHAPES_HELD, digest, machine, sketch, solved
 from make_fixtures import FIXTURES, RUN
-from runs import configured, lines_of
+from runs import configured, lines_of, shape_of
 
 from easyedit_ice.apply import solve
 from easyedit_ice.bench.report.runs import read_run
@@ -100,16 +100,26 @@ def test_a_file_with_every_setting_of_an_earlier_build_is_read(path):
     assert len(written) > 90
 
 
-def test_a_run_of_an_earlier_build_is_read_and_gone_on_with(tmp_path):
+@pytest.fixture
+def earlier_run(tmp_path):
     folder = shutil.copytree(FIXTURES / "run", tmp_path / "run")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"host": str(host_info())}))
-    whole = lines_of(folder)
-    assert read_run(folder).written == 4
-    ledger = (folder / "ledger.jsonl").read_bytes().splitlines(keepends=True)
-    (folder / "ledger.jsonl").write_bytes(b"".join(ledger[:-1]))
-    run(configured(*RUN), folder)
-    assert [(line["phase"], line["position"]) for line in lines_of(folder)] == [
-        (line["phase"], line["position"]) for line in whole
-    ]
-    assert lines_of(folder)[:-1] == whole[:-1]
+    return folder
+
+
+def test_a_finished_run_of_an_earlier_build_is_read_and_stays_as_it_is(earlier_run):
+    ledger = (earlier_run / "ledger.jsonl").read_bytes()
+    assert read_run(earlier_run).written == 4
+    run(configured(*RUN), earlier_run)
+    assert (earlier_run / "ledger.jsonl").read_bytes() == ledger
+    assert len(json.loads((earlier_run / "manifest.json").read_text())["resumed"]) == 1
+
+
+def test_half_a_run_of_an_earlier_build_is_gone_on_with(earlier_run):
+    whole = lines_of(earlier_run)
+    ledger = (earlier_run / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    (earlier_run / "ledger.jsonl").write_bytes(b"".join(ledger[: len(ledger) // 2]))
+    (earlier_run / "stream.safetensors").unlink()
+    run(configured(*RUN), earlier_run)
+    assert shape_of(earlier_run) == [(line["phase"], line["position"], line["step"]) for line in whole]
