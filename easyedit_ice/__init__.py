@@ -31,10 +31,10 @@ __all__ = ["ALGORITHMS", *_LAZY]
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
-    if not name.startswith("_"):
-        for spec in ALGORITHMS.values():
-            if spec.hparams.endswith(f":{name}"):
-                return spec.hparams_class
+    if name[0].isupper():
+        for algorithm in ALGORITHMS.values():
+            if algorithm.class_name == name:
+                return algorithm.hparams_class
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,7 +35,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "LoRA-BF, clamped": ("LoRA-BF", STEP | {"clamp": 1e-4, "lora_dropout": 0.3, "max_grad_norm": None}),
     "LoRA-BF, mini-batches": ("LoRA-BF", STEP | {"mini_batch_size": 2, "micro_batch_size": 1}),
     "LoRA-BF, little memory": ("LoRA-BF", STEP | {"activation_budget": 0.01, "gradient_checkpointing": True}),
-    "LoRA-BF, locality": ("LoRA-BF", STEP | TEXTS | {"locality_weight": 1.0, "neighbour_weight": 0.5}),
+    "LoRA-BF, locality": (
+        "LoRA-BF",
+        STEP | {"locality_samples": 4, "locality_length": 6, "locality_weight": 1.0, "neighbour_weight": 0.5},
+    ),
     "LoRA-BF, bf16": ("LoRA-BF", STEP | {"mixed_precision": "bf16"}),
     "ICE-LoRA": ("ICE-LoRA", QUICK | TEXTS),
     "ICE-LoRA, unprotected": ("ICE-LoRA", STEP | FEW_TEXTS | {"stop_kl": 0.5}),
@@ -84,9 +89,21 @@ def solved(case: str, shape: str) -> WeightUpdate:
     model, kind = SHAPES_HELD[shape].build(), ALGORITHMS[algorithm].hparams_class
     facts = FACTS[1:2] if algorithm == "FastROME" else FACTS[1:]
     hparams = kind.from_dict(settings)
-    if algorithm == "GoRA":
-        solve(model, tokenizer(), FACTS[:1], hparams).commit(model)
-    return solve(model, tokenizer(), facts, hparams)
+    with one_thread():
+        if algorithm == "GoRA":
+            solve(model, tokenizer(), FACTS[:1], hparams).commit(model)
+        return solve(model, tokenizer(), facts, hparams)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums are taken in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def digest(update: WeightUpdate) -> str:
@@ -110,10 +127,17 @@ def sketch(update: WeightUpdate) -> dict[str, list[float]]:
 
 def machine() -> str:
     """Hash of some products and decompositions: alike where the kernels of the CPU are."""
+    found = hashlib.sha256()
+    with one_thread():
+        for tensor in _computed():
+            found.update(tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _computed() -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(96, 128, generator=generator), torch.randn(128, 64, generator=generator)
-    found = hashlib.sha256()
-    for tensor in (
+    return (
         a @ b,
         (a @ a.T).double() @ a.double(),
         torch.linalg.svd(a, full_matrices=False).S,
@@ -121,6 +145,4 @@ def machine() -> str:
         torch.softmax(a, -1),
         torch.nn.functional.gelu(a, approximate="tanh"),
         torch.nn.functional.scaled_dot_product_attention(a[None, None, :, :32], a[None, None, :, :32], a[None, None]),
-    ):
-        found.update(tensor.contiguous().numpy().tobytes())
-    return found.hexdigest()
+    )
