@@ -152,6 +152,7 @@ class AlgorithmTable(Mapping[str, Algorithm]):
 
     def __init__(self, *algorithms: Algorithm, shipped: Mapping[str, str] = MappingProxyType({})) -> None:
         self._entries: dict[str, Algorithm | str] = dict(shipped)
+        self._joined: set[str] = set()
         self._broken: dict[str, str] = {}
         self._discovered = False
         for algorithm in algorithms:
@@ -175,8 +176,19 @@ class AlgorithmTable(Mapping[str, Algorithm]):
         self._entries.pop(name, None)
 
     @property
+    def joined(self) -> frozenset[str]:
+        """Names of those that entry points of other packages have added."""
+        self._discover()
+        return frozenset(self._joined & self._entries.keys())
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Take an algorithm of another package out of the table, and say so."""
+        self.remove(name)
+        self._tell(name, why)
+
+    @property
     def broken(self) -> Mapping[str, str]:
-        """Why entry points of other packages are left out, by their names."""
+        """Why algorithms of other packages are left out, by the names of their entry points."""
         self._discover()
         return MappingProxyType(self._broken)
 
@@ -221,8 +233,11 @@ class AlgorithmTable(Mapping[str, Algorithm]):
             try:
                 self._join(entry_point)
             except (Exception, SystemExit) as error:
-                self._broken[entry_point.name] = f"{entry_point.value} raises {type(error).__name__}: {error}"
-                logger.warning("the algorithm %r is left out: %s", entry_point.name, self._broken[entry_point.name])
+                self._tell(entry_point.name, f"{entry_point.value} raises {type(error).__name__}: {error}")
+
+    def _tell(self, name: str, why: str) -> None:
+        self._broken[name] = why
+        logger.warning("the algorithm %r of another package is left out: %s", name, why)
 
     def _join(self, entry_point: EntryPoint) -> None:
         found = entry_point.load()
@@ -230,6 +245,7 @@ class AlgorithmTable(Mapping[str, Algorithm]):
             raise TypeError(f"it is {found!r}, and no Algorithm")
         _ = found.hparams_class, found.solve_function
         self.add(found)
+        self._joined.add(found.name)
 
 
 def _resolve(what: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from odd_tokenizers import TEMPLATE, byte_level, chatting, rendered
-from quick import CLOSED_FORM, FEW_TEXTS
+from quick import CLOSED_FORM, FEW_TEXTS, UNPROTECTED
 
 from easyedit_ice import apply
 from easyedit_ice.asking import in_chat
@@ -40,7 +40,7 @@ def _settings(name: str):
     own = CLOSED_FORM if name in CLOSED else TRAINED
     kind = ALGORITHMS[name].hparams_class
     known = {field[0] for field in kind.describe()}
-    few = {key: value for key, value in (own | FEW_TEXTS).items() if key in known}
+    few = {key: value for key, value in (own | FEW_TEXTS | UNPROTECTED).items() if key in known}
     return kind(chat=True, **few | MORE.get(name, {}))
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import pytest
 import torch
 from packed import packed_llama
-from quick import CLOSED_FORM, FEW_TEXTS
+from quick import CLOSED_FORM, FEW_TEXTS, UNPROTECTED, of
 from transformers import AutoModelForCausalLM
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import solve
-from easyedit_ice.errors import AnatomyError, HyperParamsError
-from easyedit_ice.footprint import GIB, footprint, smallest_gpu, weight_bytes
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.errors import AnatomyError, HyperParamsError, UnknownAlgorithmError
+from easyedit_ice.footprint import GIB, Stage, footprint, planned, smallest_gpu, weight_bytes
+from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.registry import ALGORITHMS, Algorithm
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 
 FP32 = [SHAPES[0], SHAPES[2]]
@@ -24,8 +25,8 @@ EVERY = pytest.mark.parametrize("name", ALGORITHMS)
 
 
 def _hparams(name, **settings):
-    quick = {"num_steps": 3, "rank": 2} if name in TRAINED else {}
-    texts = FEW_TEXTS if name == "ICE-LoRA" else {}
+    quick = of(name, {"num_steps": 3, "rank": 2}) if name in TRAINED else {}
+    texts = FEW_TEXTS | UNPROTECTED if name == "ICE-LoRA" else {}
     return ALGORITHMS[name].hparams_class(**{**quick, **texts, **settings})
 
 
@@ -156,5 +157,31 @@ def test_settings_that_do_not_fit_are_refused_by_name():
     model = _shapes(SHAPES[0])
     with pytest.raises(AnatomyError, match="layer 7"):
         footprint(model, _hparams("LoRA-BF", layers=[7]))
-    with pytest.raises(HyperParamsError, match="TrainingHyperParams"):
+    with pytest.raises(UnknownAlgorithmError):
         footprint(model, EditHyperParams())
+
+
+def test_an_algorithm_of_another_package_is_planned_for_by_its_own_plan():
+    @dataclass
+    class Theirs(EditHyperParams):
+        width: int = setting(3, "how wide")
+
+    def plan(model, hparams, facts, tokens, device):
+        projections = ModelAnatomy(model).match(["mlp.out"], [-1])
+        return planned(model, projections, [Stage(100)], bits=None, device=device, trained=facts * hparams.width)
+
+    algorithm = Algorithm("Theirs", Theirs, solve=max, plan=plan)
+    assert algorithm.hparams_class is Theirs
+    own = footprint(_shapes(SHAPES[0]), Theirs(width=7), facts=2)
+    assert own.trained == 14
+    assert own.peak > own.weights > 0
+
+
+def test_an_algorithm_without_a_plan_says_so():
+    @dataclass
+    class Unplanned(EditHyperParams):
+        pass
+
+    Algorithm("Unplanned", Unplanned, solve=max)
+    with pytest.raises(HyperParamsError, match="Unplanned cannot be planned for; give its Algorithm a plan"):
+        footprint(_shapes(SHAPES[0]), Unplanned())

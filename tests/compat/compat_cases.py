@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from quick import CLOSED_FORM, FEW_TEXTS
+from quick import CLOSED_FORM, UNPROTECTED
+from quick import FEW_TEXTS as TEXTS
 
 from easyedit_ice.apply import solve
 from easyedit_ice.registry import ALGORITHMS
@@ -17,7 +18,6 @@ from easyedit_ice.updates import WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}
 STEP = QUICK | {"lr": 1e-2}
-TEXTS = {name: value for name, value in FEW_TEXTS.items() if name not in ("protection", "init")}
 SVF = {"num_steps": 3, "lr": 0.5}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "LoRA-BF": ("LoRA-BF", QUICK),
@@ -41,15 +41,16 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "LoRA-BF, bf16": ("LoRA-BF", STEP | {"mixed_precision": "bf16"}),
     "ICE-LoRA": ("ICE-LoRA", QUICK | TEXTS),
-    "ICE-LoRA, unprotected": ("ICE-LoRA", STEP | FEW_TEXTS | {"stop_kl": 0.5}),
+    "ICE-LoRA, unprotected": ("ICE-LoRA", STEP | TEXTS | UNPROTECTED | {"stop_kl": 0.5}),
     "ICE-LoRA, as the paper": (
         "ICE-LoRA",
         STEP
-        | FEW_TEXTS
+        | TEXTS
+        | UNPROTECTED
         | {"teacher": "dynamic", "resample_every": 1, "context_nll_weight": 1.0, "top_k": 20}
         | {"temperature": 2.0, "context_sources": ["record", "model"], "free_about": ["subject", "anything"]},
     ),
-    "ICE-LoRA, whole matrices": ("ICE-LoRA", STEP | FEW_TEXTS | {"adapter": "dense"}),
+    "ICE-LoRA, whole matrices": ("ICE-LoRA", STEP | TEXTS | UNPROTECTED | {"adapter": "dense"}),
     "AdaLoRA": ("AdaLoRA", QUICK),
     "AdaLoRA, schedule": (
         "AdaLoRA",

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 import torch
-from quick import CLOSED_FORM, FEW_TEXTS
+from quick import CLOSED_FORM, FEW_TEXTS, UNPROTECTED
 from torch import nn
 
 from easyedit_ice import apply
@@ -26,15 +26,16 @@ from easyedit_ice.training.objectives import fact_row
 from easyedit_ice.updates import OriginalWeights, WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}
-QUICK_ICE = QUICK | FEW_TEXTS
-TRAINED = ("DoRA", "GoRA", "LoRA-BF", "LocFT-BF", "QLoRA-BF")
+QUICK_ICE = QUICK | FEW_TEXTS | UNPROTECTED
+TRAINED = ("DoRA", "GoRA", "LoRA-BF", "QLoRA-BF")
 SETTINGS = (
     {
-        "SVF": QUICK | {"lr": 0.5},
+        "SVF": {"num_steps": 3, "lr": 0.5},
         "ICE-LoRA": QUICK_ICE,
         "AdaLoRA": QUICK | {"num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01},
     }
     | dict.fromkeys(TRAINED, QUICK)
+    | {"LocFT-BF": {"num_steps": 3}}
     | dict.fromkeys(("FastMEMIT", "FastEMMET", "FastROME"), CLOSED_FORM)
 )
 

@@ -102,5 +102,5 @@ def _check_weights(projections: Sequence[Projection]) -> None:
         if projection.quantized and hasattr(weight, "SCB") and weight.device.type == "cpu":
             raise AnatomyError(
                 f"{projection.name} is in 8 bits on a CPU, where peft's DoRA does not work; load it in 4 bits, or "
-                "use adapter: lora"
+                "use QLoRA-BF"
             )
