@@ -129,7 +129,12 @@ class Algorithm:
         return _resolve(self.second_moments)(model, hparams)
 
     def _own(self, kind: type[EditHyperParams]) -> None:
-        """Tell the class of settings whose it is; a class derived from it is so too, until it gets its own."""
+        """Tell the class of settings whose it is; a class derived from it is so too, until it gets its own.
+
+        A class that declares its ``alg_name`` knows, and several entries may share it.
+        """
+        if next((field.default for field in fields(kind) if field.name == "alg_name"), ""):
+            return
         owner = vars(kind).get("spec")
         if owner is not None and owner.name != self.name:
             raise DuplicateAlgorithmError(

@@ -21,7 +21,8 @@ from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 FP32 = [SHAPES[0], SHAPES[2]]
 EACH_SHAPE = pytest.mark.parametrize("shape", FP32, ids=[shape.name for shape in FP32])
 TRAINED = ["LoRA-BF", "AdaLoRA", "DoRA", "LocFT-BF", "ICE-LoRA", "GoRA"]
-EVERY = pytest.mark.parametrize("name", ALGORITHMS)
+CLOSED = ["FastMEMIT", "FastEMMET", "FastROME", "FastICE"]
+EVERY = pytest.mark.parametrize("name", [*TRAINED, "QLoRA-BF", "SVF", *CLOSED])
 
 
 def _hparams(name, **settings):
@@ -93,7 +94,7 @@ def test_values_in_closed_form_are_vectors_and_second_moments_squares():
 
 
 @EVERY
-def test_every_algorithm_has_a_plan_that_grows_with_the_facts_of_a_pass(name):
+def test_the_plan_of_an_algorithm_grows_with_the_facts_of_a_pass(name):
     model = _shapes(SHAPES[2])
     one, several = (footprint(model, _hparams(name), facts=facts) for facts in (1, 4))
     assert several.activations > one.activations
