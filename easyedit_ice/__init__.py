@@ -16,6 +16,7 @@ from easyedit_ice.registry import ALGORITHMS
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Algorithm": "easyedit_ice.registry",
     "BaseEditor": "easyedit_ice.host",
     "EditHyperParams": "easyedit_ice.hparams",
     "EditRequest": "easyedit_ice.requests",

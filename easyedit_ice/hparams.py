@@ -124,7 +124,7 @@ class EditHyperParams(Section):
         self._refuse_other(self.alg_name)
         for field in fields(self):
             _check_bounds(field, getattr(self, field.name))
-        for kind in type(self).__mro__:
+        for kind in reversed(type(self).__mro__):
             if "check" in vars(kind):
                 kind.check(self)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from easyedit_ice.errors import ConformanceError, HostNotFoundError
 from easyedit_ice.host import host_info, register
-from easyedit_ice.registry import AlgorithmSpec
+from easyedit_ice.registry import Algorithm
 from easyedit_ice.testing.cases import Case
 from easyedit_ice.testing.host import HOST_PROMISES
 from easyedit_ice.testing.models import SHAPES, Shape
@@ -37,9 +37,7 @@ class Failure:
         return f"{self.promise} [{self.shape}]: {type(self.error).__name__}: {self.error}"
 
 
-def check_algorithm(
-    spec: AlgorithmSpec, settings: Mapping[str, Any] | None = None, *, host: bool | None = None
-) -> None:
+def check_algorithm(spec: Algorithm, settings: Mapping[str, Any] | None = None, *, host: bool | None = None) -> None:
     """Hold an algorithm to all promises, on GPT-2 and Llama shapes, tied and untied, in fp32 and bf16.
 
     Args:
@@ -77,7 +75,7 @@ def told(name: str, broken: Sequence[Failure]) -> str:
 
 
 def failures(
-    spec: AlgorithmSpec,
+    spec: Algorithm,
     settings: Mapping[str, Any] | None = None,
     *,
     shapes: Sequence[Shape] = SHAPES,

@@ -82,6 +82,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 """Algorithm and settings, by a name."""
 SHAPES_HELD = {"gpt2": SHAPES[0], "llama": SHAPES[2]}
 """GPT-2's Conv1D and Llama's Linear, in fp32."""
+HELD = [(case, shape) for shape in SHAPES_HELD for case in CASES if shape == "gpt2" or case in ALGORITHMS]
+"""What is held to its bits: everything on one, and every algorithm as it is on the other."""
 
 
 def solved(case: str, shape: str) -> WeightUpdate:

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "bench")]
 
 import yaml  # noqa: E402
-from compat_cases import CASES, SHAPES_HELD, digest, machine, sketch, solved  # noqa: E402
+from compat_cases import HELD, SHAPES_HELD, digest, machine, sketch, solved  # noqa: E402
 from runs import STREAM, configured  # noqa: E402
 
 from easyedit_ice.algorithms.svf import SVFHyperParams  # noqa: E402
@@ -47,12 +47,11 @@ def main() -> None:
 
 def _updates() -> None:
     found = {}
-    for shape in SHAPES_HELD:
-        for case in CASES:
-            update = solved(case, shape)
-            found[f"{case}, {shape}"] = {"bits": digest(update), "sketch": sketch(update)}
-            if case in ALGORITHMS and shape == "gpt2":
-                update.save(FIXTURES / "updates" / case)
+    for case, shape in HELD:
+        update = solved(case, shape)
+        found[f"{case}, {shape}"] = {"bits": digest(update), "sketch": sketch(update)}
+        if case in ALGORITHMS and shape == "gpt2":
+            update.save(FIXTURES / "updates" / case)
     text = {"git": git_revision(), "versions": versions(), "machine": machine(), "updates": found}
     (FIXTURES / "bits.json").write_text(json.dumps(text, indent=1) + "\n")
 

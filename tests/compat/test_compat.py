@@ -17,7 +17,7 @@ import yaml
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
 
-from compat_cases import CASES, SHAPES_HELD, digest, machine, sketch, solved
+from compat_cases import HELD, SHAPES_HELD, digest, machine, sketch, solved
 from make_fixtures import FIXTURES, RUN
 from runs import configured, lines_of, shape_of
 
@@ -34,8 +34,7 @@ BITS = json.loads((FIXTURES / "bits.json").read_text())
 SAVED = sorted(path.name for path in (FIXTURES / "updates").iterdir())
 EXPECTED = [
     pytest.param(case, shape, marks=[] if case in ALGORITHMS and shape == "gpt2" else pytest.mark.slow)
-    for shape in SHAPES_HELD
-    for case in CASES
+    for case, shape in HELD
 ]
 
 
