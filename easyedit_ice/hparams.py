@@ -1,9 +1,8 @@
 """Hyperparameters: one dataclass per algorithm, loaded and checked in one way.
 
-A field's type comes from its annotation; its meaning and its bounds stand in its metadata, written with
-:func:`setting`. A :class:`Section` lies beside what it sets; a class of hyperparameters inherits from the sections that
-mean something for its algorithm, so that files stay flat. The dataclasses are valid OmegaConf structured configs, so
-that the same classes serve as schemas of Hydra.
+A class of hyperparameters inherits from the :mod:`sections <easyedit_ice.sections>` that mean something for its
+algorithm, so that files stay flat. The dataclasses are valid OmegaConf structured configs, so that the same classes
+serve as schemas of Hydra.
 """
 
 from __future__ import annotations
@@ -15,65 +14,18 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from easyedit_ice.errors import HyperParamsError, did_you_mean
 from easyedit_ice.registry import ALGORITHMS, Algorithm
+from easyedit_ice.sections import Section, check_bounds, other_default, setting, type_name
 
-S = TypeVar("S", bound="Section")
+__all__ = ["AUTO", "DTYPES", "EditHyperParams", "Section", "other_default", "preset_roots", "setting"]
 
 AUTO = "auto"
 """Names the defaults, where a preset may be named."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 _REPOSITORY_PRESETS = Path(__file__).resolve().parent.parent / "hparams"
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[Any, ...] | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-) -> Any:
-    """A dataclass field with help text and bounds.
-
-    Args:
-        default: the value if none is given; lists are copied.
-        help: what it does, with its unit.
-        choices: the only values allowed.
-        low: least value allowed.
-        high: greatest value allowed.
-        above: the value must be greater than this.
-    """
-    bounds = {"choices": choices, "low": low, "high": high, "above": above}
-    metadata = {"help": help} | {name: bound for name, bound in bounds.items() if bound is not None}
-    if isinstance(default, (list, dict)):
-        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def other_default(cls: type, name: str, default: Any) -> Any:
-    """A setting of a parent class with another default, and the same help and bounds."""
-    metadata = next(field.metadata for field in fields(cls) if field.name == name)
-    return setting(default, **metadata)
-
-
-@dataclass
-class Section:
-    """Settings that belong together, and what follows from them."""
-
-    def check(self) -> None:
-        """Refuse settings that do not go together.
-
-        Raises:
-            HyperParamsError: they do not.
-        """
-
-    def section(self, kind: type[S]) -> S:
-        """The settings of one section by themselves."""
-        return kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
 
 
 @dataclass
@@ -123,7 +75,7 @@ class EditHyperParams(Section):
         self.alg_name = self.alg_name or self.algorithm()
         self._refuse_other(self.alg_name)
         for field in fields(self):
-            _check_bounds(field, getattr(self, field.name))
+            check_bounds(field, getattr(self, field.name))
         for kind in reversed(type(self).__mro__):
             if "check" in vars(kind):
                 kind.check(self)
@@ -200,7 +152,7 @@ class EditHyperParams(Section):
         values = cls.without_earlier(values)
         cls._refuse_unknown(values, source)
         numbers = {
-            name: value if "str" in _type_name(known[name]) else _plain_number(value) for name, value in values.items()
+            name: value if "str" in type_name(known[name]) else _plain_number(value) for name, value in values.items()
         }
         try:
             return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), numbers))
@@ -209,7 +161,7 @@ class EditHyperParams(Section):
             if name not in known:
                 raise HyperParamsError(f"{source}: {error.msg}") from error
             raise HyperParamsError(
-                f"{source}: {name} is {values[name]!r}; expected {_type_name(known[name])}: "
+                f"{source}: {name} is {values[name]!r}; expected {type_name(known[name])}: "
                 f"{known[name].metadata['help']}"
             ) from error
 
@@ -225,7 +177,7 @@ class EditHyperParams(Section):
     def describe(cls) -> list[tuple[str, str, Any, str]]:
         """Name, type, default and help text of every setting."""
         defaults = cls()
-        return [(f.name, _type_name(f), getattr(defaults, f.name), f.metadata["help"]) for f in fields(cls)]
+        return [(f.name, type_name(f), getattr(defaults, f.name), f.metadata["help"]) for f in fields(cls)]
 
     @classmethod
     def presets(cls) -> list[str]:
@@ -306,11 +258,6 @@ def _load_yaml(text: str) -> Any:
         raise ValueError(str(error)) from error
 
 
-def _type_name(field: dataclasses.Field) -> str:
-    name = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-    return name
-
-
 def _plain_number(value: Any) -> Any:
     """YAML reads ``1e-4`` as a string; make it the number it is meant to be."""
     if not isinstance(value, str):
@@ -320,20 +267,3 @@ def _plain_number(value: Any) -> Any:
     except ValueError:
         return value
     return int(number) if number.is_integer() else number
-
-
-def _check_bounds(field: dataclasses.Field, value: Any) -> None:
-    bounds = field.metadata
-    if value is None:
-        return
-    if "choices" in bounds and value not in bounds["choices"]:
-        raise HyperParamsError(f"{field.name} is {value!r}; expected one of {', '.join(map(str, bounds['choices']))}")
-    for bound, holds, words in (
-        ("low", lambda limit: value >= limit, "at least"),
-        ("high", lambda limit: value <= limit, "at most"),
-        ("above", lambda limit: value > limit, "greater than"),
-    ):
-        if bound in bounds and not holds(bounds[bound]):
-            raise HyperParamsError(
-                f"{field.name} is {value!r}; expected {words} {bounds[bound]}: {field.metadata['help']}"
-            )
