@@ -18,7 +18,7 @@ from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.memory import edits_in, recall
 from easyedit_ice.preserve import preserved
-from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.registry import ALGORITHMS, Algorithm
 from easyedit_ice.requests import EditRequest, check_tokens
 from easyedit_ice.text.plain_text import MEASURED, Movement, movement, said, statements
 from easyedit_ice.text.sound import require_sound
@@ -52,7 +52,7 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
 
 
 def solve_with(
-    spec: AlgorithmSpec, model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams
+    spec: Algorithm, model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams
 ) -> WeightUpdate:
     """:func:`solve` for an algorithm that need not be in the table."""
     if not isinstance(hparams, spec.hparams_class):
@@ -117,7 +117,7 @@ def _judge(moved: Movement | None, hparams: EditHyperParams) -> None:
 
 
 def apply_to_model(
-    spec: AlgorithmSpec,
+    spec: Algorithm,
     model: nn.Module,
     tok: Any,
     requests: Requests,

@@ -79,6 +79,10 @@ class UnknownAlgorithmError(EasyEditIceError, KeyError):
     """An algorithm name that is not in the table."""
 
 
+class BrokenAlgorithmError(UnknownAlgorithmError):
+    """An algorithm of another package that cannot be loaded."""
+
+
 class DuplicateAlgorithmError(EasyEditIceError, ValueError):
     """An algorithm name that is already taken."""
 

@@ -300,6 +300,11 @@ class WeightUpdate:
             raise UpdateError(f"the model has no {', '.join(missing)}; this update belongs to another architecture")
         targets = [(projections[name], delta) for name, delta in self.deltas.items()]
         for projection, delta in targets:
+            if delta.shape == (projection.in_features, projection.out_features) != delta.shape[::-1]:
+                raise UpdateError(
+                    f"the delta of {projection.name} is (in, out) = {delta.shape}; a delta is (out, in), whichever way "
+                    "the weight is stored: transpose it, or turn what is stored by projection.as_stored"
+                )
             if delta.shape != (projection.out_features, projection.in_features):
                 raise UpdateError(
                     f"{projection.name} maps {projection.in_features} to {projection.out_features} features, but the "

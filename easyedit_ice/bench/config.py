@@ -177,8 +177,8 @@ def store_configs(host_methods: Iterable[str]) -> None:
     """
     store = ConfigStore.instance().store
     store(name=CONFIG, node=RunConfig)
-    for spec in ALGORITHMS.values():
-        store(group="algorithm", name=spec.name, node=_algorithm(spec.name, _all_missing(spec.hparams_class)))
+    for name, algorithm in ALGORITHMS.items():
+        store(group="algorithm", name=name, node=_algorithm(name, _all_missing(algorithm.hparams_class)))
     for name in host_methods:
         store(group="algorithm", name=name, node=_algorithm(name, OmegaConf.create({}, flags={"struct": False})))
     store(group="model", name="gpt2-factworld", node=ModelConfig)

@@ -16,6 +16,7 @@ import easyedit_ice
 from easyedit_ice.bench.ledger import write_atomically
 from easyedit_ice.errors import LedgerError, OtherRunError
 from easyedit_ice.reading import parsed_json
+from easyedit_ice.registry import ALGORITHMS
 
 MANIFEST = "manifest.json"
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy")
@@ -122,8 +123,16 @@ def _leaves(one: Any, other: Any, path: str = "") -> Iterable[tuple[str, Any, An
         yield path, one, other
 
 
+def _as_now(manifest: Manifest) -> Manifest:
+    """A manifest without settings that its algorithm once had, where they changed nothing."""
+    if manifest.get("kind") != "ours" or manifest.get("algorithm") not in ALGORITHMS:
+        return manifest
+    settings = ALGORITHMS[manifest["algorithm"]].hparams_class.without_earlier(manifest.get("hparams", {}))
+    return manifest | {"hparams": settings}
+
+
 def _refuse_others(earlier: Manifest, manifest: Manifest, folder: Path) -> None:
-    differing = differences(earlier, manifest, IDENTITY)
+    differing = differences(_as_now(earlier), manifest, IDENTITY)
     if differing:
         raise OtherRunError(
             f"{folder} holds a run of other settings ({'; '.join(differing)}); give this one a folder of its own with "

@@ -1,4 +1,4 @@
-"""Measure, list or delete the second moments that closed-form editors need."""
+"""Measure, list or delete the second moments that closed-form editors and protection need."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from easyedit_ice.cli.console import quiet, table
 from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.registry import ALGORITHMS
 
-_CLOSED_FORM = ("FastMEMIT", "FastEMMET", "FastROME", "FastICE")
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
@@ -22,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "takes a share of the text",
     )
     compute.add_argument("--model", help=MODEL_HELP)
-    compute.add_argument("--algorithm", default="FastMEMIT", choices=_CLOSED_FORM, help="whose layers and settings")
+    compute.add_argument("--algorithm", default="FastMEMIT", help="whose layers and settings; one that needs them")
     add_settings(compute)
     compute.add_argument(
         "--for",
@@ -53,18 +51,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _compute(arguments: argparse.Namespace) -> int:
     from easyedit_ice import world
-    from easyedit_ice.closed_form.settings import measuring_of, place_of
     from easyedit_ice.loading import load_model
     from easyedit_ice.moments.measured import moments
     from easyedit_ice.processes import Share
 
     name = arguments.model or str(world.model_path())
-    hparams = settings_for(ALGORITHMS[arguments.algorithm].hparams_class, name, arguments)
+    algorithm = ALGORITHMS[arguments.algorithm]
+    hparams = settings_for(algorithm.hparams_class, name, arguments)
     share = Share.current()
     with quiet(progress=sys.stderr.isatty() and share.index == 0):
         model, tok = load_model(hparams)
-        measuring = measuring_of(hparams)
-        found = moments(model, tok, place_of(model, hparams).names, measuring, share)
+        names, measuring = algorithm.moments_needed(model, hparams)
+        found = moments(model, tok, names, measuring, share)
         files = _handed_over(model, tok, arguments, measuring) if share.index == 0 else []
     if share.index == 0:
         rows = [(path, f"{len(moment)} x {len(moment)}", tokens) for path, (moment, tokens) in found.items()]

@@ -44,8 +44,8 @@ class ClosedFormSettings(EditHyperParams):
         "let facts of earlier edits in the model answer as they do: their keys weigh as those of this edit",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        """Refuse layers that name none."""
         if self.layers is not None and not self.layers:
             raise HyperParamsError("layers is empty; name at least one block, or leave it out")
 
@@ -93,6 +93,11 @@ def measuring_of(hparams: ClosedFormSettings) -> Measuring:
         hparams.mom2_n_samples,
         hparams.mom2_dtype,
     )
+
+
+def second_moments(model: nn.Module, hparams: ClosedFormSettings) -> tuple[tuple[str, ...], Measuring]:
+    """Projections whose inputs' second moments are needed, and on what these are measured."""
+    return place_of(model, hparams).names, measuring_of(hparams)
 
 
 def factors_of(

@@ -1,6 +1,6 @@
 """What is patched in a loaded EasyEdit, the same way whether it was imported before this package or after.
 
-Every patch of the editors follows from an :class:`~easyedit_ice.registry.AlgorithmSpec`. Patched functions
+Every patch of the editors follows from an :class:`~easyedit_ice.registry.Algorithm`. Patched functions
 carry the original as ``__wrapped__``; applying the patches again does nothing.
 """
 
@@ -26,7 +26,7 @@ from easyedit_ice.host.statistics import provide_statistics
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 from easyedit_ice.models.named import is_known
-from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.registry import ALGORITHMS, Algorithm
 
 
 def apply_patches(register: Callable[[], None]) -> None:
@@ -51,7 +51,7 @@ def apply_patches(register: Callable[[], None]) -> None:
     nethook.get_parameter = _also_tied(nethook.get_parameter)
 
 
-def adapter_for(spec: AlgorithmSpec) -> Callable[..., tuple[Any, dict[str, Any]]]:
+def adapter_for(spec: Algorithm) -> Callable[..., tuple[Any, dict[str, Any]]]:
     """The entry of EasyEdit's ``ALG_DICT`` for an algorithm, with the loaded EasyEdit's meaning of restoring.
 
     In the release, ``edit(keep_original_weight=True)`` restores after each edit and anything else accumulates; it
@@ -115,7 +115,7 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
     return __init__
 
 
-def _loading(hparams: Any, spec: AlgorithmSpec | None) -> EditHyperParams:
+def _loading(hparams: Any, spec: Algorithm | None) -> EditHyperParams:
     """What to load: ours say it themselves; EasyEdit's methods as EasyEdit would, in fp32 unless they ask for less."""
     if spec is not None:
         return hparams

@@ -48,6 +48,9 @@ def register() -> None:
     _probe()
     algorithms = _module("util.alg_dict").ALG_DICT
     taken = [name for name in ALGORITHMS if name in algorithms and not hasattr(algorithms[name], "spec")]
+    for name in ALGORITHMS.joined & set(taken):
+        ALGORITHMS.leave_out(name, f"{host_info()} has an algorithm of that name")
+        taken.remove(name)
     if taken:
         raise DuplicateAlgorithmError(
             f"{host_info()} has algorithms of its own named {', '.join(taken)}; register yours under another name"

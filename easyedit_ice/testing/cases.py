@@ -13,7 +13,7 @@ from torch import nn
 
 from easyedit_ice.apply import solve_with
 from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import AlgorithmSpec
+from easyedit_ice.registry import Algorithm
 from easyedit_ice.testing.models import FACTS, Shape, tokenizer
 from easyedit_ice.updates import WeightUpdate
 
@@ -40,7 +40,7 @@ class Case:
         tok: its tokenizer, a copy of its own.
     """
 
-    spec: AlgorithmSpec
+    spec: Algorithm
     hparams: EditHyperParams
     shape: Shape
     model: nn.Module = field(init=False)

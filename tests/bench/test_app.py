@@ -94,8 +94,8 @@ def test_a_sweep_by_joblib_gives_each_run_a_folder_with_the_lines_it_has_alone(t
         alone = run(configured("algorithm=LoRA-BF", *OWN, f"algorithm.hparams.rank={rank}"), tmp_path / f"alone{rank}")
         assert lines_of(tmp_path / "s" / f"algorithm.hparams.rank={rank}") == lines_of(alone)
     page = (tmp_path / "s/report/report.html").read_text()
-    assert "LoRA-BF rank=2 num_steps=4" in page
-    assert "LoRA-BF rank=4 num_steps=4" in page
+    assert "LoRA-BF num_steps=4 rank=2" in page
+    assert "LoRA-BF num_steps=4 rank=4" in page
 
 
 def test_two_processes_end_with_the_ledger_of_one(tmp_path):

@@ -44,3 +44,23 @@ def test_a_damaged_file_ends_the_command_with_the_remedy(capsys: pytest.CaptureF
         assert "easyedit-ice stats clear" in capsys.readouterr().err
     assert main(["stats", "clear"]) == 0
     assert main(["stats", "compute"]) == 0
+
+
+def test_those_of_any_algorithm_that_needs_them_are_measured(capsys: pytest.CaptureFixture) -> None:
+    settings = ("--set", "layers=[2]", "--set", "dynamic_multiplier=1")
+    assert main(["stats", "compute", "--algorithm", "GoRA", *settings]) == 0
+    assert capsys.readouterr().out.split()[-5:] == ["transformer.h.2.mlp.c_proj", "768", "x", "768", "768"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["LoRA-BF"], "LoRA-BF needs no second moments; choose one of ICE-LoRA, GoRA"),
+        (["GoRA", "--set", "protection=none"], "protection is 'none', which needs no second moments"),
+    ],
+)
+def test_an_algorithm_that_needs_none_is_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["stats", "compute", "--algorithm", *arguments]) == 2
+    assert words in capsys.readouterr().err

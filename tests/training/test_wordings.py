@@ -13,7 +13,6 @@ from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
 from easyedit_ice.training import wordings
 from easyedit_ice.training.contexts import TEMPLATES, filled
-from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.wordings import WORDINGS, followed_wordings, near_best, plain_requests, shares_followed
 
 SHARES = {"a": 0.5, "b": 1.0, "c": 0.8, "d": 0.79, "e": 0.9}
@@ -91,7 +90,7 @@ def test_facts_are_told_anew_that_the_model_knows_or_any_where_it_knows_too_few(
 
 def test_ice_takes_the_followed_wordings_unless_it_is_given_some(monkeypatch):
     chosen = ["Say that {fact}. "]
-    monkeypatch.setattr("easyedit_ice.training.solve.followed_wordings", lambda model, tok, asking: chosen)
+    monkeypatch.setattr("easyedit_ice.training.in_context.followed_wordings", lambda model, tok, asking: chosen)
     few = {"num_steps": 1, "num_contexts": 1, "continuation_samples": 1, "free_samples": 1, "layers": [0]}
     for given, used in ((None, chosen), (list(TEMPLATES), list(TEMPLATES))):
         hparams = IceLoraHyperParams.from_dict({**few, "context_templates": given, "device": "cpu"})
@@ -101,7 +100,7 @@ def test_ice_takes_the_followed_wordings_unless_it_is_given_some(monkeypatch):
 
 def test_the_embedded_models_preset_names_its_wordings():
     assert IceLoraHyperParams.from_hparams("ICE-LoRA/gpt2-factworld").context_templates == list(TEMPLATES)
-    assert TrainingHyperParams().context_templates is None
+    assert IceLoraHyperParams().context_templates is None
 
 
 def test_plain_facts_have_their_subject_in_the_prompt_and_two_different_answers():
