@@ -8,18 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.asking import asking_for
-from easyedit_ice.errors import DriftError, HyperParamsError, RequestError
+from easyedit_ice.errors import DriftError, HyperParamsError, RequestError, TrainingDivergedError
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.memory import edits_in, recall
 from easyedit_ice.preserve import preserved
+from easyedit_ice.randomness import drawing
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.requests import EditRequest, check_tokens
+from easyedit_ice.state import state_of
 from easyedit_ice.text.plain_text import MEASURED, Movement, movement, said, statements
+from easyedit_ice.text.rows import encode, predict
 from easyedit_ice.updates import OriginalWeights, WeightUpdate
 
 logger = logging.getLogger(__name__)
@@ -42,6 +45,9 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
             and the update's ``info`` says so.
         HyperParamsError: ``chat`` is set, and the tokenizer has no chat template that can be used.
         DriftError: the edit moves plain statements by more than ``max_drift``.
+        TrainingDivergedError: the edit's numbers become infinite or not numbers; or those of the model are.
+        UpdateError: the edit would make a weight infinite or not a number.
+        ModelInUseError: another thread edits this model.
     """
     return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
 
@@ -62,12 +68,40 @@ def solve_with(
     facts = tuple(replace(request, asking=asking) for request in prepared)
     for error in unfit or ():
         logger.warning("left out: %s", error)
-    with preserved(model, tok), fused_activations(model):
-        update = spec.solve_function(model, tok, facts, hparams)
-    moved = _movement(model, tok, facts, update)
+    with state_of(model).in_use():
+        try:
+            with preserved(model, tok), fused_activations(model), drawing(hparams.seed):
+                update = spec.solve_function(model, tok, facts, hparams)
+        except TrainingDivergedError:
+            _check_sound(model, tok, facts)
+            raise
+        size = _size(model, update)
+        moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
-    found = {"drift": moved and asdict(moved)} | ({"left_out": [str(error) for error in unfit]} if unfit else {})
-    return replace(update, info=update.info | found)
+    found = {"drift": moved and asdict(moved)} | size
+    return replace(update, info=update.info | found | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
+
+
+def _check_sound(model: nn.Module, tok: Any, facts: Sequence[EditRequest]) -> None:
+    """Say so where it is the model, and not the edit, that gives numbers which are not finite."""
+    with preserved(model, tok), torch.no_grad():
+        model.eval()
+        sound = predict(model, [encode(tok, facts[0].asked(), facts[0].completion)]).log_probs.isfinite().all()
+    if not sound:
+        dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        raise TrainingDivergedError(
+            f"the model gives probabilities that are infinite or not numbers in {dtype}, before any edit; load it in "
+            "bfloat16 or float32"
+        )
+
+
+def _size(model: nn.Module, update: WeightUpdate) -> dict[str, Any]:
+    """The largest ‖ΔW‖ / ‖W‖ as plain values, and words for a change that is as large as the weight itself."""
+    sizes = update.sizes(model)
+    name, size = max(sizes.items(), key=lambda pair: pair[1], default=("", 0.0))
+    if size < 1:
+        return {"size": size}
+    return {"size": size, "oversized": f"the change of {name} is {size:.3g} times as large as the weight itself"}
 
 
 def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: WeightUpdate) -> Movement | None:
@@ -78,11 +112,8 @@ def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: 
     with preserved(model), fused_activations(model):
         model.eval()
         before = said(model, rows)
-        update.commit(model)
-        try:
+        with update.applied(model):
             return movement(model, rows, before)
-        finally:
-            update.revert(model)
 
 
 def _judge(moved: Movement | None, hparams: EditHyperParams) -> None:
@@ -134,8 +165,6 @@ def apply_to_model(
         the edited model, and the original weights by parameter name (empty unless ``return_orig_weights``).
     """
     if copy:
-        edits = edits_in(model)
         model = copying.deepcopy(model)
-        recall(model, edits)
     originals = solve_with(spec, model, tok, requests, hparams).commit(model)
     return model, originals if return_orig_weights else OriginalWeights()

@@ -10,9 +10,10 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
+from typing import ParamSpec
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +21,15 @@ from tqdm.auto import tqdm
 
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.processes import Share
+from easyedit_ice.randomness import lent_to_libraries
 from easyedit_ice.text.rows import predict
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.objectives import Objective, Term
 from easyedit_ice.training.pace import Pace, set_rate
 from easyedit_ice.training.protection import Protection
 from easyedit_ice.training.teacher import Teacher
+
+P = ParamSpec("P")
 
 _LEAST = 1e-3
 """Share of the greatest length below which a gradient gets no longer, when lengths are evened out."""
@@ -48,6 +52,19 @@ class Course:
     lr: float | None = None
 
 
+def _with_layers_drawing(train: Callable[P, Course]) -> Callable[P, Course]:
+    """The training, with what the adapter's layers draw, as dropout does, coming from the edit's seed too."""
+
+    @wraps(train)
+    def training(*args: P.args, **kwargs: P.kwargs) -> Course:
+        model, adapter = args[:2]
+        with lent_to_libraries(model) if adapter.draws else nullcontext():
+            return train(*args, **kwargs)
+
+    return training
+
+
+@_with_layers_drawing
 def train(
     model: nn.Module,
     adapter: Adapter,
@@ -95,7 +112,7 @@ def train(
             ``None`` to take the optimizer's.
 
     Raises:
-        TrainingDivergedError: the loss is infinite or not a number.
+        TrainingDivergedError: the loss, or what is trained, is infinite or not a number.
     """
     share = share or Share()
     parameters = adapter.parameters()
@@ -139,6 +156,7 @@ def train(
                 course.learned = True
                 break
             active = list(range(facts))
+    _check_finite(adapter)
     return course
 
 
@@ -189,6 +207,16 @@ def _losses(model: nn.Module, teacher: Teacher, terms: Sequence[Term]) -> Tensor
             f"the loss is {losses.sum().item()}; lower lr, or train in float32 (mixed_precision: no)"
         )
     return losses
+
+
+def _check_finite(adapter: Adapter) -> None:
+    """Look at what the last step has made, of which no loss was measured."""
+    for name, tensors in adapter.trained().items():
+        if not all(tensor.isfinite().all() for tensor in tensors):
+            raise TrainingDivergedError(
+                f"what is trained of {name} is infinite or not a number after the last step; lower lr or weight_decay, "
+                "or set max_grad_norm"
+            )
 
 
 def _factor(term: Term, measured: Mapping, stop_below: Mapping[str, float], batch: int) -> float:

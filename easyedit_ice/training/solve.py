@@ -48,7 +48,6 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         HyperParamsError: ``lr`` is None, and the model can read no plain statement to find it by.
         TrainingDivergedError: the loss is infinite or not a number.
     """
-    torch.manual_seed(hparams.seed)
     model.eval()
     asked, hparams = hparams, _fitted(model, tok, requests, hparams)
     projections = projections_of(model, hparams)

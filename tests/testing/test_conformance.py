@@ -18,6 +18,7 @@ from easyedit_ice.deltas import DenseDelta
 from easyedit_ice.errors import ConformanceError
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.state import state_of
 from easyedit_ice.testing import check_algorithm, failures
 from easyedit_ice.testing.models import SHAPES
 from easyedit_ice.testing.promises import PROMISES
@@ -127,7 +128,7 @@ class SubtractingUpdate(WeightUpdate):
     """Reverts by subtracting, which rounds."""
 
     def revert(self, model):
-        self._commits.pop(model)
+        state_of(model).commits.pop(self)
         self.scaled(-1).commit(model)
 
 

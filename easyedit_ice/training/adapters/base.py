@@ -27,9 +27,14 @@ class Adapter(ABC):
         model: holds the projections.
         projections: what is changed; all of this model.
 
+    Attributes:
+        draws: whether a forward pass in training draws from the process's generators, as dropout does.
+
     Raises:
         AnatomyError: gradients do not pass through the model's weights.
     """
+
+    draws = False
 
     def __init__(self, model: nn.Module, projections: Sequence[Projection]) -> None:
         _check_differentiable(model)
