@@ -344,8 +344,9 @@ def _joined_info(infos: list[dict[str, Any]]) -> dict[str, Any]:
 @torch.no_grad()
 def _norm(projection: Projection) -> float:
     """‖W‖, not zero."""
-    weight = projection.matrix() if projection.quantized else projection.module.weight
-    return max(torch.linalg.vector_norm(weight, dtype=torch.float32).item(), torch.finfo(torch.float32).tiny)
+    weight = projection.module.weight
+    matrix = projection.matrix() if projection.quantized or weight.element_size() == 1 else weight
+    return max(torch.linalg.vector_norm(matrix, dtype=torch.float32).item(), torch.finfo(torch.float32).tiny)
 
 
 @torch.no_grad()
@@ -359,10 +360,15 @@ def _add(projection: Projection, delta: Delta, originals: OriginalWeights) -> No
     weight = projection.module.weight
     change = projection.as_stored(delta.matrix().to(weight.device, torch.float32))
     rounded = (weight.float() + change).to(weight.dtype)
-    if not rounded.isfinite().all():
+    if not _finite(rounded):
         raise UpdateError(_not_finite(projection, delta))
     originals[projection.weight_name] = weight.detach().to("cpu", copy=True)
     weight.copy_(rounded)
+
+
+def _finite(weight: Tensor) -> bool:
+    """Whether all elements are; types of 8 bits cannot tell by themselves."""
+    return bool((weight.float() if weight.element_size() == 1 else weight).isfinite().all())
 
 
 @torch.no_grad()
@@ -374,7 +380,7 @@ def _not_finite(projection: Projection, delta: Delta) -> str:
             f"{name}: the change has elements that are infinite or not numbers, and is not written; make the edit "
             "anew, with a lower learning rate or in float32"
         )
-    if not weight.isfinite().all():
+    if not _finite(weight):
         return f"{name} has elements that are infinite or not numbers before the edit; load a model of finite weights"
     largest = (weight.float() + projection.as_stored(matrix.to(weight.device))).abs().max().item()
     dtype = str(weight.dtype).removeprefix("torch.")

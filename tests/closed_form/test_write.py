@@ -6,6 +6,7 @@ import pytest
 import torch
 from architectures import AFTERWARDS, ARCHITECTURES, HYBRIDS, tiny
 
+from easyedit_ice import updates
 from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, place_of
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form import write
@@ -108,6 +109,27 @@ def test_a_write_that_is_interrupted_leaves_the_model_as_it_was(turn: int, monke
 
     monkeypatch.setattr(WeightUpdate, "commit", interrupted)
     with pytest.raises(KeyboardInterrupt):
+        _written(model, [0, 1, 2])
+    assert state(model) == before
+    assert edits_in(model) == ()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_failure_within_the_commit_of_a_layer_comes_out_and_leaves_the_model_as_it_was(
+    turn: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, added, add = _model("Llama"), [], updates._add
+    before = state(model)
+
+    def failing(*args: object) -> None:
+        add(*args)
+        added.append(args)
+        if len(added) == turn:
+            raise error("struck after the weight was written")
+
+    monkeypatch.setattr(updates, "_add", failing)
+    with pytest.raises(error, match="struck after"):
         _written(model, [0, 1, 2])
     assert state(model) == before
     assert edits_in(model) == ()
