@@ -16,6 +16,7 @@ from easyedit_ice.asking import asking_for
 from easyedit_ice.errors import DriftError, HyperParamsError, RequestError, TrainingDivergedError
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.preserve import preserved
 from easyedit_ice.randomness import drawing
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
@@ -23,7 +24,7 @@ from easyedit_ice.requests import EditRequest, check_tokens
 from easyedit_ice.state import state_of
 from easyedit_ice.text.plain_text import MEASURED, Movement, movement, said, statements
 from easyedit_ice.text.rows import encode, predict
-from easyedit_ice.updates import OriginalWeights, WeightUpdate
+from easyedit_ice.updates import WeightUpdate
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ from easyedit_ice.interrupts import ending_with
 
 if TYPE_CHECKING:
     from easyedit_ice.known import Known
-    from easyedit_ice.updates import OriginalWeights, WeightUpdate
+    from easyedit_ice.originals import OriginalWeights
+    from easyedit_ice.updates import WeightUpdate
 
 Keys = Mapping[str, Tensor]
 """Module path -> (n, in): what a projection reads where an edit's facts are looked up and written."""

@@ -19,11 +19,12 @@ from quick import CLOSED_FORM
 from torch import nn
 
 import easyedit_ice
-from easyedit_ice import updates
+from easyedit_ice import originals, updates
 from easyedit_ice.apply import solve
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.interrupts import ending_with, finish, held_back
 from easyedit_ice.memory import edits_in
+from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.preserve import Frame, preserved
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.state import ATTRIBUTE, state_of
@@ -301,9 +302,9 @@ def test_the_first_of_several_exceptions_comes_out(failures: int) -> None:
     assert len(tried) == 2
 
 
-def _interrupting(monkeypatch: pytest.MonkeyPatch, name: str, at: int) -> None:
-    """Press Ctrl-C in the given call of a function of ``updates``."""
-    original, calls = getattr(updates, name), []
+def _interrupting(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, at: int) -> None:
+    """Press Ctrl-C in the given call of a function."""
+    original, calls = getattr(owner, name), []
 
     def interrupted(*args: Any) -> Any:
         calls.append(1)
@@ -311,16 +312,16 @@ def _interrupting(monkeypatch: pytest.MonkeyPatch, name: str, at: int) -> None:
             signal.raise_signal(signal.SIGINT)
         return original(*args)
 
-    monkeypatch.setattr(updates, name, interrupted)
+    monkeypatch.setattr(owner, name, interrupted)
 
 
-@pytest.mark.parametrize("name", ["_add", "checksum"])
+@pytest.mark.parametrize(("owner", "name"), [(OriginalWeights, "write"), (updates, "checksum")])
 @pytest.mark.parametrize("at", [1, 2])
-def test_ctrl_c_within_a_commit_undoes_it(name: str, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_within_a_commit_undoes_it(owner: Any, name: str, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, update = SHAPES[0].build(), _update("FastMEMIT")
     before = state(model)
     with monkeypatch.context() as patch:
-        _interrupting(patch, name, at)
+        _interrupting(patch, owner, name, at)
         with pytest.raises(KeyboardInterrupt):
             update.commit(model)
     assert not update.committed(model)
@@ -335,7 +336,7 @@ def test_ctrl_c_within_a_revert_lets_it_end(monkeypatch: pytest.MonkeyPatch) -> 
     before = state(model)
     update.commit(model)
     with monkeypatch.context() as patch:
-        _interrupting(patch, "forget", 1)
+        _interrupting(patch, originals, "forget", 1)
         with pytest.raises(KeyboardInterrupt):
             update.revert(model)
     assert not update.committed(model)

@@ -12,10 +12,10 @@ from packed import logits, packed_bytes, packed_llama
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from easyedit_ice import updates
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.deltas import DenseDelta, LowRankDelta
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.updates import WeightUpdate
 
@@ -215,15 +215,15 @@ def test_an_exception_while_committing_leaves_the_model_as_it_was(monkeypatch, e
     model = SHAPES[1].build()
     before = _bits(model)
     update = _update(model)
-    add, calls = updates._add, []
+    write, calls = OriginalWeights.write, []
 
     def failing(*args):
         calls.append(args)
         if len(calls) == 4:
             raise error
-        add(*args)
+        write(*args)
 
-    monkeypatch.setattr(updates, "_add", failing)
+    monkeypatch.setattr(OriginalWeights, "write", failing)
     with pytest.raises(error):
         update.commit(model)
     assert _bits(model) == before
@@ -252,6 +252,32 @@ def test_adding_keeps_the_parts_as_they_are_and_tells_where_it_comes_from():
     assert one.norms() == before
     assert total.info == {"parts": [{"seed": 1}, {"seed": 2}]}
     assert all(isinstance(delta, LowRankDelta) for delta in total.deltas.values())
+
+
+def test_a_sum_has_the_facts_of_all_its_parts():
+    one, other = (WeightUpdate({}, {"facts": [[prompt, "Avaria"]]}) for prompt in ("A is in", "B is in"))
+    assert (one + other + one).info["facts"] == [["A is in", "Avaria"], ["B is in", "Avaria"], ["A is in", "Avaria"]]
+    assert "facts" not in (WeightUpdate({}) + WeightUpdate({}, {"seed": 1})).info
+
+
+def test_the_sum_of_no_updates_changes_nothing_and_that_of_one_is_that_one():
+    model = SHAPES[0].build()
+    before, nothing, one = _bits(model), WeightUpdate.total([]), _update(model)
+    assert (nothing.deltas, nothing.info, nothing.keys) == ({}, {}, {})
+    nothing.commit(model)
+    assert _bits(model) == before
+    nothing.revert(model)
+    assert WeightUpdate.total([one]).info == one.info
+    assert WeightUpdate.total([one]).deltas == one.deltas
+
+
+def test_sizes_are_norms_by_those_of_the_weights():
+    for model in (SHAPES[0].build(), SHAPES[3].build(), packed_llama(4)):
+        update = _update(model)
+        expected = {
+            p.name: (update.deltas[p.name].matrix().norm() / p.matrix().norm()).item() for p, _ in update.targets(model)
+        }
+        assert update.sizes(model) == pytest.approx(expected, rel=1e-3)
 
 
 def test_an_update_scaled_by_minus_one_undoes_it():

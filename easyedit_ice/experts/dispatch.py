@@ -24,9 +24,10 @@ from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import Alphas, alpha_table, modules_of
 from easyedit_ice.experts.wording import Wording
+from easyedit_ice.originals import AttachedDelta
 from easyedit_ice.state import state_of
 from easyedit_ice.tokens import tokens
-from easyedit_ice.updates import AttachedDelta, WeightUpdate
+from easyedit_ice.updates import WeightUpdate
 
 
 class Dispatcher(Protocol):

@@ -17,7 +17,7 @@ from torch import nn
 from easyedit_ice.errors import EasyEditIceError, HostEditError
 from easyedit_ice.host.locate import host_info
 from easyedit_ice.host.restoring import WeightsCopy
-from easyedit_ice.updates import OriginalWeights
+from easyedit_ice.originals import OriginalWeights
 
 _Last = dict[nn.Module, OriginalWeights]
 _LAST: ContextVar[_Last | None] = ContextVar("last", default=None)

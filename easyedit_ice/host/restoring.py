@@ -7,7 +7,7 @@ from weakref import ref
 
 from torch import Tensor, nn
 
-from easyedit_ice.updates import OriginalWeights
+from easyedit_ice.originals import OriginalWeights
 
 
 class WeightsCopy(dict[str, Tensor]):

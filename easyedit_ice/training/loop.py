@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from typing import ParamSpec
+from typing import Concatenate, ParamSpec
 
 import torch
 from torch import Tensor, nn
@@ -52,14 +52,15 @@ class Course:
     lr: float | None = None
 
 
-def _with_layers_drawing(train: Callable[P, Course]) -> Callable[P, Course]:
+def _with_layers_drawing(
+    train: Callable[Concatenate[nn.Module, Adapter, P], Course],
+) -> Callable[Concatenate[nn.Module, Adapter, P], Course]:
     """The training, with what the adapter's layers draw, as dropout does, coming from the edit's seed too."""
 
     @wraps(train)
-    def training(*args: P.args, **kwargs: P.kwargs) -> Course:
-        model, adapter = args[:2]
+    def training(model: nn.Module, adapter: Adapter, *args: P.args, **kwargs: P.kwargs) -> Course:
         with lent_to_libraries(model) if adapter.draws else nullcontext():
-            return train(*args, **kwargs)
+            return train(model, adapter, *args, **kwargs)
 
     return training
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from architectures import AFTERWARDS, ARCHITECTURES, HYBRIDS, tiny
 
-from easyedit_ice import updates
 from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, place_of
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.closed_form import write
@@ -16,6 +15,7 @@ from easyedit_ice.closed_form.write import Written, write_facts
 from easyedit_ice.deltas import Delta
 from easyedit_ice.memory import edits_in
 from easyedit_ice.moments.factors import Factor, factored, identity_factor
+from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, tokenizer
@@ -119,16 +119,16 @@ def test_a_write_that_is_interrupted_leaves_the_model_as_it_was(turn: int, monke
 def test_a_failure_within_the_commit_of_a_layer_comes_out_and_leaves_the_model_as_it_was(
     turn: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, added, add = _model("Llama"), [], updates._add
+    model, written, write_one = _model("Llama"), [], OriginalWeights.write
     before = state(model)
 
     def failing(*args: object) -> None:
-        add(*args)
-        added.append(args)
-        if len(added) == turn:
+        write_one(*args)
+        written.append(args)
+        if len(written) == turn:
             raise error("struck after the weight was written")
 
-    monkeypatch.setattr(updates, "_add", failing)
+    monkeypatch.setattr(OriginalWeights, "write", failing)
     with pytest.raises(error, match="struck after"):
         _written(model, [0, 1, 2])
     assert state(model) == before
