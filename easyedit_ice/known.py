@@ -45,6 +45,11 @@ def known(model: nn.Module) -> Known:
     return state.baseline
 
 
+def as_first_seen(model: nn.Module) -> bool:
+    """Whether no weight has changed since: what is measured on an edited model is not kept for the unedited one."""
+    return known(model).weights == fingerprint(model.named_parameters())
+
+
 def _mark(model: nn.Module) -> tuple[Any, ...]:
     """Norms and biases: editors do not write to them, and loading another model changes them."""
     vectors = [parameter for parameter in model.parameters() if parameter.ndim == 1]

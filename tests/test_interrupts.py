@@ -204,7 +204,7 @@ def _disturb(model: nn.Module, tok: Any) -> None:
 
 def _traits(model: nn.Module, tok: Any) -> Any:
     flags = [parameter.requires_grad for parameter in model.parameters()]
-    return _contents(model), flags, dict(vars(model.config)), tok.padding_side
+    return _contents(model), flags, copy.deepcopy(vars(model.config)), tok.padding_side
 
 
 def test_a_preserved_model_is_as_it_was_whatever_line_is_struck() -> None:
@@ -382,3 +382,25 @@ def test_the_exception_of_a_block_comes_out_although_its_update_cannot_be_taken_
                 parameter.add_(1)
         1 / 0  # noqa: B018
     assert update.committed(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["LoRA-BF", "SVF", "FastMEMIT"])
+def test_a_solve_struck_anywhere_leaves_the_model_and_the_process_as_they_were(algorithm: str) -> None:
+    hparams = ALGORITHMS[algorithm].hparams_class(**SETTINGS[algorithm])
+    model, tok, lines = SHAPES[0].build(), copy.deepcopy(tokenizer()), Lines()
+
+    def action() -> None:
+        solve(model, tok, [FACTS[0]], hparams)
+
+    action()
+    with lines.watched():
+        action()
+    before, generators, weights = _traits(model, tok), torch.get_rng_state(), state(model)
+    for number in range(1, lines.count, lines.count // 12):
+        with pytest.raises(KeyboardInterrupt, match=r"^line \d+ of"), Lines(KeyboardInterrupt, number).watched():
+            action()
+        assert _traits(model, tok) == before
+        assert state(model) == weights
+        assert torch.equal(torch.get_rng_state(), generators)
+        assert state_of(model).edits == ()
