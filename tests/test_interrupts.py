@@ -107,6 +107,7 @@ def _struck_everywhere(action: Callable[[], object], ready: Callable[[], None], 
     return lines.count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", SETTINGS)
 def test_a_commit_struck_at_any_line_has_not_been_or_can_be_reverted(algorithm: str) -> None:
     model, update = SHAPES[0].build(), _update(algorithm)
