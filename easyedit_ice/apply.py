@@ -16,13 +16,15 @@ from easyedit_ice.asking import asking_for
 from easyedit_ice.errors import DriftError, HyperParamsError, RequestError
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.memory import edits_in, recall
+from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.preserve import preserved
+from easyedit_ice.randomness import drawing
 from easyedit_ice.registry import ALGORITHMS, Algorithm
 from easyedit_ice.requests import EditRequest, check_tokens
+from easyedit_ice.state import state_of
 from easyedit_ice.text.plain_text import MEASURED, Movement, movement, said, statements
 from easyedit_ice.text.sound import require_sound
-from easyedit_ice.updates import OriginalWeights, WeightUpdate
+from easyedit_ice.updates import WeightUpdate
 from easyedit_ice.weights import differentiable, refuse_offloaded
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,9 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
         AnatomyError: the model has no blocks, projections or weights that can be edited.
         UnsoundModelError: the model's answers are not numbers before any edit, or it is no causal one.
         DriftError: the edit moves plain statements by more than ``max_drift``.
+        TrainingDivergedError: the edit's numbers become infinite or not numbers; or those of the model are.
+        UpdateError: the edit would make a weight infinite or not a number.
+        ModelInUseError: another thread edits this model.
     """
     return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
 
@@ -69,15 +74,25 @@ def solve_with(
     facts = tuple(replace(request, asking=asking) for request in prepared)
     for error in unfit or ():
         logger.warning("left out: %s", error)
-    with differentiable(model):
-        with preserved(model, tok), fused_activations(model):
+    with state_of(model).in_use(), differentiable(model):
+        with preserved(model, tok), fused_activations(model), drawing(hparams.seed):
             model.eval()
             require_sound(model, tok, facts)
             update = spec.solve_function(model, tok, facts, hparams)
+        size = _size(model, update)
         moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
-    found = {"drift": moved and asdict(moved)} | ({"left_out": [str(error) for error in unfit]} if unfit else {})
-    return replace(update, info=update.info | found)
+    found = {"drift": moved and asdict(moved)} | size
+    return replace(update, info=update.info | found | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
+
+
+def _size(model: nn.Module, update: WeightUpdate) -> dict[str, Any]:
+    """The largest ‖ΔW‖ / ‖W‖ as plain values, and words for a change that is as large as the weight itself."""
+    sizes = update.sizes(model)
+    name, size = max(sizes.items(), key=lambda pair: pair[1], default=("", 0.0))
+    if size < 1:
+        return {"size": size}
+    return {"size": size, "oversized": f"the change of {name} is {size:.3g} times as large as the weight itself"}
 
 
 def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: WeightUpdate) -> Movement | None:
@@ -88,11 +103,8 @@ def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: 
     with preserved(model), fused_activations(model):
         model.eval()
         before = said(model, rows)
-        update.commit(model)
-        try:
+        with update.applied(model):
             return movement(model, rows, before)
-        finally:
-            update.revert(model)
 
 
 def _judge(moved: Movement | None, hparams: EditHyperParams) -> None:
@@ -144,8 +156,6 @@ def apply_to_model(
         the edited model, and the original weights by parameter name (empty unless ``return_orig_weights``).
     """
     if copy:
-        edits = edits_in(model)
         model = copying.deepcopy(model)
-        recall(model, edits)
     originals = solve_with(spec, model, tok, requests, hparams).commit(model)
     return model, originals if return_orig_weights else OriginalWeights()

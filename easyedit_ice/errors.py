@@ -125,8 +125,12 @@ class UpdateError(EasyEditIceError, RuntimeError):
     """A weight update cannot be committed, reverted, combined or exported."""
 
 
+class ModelInUseError(EasyEditIceError, RuntimeError):
+    """Two threads edit one model at a time."""
+
+
 class TrainingDivergedError(EasyEditIceError, RuntimeError):
-    """The loss of an edit became infinite or not a number."""
+    """The loss of an edit, or what it trained, became infinite or not a number."""
 
 
 class DriftError(EasyEditIceError, RuntimeError):

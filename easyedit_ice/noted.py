@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from easyedit_ice.bits import as_bytes
 from easyedit_ice.cache import made_once
 
 _CHECKSUM = "checksum"
@@ -75,5 +75,5 @@ def _opened(path: Path, damaged: Damaged) -> Iterator[Any]:
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(as_bytes(tensors[name]).numpy())
     return digest.hexdigest()

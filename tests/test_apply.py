@@ -17,6 +17,7 @@ from easyedit_ice.errors import (
     PromptTooLongError,
     SubjectNotFoundError,
     UnknownAlgorithmError,
+    UpdateError,
 )
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
@@ -46,6 +47,17 @@ def add_not_a_number(model, tok, requests, hparams):
     """Ruin the last MLP output."""
     update = add_one(model, tok, requests, hparams)
     return update.scaled(float("nan"))
+
+
+def add_too_much(model, tok, requests, hparams):
+    """Ruin the last MLP output by finite numbers."""
+    return add_one(model, tok, requests, hparams).scaled(1e37)
+
+
+def add_multiple(model, tok, requests, hparams):
+    """Add the last MLP's weight to itself, as many thousandths of it as the seed says."""
+    projection = ModelAnatomy(model).match(["mlp.out"], [-1])[0]
+    return WeightUpdate({projection.name: DenseDelta(projection.matrix() * hparams.seed / 1000)})
 
 
 def move(model, tok, requests, hparams):
@@ -191,12 +203,31 @@ def test_an_edit_that_moves_more_than_max_drift_is_refused_and_the_model_keeps_e
     assert _same_bits(model, bits)
 
 
-def test_an_edit_that_makes_a_model_write_nonsense_is_refused(model):
-    ruin = AlgorithmSpec(name="Toy", hparams=TOY.hparams, solve=f"{__name__}:add_not_a_number")
+@pytest.mark.parametrize(
+    ("ruin", "error", "words"),
+    [
+        ("add_not_a_number", UpdateError, "c_proj.weight: the change has elements that are infinite or not numbers"),
+        ("add_too_much", DriftError, "by nan nats"),
+    ],
+)
+def test_an_edit_that_makes_a_model_write_nonsense_is_refused(model, ruin, error, words):
+    ruining = AlgorithmSpec(name="Toy", hparams=TOY.hparams, solve=f"{__name__}:{ruin}")
     bits = _bits(model)
-    with pytest.raises(DriftError, match="by nan nats"):
-        solve_with(ruin, model, tokenizer(), FACTS, ToyHyperParams(max_drift=1e9))
+    with pytest.raises(error, match=words):
+        solve_with(ruining, model, tokenizer(), FACTS, ToyHyperParams(max_drift=1e9))
     assert _same_bits(model, bits)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 10.0])
+def test_an_edit_says_how_large_it_is_beside_the_weight(model, factor):
+    projection = ModelAnatomy(model).match(["mlp.out"], [-1])[0]
+    weight = projection.matrix()
+    spec = AlgorithmSpec(name="Toy", hparams=TOY.hparams, solve=f"{__name__}:add_multiple")
+    info = solve_with(spec, model, tokenizer(), FACTS, ToyHyperParams(seed=int(factor * 1000))).info
+    assert info["size"] == pytest.approx(factor, rel=1e-4)
+    said = f"the change of {projection.name} is 10 times as large as the weight itself"
+    assert info.get("oversized") == (said if factor > 1 else None)
+    assert torch.equal(projection.matrix(), weight)
 
 
 def test_an_interrupted_measurement_leaves_the_model_as_it_was(model, monkeypatch):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gc
 import json
+import weakref
 
 import pytest
 import torch
 from packed import logits, packed_bytes, packed_llama
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from easyedit_ice import updates
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.deltas import DenseDelta, LowRankDelta
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.updates import WeightUpdate
 
@@ -83,7 +85,7 @@ def test_only_the_named_weights_are_written_and_returned(shape):
 
 
 @ALL_SHAPES
-def test_the_originals_restore_when_iterated_as_easyedit_does(shape):
+def test_the_originals_restore_when_they_are_copied_back(shape):
     model = shape.build()
     before = _bits(model)
     originals = _update(model).commit(model)
@@ -180,10 +182,12 @@ def test_one_update_serves_several_models_at_once():
 
 
 def test_a_committed_update_does_not_keep_its_model_alive():
-    update = _update(SHAPES[0].build())
-    update.commit(SHAPES[0].build())
+    model = SHAPES[0].build()
+    alive, update = weakref.ref(model), _update(model)
+    update.commit(model)
+    del model
     gc.collect()
-    assert len(update._commits) == 0
+    assert alive() is None
 
 
 @pytest.mark.parametrize("action", [WeightUpdate.commit, lambda update, model: update.to_peft(model, "unused")])
@@ -211,15 +215,15 @@ def test_an_exception_while_committing_leaves_the_model_as_it_was(monkeypatch, e
     model = SHAPES[1].build()
     before = _bits(model)
     update = _update(model)
-    add, calls = updates._add, []
+    write, calls = OriginalWeights.write, []
 
     def failing(*args):
         calls.append(args)
         if len(calls) == 4:
             raise error
-        add(*args)
+        write(*args)
 
-    monkeypatch.setattr(updates, "_add", failing)
+    monkeypatch.setattr(OriginalWeights, "write", failing)
     with pytest.raises(error):
         update.commit(model)
     assert _bits(model) == before
@@ -248,6 +252,32 @@ def test_adding_keeps_the_parts_as_they_are_and_tells_where_it_comes_from():
     assert one.norms() == before
     assert total.info == {"parts": [{"seed": 1}, {"seed": 2}]}
     assert all(isinstance(delta, LowRankDelta) for delta in total.deltas.values())
+
+
+def test_a_sum_has_the_facts_of_all_its_parts():
+    one, other = (WeightUpdate({}, {"facts": [[prompt, "Avaria"]]}) for prompt in ("A is in", "B is in"))
+    assert (one + other + one).info["facts"] == [["A is in", "Avaria"], ["B is in", "Avaria"], ["A is in", "Avaria"]]
+    assert "facts" not in (WeightUpdate({}) + WeightUpdate({}, {"seed": 1})).info
+
+
+def test_the_sum_of_no_updates_changes_nothing_and_that_of_one_is_that_one():
+    model = SHAPES[0].build()
+    before, nothing, one = _bits(model), WeightUpdate.total([]), _update(model)
+    assert (nothing.deltas, nothing.info, nothing.keys) == ({}, {}, {})
+    nothing.commit(model)
+    assert _bits(model) == before
+    nothing.revert(model)
+    assert WeightUpdate.total([one]).info == one.info
+    assert WeightUpdate.total([one]).deltas == one.deltas
+
+
+def test_sizes_are_norms_by_those_of_the_weights():
+    for model in (SHAPES[0].build(), SHAPES[3].build(), packed_llama(4)):
+        update = _update(model)
+        expected = {
+            p.name: (update.deltas[p.name].matrix().norm() / p.matrix().norm()).item() for p, _ in update.targets(model)
+        }
+        assert update.sizes(model) == pytest.approx(expected, rel=1e-3)
 
 
 def test_an_update_scaled_by_minus_one_undoes_it():
@@ -296,9 +326,20 @@ def _other_format(folder):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
 
 
-def _manifest(folder, **changes):
-    path = folder / "update.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+def _manifest(**changes):
+    def change(folder):
+        path = folder / "update.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+def _tensor(part, tensor):
+    def change(folder):
+        path = folder / "update.safetensors"
+        save_file(load_file(path) | {f"transformer.h.0.attn.c_attn:{part}": tensor}, path)
+
+    return change
 
 
 def _swap_weights(folder):
@@ -317,10 +358,17 @@ def _swap_weights(folder):
         (lambda folder: (folder / "update.json").write_text('{"format": 1}'), "'kinds' is missing"),
         (lambda folder: (folder / "update.json").write_text('{"format": 1, "kinds": {}}'), "'info' is missing"),
         (lambda folder: (folder / "update.json").write_text("[" * 100_000), "nested too deeply"),
-        (lambda folder: _manifest(folder, kinds=None), "must be objects"),
-        (lambda folder: _manifest(folder, kinds=[]), "must be objects"),
-        (lambda folder: _manifest(folder, info=5), "must be objects"),
         (_truncate, "holds no readable update"),
+        (lambda folder: (folder / "update.json").write_text("[" * 100_000), "holds no readable update"),
+        (_manifest(kinds=None), "'kinds' is missing from update.json, or is no object"),
+        (_manifest(kinds=["low_rank"]), "'kinds' is missing from update.json, or is no object"),
+        (_manifest(info=3), "'info' is missing from update.json, or is no object"),
+        (_manifest(kinds={"transformer.h.0.attn.c_attn": ["low_rank"]}), r"unknown kind of delta \['low_rank'\]"),
+        (_tensor("a", torch.ones(1, 32, dtype=torch.int32)), "made of int32; expected float32"),
+        (_tensor("a", torch.tensor(1.0)), r"factors of shapes \(\) and .* do not make a low-rank delta"),
+        (_tensor("a", torch.full((1, 32), torch.nan)), r"c_attn:a in update.safetensors has numbers that are inf"),
+        (_tensor("b", torch.full((96, 1), -torch.inf)), r"c_attn:b in update.safetensors has numbers that are inf"),
+        (_tensor("keys", torch.full((1, 32), torch.inf)), r"c_attn:keys in update.safetensors has numbers"),
         (_other_format, "has format 99; this version reads format 1"),
         (_swap_weights, r"'transformer\.h\.0\.attn\.c_attn' is missing"),
     ],
@@ -407,16 +455,6 @@ def test_a_delta_beside_a_packed_weight_acts_as_the_same_delta_in_the_weight():
         before = module(inputs)
         WeightUpdate({name: delta}).commit(model)
         torch.testing.assert_close(module(inputs), before + inputs @ delta.matrix().T, atol=1e-3, rtol=1e-4)
-
-
-@BITS
-def test_easyedits_restoring_detaches_deltas_from_packed_weights(bits):
-    model = packed_llama(bits)
-    said = logits(model)
-    for name, value in _update(model).commit(model).items():
-        model.get_parameter(name)[...] = value
-    assert _hooks(model) == 0
-    assert torch.equal(logits(model), said)
 
 
 def test_updates_of_a_packed_model_add_up_and_come_out_in_turn():

@@ -101,7 +101,6 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         StatisticsError: the second moment is damaged, or cannot be inverted.
         DataError: there is no such text for it, or not enough of it.
     """
-    torch.manual_seed(hparams.seed)
     model.eval()
     place, before = place_of(model, hparams), stated(model, tok, requests)
     (name,), (block,) = place.names, place.blocks

@@ -157,9 +157,7 @@ def solve_closed_form(
                 keep_edits=hparams.keep_edits,
             )
             sweeps.append(written)
-            update = WeightUpdate(written.deltas)
-            update.commit(model)
-            committed.callback(update.revert, model)
+            committed.enter_context(WeightUpdate(written.deltas).applied(model))
             after = stated(model, tok, requests)
             if all(after.likeliest):
                 break

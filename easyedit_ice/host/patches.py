@@ -22,6 +22,7 @@ from easyedit_ice.apply import apply_to_model
 from easyedit_ice.host.catalogue import HOST_METHODS
 from easyedit_ice.host.failures import remember, undoing_failures
 from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.host.restoring import WeightsCopy
 from easyedit_ice.host.statistics import provide_statistics
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
@@ -74,7 +75,7 @@ def adapter_for(spec: Algorithm) -> Callable[..., tuple[Any, dict[str, Any]]]:
         wanted = return_orig_weights and (keep_original_weight or not accumulates_by_default)
         edited, originals = apply_to_model(spec, model, tok, requests, hparams, copy=copy, return_orig_weights=wanted)
         remember(edited, originals)
-        return edited, originals
+        return edited, WeightsCopy(edited, originals)
 
     apply.spec = spec
     return apply

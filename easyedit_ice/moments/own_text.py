@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.cache import cache_root, made_once
 from easyedit_ice.errors import DataError
-from easyedit_ice.known import known
+from easyedit_ice.known import as_first_seen, known
 from easyedit_ice.progress import progress
 from easyedit_ice.text.sampling import write
 from easyedit_ice.tokens import beginning
@@ -44,8 +44,12 @@ def own_texts(model: nn.Module, tok: Any) -> Iterator[str]:
     """
     folder = own_texts_folder() / f"{known(model).weights[:24]}-{FORMAT}"
     for turn in count():
-        path = made_once(folder / f"{turn}.json", lambda path, turn=turn: _store(path, _written(model, tok, turn)))
-        texts = _stored(path)
+        path = folder / f"{turn}.json"
+        if path.exists() or as_first_seen(model):
+            made_once(path, lambda path, turn=turn: _store(path, _written(model, tok, turn)))
+            texts = _stored(path)
+        else:
+            texts = _written(model, tok, turn)
         if not any(texts):
             raise DataError(
                 f"the model writes nothing: it ended each of {ROWS} texts before a word; name other text by "

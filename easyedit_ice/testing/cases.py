@@ -14,6 +14,7 @@ from torch import nn
 from easyedit_ice.apply import solve_with
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.registry import Algorithm
+from easyedit_ice.state import ATTRIBUTE
 from easyedit_ice.testing.models import FACTS, Shape, tokenizer
 from easyedit_ice.updates import WeightUpdate
 
@@ -122,7 +123,7 @@ def _traits(case: Case) -> dict[str, Any]:
     modules = dict(case.model.named_modules())
     return {
         "modules": {name: id(module) for name, module in modules.items()},
-        "modules' attributes": {name: sorted(vars(module)) for name, module in modules.items()},
+        "modules' attributes": {name: sorted(vars(module).keys() - {ATTRIBUTE}) for name, module in modules.items()},
         "training modes": {name: module.training for name, module in modules.items()},
         "hooks": {
             name: [len(table) for key, table in sorted(vars(module).items()) if key.endswith("_hooks")]

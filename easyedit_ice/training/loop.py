@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
+from typing import Concatenate, ParamSpec
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from tqdm.auto import tqdm
 
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.processes import Share
+from easyedit_ice.randomness import lent_to_libraries
 from easyedit_ice.text.rows import predict
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.objectives import Objective, Term
@@ -26,6 +29,8 @@ from easyedit_ice.training.pace import Pace, set_rate
 from easyedit_ice.training.protection import Protection
 from easyedit_ice.training.schedule import Schedule
 from easyedit_ice.training.teacher import Teacher
+
+P = ParamSpec("P")
 
 _LEAST = 1e-3
 """Share of the greatest length below which a gradient gets no longer, when lengths are evened out."""
@@ -63,6 +68,20 @@ class Trained:
     bound: float | None = None
 
 
+def _with_layers_drawing(
+    train: Callable[Concatenate[nn.Module, Trained, P], Course],
+) -> Callable[Concatenate[nn.Module, Trained, P], Course]:
+    """The training, with what the adapter's layers draw, as dropout does, coming from the edit's seed too."""
+
+    @wraps(train)
+    def training(model: nn.Module, trained: Trained, *args: P.args, **kwargs: P.kwargs) -> Course:
+        with lent_to_libraries(model) if trained.adapter.draws else nullcontext():
+            return train(model, trained, *args, **kwargs)
+
+    return training
+
+
+@_with_layers_drawing
 def train(
     model: nn.Module,
     trained: Trained,
@@ -91,7 +110,7 @@ def train(
             ``None`` to take the schedule's.
 
     Raises:
-        TrainingDivergedError: the loss is infinite or not a number.
+        TrainingDivergedError: the loss, or what is trained, is infinite or not a number.
     """
     adapter, share, autocast = trained.adapter, schedule.share(), schedule.autocast(model)
     parameters = adapter.parameters()
@@ -138,6 +157,7 @@ def train(
                 course.learned = True
                 break
             active = list(range(facts))
+    _check_finite(adapter)
     return course
 
 
@@ -188,6 +208,16 @@ def _losses(model: nn.Module, teacher: Teacher, terms: Sequence[Term]) -> Tensor
             f"the loss is {losses.sum().item()}; lower lr, or train in float32 (mixed_precision: no)"
         )
     return losses
+
+
+def _check_finite(adapter: Adapter) -> None:
+    """Look at what the last step has made, of which no loss was measured."""
+    for name, tensors in adapter.trained().items():
+        if not all(tensor.isfinite().all() for tensor in tensors):
+            raise TrainingDivergedError(
+                f"what is trained of {name} is infinite or not a number after the last step; lower lr or weight_decay, "
+                "or set max_grad_norm"
+            )
 
 
 def _factor(term: Term, measured: Mapping, stop_below: Mapping[str, float], batch: int) -> float:

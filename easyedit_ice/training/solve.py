@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from easyedit_ice.errors import HyperParamsError
@@ -38,7 +37,6 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         HyperParamsError: ``lr`` is None, and the model can read no plain statement to find it by.
         TrainingDivergedError: the loss is infinite or not a number.
     """
-    torch.manual_seed(hparams.seed)
     model.eval()
     projections = hparams.projections(model)
     fitted = hparams.fitted(model, tok, requests[0].asking)

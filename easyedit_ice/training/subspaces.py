@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +32,7 @@ from easyedit_ice.known import known
 from easyedit_ice.memory import Keys, edits_in
 from easyedit_ice.moments.measured import Measuring, moments
 from easyedit_ice.moments.texts import AUTO
+from easyedit_ice.state import state_of
 from easyedit_ice.text.rows import Row
 from easyedit_ice.training.keys import text_keys
 from easyedit_ice.training.protection import kept
@@ -187,9 +187,6 @@ class _Folded:
         return len(self.edits) <= len(edits) and all(map(is_, self.edits, edits))
 
 
-_FOLDED: WeakKeyDictionary[nn.Module, dict[Any, _Folded]] = WeakKeyDictionary()
-
-
 def general_subspaces(
     model: nn.Module, tok: Any, names: Sequence[str], settings: SubspaceSettings
 ) -> dict[str, tuple[Tensor, float]]:
@@ -225,7 +222,7 @@ def subspaces(
     names = tuple(projection.name for projection in projections)
     general = general_subspaces(model, tok, names, settings)
     edits = edits_in(model)
-    by_settings = _FOLDED.setdefault(model, {})
+    by_settings = state_of(model).derived.setdefault("subspaces", {})
     folded = by_settings.get((names, settings))
     if folded is None or not folded.begins(edits):
         folded = _Folded((), {name: factor for name, (factor, _) in general.items()})

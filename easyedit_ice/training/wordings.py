@@ -18,7 +18,7 @@ from torch import nn
 
 from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.cache import cache_root, made_once
-from easyedit_ice.known import known
+from easyedit_ice.known import as_first_seen, known
 from easyedit_ice.progress import progress
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.answers import answers_right
@@ -67,8 +67,11 @@ def wording_shares(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> dict[s
         tried = repr((WORDINGS, PLAIN_FACTS, MOST_FACTS, FEWEST_KNOWN, begins))
         name = hashlib.sha256(f"{seen.weights} {tried}".encode()).hexdigest()[:16]
         path = cache_root() / "wordings" / f"{name}.json"
-        made_once(path, lambda path: _measured_to(path, model, tok, asking))
-        found[asking] = json.loads(path.read_text(encoding="utf-8"))
+        if path.exists() or as_first_seen(model):
+            made_once(path, lambda path: _measured_to(path, model, tok, asking))
+            found[asking] = json.loads(path.read_text(encoding="utf-8"))
+        else:
+            found[asking] = _measured(model, tok, asking)
     return dict(found[asking])
 
 
@@ -117,4 +120,8 @@ def _spread(facts: Sequence[Any]) -> list[Any]:
 
 
 def _measured_to(path: Path, model: nn.Module, tok: Any, asking: Asking) -> None:
-    path.write_text(json.dumps(shares_followed(model, tok, plain_requests(model, tok, asking))), encoding="utf-8")
+    path.write_text(json.dumps(_measured(model, tok, asking)), encoding="utf-8")
+
+
+def _measured(model: nn.Module, tok: Any, asking: Asking) -> dict[str, float]:
+    return shares_followed(model, tok, plain_requests(model, tok, asking))

@@ -73,6 +73,17 @@ def test_edits_that_add_up_do_not_change_what_is_known_of_the_model(model, measu
     assert len(other) == 1
 
 
+def test_what_is_measured_on_an_edited_model_is_not_kept_for_the_unedited_one(model) -> None:
+    known(model)
+    with torch.no_grad():
+        model.get_submodule("transformer.h.0.attn.c_proj").weight.add_(1.0)
+    edited = moments(model, tokenizer(), NAMES[:1], FEW)
+    assert list(moments_folder().glob("*")) == []
+    unedited = moments(SHAPES[0].build(), tokenizer(), NAMES[:1], FEW)
+    assert not torch.equal(edited[NAMES[0]][0], unedited[NAMES[0]][0])
+    assert torch.equal(moments(model, tokenizer(), NAMES[:1], FEW)[NAMES[0]][0], unedited[NAMES[0]][0])
+
+
 def test_another_model_in_the_same_object_is_another_model(model, measured) -> None:
     first = known(model)
     model.load_state_dict({name: tensor + 1 for name, tensor in model.state_dict().items()})

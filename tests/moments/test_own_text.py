@@ -11,6 +11,7 @@ import torch
 
 from easyedit_ice import progress
 from easyedit_ice.errors import DataError
+from easyedit_ice.known import known
 from easyedit_ice.moments.own_text import LENGTH, ROWS, clear_own_texts, own_texts, own_texts_folder
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
@@ -37,6 +38,17 @@ def test_another_model_writes_its_own() -> None:
     with torch.no_grad():
         second.get_input_embeddings().weight.mul_(3)
     assert _texts(first) != _texts(second)
+
+
+def test_what_an_edited_model_writes_is_not_kept_for_the_unedited_one() -> None:
+    expected, model = _texts(SHAPES[0].build()), SHAPES[0].build()
+    clear_own_texts()
+    known(model)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(3)
+    assert _texts(model) != expected
+    assert clear_own_texts() == 0
+    assert _texts(SHAPES[0].build()) == expected
 
 
 def test_the_processs_random_state_stays_as_it_was() -> None:

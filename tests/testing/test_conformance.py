@@ -17,13 +17,15 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.deltas import DenseDelta
 from easyedit_ice.errors import ConformanceError
 from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.state import state_of
 from easyedit_ice.testing import check_algorithm, failures
 from easyedit_ice.testing.models import SHAPES
 from easyedit_ice.testing.promises import PROMISES
 from easyedit_ice.text.rows import predict
 from easyedit_ice.training.objectives import fact_row
-from easyedit_ice.updates import OriginalWeights, WeightUpdate
+from easyedit_ice.updates import WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}
 QUICK_ICE = QUICK | FEW_TEXTS | UNPROTECTED
@@ -128,7 +130,7 @@ class SubtractingUpdate(WeightUpdate):
     """Reverts by subtracting, which rounds."""
 
     def revert(self, model):
-        self._commits.pop(model)
+        state_of(model).commits.pop(self)
         self.scaled(-1).commit(model)
 
 

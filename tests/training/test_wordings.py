@@ -8,6 +8,7 @@ from odd_tokenizers import chatting, rendered
 from easyedit_ice import solve
 from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
 from easyedit_ice.asking import PLAIN, in_chat
+from easyedit_ice.known import known
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
@@ -58,6 +59,20 @@ def test_a_model_is_tried_once_and_its_edits_change_nothing(monkeypatch, tmp_pat
     assert followed_wordings(model, tok) == first
     assert followed_wordings(SHAPES[0].build(), tok) == first, "another object with the same weights finds the cache"
     assert len(tried) == 1
+
+
+def test_what_an_edited_model_follows_is_not_kept_for_the_unedited_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    tried = []
+    shares = dict.fromkeys(WORDINGS, 0.5)
+    monkeypatch.setattr(wordings, "shares_followed", lambda *given: tried.append(given) or shares)
+    model, tok = SHAPES[0].build(), tokenizer()
+    known(model)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.add_(0.01)
+    followed_wordings(model, tok)
+    followed_wordings(SHAPES[0].build(), tok)
+    assert len(tried) == 2
 
 
 def test_in_a_chat_wordings_are_tried_in_the_users_turn_and_apart_from_the_bare_text(monkeypatch, tmp_path):

@@ -31,12 +31,16 @@ class Adapter(ABC):
         model: holds the projections.
         projections: what is changed; all of this model.
 
+    Attributes:
+        draws: whether a forward pass in training draws from the process's generators, as dropout does.
+
     Raises:
         AnatomyError: gradients do not pass through the model's weights.
     """
 
     protectable: ClassVar[bool] = True
     """Whether matrices are trained that read inputs, and that can be kept off directions."""
+    draws = False
 
     def __init__(self, model: nn.Module, projections: Sequence[Projection]) -> None:
         refuse_laid_out(model)

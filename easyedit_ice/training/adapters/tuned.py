@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.errors import AnatomyError
+from easyedit_ice.randomness import lent_to_libraries
 from easyedit_ice.training.adapters.base import Adapter
 
 NAME = "edit"
@@ -32,9 +33,10 @@ class TunedAdapter(Adapter):
 
     def __init__(self, model: nn.Module, projections: Sequence[Projection], tuner: type, config: Any) -> None:
         super().__init__(model, projections)
+        self.draws = config.lora_dropout > 0
         config.target_modules = {projection.name for projection in projections}
         config.fan_in_fan_out = any(projection.transposed for projection in projections)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), lent_to_libraries(model):
             warnings.simplefilter("ignore")
             self.tuner = _put_in(model, tuner, config, [projection.name for projection in projections])
         for parameter in model.parameters():
