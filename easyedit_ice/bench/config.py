@@ -140,6 +140,7 @@ class RunConfig:
     out: str = setting(
         "runs/${stem:${data.source}}/${mode.name}/${algorithm.name}", "folder of the run, or of a sweep's runs"
     )
+    confirm: bool = setting(False, "do a run that takes more than 12 hours, or all of more than 200 facts")
     save: bool = setting(False, "save the edited model or update at the end, as checkpoint/")
     write_report: bool = setting(True, "sweeps: write a report of all runs at the end, as report/")
     tracker: str | None = setting(None, "tensorboard, wandb or another of accelerate's trackers")

@@ -13,23 +13,29 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from easyedit_ice.asking import Asking, asking_for
 from easyedit_ice.bench.checkpoint import save_checkpoint
+from easyedit_ice.bench.checks import ELSEWHERE, check
 from easyedit_ice.bench.config import given
+from easyedit_ice.bench.cost import Meter
 from easyedit_ice.bench.examine import Examiner, drift_texts, text_of
-from easyedit_ice.bench.facts import Facts, choose
-from easyedit_ice.bench.ledger import Ledger, Line, RunFolder
-from easyedit_ice.bench.logs import logging_to
-from easyedit_ice.bench.manifest import Manifest, enter, git_revision, now, versions
+from easyedit_ice.bench.facts import Fact, Facts, choose
+from easyedit_ice.bench.folder import RunFolder
+from easyedit_ice.bench.ledger import LEDGER
+from easyedit_ice.bench.logs import LOG, logging_to
+from easyedit_ice.bench.manifest import Manifest, enter, git_revision, now, origin_of, versions
 from easyedit_ice.bench.methods import Method, make_method
 from easyedit_ice.bench.modes import Bench, Stream, run_apart, run_stream
-from easyedit_ice.bench.shards import Process, merge, open_ledger
+from easyedit_ice.bench.pace import MOST_FACTS, Pace
+from easyedit_ice.bench.sealed import Line, read_sealed
+from easyedit_ice.bench.shards import Process, has_lines, merge, open_ledger
 from easyedit_ice.bench.stream import StreamState
 from easyedit_ice.bench.track import tracking
 from easyedit_ice.cache import fingerprint
-from easyedit_ice.errors import AllFactsFailedError, RunConfigError, did_you_mean
+from easyedit_ice.errors import AllFactsFailedError, EasyEditIceError, RunConfigError, RunFailedError
 from easyedit_ice.evaluation import Drift
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.rest import Rest
@@ -39,17 +45,6 @@ from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 
 logger = logging.getLogger(__name__)
-
-MODES = ("single", "batch", "sequential")
-SCORERS = ("batched", "easyedit")
-ELSEWHERE = {
-    "model_name": "model.name",
-    "device": "model.device",
-    "dtype": "model.dtype",
-    "chat": "model.chat",
-    "seed": "seed",
-}
-"""Settings of methods that a run has for all of them."""
 
 
 def run(config: DictConfig, folder: str | Path) -> Path:
@@ -63,15 +58,22 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         the folder.
 
     Raises:
-        RunConfigError: settings do not fit together.
+        RunConfigError: settings are out of bounds, or do not fit together.
+        LongRunError: it edits more facts or takes longer than was asked for; see :mod:`easyedit_ice.bench.pace`.
         RunInUseError: another process works in the folder.
         OtherRunError: the folder holds a run of other settings.
         LedgerError: the folder cannot be written to, or its files cannot be read.
         AllFactsFailedError: the method failed on every fact.
+        RunFailedError: anything else went wrong; the log has the traceback, and the lines before it are kept.
     """
-    _check(config)
+    check(config)
     folder, process = Path(folder), Process.current()
-    with _entered(folder, process), logging_to(folder, config.verbosity) as shown, _threads(config.threads):
+    with (
+        _entered(folder, process),
+        logging_to(folder, config.verbosity) as shown,
+        _named_failures(config.algorithm.name, folder),
+        _threads(config.threads),
+    ):
         facts = _choose(config, shown)
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
         method = _method(config, facts)
@@ -80,12 +82,13 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         process.wait()
         asking = asking_for(method.tok, _in_chat(config, method))
         drift, rest = _drift(config, method, facts, asking), _rest(config, method, facts, asking)
-        ledger = open_ledger(folder, process)
+        ledger = open_ledger(folder, process, origin_of(folder))
         try:
-            with _progress(config, folder, len(facts.edited), process, shown) as progress:
+            mine = process.share(facts.edited, config.mode.batch_size)
+            with _progress(config, folder, len(mine), process, shown) as progress:
                 examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking)
-                bench = Bench(method, examiner, ledger, config.seed, progress)
-                _run_mode(config, bench, facts, folder, process)
+                bench = Bench(method, examiner, ledger, config.seed, Meter(method.model), progress)
+                _run_mode(config, bench, mine, facts.untouched, folder)
         finally:
             ledger.close()
         process.wait()
@@ -95,20 +98,19 @@ def run(config: DictConfig, folder: str | Path) -> Path:
     return folder
 
 
-def _run_mode(config: DictConfig, bench: Bench, facts: Facts, folder: Path, process: Process) -> None:
+def _run_mode(config: DictConfig, bench: Bench, facts: Sequence[Fact], untouched: Sequence[Fact], folder: Path) -> None:
     mode = config.mode
     if mode.name == "sequential":
         stream = Stream(mode.batch_size, mode.retain_every, mode.checkpoint_every)
-        run_stream(bench, facts.edited, facts.untouched, stream, StreamState(folder))
+        run_stream(bench, facts, untouched, stream, StreamState(folder, bench.ledger))
     else:
-        run_apart(bench, process.share(facts.edited, mode.batch_size), mode.batch_size)
+        run_apart(bench, facts, mode.batch_size)
 
 
 def _finish(config: DictConfig, folder: Path, method: Method, facts: Facts) -> None:
-    merge(folder)
-    ledger = Ledger(folder / "ledger.jsonl")
-    failed = [line for line in ledger if line["phase"] == "failed"]
-    ledger.close()
+    origin = origin_of(folder)
+    merge(folder, origin)
+    failed = [line for line in read_sealed(folder / LEDGER, origin).lines if line["phase"] == "failed"]
     if config.save:
         save_checkpoint(folder, method)
     logger.info("%s: done, in %s", config.algorithm.name, folder)
@@ -119,39 +121,6 @@ def _finish(config: DictConfig, folder: Path, method: Method, facts: Facts) -> N
         )
     if failed:
         logger.warning("%d facts could not be written, first: %s", len(failed), failed[0]["error"])
-
-
-def _check(config: DictConfig) -> None:
-    mode, evaluation = config.mode, config.evaluation
-    for name, value, known in (("mode.name", mode.name, MODES), ("evaluation.scorer", evaluation.scorer, SCORERS)):
-        if value not in known:
-            raise RunConfigError(
-                f"{name} is {value!r}; expected one of {', '.join(known)}.{did_you_mean(value, known)}"
-            )
-    if mode.batch_size < 1 or (mode.name == "single" and mode.batch_size != 1):
-        raise RunConfigError(f"mode.batch_size is {mode.batch_size} in mode {mode.name}; choose mode=batch, or 1")
-    if mode.checkpoint_every < 1 or mode.retain_every < 0 or config.threads < 1:
-        raise RunConfigError(
-            f"mode.checkpoint_every is {mode.checkpoint_every}, mode.retain_every {mode.retain_every}, threads "
-            f"{config.threads}; the first and the last must be at least 1, the second at least 0"
-        )
-    if evaluation.known_facts < 0 or evaluation.perplexity_tokens < 2:
-        raise RunConfigError(
-            f"evaluation.known_facts is {evaluation.known_facts} and evaluation.perplexity_tokens "
-            f"{evaluation.perplexity_tokens}; the first must be at least 0, the second at least 2"
-        )
-    if config.save and mode.name != "sequential":
-        raise RunConfigError(
-            f"save keeps the model after a stream, and edits of mode {mode.name} do not stay; leave it"
-        )
-    if mode.name == "sequential" and Process.current().count > 1:
-        raise RunConfigError(
-            f"a stream of edits cannot be shared among {Process.current().count} processes; start one, or choose "
-            "mode=single or mode=batch"
-        )
-    for name, elsewhere in ELSEWHERE.items():
-        if name in given(config.algorithm.hparams):
-            raise RunConfigError(f"algorithm.hparams.{name} is set for all methods by {elsewhere}; set that")
 
 
 def _method(config: DictConfig, facts: Facts) -> Method:
@@ -273,19 +242,42 @@ def _choose(config: DictConfig, shown: bool) -> Facts:
         model, tok = load_model(EditHyperParams(**settings))
         return Knowledge(model, tok, asking_for(tok, config.model.chat), progress=shown)
 
-    return choose(config.data, config.evaluation.known_facts, knowledge)
+    return choose(config.data, config.evaluation.known_facts, knowledge, None if config.confirm else MOST_FACTS)
 
 
 @contextmanager
 def _entered(folder: Path, process: Process) -> Iterator[None]:
-    """The first process holds the folder for all of them."""
+    """The first process holds the folder for all of them, and forgets a run that ends before it has a line."""
     if process.index:
         process.wait()
         yield
         return
-    with RunFolder(folder):
+    with RunFolder(folder) as held:
         process.wait()
+        try:
+            yield
+        except RunFailedError:  # the log is wanted
+            raise
+        except BaseException:
+            if not has_lines(folder):
+                held.forget()
+            raise
+
+
+@contextmanager
+def _named_failures(name: str, folder: Path) -> Iterator[None]:
+    """Say of an error that nobody raised on purpose where its traceback is."""
+    try:
         yield
+    except (EasyEditIceError, OmegaConfBaseException, OSError):
+        raise
+    except Exception as error:
+        logger.debug("the run ended by an error", exc_info=True)
+        said = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+        raise RunFailedError(
+            f"{name} failed with {said}. This is a fault of the program, and of no single fact: {folder / LOG} has the "
+            "traceback, to report it with. What was done before is kept, and the same command goes on from there"
+        ) from error
 
 
 @contextmanager
@@ -302,16 +294,21 @@ def _threads(count: int) -> Iterator[None]:
 def _progress(
     config: DictConfig, folder: Path, facts: int, process: Process, shown: bool
 ) -> Iterator[Callable[[int, Sequence[Line]], None]]:
-    """A bar with the time left, and the trackers asked for."""
-    mine = facts if process.count == 1 else None
-    disabled = not shown or process.index > 0
+    """A bar with the time left, or where no terminal shows it a line now and then; and the trackers asked for."""
+    name, first = config.algorithm.name, process.index == 0
+    pace = Pace(name, facts, confirmed=config.confirm or process.count > 1, told=_silent if shown else logger.info)
     with (
-        tqdm(total=mine, desc=config.algorithm.name, unit="fact", disable=disabled) as bar,
-        tracking(config.tracker, folder, config, process.index == 0) as track,
+        tqdm(total=facts, desc=name, unit="fact", disable=not shown or not first) as bar,
+        tracking(config.tracker, folder, config, first) as track,
     ):
 
         def tell(count: int, lines: Sequence[Line]) -> None:
             bar.update(count)
             track(lines)
+            pace.move(count, worked=bool(lines))
 
         yield tell
+
+
+def _silent(text: str) -> None:
+    """Say nothing where a bar says it."""

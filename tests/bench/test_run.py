@@ -55,7 +55,7 @@ def test_a_folder_with_another_run_is_refused_and_stays_as_it_is(finished, other
 
 
 def test_two_runs_at_once_in_one_folder_refuse_each_other(tmp_path):
-    hold = "import sys; from easyedit_ice.bench.ledger import RunFolder; folder = RunFolder(sys.argv[1])"
+    hold = "import sys; from easyedit_ice.bench.folder import RunFolder; folder = RunFolder(sys.argv[1])"
     command = [sys.executable, "-c", f"{hold}; print('held', flush=True); input()", str(tmp_path)]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:

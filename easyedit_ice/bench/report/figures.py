@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from statistics import fmean, median
 
-from easyedit_ice.bench.ledger import Line
 from easyedit_ice.bench.report.runs import Run
+from easyedit_ice.bench.sealed import Line
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.summary import interval
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from easyedit_ice.bench.ledger import Line
 from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.runs import FactKey, Run, fact_key
 from easyedit_ice.bench.report.statistics import Facts, success_score
 from easyedit_ice.bench.report.wording import KNOWN, SCORE, STYLES, measure_order
+from easyedit_ice.bench.sealed import Line
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.summary import interval, share_interval, with_sections
 
