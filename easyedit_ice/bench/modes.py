@@ -76,8 +76,10 @@ def run_stream(
     bench: Bench, facts: Sequence[Fact], untouched: Sequence[Fact], stream: Stream, state: StreamState
 ) -> None:
     """Sequential mode: facts accumulate, and all are asked again at the end, the untouched ones with them."""
+    saved = state.read()
+    start = saved.step
     pool = _Pool(bench, facts, untouched)
-    start = state.restore(bench.method)
+    state.load(saved, bench.method)
     if start:
         bench.progress(start, ())
     for number, batch in enumerate(_batches(facts, stream.batch_size), 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,6 +22,19 @@ logger = logging.getLogger(__name__)
 
 STATE = "stream.safetensors"
 _CHECKSUM = "checksum"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state.
+
+    Attributes:
+        step: after how many facts; 0 for the base model.
+        tensors: that differ from the base model's.
+    """
+
+    step: int = 0
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class StreamState:
@@ -49,17 +63,17 @@ class StreamState:
         notes = {"step": str(step), "lines": str(lines), "check": check}
         write_atomically(self._path, save(whole, notes | {_CHECKSUM: _checksum(whole, notes)}))
 
-    def restore(self, method: Method) -> int:
-        """Bring the method to the state saved last; returns after how many facts that was.
+    def read(self) -> Saved:
+        """The state saved last; that of the base model, so that the stream is edited anew, where there is none.
 
-        That is 0, and the stream is edited anew, where the ledger lacks lines that it had when the state was saved, or
-        where an earlier version saved it without saying so. Facts that have their lines are not asked again.
+        So it is as well where the ledger lacks lines that it had when the state was saved, or where an earlier version
+        saved it without saying so. Facts that have their lines are not asked again.
 
         Raises:
             LedgerError: the file is not what was saved.
         """
         if not self._path.exists():
-            return 0
+            return Saved()
         try:
             with safe_open(self._path, "pt") as file:
                 notes = dict(file.metadata() or {})
@@ -68,9 +82,8 @@ class StreamState:
             raise self._damaged(str(error)) from error
         if set(notes) == {"step"}:
             logger.warning("%s has no checksum, as of an earlier version: the stream is edited anew", self._path)
-            return 0
-        checksum = notes.pop(_CHECKSUM, None)
-        if checksum != _checksum(tensors, notes):
+            return Saved()
+        if notes.pop(_CHECKSUM, None) != _checksum(tensors, notes):
             raise self._damaged("its values are not those that were saved")
         if not self._ledger.was_at(int(notes["lines"]), notes["check"]):
             logger.warning(
@@ -80,12 +93,21 @@ class StreamState:
                 notes["lines"],
                 self._path,
             )
-            return 0
+            return Saved()
+        return Saved(int(notes["step"]), tensors)
+
+    def load(self, saved: Saved, method: Method) -> None:
+        """Bring the method to a state.
+
+        Raises:
+            LedgerError: it is of another model.
+        """
+        if not saved.step:
+            return
         try:
-            method.load_state(tensors)
+            method.load_state(saved.tensors)
         except UpdateError as error:
             raise self._damaged(str(error)) from error
-        return int(notes["step"])
 
     def _damaged(self, why: str) -> LedgerError:
         return LedgerError(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.comparison import Comparison
+from easyedit_ice.bench.report.headline import headline
 from easyedit_ice.bench.report.plots import Plot
 from easyedit_ice.bench.report.tables import Table, tables
 
@@ -27,6 +28,8 @@ def markdown(comparison: Comparison, results: Sequence[Results], plots: Mapping[
         parts.append(_list(comparison.notes))
     for found in results:
         parts.append(f"## {found.group.name.capitalize()}")
+        if found.scored:
+            parts.append(_list(headline(found)))
         parts += [f"![{plot.title}]({plot.file})" for plot in plots.get(found.group.slug, ())]
         parts += [_section(table) for table in tables(found)]
     return "\n\n".join(parts) + "\n"
@@ -47,5 +50,6 @@ def _list(items: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text in which nothing is markup."""
-    return re.sub(r"([\\|*`<])", r"\\\1", " ".join(text.split()))
+    """Text in which nothing is markup: neither Markdown's nor HTML's, nor an address that becomes a link by itself."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\|*`_~\[\]])|(?<=:)(?=//)", lambda found: f"\\{found[1]}" if found[1] else "\u200b", plain)
