@@ -203,7 +203,7 @@ def _shortcomings(runs: Sequence[Run]) -> Iterator[str]:
         not_finite = sum(len(line.get("not_finite", ())) for line in run.lines)
         if not_finite:
             yield f"{who}: {not_finite} values were infinite or not numbers, and are left out"
-        if run.written and run.written == sum(bool(line["cost"].get("first")) for line in run.at("immediate")):
+        if run.written and all(line.get("cost", {}).get("first") for line in run.at("immediate")):
             yield f"{who}: its seconds and memory are of first edits, which also load libraries; there are no others"
         if run.cut_off:
             yield f"{who}: the last line of its ledger was cut off and is left out"

@@ -148,7 +148,7 @@ def _warnings(found: Sequence[Contender]) -> list[str]:
         return []
     widths = [(pair.interval.high - pair.interval.low) / 2 for pair in differences({o.label: o.success for o in found})]
     reach = f": the intervals of differences reach {100 * fmean(widths):.0f} points to either side" if widths else ""
-    return [f"Only {facts} facts{reach}. What looks alike here may not be."]
+    return [f"Few facts ({facts} in the smallest run){reach}. What looks alike here may not be."]
 
 
 def _contender(own: Scored, style: str) -> Contender | None:

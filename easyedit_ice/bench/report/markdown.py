@@ -49,7 +49,11 @@ def _list(items: Sequence[str]) -> str:
     return "\n".join(f"- {_escaped(item)}" for item in items)
 
 
+MARKUP = re.compile(r"[\\|*`~]|(?<!\w)_|_(?!\w)|\](?=[(\[:])|(?<=:)//")
+"""What begins or ends something in Markdown: also a link, and an address that would become one by itself."""
+
+
 def _escaped(text: str) -> str:
-    """Text in which nothing is markup: neither Markdown's nor HTML's, nor an address that becomes a link by itself."""
-    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\|*`_~\[\]])|(?<=:)(?=//)", lambda found: f"\\{found[1]}" if found[1] else "\u200b", plain)
+    """Text in which nothing is markup, neither Markdown's nor HTML's."""
+    plain = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.split())).replace("<", "&lt;")
+    return MARKUP.sub(lambda found: f"\\{found[0]}" if found[0] != "//" else "/\u200b/", plain)

@@ -187,7 +187,7 @@ def test_markdown_links_only_to_plots_that_are_there(runs, report, tmp_path):
 def test_names_with_markup_stay_text_in_markdown(tmp_path):
     run = read_run(write_run(tmp_path / "run", size=3), label="a|b*<i>")
     write_report(compare([run]), tmp_path, ["md"])
-    assert r"a\|b\*\<i>" in (tmp_path / "report.md").read_text()
+    assert r"a\|b\*&lt;i>" in (tmp_path / "report.md").read_text()
 
 
 def test_a_run_whose_every_fact_failed_is_reported(tmp_path):
