@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import sys
@@ -25,8 +24,6 @@ from easyedit_ice.errors import LedgerError, RunConfigError, did_you_mean
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.synonyms import usual_name
 
-logger = logging.getLogger(__name__)
-
 SWEEP = "runs/sweep"
 SWEEPING = {"-m", "--multirun"}
 HPARAMS = "algorithm.hparams."
@@ -42,8 +39,7 @@ def main(arguments: Sequence[str]) -> Path | None:
 
     Args:
         arguments: overrides, such as ``mode=sequential`` or ``algorithm.hparams.rank=4,8``, and Hydra's flags; ``-m``
-            for a sweep. Settings of this package's algorithms may have the names of
-            :data:`~easyedit_ice.synonyms.SYNONYMS`.
+            for a sweep.
 
     Returns:
         the folder with the run or the runs; none if Hydra was asked for something else, such as its help.
@@ -52,7 +48,6 @@ def main(arguments: Sequence[str]) -> Path | None:
         RunConfigError: an override names what is not there, or is not of its type.
     """
     store_configs(METHODS)
-    arguments = _with_usual_names(arguments)
     sweeps = bool(SWEEPING & set(arguments))
     done: list[Path] = []
     raised: list[BaseException] = []
@@ -76,21 +71,20 @@ def main(arguments: Sequence[str]) -> Path | None:
     return _swept_into(arguments) if sweeps else next(iter(done), None)
 
 
-def _with_usual_names(arguments: Sequence[str]) -> list[str]:
-    """Overrides by the names that settings have here, with a note for each that had another."""
+def with_usual_names(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides by the names that settings of this package's algorithms have, and a note for each that had another."""
     chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("algorithm=")] or [USUAL]
     ours = [ALGORITHMS[name].hparams_class for own in chosen for name in own.split(",") if name in ALGORITHMS]
     known = {field.name for kind in ours for field in fields(kind)}
-    found = []
+    found, notes = [], []
     for argument in arguments:
         path, equals, value = argument.partition("=")
         name = path.removeprefix(HPARAMS)
         usual = usual_name(name, known) if path.startswith(HPARAMS) else name
         if usual != name:
-            logger.warning("%s is called %s here, and was taken as that", name, usual)
-            argument = f"{HPARAMS}{usual}{equals}{value}"
-        found.append(argument)
-    return found
+            notes.append(f"{name} is called {usual} here, and was taken as that")
+        found.append(argument if usual == name else f"{HPARAMS}{usual}{equals}{value}")
+    return found, notes
 
 
 def _swept_into(arguments: Sequence[str]) -> Path:

@@ -17,6 +17,8 @@ MOST_HOURS = 12
 """That a run may take, by its first facts, before it wants to be asked for."""
 LOOK_AFTER = 3
 """Facts after which the time is estimated first."""
+WORTH_TELLING = 10.0
+"""Seconds left from which a line of progress says so."""
 EVERY = 60.0
 """Seconds between two lines of progress."""
 
@@ -76,7 +78,7 @@ class Pace:
     def _say(self, now: float) -> None:
         self._spoke = now
         left = self.left or 0.0
-        if left >= 1:
+        if left >= WORTH_TELLING:
             self._told(f"{self._name}: {self._done} of {self._facts} facts, about {in_words(left)} left")
 
     def _refuse_long(self, left: float) -> None:

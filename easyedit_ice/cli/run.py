@@ -12,10 +12,15 @@ from easyedit_ice.errors import IncomparableRunsError
 def main(arguments: Sequence[str]) -> int:
     """Hand the arguments to Hydra, and print what was found."""
     from easyedit_ice.bench.app import main as app
+    from easyedit_ice.bench.app import with_usual_names
     from easyedit_ice.bench.shards import Process
 
-    folder = app(arguments)
-    if folder is not None and "verbosity=quiet" not in arguments and Process.current().index == 0:
+    quiet = [argument for argument in arguments if argument.startswith("verbosity=")][-1:] == ["verbosity=quiet"]
+    named, notes = with_usual_names(arguments)
+    if not quiet:
+        sys.stderr.writelines(f"note: {note}\n" for note in notes)
+    folder = app(named)
+    if folder is not None and not quiet and Process.current().index == 0:
         _show(folder)
     return 0
 
@@ -28,11 +33,12 @@ def _show(folder: Path) -> None:
     from easyedit_ice.cli.console import table
 
     try:
-        found = analyse(compare([read_run(run) for run in find_runs([folder])]))
+        modes = analyse(compare([read_run(run) for run in find_runs([folder])]))
     except IncomparableRunsError as error:
         sys.stderr.write(f"no table: {error}\n")
         return
-    for results in found:
-        title, header, rows = brief(results)
-        print(f"\n{title}\n\n{table(header, rows)}")
-    print(f"\nAll of it, with every answer: easyedit-ice report {folder} --out report")
+    for results in modes:
+        shown = brief(results)
+        print(f"\n{shown.title}\n\n{table(shown.header, shown.rows)}\n\n{shown.note}")
+    page = folder / "report" / "report.html"
+    print(f"\nAll of it, with every answer: {page if page.is_file() else f'easyedit-ice report {folder} --out report'}")

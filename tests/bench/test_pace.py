@@ -35,10 +35,10 @@ def test_a_pause_does_not_move_the_estimate():
     clock, said = Clock(), []
     pace = Pace("GoRA", 10, False, said.append, clock)
 
-    moved(pace, clock, [1.0, 1.0, 1.0, 40000.0, 1.0])
+    moved(pace, clock, [10.0, 10.0, 10.0, 40000.0, 10.0])
 
-    assert pace.left == 5.0
-    assert said[-1].endswith("about 6 s left")
+    assert pace.left == 50.0
+    assert said[-1].endswith("about 1 min 0 s left")
 
 
 def test_facts_that_were_there_already_count_for_nothing_but_their_number():

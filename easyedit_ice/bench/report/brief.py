@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.comparison import Group
-from easyedit_ice.bench.report.wording import HEADINGS, KNOWN, MEASURES, MISSING, PHASES, STYLES, number
+from easyedit_ice.bench.report.wording import HEADINGS, KNOWN, MEASURES, PHASES, STYLES, number
 from easyedit_ice.evaluation import Interval
 
-Lines = tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]
-"""A title, a header, and rows."""
+
+MISSING = "-"
+"""As tables on the terminal have it."""
 
 
-def brief(results: Results) -> Lines:
+@dataclass(frozen=True)
+class Brief:
+    """A table for a terminal.
+
+    Attributes:
+        title: what it is of.
+        header: of its columns.
+        rows: the unedited model, then the methods; means alone.
+        note: how far off these may be.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str
+
+
+def brief(results: Results) -> Brief:
     """The scores of one mode at the end of its edits, in the style of the report's plots, with what an edit costs."""
     phase = results.final_phase
     style = results.main_style(phase)
@@ -26,7 +45,11 @@ def brief(results: Results) -> Lines:
         cost = (number(figures[name].mean) if name in figures else MISSING for name in ("edit_seconds", "peak_mib"))
         rows.append((own.label, *_counts(results.group, own.label), *cells, *cost))
     header = ("method", "facts", "failed", *(HEADINGS.get(m, m) for m in shown), "s per fact", "peak MiB")
-    return f"{described(results.group)}; {STYLES[style]}, % [95 % interval], {PHASES[phase]}", header, tuple(rows)
+    title = f"{described(results.group)}\n{STYLES[style]}, % of questions, {PHASES[phase]}"
+    shares = [mean for own in scored if own.edited for m in shown if (mean := _mean(own.means, style, m))]
+    reach = max((max(share.mean - share.low, share.high - share.mean) for share in shares), default=0.0)
+    note = f"With so many facts, 95 % intervals reach up to {100 * reach:.0f} points from these means."
+    return Brief(title, header, tuple(rows), note)
 
 
 def described(group: Group) -> str:
@@ -57,6 +80,4 @@ def _mean(means: dict[str, dict[str, Interval]], style: str, measure: str) -> In
 
 
 def _cell(value: Interval | None) -> str:
-    if value is None:
-        return MISSING
-    return f"{100 * value.mean:.0f} [{100 * value.low:.0f}, {100 * value.high:.0f}]"
+    return MISSING if value is None else f"{100 * value.mean:.1f}"

@@ -65,8 +65,7 @@ def overview(results: Results, drawn: Mapping[str, Style]) -> Figure:
             fmt=look.marker, color=look.colour, ecolor=look.colour, elinewidth=1.0, capsize=2, markersize=8,
             label=own.label,
         )  # fmt: skip
-    _frame(axes, "locality: other answers that stayed, %", "success: what was to change, %")
-    axes.annotate("better", (0.99, 0.97), xycoords="axes fraction", ha="right", va="top", color="#888888", fontsize=9)
+    _frame(axes, "locality: other answers that stayed, % →", "success: what was to change, % →")
     _legend(figure)
     return figure
 
@@ -182,7 +181,7 @@ def _frame(axes: Axes, across: str, up: str) -> None:
     axes.margins(0.08)
     axes.autoscale_view()
     for limits, limit in ((axes.get_xlim(), axes.set_xlim), (axes.get_ylim(), axes.set_ylim)):
-        low, high = max(-2.0, limits[0]), min(102.0, limits[1])
+        low, high = max(-3.0, limits[0]), min(103.0, limits[1])
         limit(min(low, high - LEAST_RANGE), high) if high > LEAST_RANGE else limit(low, low + LEAST_RANGE)
     axes.grid(color=GRID, linewidth=0.7)
 

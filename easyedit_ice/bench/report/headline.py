@@ -127,7 +127,7 @@ def _verdict(result: Contest) -> list[str]:
         return [f"{winner.label} wins at matched locality.", _all_scores(result.contenders)]
     names = _listed([own.label for own in result.unbeaten])
     if len(result.unbeaten) == len(result.contenders):
-        first = f"No winner: {names} cannot be told apart, or one gives up for the other what it gains."
+        first = f"No winner: between {names} no difference is proven at matched locality or success."
     else:
         first = f"No single winner: {names} are beaten by no other method."
     return [first, _all_scores(result.contenders)]

@@ -30,14 +30,14 @@ def test_a_method_that_is_better_in_all_wins(tmp_path):
 
 def test_equal_methods_have_no_winner_and_few_facts_are_warned_of(tmp_path):
     said = _verdict(write_run(tmp_path / "a", "A", GOOD, size=10), write_run(tmp_path / "b", "B", GOOD, size=10))
-    assert said[0].startswith("No winner: A and B cannot be told apart")
+    assert said[0].startswith("No winner: between A and B no difference is proven")
     assert any(sentence.startswith("Few facts (10 in the smallest run): the intervals") for sentence in said)
 
 
 def test_more_written_for_less_locality_is_no_victory(tmp_path):
     reckless = {"rewrite": 1.0, "rephrase": 1.0, "portability": 1.0, "locality": 0.2}
     said = _verdict(write_run(tmp_path / "a", "A", POOR, size=80), write_run(tmp_path / "b", "B", reckless, size=80))
-    assert said[0].startswith("No winner: A and B")
+    assert said[0].startswith("No winner: between A and B")
 
 
 def test_methods_in_the_question_stand_apart(tmp_path):

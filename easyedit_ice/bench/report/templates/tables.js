@@ -34,8 +34,12 @@
     const was = heading.getAttribute("aria-sort");
     const descends = was === null ? numeric : was === "ascending";
     const text = (row) => row.cells[place].textContent;
-    rows.sort((one, other) => compared(text(one), text(other), descends ? -1 : 1));
-    for (const row of rows) row.classList.remove("first");
+    // Rows of one style stay together, unless the styles themselves are sorted.
+    const parted = table.classList.contains("parted") && place > 0;
+    const parts = [...new Set(rows.map((row) => row.cells[0].textContent))];
+    const part = (row) => (parted ? parts.indexOf(row.cells[0].textContent) : 0);
+    rows.sort((one, other) => part(one) - part(other) || compared(text(one), text(other), descends ? -1 : 1));
+    rows.forEach((row, at) => row.classList.toggle("first", parted && at > 0 && part(row) !== part(rows[at - 1])));
     body.append(...rows);
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", descends ? "descending" : "ascending");
