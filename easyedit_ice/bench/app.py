@@ -87,10 +87,11 @@ def with_usual_names(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return found, notes
 
 
-def _swept_into(arguments: Sequence[str]) -> Path:
-    """The folder of a sweep."""
+def _swept_into(arguments: Sequence[str]) -> Path | None:
+    """The folder of a sweep, where the command names it as it is."""
     given = {override.get_key_element(): override.value() for override in _parsed(arguments)}
-    return Path(str(given.get("hydra.sweep.dir", given.get("out", SWEEP))))
+    folder = Path(str(given.get("hydra.sweep.dir", given.get("out", SWEEP))))
+    return folder if folder.is_dir() else None
 
 
 def _for_sweep(arguments: Sequence[str]) -> list[str]:

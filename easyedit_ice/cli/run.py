@@ -37,7 +37,7 @@ def _show(folder: Path) -> None:
     except IncomparableRunsError as error:
         sys.stderr.write(f"no table: {error}\n")
         return
-    for results in modes:
+    for results in (results for results in modes if results.scored):
         shown = brief(results)
         print(f"\n{shown.title}\n\n{table(shown.header, shown.rows)}\n\n{shown.note}")
     page = folder / "report" / "report.html"

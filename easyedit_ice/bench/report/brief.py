@@ -10,7 +10,6 @@ from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.wording import HEADINGS, KNOWN, MEASURES, PHASES, STYLES, number
 from easyedit_ice.evaluation import Interval
 
-
 MISSING = "-"
 """As tables on the terminal have it."""
 
