@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import logging
-import shlex
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from easyedit_ice.asking import Asking, asking_for
 from easyedit_ice.bench.checkpoint import save_checkpoint
-from easyedit_ice.bench.checks import ELSEWHERE, check
+from easyedit_ice.bench.checks import check
 from easyedit_ice.bench.config import given
 from easyedit_ice.bench.cost import Meter
+from easyedit_ice.bench.described import in_chat, manifest_of
 from easyedit_ice.bench.examine import Examiner, drift_texts, text_of
 from easyedit_ice.bench.facts import Fact, Facts, choose
 from easyedit_ice.bench.folder import RunFolder
 from easyedit_ice.bench.ledger import LEDGER
 from easyedit_ice.bench.logs import LOG, logging_to
-from easyedit_ice.bench.manifest import Manifest, enter, git_revision, now, origin_of, versions
+from easyedit_ice.bench.manifest import enter, origin_of
 from easyedit_ice.bench.methods import Method, make_method
 from easyedit_ice.bench.modes import Bench, Stream, run_apart, run_stream
 from easyedit_ice.bench.pace import MOST_FACTS, Pace
@@ -34,13 +32,10 @@ from easyedit_ice.bench.sealed import Line, read_sealed
 from easyedit_ice.bench.shards import Process, has_lines, merge, open_ledger
 from easyedit_ice.bench.stream import StreamState
 from easyedit_ice.bench.track import tracking
-from easyedit_ice.cache import fingerprint
 from easyedit_ice.errors import AllFactsFailedError, EasyEditIceError, RunConfigError, RunFailedError
 from easyedit_ice.evaluation import Drift
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.rest import Rest
-from easyedit_ice.host import host_info
-from easyedit_ice.host.auto import AUTO
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 
@@ -78,9 +73,9 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
         method = _method(config, facts)
         if process.index == 0:
-            enter(folder, _manifest(config, method, facts))
+            enter(folder, manifest_of(config, method, facts))
         process.wait()
-        asking = asking_for(method.tok, _in_chat(config, method))
+        asking = asking_for(method.tok, in_chat(config, method))
         drift, rest = _drift(config, method, facts, asking), _rest(config, method, facts, asking)
         ledger = open_ledger(folder, process, origin_of(folder))
         try:
@@ -142,11 +137,11 @@ def _method(config: DictConfig, facts: Facts) -> Method:
             "algorithm.hparams.data_parallel shares the training of each batch among processes, but this run deals its "
             f"facts out to {count} processes, each of which trains alone; leave data_parallel out"
         )
-    if config.evaluation.scorer == "easyedit" and _in_chat(config, method):
+    if config.evaluation.scorer == "easyedit" and in_chat(config, method):
         raise RunConfigError(
             "EasyEdit's evaluator asks bare prompts, and model.chat asks in a chat; choose evaluation.scorer=batched"
         )
-    if _in_chat(config, method) != config.model.chat and (facts.chosen is not None or facts.kept.records):
+    if in_chat(config, method) != config.model.chat and (facts.chosen is not None or facts.kept.records):
         raise RunConfigError(
             "the method's settings ask in a chat, but known facts are sought as model.chat says; set model.chat=true"
         )
@@ -156,63 +151,6 @@ def _method(config: DictConfig, facts: Facts) -> Method:
             "evaluation.scorer=batched"
         )
     return method
-
-
-def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
-    settings = given(config.algorithm.hparams)
-    parameters = dict(method.model.named_parameters())
-    return {
-        "algorithm": method.name,
-        "kind": method.kind,
-        "label": config.label or _label(method.name, settings),
-        "mode": {key: config.mode[key] for key in ("name", "batch_size", "retain_every")},
-        "model": {
-            "name": config.model.name,
-            "fingerprint": fingerprint(method.model.state_dict().items()),
-            "parameters": sum(parameter.numel() for parameter in parameters.values()),
-            "dtype": str(next(iter(parameters.values())).dtype).removeprefix("torch."),
-            "device": str(next(iter(parameters.values())).device),
-            "tokenizer": type(method.tok).__name__,
-            "chat": _in_chat(config, method),
-        },
-        "data": {
-            "source": facts.source,
-            "hash": facts.hash,
-            "facts": len(facts.edited),
-            "untouched": len(facts.untouched),
-            "untouched_hash": facts.untouched_hash,
-            **{key: config.data[key] for key in ("start", "size", "seed")},
-            "known": None if facts.chosen is None else facts.chosen.entry(),
-        },
-        "known_facts": facts.kept.entry() if facts.kept.records else None,
-        "evaluation": OmegaConf.to_container(config.evaluation, resolve=True),
-        "preset": method.preset,
-        "made_from_shape": _made_from_shape(method, settings),
-        "hparams": method.settings(),
-        "seed": config.seed,
-        "versions": versions(),
-        "host": str(host_info()),
-        "git": git_revision(),
-        "threads": config.threads,
-        "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
-        "started": now(),
-    }
-
-
-def _made_from_shape(method: Method, given: Mapping[str, Any]) -> list[str]:
-    """Settings of EasyEdit's methods that no preset has and nobody gave."""
-    if method.kind == "ours" or method.preset != AUTO:
-        return []
-    return [name for name in method.settings() if name not in given and name not in ELSEWHERE]
-
-
-def _label(name: str, settings: Mapping[str, Any]) -> str:
-    return " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
-
-
-def _in_chat(config: DictConfig, method: Method) -> bool:
-    """Whether the model is edited and asked in a chat: by the run's own setting, or by a file of the method's."""
-    return config.model.chat or getattr(method.hparams, "chat", False)
 
 
 def _drift(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> Drift | None:

@@ -235,3 +235,23 @@ def test_runs_of_different_models_shown_anyway_keep_their_own_baselines(tmp_path
 def test_unknown_formats_are_refused_with_the_known_ones(runs, tmp_path, formats):
     with pytest.raises(RunConfigError, match=", ".join(FORMATS)):
         write_report(_compared(runs), tmp_path, formats)
+
+
+def test_what_the_first_edit_after_a_start_costs_is_not_the_methods(tmp_path):
+    def first_is_dear(line):
+        if line["phase"] == "immediate" and line["position"] == 0:
+            line["cost"] = {"edit_seconds": 900.0, "evaluation_seconds": 1.0, "peak_mib": 9000.0, "first": True}
+        return line
+
+    for size, seconds, peak in ((2, "9.13", "91"), (1, "900", "9000")):
+        folder = write_run(tmp_path / str(size), size=size)
+        rewrite_lines(folder, first_is_dear)
+        comparison = compare([read_run(folder)])
+        write_report(comparison, tmp_path / f"report{size}", ["md"])
+        [row] = [
+            row
+            for row in _table((tmp_path / f"report{size}/report.md").read_text(), "Cost and side effects", "Single")
+            if row[0] == "ICE-LoRA"
+        ]
+        assert row[-2:] == [seconds, peak]
+        assert any("of first edits" in note for note in comparison.notes) == (size == 1)
