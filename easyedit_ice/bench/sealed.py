@@ -1,7 +1,7 @@
 """Lines of a ledger as text: each ends with a checksum of itself and of all lines before it.
 
 So a line that was changed, taken out, put in or moved is found, and so is a ledger that belongs to another run. Ledgers
-of versions before 0.2 have no checksums; their lines are read all the same, and the first line that is added to them
+of earlier versions have no checksums; their lines are read all the same, and the first line that is added to them
 vouches for those before it.
 """
 
