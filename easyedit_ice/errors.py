@@ -195,6 +195,14 @@ class OtherRunError(LedgerError):
     """The folder holds a run of other settings."""
 
 
+class LongRunError(RunConfigError):
+    """A run would take longer, or edit more facts, than was asked for in so many words."""
+
+
+class RunFailedError(EasyEditIceError, RuntimeError):
+    """A run ended by an error that nobody raised on purpose; the log has its traceback."""
+
+
 class AllFactsFailedError(EasyEditIceError, RuntimeError):
     """A method failed on every fact of a run."""
 

@@ -18,6 +18,8 @@ from easyedit_ice.hparams import setting
 from easyedit_ice.registry import ALGORITHMS
 
 CONFIG = "run"
+USUAL = "ICE-LoRA"
+"""The algorithm of a run that names none."""
 
 OmegaConf.register_new_resolver("stem", lambda source: Path(source).stem, replace=True)
 
@@ -119,7 +121,7 @@ class RunConfig:
 
     defaults: list[Any] = field(
         default_factory=lambda: [
-            {"algorithm": "ICE-LoRA"},
+            {"algorithm": USUAL},
             {"model": "gpt2-factworld"},
             {"data": "factworld"},
             {"mode": "single"},
@@ -140,6 +142,7 @@ class RunConfig:
     out: str = setting(
         "runs/${stem:${data.source}}/${mode.name}/${algorithm.name}", "folder of the run, or of a sweep's runs"
     )
+    confirm: bool = setting(False, "do a run that takes more than 12 hours, or all of more than 200 facts")
     save: bool = setting(False, "save the edited model or update at the end, as checkpoint/")
     write_report: bool = setting(True, "sweeps: write a report of all runs at the end, as report/")
     tracker: str | None = setting(None, "tensorboard, wandb or another of accelerate's trackers")
@@ -150,7 +153,10 @@ class RunConfig:
             "sweep": {"dir": "${out}", "subdir": "${hydra:job.override_dirname}"},
             "output_subdir": None,
             "help": {"app_name": "easyedit-ice run", "template": _help()},
-            "callbacks": {"report": {"_target_": "easyedit_ice.bench.callbacks.ReportAtEnd"}},
+            "callbacks": {
+                "report": {"_target_": "easyedit_ice.bench.callbacks.ReportAtEnd"},
+                "folders": {"_target_": "easyedit_ice.bench.callbacks.NoEmptyFolders"},
+            },
         }
     )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from types import MappingProxyType
 
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import AUTO, EditHyperParams
+from easyedit_ice.synonyms import usual_name
 
 MODEL_HELP = "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists; the embedded model if not given"
 
@@ -20,7 +23,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def settings_for(hparams_class: type[EditHyperParams], model: str, arguments: argparse.Namespace) -> EditHyperParams:
     """From the file or preset asked for, else :func:`usual_settings`; with the settings that were given singly."""
-    return usual_settings(hparams_class, model, arguments.hparams, _changes(arguments.set))
+    return usual_settings(hparams_class, model, arguments.hparams, _changes(arguments.set, hparams_class))
 
 
 def usual_settings(
@@ -35,13 +38,18 @@ def usual_settings(
     return hparams_class.from_hparams(source or next(named, AUTO), **{"model_name": model, **changes})
 
 
-def _changes(pairs: list[str]) -> dict[str, object]:
+def _changes(pairs: list[str], hparams_class: type[EditHyperParams]) -> dict[str, object]:
+    """The settings given singly; those called by another name are taken, and said so."""
     import yaml
 
+    known = {field.name for field in fields(hparams_class)}
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise HyperParamsError(f"--set {pair!r} sets nothing; write NAME=VALUE, such as rank=8")
-        settings[name] = yaml.safe_load(value)
+        usual = usual_name(name, known)
+        if usual != name:
+            sys.stderr.write(f"note: {name} is called {usual} here, and was taken as that\n")
+        settings[usual] = yaml.safe_load(value)
     return settings

@@ -16,6 +16,8 @@ from easyedit_ice.text.rows import Row, answered, predict
 from easyedit_ice.tokens import tokens
 
 BATCH = 32
+_MOST_NATS = 709
+"""Of which the exponential is a double."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,16 @@ class Drift:
             (was.exp() * (was - now)).sum(-1) for was, now in zip(self._base, self._answers(model), strict=True)
         ]
         kl = torch.cat(divergences).mean().item() if divergences else 0.0
-        return DriftPoint(math.exp(total / tokens) if tokens else math.nan, max(0.0, kl))
+        return DriftPoint(perplexity(total / tokens) if tokens else math.nan, kl if math.isnan(kl) else max(0.0, kl))
 
     def _answers(self, model: nn.Module) -> list[Tensor]:
         """Log-probabilities of each batch of questions: (t, v) on the CPU."""
         return [_predict(model, rows).log_probs.cpu() for rows in _batches(self._questions)]
+
+
+def perplexity(nats: float) -> float:
+    """Of a loss per token, in nats; infinite where no number is large enough."""
+    return math.inf if nats > _MOST_NATS else math.exp(nats)
 
 
 @torch.no_grad()

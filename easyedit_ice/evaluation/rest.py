@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.evaluation.drift import perplexity
 from easyedit_ice.preserve import preserved
 from easyedit_ice.text.answers import Asked, answers_right
 from easyedit_ice.text.rows import Row, given, predict
@@ -72,7 +72,7 @@ def _perplexity(model: nn.Module, rows: Sequence[Row]) -> float:
         model.eval()
         for row in rows:
             total += predict(model, [row]).nll().double().item() * row.span
-    return math.exp(total / sum(row.span for row in rows))
+    return perplexity(total / sum(row.span for row in rows))
 
 
 def _windows(tok: Any, text: str, tokens: int) -> list[Row]:

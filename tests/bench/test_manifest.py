@@ -61,10 +61,27 @@ def test_a_folder_without_a_manifest_is_no_run(tmp_path):
         read(tmp_path)
 
 
-def test_a_broken_manifest_is_an_error(tmp_path):
-    (tmp_path / "manifest.json").write_text("{")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100000, "not JSON"),
+        ("[]", "not the manifest of a run"),
+        ("5", "not the manifest of a run"),
+        ('{"resumed": 5}', "not the manifest of a run"),
+    ],
+)
+def test_a_broken_manifest_is_an_error(tmp_path, text, told):
+    (tmp_path / "manifest.json").write_text(text)
 
-    with pytest.raises(LedgerError, match="not JSON"):
+    with pytest.raises(LedgerError, match=told):
+        read(tmp_path)
+
+
+def test_a_folder_in_the_manifests_place_is_an_error(tmp_path):
+    (tmp_path / "manifest.json").mkdir()
+
+    with pytest.raises(LedgerError, match="not JSON that can be read"):
         read(tmp_path)
 
 

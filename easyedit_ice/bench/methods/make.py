@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.bench.methods.base import Method, Request
+from easyedit_ice.bench.methods.base import THEIRS_AT_A_FACT, Method, Request
 from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
 from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
@@ -118,7 +118,8 @@ def _easyedit(
     plain = to_plain(hparams)
     if name == "IKE":
         ike = HostIke(loaded, tok, hparams, examples)
-        return ContextMethod(name, loaded, tok, ike.hparams, plain, partial(in_demonstrations, ike), _told(preset))
+        context = partial(in_demonstrations, ike)
+        return ContextMethod(name, loaded, tok, ike.hparams, plain, context, _told(preset), THEIRS_AT_A_FACT)
     engine = HostMethod(name, loaded, tok, hparams, examples)
     return ModelMethod(name, "easyedit", loaded, tok, engine, plain, _told(preset))
 

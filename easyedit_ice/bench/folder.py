@@ -1,0 +1,139 @@
+"""A run's folder: held by one process at a time; files are replaced whole, and a run that never began leaves none."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from easyedit_ice.errors import LedgerError, RunInUseError
+
+LOCK = "lock"
+ROOM = 16 * 2**20
+"""Bytes that must be free before work starts."""
+
+
+class RunFolder:
+    """A run's folder, held by one process at a time.
+
+    Args:
+        path: made if it is not there.
+
+    Raises:
+        RunInUseError: another process holds it.
+        LedgerError: it cannot be written to, or its disk is full.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._made = missing(self.path)
+        self._found = {LOCK}
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            remove_empty(self._made)
+            raise LedgerError(
+                f"{self.path} cannot be written to ({error}); choose another folder with out=..."
+            ) from error
+        try:
+            self._hold()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._found = {entry.name for entry in self.path.iterdir()} - {LOCK}
+        try:
+            require_room(self.path)
+        except BaseException:
+            self.forget()
+            self.close()
+            raise
+
+    def _hold(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._lock, 1000).decode(errors="replace").strip() or "another process"
+            raise RunInUseError(
+                f"{self.path} is in use by {holder}; wait for it to end, or choose another folder with out=..."
+            ) from None
+        with suppress(OSError):  # the name is for others to read; a full disk is told of by those who must write
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+    def forget(self) -> None:
+        """Remove the files that are here since it is held, and the folders made for it where that leaves them empty.
+
+        For a run that was refused or stopped before it wrote a line. Folders that were not empty stay as they were.
+        """
+        with suppress(OSError):
+            for entry in list(self.path.iterdir()):
+                if entry.name not in self._found and entry.is_file():
+                    entry.unlink()
+                elif entry.name not in self._found:
+                    shutil.rmtree(entry, ignore_errors=True)
+        remove_empty(self._made)
+
+    def close(self) -> None:
+        """Let go of the folder; the system does so as well when the process ends, however it ends."""
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def missing(path: Path) -> list[Path]:
+    """The folders that making this one would make, innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, innermost first, as far as they are empty."""
+    with suppress(OSError):
+        for folder in folders:
+            if folder.exists():
+                folder.rmdir()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put a whole file in place, or leave what was there; it is on the disk when this returns.
+
+    Raises:
+        LedgerError: it could not be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise LedgerError(f"{path} could not be written ({error}); make room and run the same command again") from error
+
+
+def require_room(folder: Path) -> None:
+    """Refuse to start on a disk that is all but full.
+
+    Raises:
+        LedgerError: it is.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < ROOM:
+        raise LedgerError(
+            f"{folder} has {free / 2**20:.0f} MiB left on its disk; a run needs at least {ROOM // 2**20} MiB: "
+            "make room, or choose another folder with out=..."
+        )
