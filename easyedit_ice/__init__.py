@@ -17,9 +17,11 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "BaseEditor": "easyedit_ice.host",
+    "EditBook": "easyedit_ice.book",
     "EditHyperParams": "easyedit_ice.hparams",
     "EditRequest": "easyedit_ice.requests",
     "WeightUpdate": "easyedit_ice.updates",
+    "edited": "easyedit_ice.book",
     "load_model": "easyedit_ice.loading",
     "probe": "easyedit_ice.evaluation.probe",
     "register": "easyedit_ice.host",

@@ -12,6 +12,7 @@ from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.asking import asking_for
+from easyedit_ice.base import as_info, base_of
 from easyedit_ice.errors import DriftError, HyperParamsError, RequestError
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
@@ -67,7 +68,12 @@ def solve_with(
     moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
     found = {"drift": moved and asdict(moved)} | ({"left_out": [str(error) for error in unfit]} if unfit else {})
-    return replace(update, info=update.info | found)
+    return replace(update, info=update.info | _origin(model, facts) | found)
+
+
+def _origin(model: nn.Module, facts: Sequence[EditRequest]) -> dict[str, Any]:
+    """What was asked for, and the weights it was solved on."""
+    return {"base": as_info(base_of(model)), "requests": [fact.to_dict() for fact in facts]}
 
 
 def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: WeightUpdate) -> Movement | None:
