@@ -6,7 +6,7 @@ Weights that were rounded or packed on loading are other weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,7 +67,13 @@ def base_in(info: Mapping[str, Any]) -> Base | None:
     """The base that an update's ``info`` names, of a sum that of its first part; ``None`` if it names none."""
     if info.get("base") is not None:
         return Base(**info["base"])
-    return base_in(info["parts"][0]) if info.get("parts") else None
+    parts = parts_of(info)
+    return base_in(parts[0]) if parts else None
+
+
+def parts_of(info: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The ``info`` of each update that one is the sum of, in their order."""
+    return info.get("parts") or info.get("edits") or ()
 
 
 def require_base(info: Mapping[str, Any], base: Base, what: str, remedy: str, *, stated: bool = True) -> None:

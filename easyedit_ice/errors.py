@@ -121,6 +121,10 @@ class TrainingDivergedError(EasyEditIceError, RuntimeError):
     """The loss of an edit became infinite or not a number."""
 
 
+class SaveError(EasyEditIceError, OSError):
+    """A result cannot be written where it was to go; nothing is written."""
+
+
 class DriftError(EasyEditIceError, RuntimeError):
     """An edit moves text that it is not about by more than ``max_drift`` allows."""
 

@@ -86,6 +86,10 @@ class EditHyperParams:
 
     gentler: ClassVar[str] = "choose gentler settings"
     """What to do about an edit that moves too much besides its facts."""
+    stronger: ClassVar[str] = "choose stronger settings"
+    """What to do about facts that were not written."""
+    wider: ClassVar[str] = "choose stronger settings"
+    """What to do about facts that hold in few other wordings."""
 
     def __post_init__(self) -> None:
         self._refuse_other(self.alg_name)

@@ -22,6 +22,7 @@ from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.deltas import Delta, LowRankDelta
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.memory import Keys, forget, remember
+from easyedit_ice.shown import html_table
 
 FORMAT = 1
 _WEIGHTS, _MANIFEST = "update.safetensors", "update.json"
@@ -145,6 +146,22 @@ class WeightUpdate:
                 "revert later updates first, in the opposite order"
             )
         self._commits.pop(model).originals.restore(model)
+
+    def committed_to(self, model: nn.Module) -> bool:
+        """Whether :meth:`commit` put it into this model, and nothing has taken it out since."""
+        return model in self._commits
+
+    def __repr__(self) -> str:
+        """The algorithm, the number of facts and of weights."""
+        return f"<WeightUpdate{self._named()}: {len(self.deltas)} weight{'s' * (len(self.deltas) != 1)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, " x ".join(map(str, delta.shape)), f"{delta.norm():.3g}") for name, delta in self.deltas.items()]
+        return html_table(f"WeightUpdate{self._named()}", ("weight", "shape", "norm"), rows)
+
+    def _named(self) -> str:
+        algorithm, facts = self.info.get("algorithm"), self.info.get("facts")
+        return f" of {algorithm}, {len(facts)} fact{'s' * (len(facts) != 1)}" if algorithm and facts else ""
 
     def norms(self) -> dict[str, float]:
         """Frobenius norm of each delta, by module name."""

@@ -45,6 +45,8 @@ class FastICEHyperParams(ClosedFormSettings):
     """Settings of FastICE."""
 
     gentler = "raise mom2_update_weight or kept_weight, or lower margin"
+    stronger = "raise margin, or lower kept_weight or mom2_update_weight"
+    wider = "raise least_scale"
 
     alg_name: str = setting("FastICE", "name of the algorithm in the table")
     depth: float = setting(

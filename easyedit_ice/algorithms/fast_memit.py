@@ -39,6 +39,8 @@ class FastMEMITHyperParams(ClosedFormSettings):
     """Settings of FastMEMIT, with EasyEdit's names."""
 
     gentler = "raise mom2_update_weight, lower clamp_norm_factor, or name other layers"
+    stronger = "raise v_num_grad_steps or clamp_norm_factor, or lower mom2_update_weight"
+    wider = "raise how many texts context_template_length_params asks for"
 
     alg_name: str = setting("FastMEMIT", "name of the algorithm in the table")
     fact_token: str = setting(

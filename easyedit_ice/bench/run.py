@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -37,6 +36,7 @@ from easyedit_ice.host import host_info
 from easyedit_ice.host.auto import AUTO
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
+from easyedit_ice.threads import threads
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def run(config: DictConfig, folder: str | Path) -> Path:
     """
     _check(config)
     folder, process = Path(folder), Process.current()
-    with _entered(folder, process), logging_to(folder, config.verbosity) as shown, _threads(config.threads):
+    with _entered(folder, process), logging_to(folder, config.verbosity) as shown, threads(config.threads):
         facts = _choose(config, shown)
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
         method = _method(config, facts)
@@ -286,16 +286,6 @@ def _entered(folder: Path, process: Process) -> Iterator[None]:
     with RunFolder(folder):
         process.wait()
         yield
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from easyedit_ice.base import base_of, require_base
+from easyedit_ice.base import base_of, fingerprint_of, require_base
 from easyedit_ice.book.conflicts import contradictions
 from easyedit_ice.book.edits import EDITS, Edit
 from easyedit_ice.book.folder import LOCK, BookFolder, Names
@@ -211,16 +211,20 @@ class EditBook(BookFolder):
     def _solved(
         self, model: nn.Module, tok: Any, facts: Requests, hparams: EditHyperParams, before: list[str], check_base: bool
     ) -> WeightUpdate:
-        from easyedit_ice.apply import solve
+        from easyedit_ice.editing import edit_facts
 
         with self.edited(model, before, check_base=check_base, allow_conflicts=True):
-            update = solve(model, tok, facts, hparams)
+            solved_on = fingerprint_of(model)
+            found = edit_facts(model, tok, facts, hparams)
+        verdict = found.verdict
         origin = {
             "base": asdict(self.base if check_base else base_of(model)),
-            "solved_on": update.info["base"]["fingerprint"],
+            "solved_on": solved_on,
             "solved_with": [edit.key for edit in self.edits(before)],
+            "requests": [fact.to_dict() for fact in found.facts],
+            "verdict": {"took": verdict.took, "figures": verdict.figures(), "warnings": verdict.warnings},
         }
-        return replace(update, info=update.info | origin)
+        return replace(found.update, info=found.update.info | origin)
 
     def _check(self, model: nn.Module, edits: Sequence[Edit], check_base: bool, allow_conflicts: bool) -> None:
         stack = self._stack(model)

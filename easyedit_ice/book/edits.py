@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import Any
 
 from easyedit_ice.atomic import whole_folder
-from easyedit_ice.base import Base, base_in
+from easyedit_ice.base import Base, base_in, parts_of
 from easyedit_ice.book.manifest import Entry
 from easyedit_ice.errors import BookDamagedError
 from easyedit_ice.models.source import sha256_of
@@ -91,6 +91,11 @@ class Edit:
         return ", ".join(dict.fromkeys(_algorithms(self.info))) or "unknown"
 
     @property
+    def verdict(self) -> Mapping[str, Any] | None:
+        """What was found out when it was made: ``took``, ``figures`` and ``warnings``; ``None`` if nothing was."""
+        return self.info.get("verdict")
+
+    @property
     def size(self) -> int:
         """Of its files, in bytes."""
         return sum((self.place / name).stat().st_size for name in self.entry.files)
@@ -131,14 +136,14 @@ def save_edit(book: Path, name: str, update: WeightUpdate, *, on: bool, added: s
 
 def facts_in(info: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The facts of an update, as EasyEdit's request dicts."""
-    if "parts" in info:
-        return [fact for part in info["parts"] for fact in facts_in(part)]
     if "requests" in info:
         return list(info["requests"])
+    if parts := parts_of(info):
+        return [fact for part in parts for fact in facts_in(part)]
     return [{"prompt": prompt, "target_new": target} for prompt, target in info.get("facts", ())]
 
 
 def _algorithms(info: Mapping[str, Any]) -> list[str]:
-    if "parts" in info:
-        return [name for part in info["parts"] for name in _algorithms(part)]
-    return [info["algorithm"]] if "algorithm" in info else []
+    if "algorithm" in info:
+        return [info["algorithm"]]
+    return [name for part in parts_of(info) for name in _algorithms(part)]

@@ -264,6 +264,8 @@ class TrainingHyperParams(
     """Settings of every algorithm that trains."""
 
     gentler = "lower step_drift (or lr, where it is set), name fewer layers, or raise locality_weight"
+    stronger = "raise num_steps, lower stop_nll, or raise step_drift (or lr, where it is set)"
+    wider = "raise random_prefixes"
 
     def __post_init__(self) -> None:
         super().__post_init__()
