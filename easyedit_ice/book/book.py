@@ -11,15 +11,15 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from easyedit_ice.base import base_of, fingerprint_of, require_base
+from easyedit_ice.base import base_of, require_base
 from easyedit_ice.book.conflicts import contradictions
 from easyedit_ice.book.edits import EDITS, Edit
 from easyedit_ice.book.folder import LOCK, BookFolder, Names
 from easyedit_ice.book.manifest import Manifest
 from easyedit_ice.book.places import require_apart
+from easyedit_ice.book.solving import settings_of, solved
 from easyedit_ice.book.stack import Held, Stack
 from easyedit_ice.errors import BookConflictError, BookError, ExistsError
-from easyedit_ice.updates import WeightUpdate
 
 if TYPE_CHECKING:
     from easyedit_ice.apply import Requests
@@ -146,6 +146,7 @@ class EditBook(BookFolder):
         *,
         check_base: bool = True,
         overwrite: bool = False,
+        verdict: bool = True,
     ) -> Edit:
         """Solve facts on the model with the edits before them that are on, and add the update.
 
@@ -157,6 +158,7 @@ class EditBook(BookFolder):
             hparams: and the algorithm's settings.
             check_base: as for :meth:`apply`.
             overwrite: as for :meth:`add`; the edit that is replaced, and those after it, are left out while solving.
+            verdict: find out what the edit does, and keep that with it.
 
         Raises:
             BookError: as for :meth:`add`, and all that :func:`easyedit_ice.solve` raises.
@@ -164,10 +166,16 @@ class EditBook(BookFolder):
         if name in self.names and not overwrite:
             raise BookError(f"the book has an edit {name!r} already; choose another name, or overwrite it")
         before = self.names[: self.names.index(name)] if name in self.names else self.names
-        update = self._solved(model, tok, facts, hparams, [own for own in before if own in self.on], check_base)
+        with self.edited(model, [own for own in before if own in self.on], check_base=check_base, allow_conflicts=True):
+            update = solved(model, tok, facts, hparams, verdict)
+        origin = {
+            "base": asdict(self.base if check_base else base_of(model)),
+            "solved_with": [edit.key for edit in self.edits(before) if edit.on],
+        }
+        update = replace(update, info=update.info | origin)
         return self.add(name, update, check_base=check_base, overwrite=overwrite)
 
-    def replay(self, model: nn.Module, tok: Any, *, check_base: bool = True) -> Iterator[str]:
+    def replay(self, model: nn.Module, tok: Any, *, check_base: bool = True, verdict: bool = True) -> Iterator[str]:
         """Solve the edits that are :attr:`stale` anew, one by one, each on the model with those before it that are on.
 
         Facts, algorithm and settings are those the edits were made with. An edit that is done is in the book; what is
@@ -177,6 +185,7 @@ class EditBook(BookFolder):
             model: the base; it is left as it was.
             tok: its tokenizer.
             check_base: as for :meth:`apply`.
+            verdict: as for :meth:`add_facts`.
 
         Yields:
             the name of each edit before it is solved.
@@ -184,15 +193,12 @@ class EditBook(BookFolder):
         Raises:
             BookError: an edit does not say how it was made.
         """
-        from easyedit_ice.registry import ALGORITHMS
-
         while stale := self.stale:
             edit = self[stale[0]]
-            if not edit.facts or "hparams" not in edit.info:
-                raise BookError(f"{edit.name!r} does not say how it was made; remove it, and add its facts anew")
-            settings = ALGORITHMS[edit.algorithm].hparams_class.from_dict(edit.info["hparams"])
+            settings = settings_of(edit)
             yield edit.name
-            self.add_facts(edit.name, model, tok, edit.facts, settings, check_base=check_base, overwrite=True)
+            options = {"check_base": check_base, "overwrite": True, "verdict": verdict}
+            self.add_facts(edit.name, model, tok, edit.facts, settings, **options)
 
     def require_base(self, model: nn.Module) -> None:
         """Refuse a model that is not the book's base.
@@ -207,24 +213,6 @@ class EditBook(BookFolder):
             f"the book {self.folder}",
             "give the model it was made on, or pass check_base=False (--other-base)",
         )
-
-    def _solved(
-        self, model: nn.Module, tok: Any, facts: Requests, hparams: EditHyperParams, before: list[str], check_base: bool
-    ) -> WeightUpdate:
-        from easyedit_ice.editing import edit_facts
-
-        with self.edited(model, before, check_base=check_base, allow_conflicts=True):
-            solved_on = fingerprint_of(model)
-            found = edit_facts(model, tok, facts, hparams)
-        verdict = found.verdict
-        origin = {
-            "base": asdict(self.base if check_base else base_of(model)),
-            "solved_on": solved_on,
-            "solved_with": [edit.key for edit in self.edits(before)],
-            "requests": [fact.to_dict() for fact in found.facts],
-            "verdict": {"took": verdict.took, "figures": verdict.figures(), "warnings": verdict.warnings},
-        }
-        return replace(found.update, info=found.update.info | origin)
 
     def _check(self, model: nn.Module, edits: Sequence[Edit], check_base: bool, allow_conflicts: bool) -> None:
         stack = self._stack(model)

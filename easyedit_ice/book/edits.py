@@ -12,7 +12,7 @@ from typing import Any
 
 from easyedit_ice.atomic import whole_folder
 from easyedit_ice.base import Base, base_in, parts_of
-from easyedit_ice.book.manifest import Entry
+from easyedit_ice.book.manifest import INFO, WEIGHTS, Entry
 from easyedit_ice.errors import BookDamagedError
 from easyedit_ice.models.source import sha256_of
 from easyedit_ice.requests import EditRequest
@@ -20,7 +20,6 @@ from easyedit_ice.updates import WeightUpdate
 
 EDITS = "edits"
 """The folder of a book's edits."""
-_WEIGHTS, _INFO = "update.safetensors", "update.json"
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ class Edit:
         Raises:
             BookDamagedError: as for :attr:`update`.
         """
-        self._check(_INFO)
-        return json.loads((self.place / _INFO).read_text(encoding="utf-8"))["info"]
+        self._check(INFO)
+        return json.loads((self.place / INFO).read_text(encoding="utf-8"))["info"]
 
     @property
     def base(self) -> Base | None:
@@ -130,7 +129,7 @@ def save_edit(book: Path, name: str, update: WeightUpdate, *, on: bool, added: s
     place = book / EDITS / f"{name}-{token_hex(4)}"
     with whole_folder(place) as made:
         update.save(made)
-        hashes = {file: sha256_of(made / file) for file in (_WEIGHTS, _INFO)}
+        hashes = {file: sha256_of(made / file) for file in (WEIGHTS, INFO)}
     return Entry(name, place.name, hashes, on, added)
 
 

@@ -21,6 +21,8 @@ FORMAT = 1
 MANIFEST = "book.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Of an edit."""
+WEIGHTS, INFO = "update.safetensors", "update.json"
+"""The files of an edit."""
 _FOLDER = re.compile(NAME.pattern + r"-[0-9a-f]{8}")
 
 
@@ -153,8 +155,8 @@ def _entry(value: Any) -> Entry:
         raise ValueError(f"{entry.name!r} is no name of an edit")
     if not isinstance(entry.folder, str) or not _FOLDER.fullmatch(entry.folder):
         raise ValueError(f"{entry.folder!r} is no folder of an edit")
-    if not isinstance(entry.files, dict) or not isinstance(entry.on, bool):
-        raise ValueError(f"the edit {entry.name!r} must have hashes of its files, and be on or not")
+    if not isinstance(entry.files, dict) or entry.files.keys() != {WEIGHTS, INFO} or not isinstance(entry.on, bool):
+        raise ValueError(f"the edit {entry.name!r} must have hashes of {WEIGHTS} and {INFO}, and be on or not")
     return entry
 
 
