@@ -28,7 +28,14 @@ CARD = "README.md"
 
 
 def export_hf(
-    book: EditBook, model: nn.Module, tok: Any, folder: str | Path, names: Names = None, **options: bool
+    book: EditBook,
+    model: nn.Module,
+    tok: Any,
+    folder: str | Path,
+    names: Names = None,
+    *,
+    overwrite: bool = False,
+    **checks: bool,
 ) -> tuple[Edit, ...]:
     """Write the edited model and its tokenizer as any transformers checkpoint: the bits that ``apply`` gives.
 
@@ -38,14 +45,15 @@ def export_hf(
         tok: its tokenizer.
         folder: made; it must not be there.
         names: edits in this order; by default those that are on.
-        **options: ``overwrite``, to replace an earlier export, and those of :meth:`EditBook.edited`.
+        overwrite: replace an earlier export.
+        **checks: as for :meth:`EditBook.edited`.
 
     Raises:
         ExistsError: the folder is there, or the base's own or the book's.
         UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold.
         BookError: no edit is chosen, and what :meth:`EditBook.edited` raises.
     """
-    with _exported(book, Path(folder), names, "hf", options) as (made, edits), book.edited(model, names, **options):
+    with _exported(book, Path(folder), names, "hf", overwrite) as (made, edits), book.edited(model, names, **checks):
         _require_unpacked(model, edits)
         model.save_pretrained(made)
         tok.save_pretrained(made)
@@ -53,13 +61,19 @@ def export_hf(
 
 
 def export_peft(
-    book: EditBook, model: nn.Module, folder: str | Path, names: Names = None, **options: bool
+    book: EditBook,
+    model: nn.Module,
+    folder: str | Path,
+    names: Names = None,
+    *,
+    overwrite: bool = False,
+    **checks: bool,
 ) -> tuple[Edit, ...]:
     """Write the sum of the edits as one LoRA adapter, which peft loads without this package.
 
     The arguments and errors are those of :func:`export_hf`; deltas that are not low-rank raise ``UpdateError``.
     """
-    with _exported(book, Path(folder), names, "peft", options) as (made, edits), book.edited(model, names, **options):
+    with _exported(book, Path(folder), names, "peft", overwrite) as (made, edits), book.edited(model, names, **checks):
         WeightUpdate.total(edit.update for edit in edits).to_peft(model, made)
     return edits
 
@@ -72,7 +86,9 @@ def export_gguf(
     *,
     dtype: GgufType = "F16",
     whole: bool = False,
-    **options: bool,
+    base: str | None = None,
+    overwrite: bool = False,
+    **checks: bool,
 ) -> tuple[Edit, ...]:
     """Write the edited model as GGUF, as :func:`~easyedit_ice.models.export.save_gguf` does.
 
@@ -83,19 +99,21 @@ def export_gguf(
         names: as for :func:`export_hf`.
         dtype: as for ``save_gguf``.
         whole: as there.
-        **options: as for :func:`export_hf`.
+        base: the file or name the model was loaded from, if that is not what the book says.
+        overwrite: replace an earlier export, or the file.
+        **checks: as for :meth:`EditBook.edited`.
     """
-    path, base = Path(path), book.base.name
+    path, base = Path(path), base or book.base.name
 
     def write(file: Path) -> None:
-        with book.edited(model, names, **options):
+        with book.edited(model, names, **checks):
             save_gguf(model, base, file, dtype=dtype, whole=whole)
 
     if path.suffix.lower() != ".gguf":
-        with _exported(book, path, names, "gguf", options) as (made, edits):
+        with _exported(book, path, names, "gguf", overwrite) as (made, edits):
             write(made / f"{Path(base).stem}-edited.gguf")
         return edits
-    edits = _chosen(book, path, names, options.pop("overwrite", False))
+    edits = _chosen(book, path, names, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=PREFIX) as place:
         write(Path(place) / path.name)
@@ -107,10 +125,9 @@ def export_gguf(
 
 @contextmanager
 def _exported(
-    book: EditBook, folder: Path, names: Names, kind: Kind, options: dict[str, bool]
+    book: EditBook, folder: Path, names: Names, kind: Kind, overwrite: bool
 ) -> Iterator[tuple[Path, tuple[Edit, ...]]]:
     """A folder to export into, and the edits; card and record come last, and the folder is put in place at once."""
-    overwrite = options.pop("overwrite", False)
     edits = _chosen(book, folder, names, overwrite)
     with whole_folder(folder, replace=overwrite) as made:
         yield made, edits

@@ -12,6 +12,7 @@ from easyedit_ice.errors import EasyEditIceError
 COMMANDS = {
     "demo": "watch a model's facts being edited and restored: of the embedded model, or of any other",
     "edit": "edit one fact of any model and see its answers before and after",
+    "edits": "keep edits in a book: put any of them into a model, take them out, ask, compare, export",
     "run": "run methods on benchmarks, singly or as sweeps, resumably",
     "eval": "evaluate a saved edit or an edited model, without editing",
     "probe": "look at a model before you edit it: what it knows, and how far it follows a new fact",
