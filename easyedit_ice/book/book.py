@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from easyedit_ice.atomic import PREFIX
 from easyedit_ice.base import base_of, require_base
 from easyedit_ice.book.conflicts import contradictions
 from easyedit_ice.book.edits import EDITS, Edit
@@ -51,9 +52,10 @@ class EditBook(BookFolder):
         book, base = cls(Path(folder)), base_of(model, name)
         require_apart(book.folder, base)
         if book.folder.exists():
-            others = [path for path in book.folder.iterdir() if path.name not in (LOCK, EDITS)]
+            found = [path.name for path in book.folder.iterdir()]
+            others = [name for name in found if name not in (LOCK, EDITS) and not name.startswith(PREFIX)]
             if others:
-                raise ExistsError(f"{folder} holds {others[0].name}; open the book that is there, or name a new folder")
+                raise ExistsError(f"{folder} holds {others[0]}; open the book that is there, or name a new folder")
         book.folder.mkdir(parents=True, exist_ok=True)
         with book._locked():
             Manifest(base).save(book.folder)
