@@ -129,11 +129,13 @@ class Choice:
 
     Attributes:
         algorithm: its name.
-        why: in a few words.
+        what: the job it is for.
+        why: with figures.
         doc: where the figures stand.
     """
 
     algorithm: str
+    what: str
     why: str
     doc: str
 
@@ -163,11 +165,11 @@ def choose(facts: Sequence[Mapping[str, Any]], *, one_by_one: bool = False, want
     if wanted is not None:
         chosen = job(wanted)
         if with_subjects or not ALGORITHMS[chosen.algorithm].needs_subject:
-            return Choice(chosen.algorithm, f"{chosen.what}: {chosen.why}", chosen.doc)
+            return Choice(chosen.algorithm, chosen.what, chosen.why, chosen.doc)
     many = len(facts) >= MANY
     name = "stream" if many and one_by_one else "batch" if many else "fact" if with_subjects else "no-subject"
     chosen = job(name)
-    return Choice(chosen.algorithm, f"{chosen.what}: {chosen.why}", chosen.doc)
+    return Choice(chosen.algorithm, chosen.what, chosen.why, chosen.doc)
 
 
 def others_than(name: str | None, with_subjects: bool) -> list[str]:

@@ -22,6 +22,7 @@ from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.deltas import Delta, LowRankDelta
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.memory import Keys, forget, remember
+from easyedit_ice.saving import refuse_base
 from easyedit_ice.shown import html_table
 
 FORMAT = 1
@@ -250,7 +251,9 @@ class WeightUpdate:
 
         Raises:
             UpdateError: a delta is not low-rank, or does not fit the model.
+            SaveError: the folder is the model's own.
         """
+        refuse_base(folder, getattr(model.config, "_name_or_path", None))
         from peft import LoraConfig
         from safetensors.torch import save_file
 
@@ -282,7 +285,9 @@ class WeightUpdate:
 
         Raises:
             UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold.
+            SaveError: the folder is the model's own.
         """
+        refuse_base(folder, getattr(model.config, "_name_or_path", None))
         packed = [projection.name for projection, _ in self._targets(model) if projection.quantized]
         if packed:
             raise UpdateError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.progress import progress
 from easyedit_ice.tokens import ends_of_text, padding_id, until_end
+
+logger = logging.getLogger(__name__)
 
 ROWS = 256
 """Most texts written side by side."""
@@ -46,10 +51,13 @@ def sample(
     room = [length if longest is None else min(length, longest + 1 - len(prefix)) for prefix in prefixes]
     choice = {"do_sample": True, "temperature": temperature, "top_k": top_k, "top_p": 1.0}
     drawn: list[tuple[int, ...]] = [()] * len(prefixes)
-    for most in sorted({count for count in room if count > 0}, reverse=True):
-        own = [index for index, count in enumerate(room) if count == most]
-        for index, text in zip(own, _generate(model, tok, [prefixes[i] for i in own], most, choice), strict=True):
-            drawn[index] = text
+    groups = {most: [i for i, count in enumerate(room) if count == most] for most in set(room) if most > 0}
+    total = sum(most * math.ceil(len(own) / ROWS) for most, own in groups.items())
+    with progress(logger, "drawing texts", total, "step") as advance:
+        for most, own in sorted(groups.items(), reverse=True):
+            texts = _generate(model, tok, [prefixes[index] for index in own], most, choice, [_Counted(advance)])
+            for index, text in zip(own, texts, strict=True):
+                drawn[index] = text
     return drawn
 
 
@@ -69,6 +77,17 @@ def write(
         processors: what changes the scores of each next token before the likeliest is taken.
     """
     return _generate(model, tok, prefixes, length, {"do_sample": False}, processors)
+
+
+class _Counted:
+    """Counts the tokens drawn side by side, and changes nothing."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self._advance(1)
+        return scores
 
 
 @torch.no_grad()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easyedit_ice.cli.console import quiet
+from easyedit_ice.cli.console import working
 from easyedit_ice.cli.edits.shared import Actions, action, add_overwrite, recorded
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, settings_for
+from easyedit_ice.cli.status import DONE, MISSED
 from easyedit_ice.errors import BookError
 from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.threads import threads
 
 if TYPE_CHECKING:
     from easyedit_ice.book import Edit, EditBook
@@ -24,7 +25,7 @@ def configure(actions: Actions) -> None:
     add.add_argument("book", type=Path, help="folder of the book; made if it is not there")
     add.add_argument("name", help="of the edit")
     add.add_argument("--update", metavar="FOLDER", help="a saved update, as of `easyedit-ice edit --save`")
-    add.add_argument("--facts", metavar="FILE", help="facts in a file, of any form that `run` takes")
+    add.add_argument("--facts", metavar="FILE", help="facts in a file: JSON, JSON lines, CSV or TSV")
     add.add_argument("--each", action="store_true", help="make an edit of each fact of the file: NAME-1, NAME-2, …")
     add.add_argument("--prompt", help="text the target shall follow")
     add.add_argument("--target", help="what shall follow the prompt")
@@ -35,6 +36,7 @@ def configure(actions: Actions) -> None:
     add.add_argument("--device", default="cpu", help="cpu, cuda:0, or a GPU's number")
     add.add_argument("--chat", action="store_true", help="edit in the user's turn of the model's chat template")
     add.add_argument("--other-base", action="store_true", help="allow a model, or an update, of other weights")
+    add_threads(add)
     add_overwrite(add, "the edit of that name")
 
 
@@ -48,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         options = {"check_base": not arguments.other_base, "overwrite": arguments.overwrite}
         return _said(book := _book(arguments, None), [book.add(arguments.name, update, **options)])
     groups = {f"{arguments.name}-{n}": [fact] for n, fact in enumerate(facts, 1)} if arguments.each else None
-    return _solve(arguments, groups or {arguments.name: facts})
+    with threads(arguments.threads):
+        return _solve(arguments, groups or {arguments.name: facts})
 
 
 def _solve(arguments: argparse.Namespace, groups: dict[str, list[Any]]) -> int:
@@ -62,13 +65,13 @@ def _solve(arguments: argparse.Namespace, groups: dict[str, list[Any]]) -> int:
     algorithm = arguments.algorithm or choose(facts).algorithm
     hparams = settings_for(ALGORITHMS[algorithm].hparams_class, name, arguments)
     hparams = hparams.replace(chat=hparams.chat or arguments.chat, device=arguments.device)
-    with quiet(progress=sys.stderr.isatty()):
+    with working():
         model, tok = load_model(hparams)
     book = _book(arguments, (model, name))
     options = {"check_base": not arguments.other_base, "overwrite": arguments.overwrite}
-    status = 0
+    status = DONE
     for group, own in groups.items():
-        with quiet(progress=sys.stderr.isatty()):
+        with working():
             edit = book.add_facts(group, model, tok, own, hparams, **options)
         status = max(status, _said(book, [edit]))
     return status
@@ -85,9 +88,9 @@ def _facts(arguments: argparse.Namespace) -> list[dict[str, Any]] | None:
         return [{"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}]
     if arguments.facts is None:
         return None
-    from easyedit_ice.data import load_records, to_requests
+    from easyedit_ice.data.facts import read_facts
 
-    return to_requests(load_records(arguments.facts).records)
+    return read_facts(arguments.facts)
 
 
 def _book(arguments: argparse.Namespace, base: tuple[Any, str] | None) -> EditBook:
@@ -101,7 +104,7 @@ def _book(arguments: argparse.Namespace, base: tuple[Any, str] | None) -> EditBo
         return EditBook.open(arguments.book)
     if base is None:
         name = arguments.model or EMBEDDED
-        with quiet(progress=sys.stderr.isatty()):
+        with working():
             base = load_model(EditHyperParams(model_name=name, device=arguments.device))[0], name
     return EditBook.create(arguments.book, base[0], name=recorded(base[1]))
 
@@ -125,4 +128,4 @@ def _said(book: EditBook, edits: Sequence[Edit]) -> int:
         for conflict in book.conflicts():
             if edit.name in conflict.edits:
                 print(f"  {conflict.kind}: {conflict}")
-    return 3 if missed else 0
+    return MISSED if missed else DONE

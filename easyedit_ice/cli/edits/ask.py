@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from easyedit_ice.cli.console import quiet, table, whole_number
+from easyedit_ice.cli.console import table, whole_number, working
 from easyedit_ice.cli.edits.shared import Actions, action, add_model, add_subset, checks, load_base, say_kept, subset
 
 
@@ -34,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked = [[Question("shown", prompt, "", ()) for prompt in prompts]]
     model, tok = load_base(book, arguments)
     options = {"asking": asking_for(tok, arguments.chat), "max_new_tokens": arguments.max_new_tokens}
-    with quiet(progress=sys.stderr.isatty()), book.edited(model, names, **checks(arguments)):
+    with working(), book.edited(model, names, **checks(arguments)):
         (after,) = observe(model, tok, asked, **options)
         with book.edited(model, (), check_base=False):
             (before,) = observe(model, tok, asked, **options)

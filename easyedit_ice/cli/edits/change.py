@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from easyedit_ice.cli.console import quiet
+from easyedit_ice.cli.console import quiet, working
 from easyedit_ice.cli.edits.shared import (
     Actions,
     action,
@@ -17,6 +16,7 @@ from easyedit_ice.cli.edits.shared import (
     load_base,
     say_kept,
 )
+from easyedit_ice.cli.status import MISSED
 from easyedit_ice.errors import BookConflictError
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ def _remove(arguments: argparse.Namespace) -> int:
         print("No other edit was solved with one that is gone: there is nothing to replay.")
         return 0
     model, tok = load_base(book, arguments)
-    with quiet(progress=sys.stderr.isatty()):
+    with working():
         done = list(book.replay(model, tok, check_base=not arguments.other_base))
     for name in done:
         verdict = book[name].verdict
         print(f"{name} was solved anew: {'written' if verdict and verdict['took'] else 'NOT written as a whole'}")
-    return 0 if all((book[name].verdict or {}).get("took") for name in done) else 3
+    return 0 if all((book[name].verdict or {}).get("took") for name in done) else MISSED
 
 
 def _say_state(book: EditBook) -> None:

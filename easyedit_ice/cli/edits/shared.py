@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easyedit_ice.cli.console import quiet
+from easyedit_ice.cli.console import working
 
 if TYPE_CHECKING:
     from easyedit_ice.book import EditBook
@@ -60,7 +59,7 @@ def load_base(book: EditBook, arguments: argparse.Namespace) -> tuple[Any, Any]:
     from easyedit_ice.hparams import EditHyperParams
     from easyedit_ice.loading import load_model
 
-    with quiet(progress=sys.stderr.isatty()):
+    with working():
         return load_model(EditHyperParams(model_name=arguments.model or book.base.name, device=arguments.device))
 
 
