@@ -13,6 +13,7 @@ from torch import nn
 from easyedit_ice.activations import vocabulary
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.asking import asking_for
+from easyedit_ice.base import as_info, base_of
 from easyedit_ice.errors import DriftError, HyperParamsError, RequestError
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
@@ -82,8 +83,13 @@ def solve_with(
         size = _size(model, update)
         moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
-    found = {"drift": moved and asdict(moved)} | size
+    found = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
     return replace(update, info=update.info | found | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
+
+
+def _origin(model: nn.Module, facts: Sequence[EditRequest]) -> dict[str, Any]:
+    """What was asked for, and the weights it was solved on."""
+    return {"base": as_info(base_of(model)), "requests": [fact.to_dict() for fact in facts]}
 
 
 def _size(model: nn.Module, update: WeightUpdate) -> dict[str, Any]:

@@ -129,8 +129,16 @@ class ModelInUseError(EasyEditIceError, RuntimeError):
     """Two threads edit one model at a time."""
 
 
+class OtherBaseError(UpdateError):
+    """An edit was made on other weights than those it shall go into, or does not say on which."""
+
+
 class TrainingDivergedError(EasyEditIceError, RuntimeError):
     """The loss of an edit, or what it trained, became infinite or not a number."""
+
+
+class SaveError(EasyEditIceError, OSError):
+    """A result cannot be written where it was to go; nothing is written."""
 
 
 class DriftError(EasyEditIceError, RuntimeError):
@@ -147,6 +155,33 @@ class SpectrumError(EasyEditIceError, RuntimeError):
 
 class ExpertError(EasyEditIceError, RuntimeError):
     """An expert cannot be read or belongs to another model, or experts cannot be trained, mixed or asked as wanted."""
+
+
+# --- the edit book -------------------------------------------------------------------------------
+
+
+class BookError(EasyEditIceError, RuntimeError):
+    """An edit book cannot do what is asked of it."""
+
+
+class BookDamagedError(BookError):
+    """A file of an edit book is missing, or is not as it was written."""
+
+
+class BookInUseError(BookError):
+    """Another process is writing to the edit book."""
+
+
+class BookConflictError(BookError):
+    """Edits that contradict each other were to be in a model together."""
+
+
+class ExistsError(BookError, FileExistsError):
+    """A file or folder is there already, and is not written over."""
+
+
+class HubError(BookError):
+    """The Hugging Face Hub does not give or take an edit book."""
 
 
 # --- the host -----------------------------------------------------------------------------------

@@ -60,6 +60,10 @@ class EditHyperParams(Section):
 
     gentler: ClassVar[str] = "choose gentler settings"
     """What to do about an edit that moves too much besides its facts."""
+    stronger: ClassVar[str] = "choose stronger settings"
+    """What to do about facts that were not written."""
+    wider: ClassVar[str] = "choose stronger settings"
+    """What to do about facts that hold in few other wordings."""
     spec: ClassVar[Algorithm | None] = None
     """The algorithm that these are the settings of; it names itself here when it is made."""
 

@@ -91,6 +91,18 @@ class EditRequest:
         """The fact as a sentence without its full stop: prompt and target, whatever way it is asked."""
         return self.prompt + PLAIN.gap_after(self.prompt) + self.target_new.strip()
 
+    def to_dict(self) -> dict[str, Any]:
+        """What is to be written, in the form of EasyEdit's request dicts; probes are no part of it."""
+        given = {
+            "prompt": self.prompt,
+            "target_new": self.target_new,
+            "subject": self.subject,
+            "ground_truth": self.ground_truth,
+            "rephrase_prompt": self.rephrase_prompt,
+            "context": list(self.context),
+        }
+        return {name: value for name, value in given.items() if value}
+
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], index: int = 0) -> EditRequest:
         """Build a request from the dict EasyEdit passes to an algorithm.

@@ -23,12 +23,14 @@ from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.bits import checksum
 from easyedit_ice.deltas import Delta
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.destinations import refuse_base
 from easyedit_ice.export import check_unpacked, save_peft
 from easyedit_ice.interrupts import ending_with, held_back
 from easyedit_ice.memory import remember
 from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.reading import parsed_json
 from easyedit_ice.saving import require_savable, save_model
+from easyedit_ice.shown import html_table
 from easyedit_ice.state import Keys, state_of
 
 FORMAT = 1
@@ -120,6 +122,18 @@ class WeightUpdate:
         with ending_with(lambda: self.committed(model) and self.revert(model)):
             self.commit(model)
             yield
+
+    def __repr__(self) -> str:
+        """The algorithm, the number of facts and of weights."""
+        return f"<WeightUpdate{self._named()}: {len(self.deltas)} weight{'s' * (len(self.deltas) != 1)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, " x ".join(map(str, delta.shape)), f"{delta.norm():.3g}") for name, delta in self.deltas.items()]
+        return html_table(f"WeightUpdate{self._named()}", ("weight", "shape", "norm"), rows)
+
+    def _named(self) -> str:
+        algorithm, facts = self.info.get("algorithm"), self.info.get("facts")
+        return f" of {algorithm}, {len(facts)} fact{'s' * (len(facts) != 1)}" if algorithm and facts else ""
 
     def norms(self) -> dict[str, float]:
         """Frobenius norm of each delta, by module name."""
@@ -235,8 +249,11 @@ class WeightUpdate:
 
         Raises:
             UpdateError: a delta is not low-rank, or does not fit the model; or none of them has a rank.
+            SaveError: the folder is the model's own.
         """
-        save_peft(self.targets(model), getattr(model.config, "_name_or_path", None), Path(folder))
+        base = getattr(model.config, "_name_or_path", None)
+        refuse_base(folder, base)
+        save_peft(self.targets(model), base, Path(folder))
 
     def to_hf(self, model: nn.Module, tok: Any, folder: str | Path) -> None:
         """Write the edited model and its tokenizer as any transformers checkpoint.
@@ -246,7 +263,9 @@ class WeightUpdate:
         Raises:
             UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold; or the folder or
                 the model's generation settings do not let one be written. The model was not edited then.
+            SaveError: the folder is the model's own.
         """
+        refuse_base(folder, getattr(model.config, "_name_or_path", None))
         check_unpacked(self.targets(model))
         require_savable(model, folder)
         if self.committed(model):

@@ -48,6 +48,8 @@ class FastICEHyperParams(ClosedFormSettings):
     """Settings of FastICE."""
 
     gentler = "raise mom2_update_weight or kept_weight, or lower margin"
+    stronger = "raise margin, or lower kept_weight or mom2_update_weight"
+    wider = "raise least_scale"
 
     depth: float = setting(
         0.93, "where layers is None: the block that is written to, of the way through the model", low=0, high=1

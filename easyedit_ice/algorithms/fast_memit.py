@@ -41,6 +41,8 @@ class FastMEMITHyperParams(ClosedFormSettings):
     """Settings of FastMEMIT, with EasyEdit's names."""
 
     gentler = "raise mom2_update_weight, lower clamp_norm_factor, or name other layers"
+    stronger = "raise v_num_grad_steps or clamp_norm_factor, or lower mom2_update_weight"
+    wider = "raise how many texts context_template_length_params asks for"
 
     fact_token: str = setting(
         "subject_last", "token at which a fact is looked up: the subject's last", choices=("subject_last",)

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.base import base_of, require_base
 from easyedit_ice.bench.methods import Method
 from easyedit_ice.errors import LedgerError, LoadingError, RunConfigError
 from easyedit_ice.hparams import EditHyperParams
@@ -55,23 +56,29 @@ class Edited:
     kind: str
 
 
-def load_checkpoint(path: str | Path, base: str | None, **loading: Any) -> Edited:
+def load_checkpoint(path: str | Path, base: str | None, *, check_base: bool = True, **loading: Any) -> Edited:
     """Load a saved model, a saved update, or a PEFT adapter.
 
     Args:
         path: a folder of transformers, of :meth:`WeightUpdate.save` or of peft, a run's folder that holds a
             ``checkpoint``, or a ``.gguf`` file.
         base: name or folder of the unedited model, on which updates and adapters are put.
+        check_base: refuse an update that says it was made on other weights than the base's.
         **loading: ``device`` and ``dtype``, as in hyperparameters.
 
     Raises:
         LoadingError: there is no such folder, it is none of these, or the base is needed and not given.
+        OtherBaseError: the update was made on another model.
     """
     folder = Path(path)
     folder = folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
     if (folder / "update.json").is_file():
         model, tok = _load(_needed(base, folder), loading)
-        WeightUpdate.load(folder).commit(model)
+        update = WeightUpdate.load(folder)
+        if check_base:
+            remedy = "name that model with --model, or pass check_base=False (--other-base)"
+            require_base(update.info, base_of(model, base), str(folder), remedy, stated=False)
+        update.commit(model)
         return Edited(model, tok, base, "update")
     if (folder / "adapter_config.json").is_file():
         model, tok = _load(_needed(base, folder), loading)

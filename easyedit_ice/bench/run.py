@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
@@ -38,6 +37,7 @@ from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.rest import Rest
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
+from easyedit_ice.threads import threads
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         _entered(folder, process),
         logging_to(folder, config.verbosity) as shown,
         _named_failures(config.algorithm.name, folder),
-        _threads(config.threads),
+        threads(config.threads),
     ):
         facts = _choose(config, shown)
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
@@ -216,16 +216,6 @@ def _named_failures(name: str, folder: Path) -> Iterator[None]:
             f"{name} failed with {said}. This is a fault of the program, and of no single fact: {folder / LOG} has the "
             "traceback, to report it with. What was done before is kept, and the same command goes on from there"
         ) from error
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

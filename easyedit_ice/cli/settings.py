@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
 
+from easyedit_ice.cli.console import whole_number
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import AUTO, EditHyperParams
 from easyedit_ice.synonyms import usual_name
+from easyedit_ice.threads import USUAL
 
 MODEL_HELP = "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists; the embedded model if not given"
 
@@ -33,9 +35,25 @@ def usual_settings(
     changes: Mapping[str, object] = MappingProxyType({}),
 ) -> EditHyperParams:
     """Settings for a model: those of the preset named like it, else the defaults, unless ``source`` names others."""
+    return hparams_class.from_hparams(source or usual_source(hparams_class, model), **{"model_name": model, **changes})
+
+
+def usual_source(hparams_class: type[EditHyperParams], model: str) -> str:
+    """The preset named like a model, else ``auto``."""
     own = model.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
     named = (preset for preset in hparams_class.presets() if preset.rpartition("/")[2] == own)
-    return hparams_class.from_hparams(source or next(named, AUTO), **{"model_name": model, **changes})
+    return next(named, AUTO)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--threads``."""
+    parser.add_argument(
+        "--threads",
+        type=whole_number(1, 1024),
+        default=USUAL,
+        metavar="N",
+        help=f"threads of the CPU; {USUAL} by default, since small models are slowed by more",
+    )
 
 
 def _changes(pairs: list[str], hparams_class: type[EditHyperParams]) -> dict[str, object]:

@@ -18,18 +18,21 @@ leaves.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from easyedit_ice.closed_form.facts import FactRows
 from easyedit_ice.closed_form.upper import UpperBlocks
 from easyedit_ice.errors import TrainingDivergedError
+from easyedit_ice.progress import progress
 from easyedit_ice.text.passes import TOKENS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,10 @@ def find_values(model: nn.Module, facts: Sequence[FactRows], projection: str, se
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     parts = []
-    with tqdm(total=len(facts), desc="values", unit="fact", leave=False, disable=None) as bar:
+    with progress(logger, "values", len(facts), "fact") as advance:
         for chunk in _chunks(facts, budget):
             parts.append(_find(model, chunk, projection, search))
-            bar.update(len(chunk))
+            advance(len(chunk))
     return Values(
         torch.cat([part.wrote for part in parts]),
         torch.cat([part.origin for part in parts]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.progress import progress
 from easyedit_ice.randomness import generator_on
 from easyedit_ice.tokens import ends_of_text, padding_id, until_end
+
+logger = logging.getLogger(__name__)
 
 ROWS = 256
 """Most texts written side by side."""
@@ -43,7 +48,7 @@ def sample(
         for each prefix the tokens drawn, up to and including the end of text; fewer, or none, where the model's context
         has no room for more.
     """
-    return _within_context(model, tok, prefixes, length, [_Sampler(temperature, top_k)])
+    return _within_context(model, tok, prefixes, length, [_Sampler(temperature, top_k)], told="drawing texts")
 
 
 def write(
@@ -65,17 +70,25 @@ def write(
 
 
 def _within_context(
-    model: nn.Module, tok: Any, prefixes: Sequence[Sequence[int]], length: int, processors: Sequence[Processor]
+    model: nn.Module,
+    tok: Any,
+    prefixes: Sequence[Sequence[int]],
+    length: int,
+    processors: Sequence[Processor],
+    told: str = "writing texts",
 ) -> list[tuple[int, ...]]:
     """No more than the model's context has room for, where a text's last token is not read; like room side by side."""
     longest = ModelAnatomy(model).context_length
     room = [length if longest is None else min(length, longest + 1 - len(prefix)) for prefix in prefixes]
     written: list[tuple[int, ...]] = [()] * len(prefixes)
-    for most in sorted({count for count in room if count > 0}, reverse=True):
-        alike = [index for index, count in enumerate(room) if count == most]
-        texts = _generate(model, tok, [prefixes[index] for index in alike], most, processors)
-        for index, text in zip(alike, texts, strict=True):
-            written[index] = text
+    groups = {most: [i for i, count in enumerate(room) if count == most] for most in set(room) if most > 0}
+    total = sum(most * math.ceil(len(alike) / ROWS) for most, alike in groups.items())
+    with progress(logger, told, total, "step") as advance:
+        for most, alike in sorted(groups.items(), reverse=True):
+            counted = [_Counted(advance), *processors]
+            texts = _generate(model, tok, [prefixes[index] for index in alike], most, counted)
+            for index, text in zip(alike, texts, strict=True):
+                written[index] = text
     return written
 
 
@@ -93,6 +106,17 @@ class _Sampler:
             warmed = warmed.masked_fill(warmed < least, -torch.inf)
         drawn = torch.multinomial(warmed.softmax(-1), 1, generator=generator_on(scores.device))
         return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0.0)
+
+
+class _Counted:
+    """Counts the tokens drawn side by side, and changes nothing."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self._advance(1)
+        return scores
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ them in shuffled mini-batches does not (LocFT-BF, arXiv 2509.22072, table 1).
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections import defaultdict
@@ -17,10 +18,10 @@ from typing import Concatenate, ParamSpec
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.processes import Share
+from easyedit_ice.progress import steps
 from easyedit_ice.randomness import lent_to_libraries
 from easyedit_ice.text.rows import predict
 from easyedit_ice.training.adapters import Adapter
@@ -31,6 +32,7 @@ from easyedit_ice.training.schedule import Schedule
 from easyedit_ice.training.teacher import Teacher
 
 P = ParamSpec("P")
+logger = logging.getLogger(__name__)
 
 _LEAST = 1e-3
 """Share of the greatest length below which a gradient gets no longer, when lengths are evened out."""
@@ -121,7 +123,7 @@ def train(
     order = random.Random(seed)
     course = Course(lr=None if pace else optimizer.param_groups[0]["lr"])
     active = list(range(facts))
-    for epoch in tqdm(range(schedule.num_steps), desc="editing", unit="epoch", leave=False, disable=None):
+    for epoch in steps(logger, "editing", schedule.num_steps, "epoch"):
         order.shuffle(active)
         seen: dict[int | None, dict[str, list[float]]] = {}
         stops = stop_below if adapter.settled else {}

@@ -35,6 +35,8 @@ class TrainingHyperParams(LocalitySettings, TargetSettings, Schedule, PlaceSetti
     """Towards what, by name. Where there are several, the field ``objective`` chooses."""
 
     gentler = "lower step_drift (or lr, where it is set), name fewer layers, or raise locality_weight"
+    stronger = "raise num_steps, lower stop_nll, or raise step_drift (or lr, where it is set)"
+    wider = "raise random_prefixes"
 
     def check(self) -> None:
         """Refuse protection of an adapter that reads every input."""

@@ -150,9 +150,13 @@ def neighbour_texts(
     if request.subject is None or not mentions(request.prompt, request.subject):
         return []
     texts = (tok.decode(row.ids, skip_special_tokens=True) for row in general)
-    names = dict.fromkeys(name for text in texts for name in _NAME.findall(text))
-    others = (name for name in names if name not in {request.subject, *edited})
+    others = (name for name in names_in(texts) if name not in {request.subject, *edited})
     return _surest(model, _asked_of(model, tok, request, others, length), count)
+
+
+def names_in(texts: Iterable[str]) -> list[str]:
+    """What is written with capital letters, in its order, each once."""
+    return list(dict.fromkeys(name for text in texts for name in _NAME.findall(text)))
 
 
 def beginning_texts(
