@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from easyedit_ice.errors import HyperParamsError, did_you_mean
+from easyedit_ice.shown import html_table
 
 AUTO = "auto"
 """Names the defaults, where a preset may be named."""
@@ -95,6 +96,24 @@ class EditHyperParams:
         self._refuse_other(self.alg_name)
         for field in fields(self):
             _check_bounds(field, getattr(self, field.name))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__repr__ = EditHyperParams.__repr__  # the decorator of a subclass would write another one, of all settings
+
+    def __repr__(self) -> str:
+        """The settings that are not the defaults."""
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.chosen().items())})"
+
+    def _repr_html_(self) -> str:
+        helps = {name: text for name, _, _, text in self.describe()}
+        rows = [(name, value, helps[name]) for name, value in self.chosen().items()]
+        return html_table(f"{type(self).__name__}: settings that are not the defaults", ("name", "value", "help"), rows)
+
+    def chosen(self) -> dict[str, Any]:
+        """The settings that are not the defaults, as plain values."""
+        defaults = {name: default for name, _, default, _ in self.describe()}
+        return {name: value for name, value in self.to_dict().items() if value != defaults[name]}
 
     @classmethod
     def algorithm(cls) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,8 +69,10 @@ def refuse_unwritable(path: str | Path, size: int = 0) -> None:
     if not above.is_dir() and above != place:
         raise SaveError(f"{path} cannot be made: {above} is a file; give another place")
     folder = above if above.is_dir() else above.parent
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise SaveError(f"{path} cannot be written: there is no permission to write in {folder}; give another place")
+    try:
+        TemporaryDirectory(dir=folder).cleanup()
+    except OSError as error:
+        raise SaveError(f"{path} cannot be written: nothing can be made in {folder} ({error}); give another") from error
     free = shutil.disk_usage(folder).free
     if free < size * ROOM:
         raise SaveError(

@@ -85,8 +85,7 @@ def check(
             found = _ask_after(model, tok, asked, before)
             moved = movement(model, rows, plain) if rows else drift
     algorithm = update.info.get("algorithm")
-    bound = settings.get("warn_drift", MOST_DRIFT) or float("inf")
-    verdict = Verdict(algorithm, tuple(found), moved, bound)
+    verdict = Verdict(algorithm, tuple(found), moved, settings.get("warn_drift", MOST_DRIFT))
     return replace(verdict, advice=advice(verdict))
 
 
