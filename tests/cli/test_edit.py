@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import LoraHyperParams, WeightUpdate, world
+from easyedit_ice import LoraHyperParams, WeightUpdate, loading, world
 from easyedit_ice.cli import main
 
 SUBJECT = "Faeso Faerkov"
@@ -101,7 +101,7 @@ def test_an_edit_that_moves_neighbours_is_warned_of_with_the_setting_to_turn(edi
 
 
 def test_seconds_stand_beside_the_threads(edited):
-    assert re.search(r"LoRA-BF changed 1 weight in [\d.]+ s; .* \(1 thread of the CPU", edited.text)
+    assert re.search(r"LoRA-BF changed 6 weights in [\d.]+ s; .* \(1 thread of the CPU", edited.text)
 
 
 def test_how_the_algorithm_was_chosen_is_saved_with_the_update(edited):
@@ -134,11 +134,17 @@ def test_json_is_one_object_and_all_of_stdout(tmp_path: Path, capsys: pytest.Cap
     assert found["chosen"]["by"] == "auto" and found["chosen"]["doc"] == "docs/real_models.md"
 
 
-@pytest.mark.parametrize(("more", "taken"), [(["--subject", SUBJECT], "FastMEMIT"), ([], "GoRA")])
+@pytest.mark.parametrize(
+    ("more", "taken", "quick"),
+    [
+        (["--subject", SUBJECT], "FastMEMIT", []),
+        ([], "GoRA", ["--set", "num_steps=1", "--set", "protection=none", "--set", "init=zero"]),
+    ],
+)
 def test_the_usual_algorithm_follows_from_whether_there_is_a_subject(
-    more: list[str], taken: str, capsys: pytest.CaptureFixture[str]
+    more: list[str], taken: str, quick: list[str], capsys: pytest.CaptureFixture[str]
 ):
-    main(["edit", "--prompt", PROMPT, "--target", NEW, *more])
+    main(["edit", "--prompt", PROMPT, "--target", NEW, *more, *quick])
     out = capsys.readouterr().out
     assert out.startswith(f"{taken} for ") and f"{taken} changed" in out
 
@@ -215,10 +221,15 @@ def test_what_a_model_cannot_be_saved_with_is_refused_before_the_edit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("easyedit_ice.editing.solve", lambda *_: pytest.fail("the model is edited"))
-    model = Path(shutil.copytree(world.model_path(), tmp_path / "gpt2-factworld"))
-    settings = json.loads((model / "generation_config.json").read_text()) | {"temperature": 0.6, "do_sample": False}
-    (model / "generation_config.json").write_text(json.dumps(settings))
-    assert main(["edit", "--model", str(model), *FACT, "--save-model", str(tmp_path / "edited")]) == 2
+    load = loading.load_model
+
+    def with_flags(hparams):
+        model, tok = load(hparams)
+        model.generation_config.temperature, model.generation_config.do_sample = 0.6, False
+        return model, tok
+
+    monkeypatch.setattr(loading, "load_model", with_flags)
+    assert main(["edit", *FACT, "--save-model", str(tmp_path / "edited")]) == 2
     assert "temperature" in capsys.readouterr().err
 
 
