@@ -45,7 +45,7 @@ JOBS = (
     ),
     Job(
         "no-subject",
-        "without a subject",
+        "a fact without a subject",
         "GoRA",
         "wrote 24 of 24 facts on SmolLM2-135M and 14 of 14 on Gemma 3 270M; 97.8 and 94.6 % of other known facts kept",
         "docs/real_models.md",

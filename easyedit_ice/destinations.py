@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,26 +78,6 @@ def refuse_unwritable(path: str | Path, size: int = 0) -> None:
             f"{path} needs about {size / 2**20:,.0f} MiB, and {folder} has {free / 2**20:,.0f} MiB free; make room, or "
             "give another place"
         )
-
-
-def refuse_unsavable(model: Any) -> None:
-    """Refuse a model that transformers would not write, by the settings of its ``generation_config``.
-
-    Raises:
-        SaveError: with what transformers says of them.
-    """
-    settings = getattr(model, "generation_config", None)
-    if settings is None:
-        return
-    with TemporaryDirectory() as folder:
-        try:
-            copy.deepcopy(settings).save_pretrained(folder)
-        except ValueError as error:
-            raise SaveError(
-                "the model's generation_config cannot be written, so that the edited model could not be either: "
-                f"{' '.join(str(error).split())} Set do_sample to true in its generation_config.json, or take the "
-                "settings of sampling out"
-            ) from error
 
 
 @contextmanager

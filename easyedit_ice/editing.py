@@ -117,10 +117,10 @@ def _in_turn(
                 updates[-1].commit(model)
                 advance(1)
     except KeyboardInterrupt:
-        updates = [update for update in updates if update.committed_to(model)]
+        updates = [update for update in updates if update.committed(model)]
     finally:
         for update in reversed(updates):
-            if update.committed_to(model):
+            if update.committed(model):
                 update.revert(model)
     if not updates:
         return WeightUpdate({}), ()

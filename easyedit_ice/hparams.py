@@ -19,6 +19,7 @@ from easyedit_ice.errors import HyperParamsError, did_you_mean
 from easyedit_ice.reading import is_file, parsed_json, parsed_yaml, shown
 from easyedit_ice.registry import ALGORITHMS, Algorithm
 from easyedit_ice.sections import Section, other_default, setting, type_name
+from easyedit_ice.shown import html_table
 from easyedit_ice.values import check_bounds, refuse_odd
 
 __all__ = ["AUTO", "DTYPES", "EditHyperParams", "Section", "other_default", "preset_roots", "setting"]
@@ -89,6 +90,25 @@ class EditHyperParams(Section):
     def teaches_itself(self) -> bool:
         """Whether the edit rests on what the model says after a statement of the new fact."""
         return False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__repr__ = EditHyperParams.__repr__  # the decorator of a subclass would write another one, of all settings
+
+    def __repr__(self) -> str:
+        """The settings that are not the defaults."""
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.chosen().items())})"
+
+    def _repr_html_(self) -> str:
+        helps = {name: text for name, _, _, text in self.describe()}
+        rows = [(name, value, helps[name]) for name, value in self.chosen().items()]
+        return html_table(f"{type(self).__name__}: settings that are not the defaults", ("name", "value", "help"), rows)
+
+    def chosen(self) -> dict[str, Any]:
+        """The settings that are not the defaults, as plain values."""
+        defaults = {name: default for name, _, default, _ in self.describe()}
+        plain = self.to_dict().items()
+        return {name: value for name, value in plain if name != "alg_name" and value != defaults[name]}
 
     @classmethod
     def algorithm(cls) -> str:

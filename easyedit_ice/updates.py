@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.bits import checksum
 from easyedit_ice.deltas import Delta
-from easyedit_ice.errors import UpdateError
 from easyedit_ice.destinations import refuse_base
+from easyedit_ice.errors import UpdateError
 from easyedit_ice.export import check_unpacked, save_peft
 from easyedit_ice.interrupts import ending_with, held_back
 from easyedit_ice.memory import remember

@@ -80,7 +80,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Edit, judge, save, and print what came of it."""
     job = _job(arguments)
     check_places(arguments, job.name)
-    _tell(arguments, job.told())
     try:
         with threads(arguments.threads):
             return _edit(arguments, job)
@@ -174,12 +173,12 @@ def _edit(arguments: argparse.Namespace, job: _Job) -> int:
     with working():
         model, tok = load_model(job.hparams)
         check_model(arguments, model)
+    _tell(arguments, job.told())
+    with working():
         before = _answers(arguments, job, model, tok)
         try:
-            edited, status = (
-                edit_facts(model, tok, job.facts, job.hparams, one_by_one=job.one_by_one, notes=job.notes()),
-                DONE,
-            )
+            edited = edit_facts(model, tok, job.facts, job.hparams, one_by_one=job.one_by_one, notes=job.notes())
+            status = DONE
         except EditsInterrupted as stop:
             if stop.done is None:
                 raise

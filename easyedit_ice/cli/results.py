@@ -34,8 +34,8 @@ def check_places(arguments: argparse.Namespace, model: str) -> None:
         SaveError: a place is taken, the model's own, or cannot be written to.
         UpdateError: the model is to be saved as GGUF, and is none.
     """
+    from easyedit_ice.destinations import refuse_base, refuse_existing, refuse_unwritable
     from easyedit_ice.models.export import base_for
-    from easyedit_ice.saving import refuse_base, refuse_existing, refuse_unwritable
 
     for path in _places(arguments):
         refuse_base(path, model)
@@ -53,11 +53,12 @@ def check_model(arguments: argparse.Namespace, model: nn.Module) -> None:
         UpdateError: packed weights are to be saved as a checkpoint.
     """
     from easyedit_ice.anatomy import ModelAnatomy
+    from easyedit_ice.destinations import refuse_base, refuse_unwritable, size_of
     from easyedit_ice.errors import UpdateError
-    from easyedit_ice.saving import refuse_base, refuse_unsavable, refuse_unwritable, size_of
+    from easyedit_ice.saving import require_savable
 
     if arguments.save_model:
-        refuse_unsavable(model)
+        require_savable(model, arguments.save_model)
         packed = [own.name for own in ModelAnatomy(model).projections if own.quantized]
         if packed:
             raise UpdateError(
@@ -84,8 +85,8 @@ def save(arguments: argparse.Namespace, name: str, update: WeightUpdate, model: 
     Raises:
         SaveError: something could not be written; its place is as it was.
     """
+    from easyedit_ice.destinations import placed
     from easyedit_ice.models.export import save_gguf
-    from easyedit_ice.saving import placed
 
     saved = {}
     with quiet():

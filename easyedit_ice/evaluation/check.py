@@ -85,8 +85,7 @@ def check(
             found = _ask_after(model, tok, asked, before)
             moved = movement(model, rows, plain) if rows else drift
     algorithm = update.info.get("algorithm")
-    bound = settings.get("warn_drift", MOST_DRIFT) or float("inf")
-    verdict = Verdict(algorithm, tuple(found), moved, bound)
+    verdict = Verdict(algorithm, tuple(found), moved, settings.get("warn_drift", MOST_DRIFT))
     return replace(verdict, advice=advice(verdict))
 
 
@@ -240,14 +239,14 @@ def _verdict(
 @contextmanager
 def _without(update: WeightUpdate, model: nn.Module) -> Iterator[None]:
     """The model as it is without an update that may be committed to it."""
-    with _moved(update.revert, update.commit, model) if update.committed_to(model) else _as_is():
+    with _moved(update.revert, update.commit, model) if update.committed(model) else _as_is():
         yield
 
 
 @contextmanager
 def _within(update: WeightUpdate, model: nn.Module) -> Iterator[None]:
     """The model as it is with an update that may be committed to it."""
-    with _as_is() if update.committed_to(model) else _moved(update.commit, update.revert, model):
+    with _as_is() if update.committed(model) else _moved(update.commit, update.revert, model):
         yield
 
 

@@ -95,14 +95,14 @@ class Verdict:
         algorithm: that made it, if the update says so.
         facts: what became of each.
         drift: how far plain statements moved that no fact is about; none if the model can read none of them.
-        most_drift: by how much they may move, in nats per token.
+        most_drift: by how much they may move, in nats per token; none for no bound.
         advice: what to try next, a sentence each; nothing where all is well.
     """
 
     algorithm: str | None
     facts: tuple[FactVerdict, ...]
     drift: Movement | None
-    most_drift: float
+    most_drift: float | None
     advice: tuple[str, ...] = ()
 
     @property
@@ -138,7 +138,7 @@ class Verdict:
         if asked and self.moved / asked > MOST_MOVED:
             share = f"{self.moved / asked:.0%}; bound {MOST_MOVED:.0%}"
             found.append(f"{self.moved} of {asked} neighbours have another answer ({share})")
-        if self.drift is not None and not self.drift.kl <= self.most_drift:
+        if self.drift is not None and self.most_drift is not None and not self.drift.kl <= self.most_drift:
             moved = f"{self.drift.kl:.2g} nats a token (bound {self.most_drift:g})"
             found.append(f"plain statements that it is not about move by {moved}")
         return tuple(found)
