@@ -16,7 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from easyedit_ice.hparams import setting
 from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.threads import USUAL
+from easyedit_ice.threads import USUAL as USUAL_THREADS
 
 CONFIG = "run"
 USUAL = "ICE-LoRA"
@@ -138,7 +138,7 @@ class RunConfig:
     mode: ModeConfig = MISSING
     evaluation: EvaluationConfig = MISSING
     seed: int = setting(0, "seed of everything random")
-    threads: int = setting(USUAL, "threads of the CPU")
+    threads: int = setting(USUAL_THREADS, "threads of the CPU")
     label: str | None = setting(None, "name in tables; by default the method's, with the settings given")
     out: str = setting(
         "runs/${stem:${data.source}}/${mode.name}/${algorithm.name}", "folder of the run, or of a sweep's runs"
