@@ -168,7 +168,6 @@ def test_an_unknown_kind_is_refused_by_name():
         ([], {}),
         ({}, {}),
         (None, {}),
-        ("low_rank", {"a": torch.ones(2, 3, dtype=torch.float16), "b": torch.ones(4, 2)}),
         ("low_rank", {"a": torch.ones(2, 3, dtype=torch.int32), "b": torch.ones(4, 2)}),
         ("low_rank", {"a": torch.tensor(1.0), "b": torch.ones(4, 2)}),
         ("dense", {"values": torch.ones(3)}),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from packed import packed_bytes, packed_llama
@@ -13,7 +11,7 @@ from torch import nn
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import solve
 from easyedit_ice.deltas import DenseDelta, LowRankDelta
-from easyedit_ice.errors import EasyEditIceError, TrainingDivergedError, UpdateError
+from easyedit_ice.errors import EasyEditIceError, TrainingDivergedError, UnsoundModelError, UpdateError
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
@@ -103,14 +101,13 @@ def test_nothing_that_is_not_finite_is_attached_to_packed_weights() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=["float16", "float32"])
-@pytest.mark.parametrize("changes", [{"lr": 1e30}, {"lr": float("inf")}], ids=["1e30", "inf"])
 @pytest.mark.parametrize("algorithm", TRAINED)
 def test_a_learning_rate_far_too_high_is_an_error_or_a_finite_edit_that_says_how_large_it_is(
-    algorithm: str, changes: dict[str, Any], dtype: torch.dtype
+    algorithm: str, dtype: torch.dtype
 ) -> None:
     model = _model(dtype)
     before = state(model)
-    settings = {"num_steps": 1} | (FEW_TEXTS if algorithm == "ICE-LoRA" else {}) | changes
+    settings = {"num_steps": 1, "lr": 1e30} | (FEW_TEXTS if algorithm == "ICE-LoRA" else {})
     hparams = ALGORITHMS[algorithm].hparams_class(**settings)
     try:
         update = solve(model, tokenizer(), [FACTS[0]], hparams)
@@ -127,9 +124,15 @@ def test_a_learning_rate_far_too_high_is_an_error_or_a_finite_edit_that_says_how
 
 
 @pytest.mark.parametrize("algorithm", ["LoRA-BF", "DoRA", "SVF", "LocFT-BF"])
-def test_what_the_last_step_makes_is_looked_at(algorithm: str) -> None:
+def test_what_the_last_step_makes_is_looked_at(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflows(optimizer: torch.optim.Optimizer) -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.data.fill_(torch.inf)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", overflows)
     model = _model()
-    hparams = ALGORITHMS[algorithm].hparams_class(num_steps=1, lr=1e-2, weight_decay=float("inf"))
+    hparams = ALGORITHMS[algorithm].hparams_class(num_steps=1, lr=1e-2)
     with pytest.raises(TrainingDivergedError, match="infinite or not a number after the last step; lower lr or weight"):
         solve(model, tokenizer(), [FACTS[0]], hparams)
 
@@ -141,5 +144,5 @@ def test_a_model_that_gives_no_numbers_is_not_blamed_on_the_settings(algorithm: 
         model.transformer.h[0].mlp.c_proj.weight.mul_(3e5).clamp_(-6e4, 6e4)
         model.transformer.h[0].mlp.c_fc.weight.mul_(1e4).clamp_(-6e4, 6e4)
     settings = {"mom2_adjustment": False, "context_template_length_params": []} if algorithm == "FastROME" else {}
-    with pytest.raises(TrainingDivergedError, match=r"the model gives .* in float16, before any edit; load it in bf"):
+    with pytest.raises(UnsoundModelError, match="before any edit.* overflow in float16; load"):
         solve(model, tokenizer(), [FACTS[0]], ALGORITHMS[algorithm].hparams_class(**settings))

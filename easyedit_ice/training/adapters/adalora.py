@@ -186,12 +186,17 @@ class AdaptiveSettings(FactorSettings, BoundSettings):
     @property
     def ranks(self) -> dict[str, int]:
         """``rank``, and that at the start."""
-        return super().ranks | {"init_r": self.budget(1).start}
+        return super().ranks | {"init_r": self.first_rank}
+
+    @property
+    def first_rank(self) -> int:
+        """``init_r``, or one and a half times ``rank``."""
+        return math.ceil(1.5 * self.rank) if self.init_r is None else self.init_r
 
     def budget(self, steps: int) -> Budget:
         """How the rank falls in at most so many optimiser steps."""
         return Budget(
-            start=math.ceil(1.5 * self.rank) if self.init_r is None else self.init_r,
+            start=self.first_rank,
             target=self.rank,
             total=steps,
             tinit=steps // 10 if self.tinit is None else self.tinit,
