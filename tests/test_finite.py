@@ -144,5 +144,5 @@ def test_a_model_that_gives_no_numbers_is_not_blamed_on_the_settings(algorithm: 
         model.transformer.h[0].mlp.c_proj.weight.mul_(3e5).clamp_(-6e4, 6e4)
         model.transformer.h[0].mlp.c_fc.weight.mul_(1e4).clamp_(-6e4, 6e4)
     settings = {"mom2_adjustment": False, "context_template_length_params": []} if algorithm == "FastROME" else {}
-    with pytest.raises(UnsoundModelError, match="before any edit.* overflow in float16; load"):
+    with pytest.raises(UnsoundModelError, match=r"before any edit.* overflow in float16; load"):
         solve(model, tokenizer(), [FACTS[0]], ALGORITHMS[algorithm].hparams_class(**settings))
