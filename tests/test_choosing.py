@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from conftest import ROOT
 
 from easyedit_ice import ALGORITHMS
 from easyedit_ice.choosing import JOBS, choose, job, others_than
 from easyedit_ice.errors import HyperParamsError
 
+ROOT = Path(__file__).resolve().parents[1]
 ONE, BARE = {"prompt": "A is", "target_new": "B", "subject": "A"}, {"prompt": "A is", "target_new": "B"}
 
 
