@@ -37,7 +37,7 @@ class Job:
 JOBS = (
     Job(
         "fact",
-        "one fact, or some, with a subject",
+        "a fact, or a few, with a subject",
         "FastMEMIT",
         "wrote 24 of 24 facts on SmolLM2-135M and 19 of 19 on Gemma 3 270M; 99.0 and 96.7 % of other known facts kept",
         "docs/real_models.md",

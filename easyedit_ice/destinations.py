@@ -29,7 +29,7 @@ def refuse_base(path: str | Path, base: str | None) -> None:
     place = Path(path).expanduser().resolve()
     own = Path(base).expanduser().resolve() if base and Path(base).expanduser().exists() else None
     if own is not None and (place == own or (own.is_dir() and place.parent == own)):
-        raise SaveError(f"{path} is in the folder of the model that is edited; give another, so that the model stays")
+        raise SaveError(f"{path} is the file or folder of the model that is edited, or lies in it; give another place")
     for folder in (_hub_cache(), cache_root() / "models", _embedded()):
         if place.is_relative_to(folder.resolve()):
             raise SaveError(f"{path} lies in {folder}, from which models are loaded; give another place")

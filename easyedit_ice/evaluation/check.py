@@ -45,7 +45,7 @@ class _Effort:
     neighbours: int
 
 
-_CLOSELY, _BRIEFLY = _Effort(4, 16, 5), _Effort(2, 4, 2)
+_CLOSELY, _BRIEFLY = _Effort(4, 12, 5), _Effort(2, 4, 2)
 
 
 def check(
