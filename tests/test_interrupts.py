@@ -36,7 +36,7 @@ PACKAGE = str(Path(easyedit_ice.__file__).parent)
 QUICK = {"num_steps": 2, "rank": 2}
 SETTINGS: dict[str, dict[str, Any]] = {
     "LoRA-BF": QUICK,
-    "SVF": QUICK,
+    "SVF": {"num_steps": 2},
     "FastMEMIT": CLOSED_FORM | {"layers": [0, 1]},
     "GoRA": QUICK,
     "DoRA": QUICK,
