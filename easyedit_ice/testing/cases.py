@@ -63,7 +63,7 @@ class Case:
         return solve_with(self.spec, self.model, self.tok, list(facts or FACTS[:1]), self.hparams)
 
     def moments(self) -> list[int]:
-        """Forward passes of the first solve on a model to strike at: all, or of many the first, the middle one, the last.
+        """Forward passes of the first solve on a model to strike at: all, or of many the first, the middle, the last.
 
         What an algorithm keeps beyond a model is there already.
         """
