@@ -126,7 +126,7 @@ def test_half_a_character_in_the_facts_is_refused_by_its_record(tmp_path):
     fact = {"prompt": "Voumel \ud800 lives in", "subject": "Voumel", "target_new": "Brethdale", "ground_truth": "Zarm"}
     (tmp_path / "facts.json").write_text(json.dumps([fact | {"portability": {}, "locality": {}}]))
 
-    with pytest.raises(DataError, match="half of a character"):
+    with pytest.raises(RunConfigError, match="0 usable records"):
         run(configured(*QUICK, f"data.source={tmp_path / 'facts.json'}", "data.size=1"), tmp_path / "run")
 
     assert not (tmp_path / "run").exists()

@@ -36,7 +36,8 @@ def test_mamba_is_edited_where_asked_or_refused_by_name(algorithm):
     with pytest.raises(AnatomyError, match="no projection matches"):
         solve(_mamba(), tokenizer(), FACTS[:1], cls())
     if hasattr(cls(), "target_modules"):
-        hparams = cls(target_modules=["all"], layers=[0], num_steps=6, lr=1e-3, rank=2)
+        rank = {"rank": 2} if ALGORITHMS[algorithm].has_setting("rank") else {}
+        hparams = cls(target_modules=["all"], layers=[0], num_steps=6, lr=1e-3, **rank)
         try:
             assert solve(_mamba(), tokenizer(), FACTS[:1], hparams).deltas
         except AnatomyError as error:
