@@ -13,7 +13,7 @@ from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.prefixes import OPENINGS, context_prefixes
 from easyedit_ice.text.rows import encode, predict
-from easyedit_ice.training import solve as module
+from easyedit_ice.training import objectives as module
 from easyedit_ice.training.objectives import FineTuning
 
 QUICK = {"num_steps": 3, "rank": 2}
