@@ -13,12 +13,16 @@ PREFIX = ".easyedit-ice-"
 """Of what is on its way to its place, or out of it; left over only by a process that was killed."""
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file beside its place, and put it there at once; an older one is replaced."""
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place, and put it there at once; an older one is replaced.
+
+    Raises:
+        OSError: it could not be written; what was there still is.
+    """
     made = path.with_name(f"{PREFIX}{os.getpid()}-{path.name}")
     try:
-        with made.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with made.open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         made.replace(path)

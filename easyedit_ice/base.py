@@ -13,9 +13,9 @@ from typing import Any
 import torch
 import xxhash
 from torch import Tensor, nn
-from torch.utils.weak import WeakIdKeyDictionary
 
 from easyedit_ice.errors import OtherBaseError, UpdateError
+from easyedit_ice.state import state_of
 
 _SAMPLED = 64
 """Elements of a tensor that are compared before its hash is taken from memory."""
@@ -111,26 +111,16 @@ def fingerprint_of(model: nn.Module) -> str:
     Raises:
         UpdateError: some of them are not in memory.
     """
-    whole = xxhash.xxh3_128()
+    whole, digests = xxhash.xxh3_128(), state_of(model).derived.setdefault("digests", {})
     for name, parameter in sorted(model.named_parameters(), key=lambda pair: pair[0]):
         if parameter.is_meta:
             raise UpdateError(f"{name} is not in memory (torch's meta device); load the model as a whole")
-        whole.update(f"{name} {tuple(parameter.shape)} ".encode() + _digest(parameter))
+        mark, (earlier, digest) = _mark(parameter), digests.get(name, (None, b""))
+        if mark is None or mark != earlier:
+            digest = xxhash.xxh3_128(_bytes(_values(parameter))).digest()
+            digests[name] = mark, digest
+        whole.update(f"{name} {tuple(parameter.shape)} ".encode() + digest)
     return f"xxh3:{whole.hexdigest()}"
-
-
-_DIGESTS: WeakIdKeyDictionary = WeakIdKeyDictionary()
-"""Parameter -> (its mark, its hash)."""
-
-
-def _digest(parameter: Tensor) -> bytes:
-    mark = _mark(parameter)
-    kept = _DIGESTS.get(parameter)
-    if mark is not None and kept is not None and kept[0] == mark:
-        return kept[1]
-    digest = xxhash.xxh3_128(_bytes(_values(parameter))).digest()
-    _DIGESTS[parameter] = (mark, digest)
-    return digest
 
 
 def _mark(parameter: Tensor) -> tuple[Any, ...] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from easyedit_ice.atomic import write_whole
 from easyedit_ice.errors import LedgerError, RunInUseError
 
 LOCK = "lock"
@@ -112,16 +113,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         LedgerError: it could not be written.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        write_whole(path, data)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise LedgerError(f"{path} could not be written ({error}); make room and run the same command again") from error
 
 

@@ -105,7 +105,7 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Write it, at once or not at all."""
         values = {"format": FORMAT, "base": asdict(self.base), "edits": [asdict(entry) for entry in self.edits]}
-        write_whole(folder / MANIFEST, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        write_whole(folder / MANIFEST, f"{json.dumps(values, indent=1, ensure_ascii=False)}\n".encode())
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
