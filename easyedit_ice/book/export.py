@@ -12,16 +12,17 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.atomic import PREFIX, whole_folder
 from easyedit_ice.book.book import EditBook
 from easyedit_ice.book.card import Kind, card, record
 from easyedit_ice.book.edits import Edit
 from easyedit_ice.book.folder import Names
 from easyedit_ice.book.places import RECORD, require_apart, require_free
-from easyedit_ice.errors import BookError, ExistsError, UpdateError
+from easyedit_ice.errors import BookError, ExistsError
+from easyedit_ice.export import check_unpacked
 from easyedit_ice.models.export import save_gguf
 from easyedit_ice.models.source import GgufType
+from easyedit_ice.saving import save_model
 from easyedit_ice.updates import WeightUpdate
 
 CARD = "README.md"
@@ -54,9 +55,8 @@ def export_hf(
         BookError: no edit is chosen, and what :meth:`EditBook.edited` raises.
     """
     with _exported(book, Path(folder), names, "hf", overwrite) as (made, edits), book.edited(model, names, **checks):
-        _require_unpacked(model, edits)
-        model.save_pretrained(made)
-        tok.save_pretrained(made)
+        check_unpacked([target for edit in edits for target in edit.update.targets(model)])
+        save_model(model, tok, made)
     return edits
 
 
@@ -147,12 +147,3 @@ def _chosen(book: EditBook, path: Path, names: Names, overwrite: bool) -> tuple[
     if not edits:
         raise BookError("there is no edit to export: none is on; name some, or switch some on")
     return edits
-
-
-def _require_unpacked(model: nn.Module, edits: tuple[Edit, ...]) -> None:
-    written = {name for edit in edits for name in edit.update.deltas}
-    packed = [p.name for p in ModelAnatomy(model).projections if p.quantized and p.name in written]
-    if packed:
-        raise UpdateError(
-            f"{', '.join(packed)}: deltas beside packed weights are no part of a checkpoint; export an adapter (peft)"
-        )

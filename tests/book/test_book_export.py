@@ -94,6 +94,15 @@ def test_a_checkpoint_has_the_bits_that_applying_gives(made):
             assert torch.equal(parameter, saved[name])
 
 
+def test_idle_settings_of_generation_do_not_stop_an_export(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(made.model.generation_config, "temperature", 0.6)
+    monkeypatch.setattr(made.model.generation_config, "do_sample", False)
+
+    export_hf(made.book, made.model, made.tok, tmp_path / "hf", made.names)
+
+    assert (tmp_path / "hf" / "model.safetensors").is_file()
+
+
 @pytest.mark.parametrize("kind", ["hf", "peft"])
 def test_the_card_tells_base_licence_facts_algorithm_and_how_to_undo(made, kind):
     text = (made.folder / kind / "README.md").read_text()
