@@ -14,7 +14,7 @@ from typing import Literal
 
 from torch import nn
 
-from easyedit_ice.activations import FP32, element_size, tokens_within, vocabulary
+from easyedit_ice.activations import FP32, element_size, vocabulary
 from easyedit_ice.algorithms.fast_ice import FastICEHyperParams
 from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams
 from easyedit_ice.anatomy import ModelAnatomy, Projection
@@ -45,7 +45,7 @@ from easyedit_ice.training.making import projections_of
 from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.wordings import WORDINGS
 
-__all__ = ["Footprint", "footprint", "smallest_gpu", "tokens_within"]
+__all__ = ["Footprint", "footprint", "smallest_gpu"]
 
 Device = Literal["cuda", "cpu"]
 GIB = 2**30

@@ -12,7 +12,7 @@ from easyedit_ice.bench.examine import Answers
 from easyedit_ice.bench.facts import Fact
 from easyedit_ice.bench.ledger import Line
 from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right, leads_right
-from easyedit_ice.evaluation.host_scores import by_measure, with_locality
+from easyedit_ice.evaluation.host_scores import by_measure
 
 PHASES = ("before", "drift", "failed", "immediate", "retained", "untouched")
 """In the order in which a fact's lines are written."""
@@ -52,7 +52,7 @@ def _scores(fact: Fact, before: Answers, after: Answers) -> FactScore:
     scores = edit_scores(fact.asked, before.observations, after.observations)
     if before.quality is None or after.quality is None:
         return scores
-    return replace(scores, teacher_forced=by_measure(with_locality(before.quality, after.quality)))
+    return replace(scores, teacher_forced=by_measure(after.quality, before.quality))
 
 
 def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers, after: Answers) -> Line:

@@ -34,7 +34,7 @@ from easyedit_ice.evaluation import Drift
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.rest import Rest
 from easyedit_ice.host import host_info
-from easyedit_ice.host.auto import AUTO
+from easyedit_ice.host.settings import AUTO
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 

@@ -50,7 +50,3 @@ class StreamState:
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise LedgerError(f"{self._path} is not the state of a stream ({error}); delete it to edit anew") from error
         return step
-
-    def clear(self) -> None:
-        """Remove the state of a stream that has ended."""
-        self._path.unlink(missing_ok=True)

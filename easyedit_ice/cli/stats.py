@@ -79,7 +79,7 @@ def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring:
         return []
     from easyedit_ice.anatomy import ModelAnatomy
     from easyedit_ice.host import base_editor
-    from easyedit_ice.host.catalogue import host_settings
+    from easyedit_ice.host.settings import host_settings
     from easyedit_ice.host.statistics import hand_over
 
     base_editor()

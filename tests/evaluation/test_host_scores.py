@@ -10,13 +10,12 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from easyedit_ice.errors import HyperParamsError, ScoringProtocolError, UnscorableProbeError
-from easyedit_ice.evaluation.host_scores import check_protocol, edit_qualities, with_locality
+from easyedit_ice.evaluation.host_scores import edit_qualities, with_locality
 from easyedit_ice.host.locate import HOME, PACKAGE
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 
@@ -123,20 +122,6 @@ def test_locality_is_the_share_of_tokens_that_stayed_and_replaces_them_on_the_re
     head = with_locality(before, after | {"metric_meta": {}}, host="head")
     assert head["locality"] == after["locality"] | {"near_acc": [0.75, 1.0]}
     assert head["metric_meta"]["locality.near"]["result_key"] == "locality.near_acc"
-
-
-@pytest.mark.parametrize(
-    "setting", [{"alg_name": "GRACE"}, {"evaluation_type": "LLM-judge"}, {"use_chat_template": True}]
-)
-def test_hparams_that_ask_for_other_scores_are_refused_at_head_and_mean_nothing_to_the_release(setting):
-    hparams = SimpleNamespace(**{"alg_name": "FT", "max_length": 40, **setting})
-    with pytest.raises(ScoringProtocolError, match="easyedit_qualities"):
-        check_protocol(hparams, host="head")
-    check_protocol(hparams, host="release")
-
-
-def test_ordinary_hparams_are_accepted():
-    check_protocol(SimpleNamespace(alg_name="FT", evaluation_type=None, use_chat_template=False), host="head")
 
 
 def test_an_encoder_decoder_is_refused():
