@@ -29,11 +29,6 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def model() -> torch.nn.Module:
-    return SHAPES[0].build()
-
-
-@pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Names of each pass over text."""
     passes: list[list[str]] = []
