@@ -16,7 +16,7 @@ from easyedit_ice.errors import DataError, StatisticsError
 from easyedit_ice.known import known
 from easyedit_ice.moments import measured as module
 from easyedit_ice.moments.measured import Measuring, factors, moments
-from easyedit_ice.moments.stored import moments_folder
+from easyedit_ice.moments.stored import MOMENTS
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
 NAMES = ["transformer.h.0.mlp.c_proj", "transformer.h.1.mlp.c_proj"]
@@ -109,7 +109,7 @@ def test_processes_that_share_the_text_measure_what_one_does(tmp_path: Path) -> 
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_CACHE_HOME", str(tmp_path / str(count)))
-            assert len(list(moments_folder().iterdir())) == 1
+            assert len(list(MOMENTS.folder.iterdir())) == 1
             model, tok = world.load()
             [found] = moments(model, tok, ["transformer.h.2.mlp.c_proj"], Measuring()).values()
         return found

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from easyedit_ice import progress
-from easyedit_ice.errors import DataError
-from easyedit_ice.moments.own_text import LENGTH, ROWS, clear_own_texts, own_texts, own_texts_folder
+from easyedit_ice.errors import DamagedFileError
+from easyedit_ice.moments.own_text import LENGTH, OWN_TEXTS, ROWS, own_texts
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
 
@@ -61,11 +61,11 @@ def test_words_are_drawn_as_often_as_the_model_finds_them_likely() -> None:
 def test_a_damaged_file_is_refused_until_it_is_deleted(content: str) -> None:
     model = SHAPES[0].build()
     written = _texts(model)
-    [file] = own_texts_folder().glob("*/*.json")
+    [file] = OWN_TEXTS.paths()
     file.write_text(content)
-    with pytest.raises(DataError, match=r"0\.json.*damaged.*stats clear"):
+    with pytest.raises(DamagedFileError, match=r"0\.json cannot be read.*stats clear"):
         _texts(model)
-    assert clear_own_texts() == 1
+    assert OWN_TEXTS.clear() == 1
     assert _texts(model) == written
 
 
