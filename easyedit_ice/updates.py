@@ -22,6 +22,7 @@ from easyedit_ice.anatomy import ModelAnatomy, Projection
 from easyedit_ice.deltas import Delta, LowRankDelta
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.memory import Keys, forget, remember
+from easyedit_ice.side_branch import SideBranch
 
 FORMAT = 1
 _WEIGHTS, _MANIFEST = "update.safetensors", "update.json"
@@ -37,7 +38,7 @@ class OriginalWeights(dict[str, Tensor]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.attached: list[AttachedDelta] = []
+        self.attached: list[SideBranch] = []
         self._remembered: list[tuple[ref[nn.Module], Keys]] = []
 
     def items(self) -> ItemsView[str, Tensor]:
@@ -64,22 +65,6 @@ class OriginalWeights(dict[str, Tensor]):
         with torch.no_grad():
             for name, original in self.items():
                 model.get_parameter(name).copy_(original)
-
-
-class AttachedDelta:
-    """A delta beside a packed weight: a forward hook adds ΔW x to the module's output."""
-
-    def __init__(self, module: nn.Module, delta: Delta) -> None:
-        self.delta = delta
-        self._handle = module.register_forward_hook(self)
-
-    def __call__(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        """The hook: (..., in) -> (..., out)."""
-        return output + self.delta.apply(args[0]).to(output.dtype)
-
-    def remove(self) -> None:
-        """Take the hook out again."""
-        self._handle.remove()
 
 
 @dataclass
@@ -306,7 +291,7 @@ def checksum(tensor: Tensor) -> tuple[int, int]:
 
 def _add(projection: Projection, delta: Delta, originals: OriginalWeights) -> None:
     if projection.quantized:
-        originals.attached.append(AttachedDelta(projection.module, delta))
+        originals.attached.append(SideBranch(projection.module, delta.apply))
         return
     weight = projection.module.weight
     originals[projection.weight_name] = weight.detach().to("cpu", copy=True)

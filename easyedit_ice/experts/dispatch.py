@@ -24,8 +24,9 @@ from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import Alphas, alpha_table, modules_of
 from easyedit_ice.experts.wording import Wording
+from easyedit_ice.side_branch import SideBranch
 from easyedit_ice.tokens import tokens
-from easyedit_ice.updates import AttachedDelta, WeightUpdate
+from easyedit_ice.updates import WeightUpdate
 
 _BOUND: WeakKeyDictionary[Expert, WeakKeyDictionary[nn.Module, WeightUpdate]] = WeakKeyDictionary()
 
@@ -117,7 +118,7 @@ def _bound(classifier: Expert, model: nn.Module) -> WeightUpdate:
 @contextmanager
 def attached(update: WeightUpdate, model: nn.Module) -> Iterator[None]:
     """An update beside the model's weights within the block; no weight is written to."""
-    beside = [AttachedDelta(model.get_submodule(path), delta) for path, delta in update.deltas.items()]
+    beside = [SideBranch(model.get_submodule(path), delta.apply) for path, delta in update.deltas.items()]
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from easyedit_ice.batching import batches
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.subjects import mentions, renamed
 from easyedit_ice.text.rows import Row, given, predict
@@ -90,5 +91,5 @@ def _surest(model: nn.Module, rows: Sequence[Row], count: int) -> list[Row]:
     """The rows that the model gives the highest likelihood per token."""
     if len(rows) <= count:
         return list(rows)
-    surprise = torch.cat([predict(model, rows[start : start + ROWS]).nll() for start in range(0, len(rows), ROWS)])
+    surprise = torch.cat([predict(model, together).nll() for together in batches(rows, ROWS)])
     return [rows[index] for index in surprise.argsort()[:count].tolist()]
