@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.batching import batches_alike
+from easyedit_ice.batching import batches_alike, padded
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.subjects import renamed
-from easyedit_ice.text.passes import padded
 from easyedit_ice.tokens import tokens
 
 WAYS = ("fact", "relation", "cluster")
