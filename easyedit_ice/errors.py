@@ -145,12 +145,16 @@ class DriftError(EasyEditIceError, RuntimeError):
     """An edit moves text that it is not about by more than ``max_drift`` allows."""
 
 
+class DamagedFileError(EasyEditIceError, RuntimeError):
+    """A file of the cache, or of an expert, is not as it was written; the message has the remedy."""
+
+
 class StatisticsError(EasyEditIceError, RuntimeError):
-    """Second moments that cannot be trusted, or that do not determine an update."""
+    """Second moments that do not determine an update, or that would be written over others."""
 
 
 class SpectrumError(EasyEditIceError, RuntimeError):
-    """The singular values of a weight cannot be found, or a stored decomposition cannot be trusted."""
+    """The singular values of a weight cannot be found."""
 
 
 class ExpertError(EasyEditIceError, RuntimeError):

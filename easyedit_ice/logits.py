@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.capture import watching
 from easyedit_ice.errors import AnatomyError
 
 
@@ -42,12 +43,8 @@ def logits_at(model: nn.Module, inputs: Mapping[str, Any], where: Sequence[tuple
         return (hidden[None, sequences.to(hidden.device), places.to(hidden.device)], *arguments[1:])
 
     head = getattr(model, "get_output_embeddings", lambda: None)()
-    handle = None if head is None else head.register_forward_pre_hook(narrow)
-    try:
+    with watching([] if head is None else [head], before=narrow):
         logits = logits_of(model(**{"use_cache": False, **inputs}))
-    finally:
-        if handle is not None:
-            handle.remove()
     return logits[0] if narrowed else logits[sequences.to(logits.device), places.to(logits.device)]
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from easyedit_ice.bits import as_bytes
 from easyedit_ice.cache import made_once
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CHECKSUM = "checksum"
 Damaged = Callable[[Path, str], Exception]
@@ -73,6 +73,9 @@ def _opened(path: Path, damaged: Damaged) -> Iterator[Any]:
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
+
+    from easyedit_ice.bits import as_bytes
+
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(as_bytes(tensors[name]).numpy())

@@ -5,8 +5,6 @@ Nothing in it belongs to one model object: what was committed to a model is take
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -16,31 +14,8 @@ from easyedit_ice.deltas import Delta
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.interrupts import finish
 from easyedit_ice.memory import forget
+from easyedit_ice.side_branch import SideBranch
 from easyedit_ice.state import Keys, state_of
-
-
-class AttachedDelta:
-    """A delta beside a packed weight: a forward hook adds ΔW x to the module's output."""
-
-    def __init__(self, delta: Delta) -> None:
-        self.delta = delta
-
-    def __call__(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        """The hook: (..., in) -> (..., out)."""
-        return output + self.delta.apply(args[0]).to(output.dtype)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> AttachedDelta:
-        """Itself: nothing in it belongs to one model, and a copied model has it among its hooks."""
-        return self
-
-    def attach(self, module: nn.Module) -> None:
-        """Put the hook in."""
-        module.register_forward_hook(self)
-
-    def detach(self, module: nn.Module) -> None:
-        """Take the hook out again, if it is there."""
-        for number in [number for number, hook in module._forward_hooks.items() if hook is self]:
-            del module._forward_hooks[number]
 
 
 class OriginalWeights(dict[str, Tensor]):
@@ -54,7 +29,7 @@ class OriginalWeights(dict[str, Tensor]):
 
     def __init__(self, keys: Keys | None = None) -> None:
         super().__init__()
-        self.attached: dict[str, AttachedDelta] = {}
+        self.attached: dict[str, SideBranch] = {}
         self.edit: Keys = dict(keys or {})
         self.checksums: dict[str, tuple[int, int]] = {}
 
@@ -68,7 +43,7 @@ class OriginalWeights(dict[str, Tensor]):
         if projection.quantized:
             if not delta.finite():
                 raise UpdateError(_not_finite(projection, delta))
-            beside = self.attached[projection.name] = AttachedDelta(delta)
+            beside = self.attached[projection.name] = SideBranch(delta.apply)
             beside.attach(projection.module)
             return
         weight = projection.module.weight

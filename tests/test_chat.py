@@ -31,11 +31,6 @@ MORE = {"SVF": {"lr": 0.1}, "AdaLoRA": {"lr": 3e-2, "num_steps": 20}, "QLoRA-BF"
 CLOSED = ("FastMEMIT", "FastEMMET", "FastROME")
 
 
-@pytest.fixture
-def model():
-    return SHAPES[0].build()
-
-
 def _settings(name: str):
     own = CLOSED_FORM if name in CLOSED else TRAINED
     kind = ALGORITHMS[name].hparams_class

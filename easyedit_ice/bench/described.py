@@ -16,7 +16,7 @@ from easyedit_ice.bench.manifest import Manifest, git_revision, now, versions
 from easyedit_ice.bench.methods import Method
 from easyedit_ice.cache import fingerprint
 from easyedit_ice.host import host_info
-from easyedit_ice.host.auto import AUTO
+from easyedit_ice.host.settings import AUTO
 
 
 def manifest_of(config: DictConfig, method: Method, facts: Facts) -> Manifest:

@@ -13,7 +13,7 @@ from easyedit_ice.bench.facts import Fact
 from easyedit_ice.bench.finite import with_nulls
 from easyedit_ice.bench.sealed import Line
 from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right, leads_right
-from easyedit_ice.evaluation.host_scores import by_measure, with_locality
+from easyedit_ice.evaluation.host_scores import by_measure
 
 
 def before_line(fact: Fact, answers: Answers) -> Line:
@@ -51,7 +51,7 @@ def _scores(fact: Fact, before: Answers, after: Answers) -> FactScore:
     scores = edit_scores(fact.asked, before.observations, after.observations)
     if before.quality is None or after.quality is None:
         return scores
-    return replace(scores, teacher_forced=by_measure(with_locality(before.quality, after.quality)))
+    return replace(scores, teacher_forced=by_measure(after.quality, before.quality))
 
 
 def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers, after: Answers) -> Line:

@@ -6,10 +6,11 @@ run that is killed goes on where it was, and ends with the lines of one that was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from easyedit_ice.batching import batches
 from easyedit_ice.bench.cost import Cost, Meter
 from easyedit_ice.bench.examine import Answers, Context, Examiner
 from easyedit_ice.bench.facts import Fact
@@ -64,7 +65,7 @@ class Stream:
 
 def run_apart(bench: Bench, facts: Sequence[Fact], batch_size: int) -> None:
     """Single and batch mode: each batch is written to the base model, measured, and undone."""
-    for batch in _batches(facts, batch_size):
+    for batch in batches(facts, batch_size):
         lines: list[Line] = []
         if not _is_done(bench.ledger, batch):
             lines = sorted(_apart(bench, batch), key=lambda line: (line["position"], PHASES.index(line["phase"])))
@@ -82,7 +83,7 @@ def run_stream(
     state.load(saved, bench.method)
     if start:
         bench.progress(start, ())
-    for number, batch in enumerate(_batches(facts, stream.batch_size), 1):
+    for number, batch in enumerate(batches(facts, stream.batch_size), 1):
         earlier, step = batch[0].position, batch[-1].position + 1
         if step <= start:
             pool.written += [fact for fact in batch if Place("failed", fact.position, step) not in bench.ledger]
@@ -261,8 +262,3 @@ def _is_done(ledger: Ledger, batch: Sequence[Fact]) -> bool:
     return all(
         any(Place(phase, fact.position, len(batch)) in ledger for phase in ("immediate", "failed")) for fact in batch
     )
-
-
-def _batches(facts: Sequence[Fact], size: int) -> Iterator[Sequence[Fact]]:
-    for start in range(0, len(facts), size):
-        yield facts[start : start + size]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from easyedit_ice.batching import batches
 from easyedit_ice.bench.ledger import LEDGER, Ledger
 from easyedit_ice.bench.sealed import PHASES, Line, read_sealed
 from easyedit_ice.errors import LedgerError
@@ -46,9 +47,8 @@ class Process:
 
     def share(self, items: Sequence[Item], batch_size: int) -> list[Item]:
         """This process's part of the items: whole batches, dealt out in turn."""
-        batches = range(0, len(items), batch_size)
-        mine = list(batches)[self.index :: self.count]
-        return [item for start in mine for item in items[start : start + batch_size]]
+        mine = list(batches(items, batch_size))[self.index :: self.count]
+        return [item for batch in mine for item in batch]
 
 
 def open_ledger(folder: Path, process: Process, origin: str = "") -> Ledger:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from easyedit_ice.base import Base
 from easyedit_ice.errors import ExistsError
-from easyedit_ice.models.converted import conversions_folder
+from easyedit_ice.models.converted import CONVERSIONS
 from easyedit_ice.models.named import EMBEDDED
 from easyedit_ice.world import model_path
 
@@ -54,4 +54,4 @@ def base_folder(base: Base) -> Path | None:
 
 def _places(base: Base) -> list[Path]:
     own = base_folder(base)
-    return [model_path().resolve(), conversions_folder().resolve(), *([] if own is None else [own])]
+    return [model_path().resolve(), CONVERSIONS.folder.resolve(), *([] if own is None else [own])]

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from easyedit_ice.cli.console import quiet, table
+from easyedit_ice.cli.kept import mebibytes, show_cleared, show_kept
 from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.registry import ALGORITHMS
 
@@ -39,11 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
     if arguments.action == "compute":
         return _compute(arguments)
-    from easyedit_ice.moments.own_text import clear_own_texts
-    from easyedit_ice.moments.stored import clear_moments, moments_folder
+    from easyedit_ice.moments.own_text import OWN_TEXTS
+    from easyedit_ice.moments.stored import MOMENTS
 
     if arguments.action == "clear":
-        print(f"deleted {clear_moments() + clear_own_texts()} files from {moments_folder().parent}")
+        show_cleared(MOMENTS.clear() + OWN_TEXTS.clear(), MOMENTS.folder.parent)
     else:
         _list()
     return 0
@@ -77,7 +78,7 @@ def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring:
         return []
     from easyedit_ice.anatomy import ModelAnatomy
     from easyedit_ice.host import base_editor
-    from easyedit_ice.host.catalogue import host_settings
+    from easyedit_ice.host.settings import host_settings
     from easyedit_ice.host.statistics import hand_over
 
     base_editor()
@@ -86,19 +87,18 @@ def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring:
 
 
 def _list() -> None:
-    from easyedit_ice.moments.stored import moments_folder, stored_moments
+    from easyedit_ice.moments.stored import MOMENTS
 
     rows = [
         (
-            stored.origin.model.rstrip("/").rpartition("/")[2],
-            stored.origin.module,
-            stored.origin.text,
-            stored.counted,
-            stored.origin.dtype,
-            f"{stored.size / 2**20:.1f}",
-            stored.path.name,
+            entry.about.origin.model.rstrip("/").rpartition("/")[2],
+            entry.about.origin.module,
+            entry.about.origin.text,
+            entry.about.counted,
+            entry.about.origin.dtype,
+            mebibytes(entry.size),
+            entry.path.name,
         )
-        for stored in stored_moments()
+        for entry in MOMENTS.entries()
     ]
-    print(table(("model", "projection", "text", "tokens", "type", "MiB", "file"), rows) if rows else "there are none")
-    print(f"\nin {moments_folder()}")
+    show_kept(("model", "projection", "text", "tokens", "type", "MiB", "file"), rows, MOMENTS.folder)

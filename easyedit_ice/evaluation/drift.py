@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.batching import batches
 from easyedit_ice.preserve import preserved
 from easyedit_ice.text.rows import Row, answered, predict
 from easyedit_ice.tokens import tokens
@@ -62,7 +63,7 @@ class Drift:
     def point(self, model: nn.Module) -> DriftPoint:
         """Where a later state of the model is."""
         total = tokens = 0.0
-        for rows in _batches(self._texts):
+        for rows in batches(self._texts, BATCH):
             spans = torch.tensor([row.span for row in rows], dtype=torch.float64)
             total += float(_predict(model, rows).nll().cpu().double() @ spans)
             tokens += sum(row.span for row in rows)
@@ -74,7 +75,7 @@ class Drift:
 
     def _answers(self, model: nn.Module) -> list[Tensor]:
         """Log-probabilities of each batch of questions: (t, v) on the CPU."""
-        return [_predict(model, rows).log_probs.cpu() for rows in _batches(self._questions)]
+        return [_predict(model, rows).log_probs.cpu() for rows in batches(self._questions, BATCH)]
 
 
 def perplexity(nats: float) -> float:
@@ -87,7 +88,3 @@ def _predict(model: nn.Module, rows: Sequence[Row]) -> Any:
     with preserved(model):
         model.eval()
         return predict(model, rows)
-
-
-def _batches(rows: Sequence[Row]) -> list[Sequence[Row]]:
-    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]

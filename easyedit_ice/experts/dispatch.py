@@ -24,7 +24,7 @@ from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import Alphas, alpha_table, modules_of
 from easyedit_ice.experts.wording import Wording
-from easyedit_ice.originals import AttachedDelta
+from easyedit_ice.side_branch import SideBranch
 from easyedit_ice.state import state_of
 from easyedit_ice.tokens import tokens
 from easyedit_ice.updates import WeightUpdate
@@ -119,9 +119,9 @@ def attached(update: WeightUpdate, model: nn.Module) -> Iterator[None]:
     """An update beside the model's weights within the block; no weight is written to."""
     with ExitStack() as beside:
         for path, delta in update.deltas.items():
-            hook, module = AttachedDelta(delta), model.get_submodule(path)
-            beside.callback(hook.detach, module)
-            hook.attach(module)
+            branch, module = SideBranch(delta.apply), model.get_submodule(path)
+            beside.callback(branch.detach, module)
+            branch.attach(module)
         yield
 
 

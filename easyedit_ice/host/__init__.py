@@ -1,6 +1,6 @@
 """EasyEdit: where it is, how it is loaded, and how it comes to know our algorithms.
 
-Nothing outside this package knows EasyEdit.
+No other package imports EasyEdit; ``evaluation/`` computes its numbers, and is told whose.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ def factors(
         shrinkage: σ.
 
     Raises:
-        StatisticsError: a stored C is damaged, or A cannot be factored.
+        DamagedFileError: a stored C is damaged.
+        StatisticsError: A cannot be factored.
         DataError: there is no such text, or not enough of it.
     """
     found = known(model).found["factors"]

@@ -31,7 +31,8 @@ def spectra(
         rank: as for :func:`decompose`.
 
     Raises:
-        SpectrumError: a stored decomposition is damaged, or a weight has elements that are no numbers.
+        DamagedFileError: a stored decomposition is damaged.
+        SpectrumError: a weight has elements that are no numbers.
     """
     return {name: spectrum for name, (_, spectrum) in _all(model, projections, method, rank).items()}
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.batching import padded, shortest_first, tokens_on
 from easyedit_ice.blocks import context_length
 from easyedit_ice.logits import logits_at
 from easyedit_ice.preserve import preserved
-from easyedit_ice.text.passes import chunks, padded
 from easyedit_ice.text.rows import Row, answered
 
 Asked = tuple[str, str]
@@ -50,7 +50,7 @@ def rows_right(model: nn.Module, rows: Sequence[Row]) -> list[bool]:
     device = next(model.parameters()).device
     with preserved(model):
         model.eval()
-        for chunk in chunks([row.ids[:-1] for row in fitting], TOKENS.get(device.type, TOKENS["cuda"])):
+        for chunk in shortest_first([len(row.ids) - 1 for row in fitting], tokens_on(device, TOKENS)):
             own = [fitting[index] for index in chunk]
             ids, real = padded([row.ids[:-1] for row in own])
             inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device)}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.batching import batches
 from easyedit_ice.progress import progress
 from easyedit_ice.randomness import generator_on
 from easyedit_ice.tokens import ends_of_text, padding_id, until_end
@@ -130,8 +131,8 @@ def _generate(
     from transformers import GenerationConfig
 
     if len(prefixes) > ROWS:
-        chunks = [prefixes[start : start + ROWS] for start in range(0, len(prefixes), ROWS)]
-        return [text for chunk in chunks for text in _generate(model, tok, chunk, length, processors)]
+        parts = batches(prefixes, ROWS)
+        return [text for part in parts for text in _generate(model, tok, part, length, processors)]
     device = model.get_input_embeddings().weight.device
     width = max(map(len, prefixes))
     pad, ends = padding_id(model, tok), ends_of_text(model, tok)

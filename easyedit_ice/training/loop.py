@@ -19,6 +19,7 @@ from typing import Concatenate, ParamSpec
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.batching import batches, batches_that_fit
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.processes import Share
 from easyedit_ice.progress import steps
@@ -127,7 +128,7 @@ def train(
         order.shuffle(active)
         seen: dict[int | None, dict[str, list[float]]] = {}
         stops = stop_below if adapter.settled else {}
-        for batch in _chunks(active, schedule.mini_batch_size):
+        for batch in batches(active, schedule.mini_batch_size):
             optimizer.zero_grad(set_to_none=True)
             own: dict[int | None, dict[str, list[float]]] = {}
             largest = schedule.micro_batch_size, most_tokens or math.inf
@@ -176,13 +177,11 @@ def _passes(
     for objective in objectives:
         for term in objective.terms(batch, epoch):
             by_fact[term.fact].append(term)
-    group: list[list[Term]] = []
-    for own in by_fact.values():
-        if group and (len(group) == most_facts or _tokens([*group, own]) > most_tokens):
-            yield [term for terms in group for term in terms]
-            group = []
-        group.append(own)
-    if group:
+
+    def fits(group: Sequence[Sequence[Term]]) -> bool:
+        return len(group) <= most_facts and _tokens(group) <= most_tokens
+
+    for group in batches_that_fit(by_fact.values(), fits):
         yield [term for terms in group for term in terms]
     shared = [term for objective in objectives for term in objective.shared_terms()]
     if shared and with_shared:
@@ -272,10 +271,6 @@ def _move(optimizer: torch.optim.Optimizer, trained: Trained, schedule: Schedule
     optimizer.step()
     if trained.protection is not None:
         trained.protection.after_step()
-
-
-def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _by_fact(terms: Sequence[Term], losses: Tensor) -> dict[int | None, dict[str, list[float]]]:

@@ -216,7 +216,7 @@ def subspaces(
         beside: what is protected this once, and not in later calls.
 
     Raises:
-        StatisticsError: a stored second moment is damaged.
+        DamagedFileError: a stored second moment is damaged.
         DataError: there is no such general text, or not enough of it.
     """
     names = tuple(projection.name for projection in projections)

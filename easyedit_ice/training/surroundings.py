@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.activations import Pass
+from easyedit_ice.batching import batches
 from easyedit_ice.hparams import Section, setting
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.subjects import mentions, renamed
@@ -192,5 +193,5 @@ def _surest(model: nn.Module, rows: Sequence[Row], count: int) -> list[Row]:
     """The rows that the model gives the highest likelihood per token."""
     if len(rows) <= count:
         return list(rows)
-    surprise = torch.cat([predict(model, rows[start : start + ROWS]).nll() for start in range(0, len(rows), ROWS)])
+    surprise = torch.cat([predict(model, together).nll() for together in batches(rows, ROWS)])
     return [rows[index] for index in surprise.argsort()[:count].tolist()]

@@ -12,6 +12,7 @@ from easyedit_ice.apply import solve
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, tokenizer
 from easyedit_ice.text.rows import encode, predict
 
@@ -29,10 +30,6 @@ def model(request):
         return tiny(request.param, vocab_size=len(tokenizer()))
 
 
-def _bits(model):
-    return {name: tensor.numpy().tobytes() for name, tensor in model.state_dict().items()}
-
-
 @torch.no_grad()
 def _loss(model):
     return predict(model, ROWS).nll().item()
@@ -41,14 +38,14 @@ def _loss(model):
 @pytest.mark.parametrize("model", ARCHITECTURES, indirect=True)
 @pytest.mark.parametrize("algorithm", (*TRAINED, "FastICE"))
 def test_a_fact_is_written_and_taken_out_to_the_bit(model, algorithm):
-    before, loss = _bits(model), _loss(model)
+    before, loss = state(model), _loss(model)
     hparams = ALGORITHMS[algorithm].hparams_class(**of(algorithm, SETTINGS.get(algorithm, QUICK)))
     update = solve(model, tokenizer(), FACTS[:1], hparams)
-    assert _bits(model) == before
+    assert state(model) == before
     update.commit(model)
     assert _loss(model) < loss
     update.revert(model)
-    assert _bits(model) == before
+    assert state(model) == before
 
 
 @EACH

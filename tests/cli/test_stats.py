@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from easyedit_ice.cli import main
-from easyedit_ice.moments.stored import moments_folder
+from easyedit_ice.moments.stored import MOMENTS
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def test_second_moments_are_measured_listed_and_deleted(capsys: pytest.CaptureFi
     assert main(["stats", "list"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("gpt2-factworld") == 2
-    assert str(moments_folder()) in shown
+    assert str(MOMENTS.folder) in shown
     assert main(["stats", "clear"]) == 0
     assert "deleted 2 files" in capsys.readouterr().out
     assert main(["stats", "list"]) == 0
@@ -37,7 +37,7 @@ def test_they_are_put_where_a_method_of_easyedit_looks(tmp_path: Path, capsys: p
 
 def test_a_damaged_file_ends_the_command_with_the_remedy(capsys: pytest.CaptureFixture) -> None:
     assert main(["stats", "compute"]) == 0
-    [file] = moments_folder().iterdir()
+    [file] = MOMENTS.folder.iterdir()
     file.write_bytes(b"damaged")
     for action in ("compute", "list"):
         assert main(["stats", action]) == 2

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from easyedit_ice import progress
-from easyedit_ice.errors import DataError
+from easyedit_ice.errors import DamagedFileError, DataError
 from easyedit_ice.known import known
-from easyedit_ice.moments.own_text import LENGTH, ROWS, clear_own_texts, own_texts, own_texts_folder
+from easyedit_ice.moments.own_text import LENGTH, OWN_TEXTS, ROWS, own_texts
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
 
@@ -42,12 +42,12 @@ def test_another_model_writes_its_own() -> None:
 
 def test_what_an_edited_model_writes_is_not_kept_for_the_unedited_one() -> None:
     expected, model = _texts(SHAPES[0].build()), SHAPES[0].build()
-    clear_own_texts()
+    OWN_TEXTS.clear()
     known(model)
     with torch.no_grad():
         model.get_input_embeddings().weight.mul_(3)
     assert _texts(model) != expected
-    assert clear_own_texts() == 0
+    assert OWN_TEXTS.clear() == 0
     assert _texts(SHAPES[0].build()) == expected
 
 
@@ -73,11 +73,11 @@ def test_words_are_drawn_as_often_as_the_model_finds_them_likely() -> None:
 def test_a_damaged_file_is_refused_until_it_is_deleted(content: str) -> None:
     model = SHAPES[0].build()
     written = _texts(model)
-    [file] = own_texts_folder().glob("*/*.json")
+    [file] = OWN_TEXTS.paths()
     file.write_text(content)
-    with pytest.raises(DataError, match=r"0\.json.*damaged.*stats clear"):
+    with pytest.raises(DamagedFileError, match=r"0\.json cannot be read.*stats clear"):
         _texts(model)
-    assert clear_own_texts() == 1
+    assert OWN_TEXTS.clear() == 1
     assert _texts(model) == written
 
 

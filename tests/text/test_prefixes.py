@@ -19,11 +19,6 @@ from easyedit_ice.training.objectives import FineTuning
 QUICK = {"num_steps": 3, "rank": 2}
 
 
-@pytest.fixture(scope="module")
-def model():
-    return SHAPES[0].build()
-
-
 def test_the_first_is_empty_and_the_others_are_sentences_of_the_lengths_asked_for(model):
     first, *others = context_prefixes(model, tokenizer(), ((3, 2), (6, 4)), seed=0)
     assert first == ""

@@ -26,11 +26,6 @@ OPENINGS = [
 END = tokenizer().eos_token_id
 
 
-@pytest.fixture
-def model():
-    return SHAPES[0].build()
-
-
 @pytest.fixture(autouse=True)
 def _seeded():
     with torch.random.fork_rng(devices=[]):
