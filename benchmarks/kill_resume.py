@@ -24,9 +24,11 @@ from hydra import compose, initialize
 from omegaconf import DictConfig
 
 from easyedit_ice.bench.config import CONFIG, store_configs
-from easyedit_ice.bench.ledger import LEDGER, read_lines
+from easyedit_ice.bench.ledger import LEDGER
+from easyedit_ice.bench.manifest import origin_of
 from easyedit_ice.bench.methods import METHODS
 from easyedit_ice.bench.run import run
+from easyedit_ice.bench.sealed import read_sealed
 from easyedit_ice.host import base_editor, host_info
 
 COMMON = ("verbosity=quiet", "evaluation.drift_texts=4")
@@ -122,7 +124,7 @@ def _attempt(config: DictConfig, folder: Path, seconds: float | None) -> bool:
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
-    lines, _ = read_lines(folder / LEDGER)
+    lines = read_sealed(folder / LEDGER, origin_of(folder)).lines
     return [{key: value for key, value in line.items() if key != "cost"} for line in lines]
 
 

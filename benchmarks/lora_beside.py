@@ -24,9 +24,9 @@ from torch import nn
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.host import host_info
-from easyedit_ice.host.catalogue import host_settings
 from easyedit_ice.host.locate import HOME
 from easyedit_ice.host.methods import HostMethod
+from easyedit_ice.host.settings import host_settings
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 from easyedit_ice.registry import ALGORITHMS

@@ -31,8 +31,8 @@ from easyedit_ice.closed_form.facts import fact_rows
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.evaluation import Question, observe
 from easyedit_ice.host import base_editor, host_info
-from easyedit_ice.host.catalogue import host_settings
 from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.host.settings import host_settings
 from easyedit_ice.host.statistics import provide_statistics
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest

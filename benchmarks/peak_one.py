@@ -100,8 +100,8 @@ def _host(
     """A method of EasyEdit; the second moments it finds are of eight texts, since their size alone counts here."""
     from easyedit_ice import world
     from easyedit_ice.host import base_editor
-    from easyedit_ice.host.catalogue import host_settings
     from easyedit_ice.host.methods import HostMethod
+    from easyedit_ice.host.settings import host_settings
     from easyedit_ice.host.statistics import hand_over
 
     base_editor()

@@ -29,7 +29,6 @@ from easyedit_ice.evaluation.summary import with_sections
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.spectra import decompose
-from easyedit_ice.training.footprint import trained_values
 from easyedit_ice.training.settings import TrainingHyperParams
 
 RESULTS = Path(__file__).parent / "results" / "svf"
@@ -90,7 +89,7 @@ def states(model: torch.nn.Module) -> dict[str, dict[str, float]]:
     """Trained values of an edit of one block's MLP output, and bytes in fp32."""
     (projection,) = ModelAnatomy(model).match(["mlp.out"], [-1])
     counts = {
-        name: trained_values(projection, ALGORITHMS[algorithm].hparams_class.from_dict(settings))
+        name: ALGORITHMS[algorithm].hparams_class.from_dict(settings).trained.trained_values(projection, steps=1)
         for name, (algorithm, settings) in STATES.items()
     }
     return {name: {"values": count, "bytes": FP32 * count, "of": projection.size} for name, count in counts.items()}

@@ -16,10 +16,16 @@ from easyedit_ice.registry import ALGORITHMS
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Algorithm": "easyedit_ice.registry",
     "BaseEditor": "easyedit_ice.host",
+    "EditBook": "easyedit_ice.book",
     "EditHyperParams": "easyedit_ice.hparams",
     "EditRequest": "easyedit_ice.requests",
+    "Verdict": "easyedit_ice.evaluation.verdict",
     "WeightUpdate": "easyedit_ice.updates",
+    "edited": "easyedit_ice.book",
+    "check": "easyedit_ice.evaluation.check",
+    "edit_facts": "easyedit_ice.editing",
     "load_model": "easyedit_ice.loading",
     "probe": "easyedit_ice.evaluation.probe",
     "register": "easyedit_ice.host",
@@ -31,10 +37,10 @@ __all__ = ["ALGORITHMS", *_LAZY]
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
-    if not name.startswith("_"):
-        for spec in ALGORITHMS.values():
-            if spec.hparams.endswith(f":{name}"):
-                return spec.hparams_class
+    if name[0].isupper():
+        for algorithm in ALGORITHMS.values():
+            if algorithm.class_name == name:
+                return algorithm.hparams_class
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

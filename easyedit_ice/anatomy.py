@@ -2,13 +2,14 @@
 
 A decoder is a list of blocks. In each block an attention part (the child whose ``forward`` takes an
 ``attention_mask``) and an MLP part (all the rest) hold projections, i.e. modules with a 2-D weight. The last
-projection of a part that writes as many features as the model is wide is its output projection: the place
-where ROME, MEMIT and their kin write facts.
+projection of a part that writes as many features as the model is wide, and reads no fewer, is its output projection:
+the place where ROME, MEMIT and their kin write facts. (Projections that read less, such as those of Gemma 3n's
+embeddings for each layer, are not the MLP.) Mixtures of experts keep theirs in parameters of three dimensions, or in
+lists: their MLP is no projection, and what structure names of it is refused.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from typing import Literal
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from easyedit_ice.blocks import context_length, find_blocks, mixtures, takes_attention_mask
 from easyedit_ice.errors import AnatomyError
+from easyedit_ice.weights import refuse_adapter, refuse_foreign_packing, refuse_scaled
 
 Part = Literal["attention", "mlp"]
 Role = Literal["in", "out"]
@@ -84,13 +87,13 @@ class ModelAnatomy:
         model: any causal language model of transformers whose blocks are a ``ModuleList``.
 
     Raises:
-        AnatomyError: no list of decoder blocks is found, or the model counts as packed in GGUF's types.
+        AnatomyError: no list of decoder blocks is found, or weights are packed by something else than bitsandbytes.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        _refuse_gguf_types(model)
+        refuse_foreign_packing(model)
         self.model = model
-        self.blocks_name, self.blocks = _find_blocks(model)
+        self.blocks_name, self.blocks = find_blocks(model)
 
     @property
     def num_layers(self) -> int:
@@ -105,7 +108,7 @@ class ModelAnatomy:
     @property
     def context_length(self) -> int | None:
         """Positions the model can attend to, in tokens; ``None`` if its configuration sets no limit."""
-        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return context_length(self.model)
 
     @property
     def tied(self) -> bool:
@@ -115,7 +118,11 @@ class ModelAnatomy:
 
     @cached_property
     def projections(self) -> tuple[Projection, ...]:
-        """All projections of all blocks, in the order of the modules."""
+        """All projections of all blocks, in the order of the modules.
+
+        Raises:
+            AnatomyError: a weight is not the matrix by itself, or the model holds an adapter of peft's.
+        """
         return tuple(
             projection
             for layer, block in enumerate(self.blocks)
@@ -135,16 +142,15 @@ class ModelAnatomy:
         """Projections of the given part, role and layers; negative layers count from the last.
 
         Raises:
-            AnatomyError: a layer does not exist, or nothing is left.
+            AnatomyError: a layer does not exist, nothing is left, or the MLP of a layer is a mixture of experts.
         """
-        wanted = None if layers is None else {self.layer_index(layer) for layer in layers}
         found = tuple(
             projection
-            for projection in self.projections
-            if part in (None, projection.part)
-            and role in (None, projection.role)
-            and (wanted is None or projection.layer in wanted)
+            for projection in self._within(layers)
+            if part in (None, projection.part) and role in (None, projection.role)
         )
+        if part != "attention":
+            self._refuse_experts(f"part={part!r}, role={role!r}", layers)
         return found or self._refuse(f"part={part!r}, role={role!r}, layers={layers!r}")
 
     def match(self, patterns: Iterable[str], layers: Iterable[int] | None = None) -> tuple[Projection, ...]:
@@ -156,11 +162,14 @@ class ModelAnatomy:
             layers: blocks to choose from; all by default.
 
         Raises:
-            AnatomyError: a pattern or layer matches nothing; the message lists what the model has.
+            AnatomyError: a pattern or layer matches nothing, and the message lists what the model has; or a pattern
+                means the MLP, by structure, and that of a layer is a mixture of experts.
         """
-        pool = self.select(layers=layers)
+        pool = self._within(layers)
         chosen = set()
         for pattern in patterns:
+            if pattern in ("all", "mlp.in", "mlp.out"):
+                self._refuse_experts(repr(pattern), layers)
             matching = {p.name for p in pool if _matches(p, pattern)}
             if not matching:
                 self._refuse(f"{pattern!r}")
@@ -191,23 +200,50 @@ class ModelAnatomy:
             )
         return layer % self.num_layers
 
+    def _within(self, layers: Iterable[int] | None) -> tuple[Projection, ...]:
+        """The projections of some layers, or of all."""
+        wanted = None if layers is None else {self.layer_index(layer) for layer in layers}
+        return tuple(p for p in self.projections if wanted is None or p.layer in wanted)
+
     def _refuse(self, asked: str) -> tuple[Projection, ...]:
         kinds = sorted({re.sub(r"^.*?\.\d+\.", "", projection.name) for projection in self.projections})
+        roles = sorted({f"{p.part}.{p.role}" for p in self.projections if p.part == "attention" or not self._experts})
+        kind = type(self.model).__name__
         raise AnatomyError(
-            f"no projection matches {asked}; each of the {self.num_layers} layers of this "
-            f"{type(self.model).__name__} has {', '.join(kinds)} "
-            "(or choose 'mlp.in', 'mlp.out', 'attention.in', 'attention.out', 'all')"
+            f"no projection matches {asked}; each of the {self.num_layers} layers of this {kind} has "
+            f"{', '.join(kinds) or 'none'} (or choose {', '.join(map(repr, [*roles, 'all']))})"
         )
+
+    def _refuse_experts(self, asked: str, layers: Iterable[int] | None) -> None:
+        """Refuse to take part of a mixture of experts for its whole."""
+        wanted = range(self.num_layers) if layers is None else sorted({self.layer_index(layer) for layer in layers})
+        held = [(layer, self._experts[layer]) for layer in wanted if layer in self._experts]
+        if held:
+            layer, experts = held[0]
+            dense = [str(layer) for layer in range(self.num_layers) if layer not in self._experts]
+            raise AnatomyError(
+                f"{asked} would take in the MLP of layer {layer}, a mixture of experts "
+                f"({self.layer_name(layer)}.{experts}), which no algorithm edits: its experts are not projections of "
+                "their own; "
+                + (f"name layers without experts ({', '.join(dense)}), " if dense else "")
+                + "name projections by the end of their paths, or choose 'attention.in' or 'attention.out' where the "
+                "algorithm has target_modules, though attention holds few facts"
+            )
+
+    @cached_property
+    def _experts(self) -> dict[int, str]:
+        """What holds the experts of each layer that has some."""
+        found = {layer: next(mixtures(block), None) for layer, block in enumerate(self.blocks)}
+        return {layer: name for layer, name in found.items() if name is not None}
 
     def _block_projections(self, layer: int, block: nn.Module) -> list[Projection]:
         parts: dict[Part, list[tuple[str, nn.Module]]] = {"attention": [], "mlp": []}
         for child_name, child in block.named_children():
-            part: Part = "attention" if _takes_attention_mask(child) else "mlp"
-            parts[part] += [
-                (".".join(filter(None, (child_name, name))), module)
-                for name, module in child.named_modules()
-                if _features(module) is not None
-            ]
+            part: Part = "attention" if takes_attention_mask(child) else "mlp"
+            for name, module in child.named_modules(prefix=child_name):
+                refuse_adapter(f"{self.layer_name(layer)}.{name}", module)
+                if _features(module) is not None:
+                    parts[part].append((name, module))
         outputs = {_last_writer(found, self.hidden_size) for found in parts.values()}
         return [
             self._describe(layer, part, "out" if name in outputs else "in", name, module)
@@ -217,6 +253,7 @@ class ModelAnatomy:
 
     def _describe(self, layer: int, part: Part, role: Role, name: str, module: nn.Module) -> Projection:
         in_features, out_features = _features(module)
+        refuse_scaled(f"{self.layer_name(layer)}.{name}", module)
         return Projection(
             name=f"{self.layer_name(layer)}.{name}",
             module=module,
@@ -230,37 +267,6 @@ class ModelAnatomy:
         )
 
 
-def _refuse_gguf_types(model: nn.Module) -> None:
-    """transformers neither saves nor trains such a model, even where it has unpacked the weights."""
-    if getattr(model, "quantization_method", None) == "gguf":
-        raise AnatomyError(
-            f"this {type(model).__name__} was read from a GGUF file without being unpacked; load it with "
-            "easyedit_ice.load_model, whose model_name may be the .gguf file, or read it with "
-            "quantization_config=GgufConfig(dequantize=True)"
-        )
-
-
-def _find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """The longest list of modules that hold attention."""
-    lists = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList)
-        and len(module)
-        and any(_takes_attention_mask(child) for child in module[0].children())
-    ]
-    if not lists:
-        raise AnatomyError(
-            f"no list of decoder blocks was found in {type(model).__name__}; expected a causal language model "
-            "of transformers whose blocks are a ModuleList"
-        )
-    return max(lists, key=lambda item: len(item[1]))
-
-
-def _takes_attention_mask(module: nn.Module) -> bool:
-    return "attention_mask" in inspect.signature(module.forward).parameters
-
-
 def _features(module: nn.Module) -> tuple[int, int] | None:
     """Input and output width of a projection; ``None`` for any other module."""
     if isinstance(module, Conv1D):
@@ -272,7 +278,8 @@ def _features(module: nn.Module) -> tuple[int, int] | None:
 
 def _last_writer(found: list[tuple[str, nn.Module]], hidden_size: int) -> str | None:
     writers = [name for name, module in found if _features(module)[1] == hidden_size]
-    return writers[-1] if writers else None
+    wide = [name for name, module in found if name in writers and _features(module)[0] >= hidden_size]
+    return (wide or writers or [None])[-1]
 
 
 def _matches(projection: Projection, pattern: str) -> bool:

@@ -10,17 +10,23 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.activations import vocabulary
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.asking import asking_for
+from easyedit_ice.base import as_info, base_of
 from easyedit_ice.errors import DriftError, HyperParamsError, RequestError
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.memory import edits_in, recall
+from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.preserve import preserved
-from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.randomness import drawing
+from easyedit_ice.registry import ALGORITHMS, Algorithm
 from easyedit_ice.requests import EditRequest, check_tokens
+from easyedit_ice.state import state_of
 from easyedit_ice.text.plain_text import MEASURED, Movement, movement, said, statements
-from easyedit_ice.updates import OriginalWeights, WeightUpdate
+from easyedit_ice.text.sound import require_sound
+from easyedit_ice.updates import WeightUpdate
+from easyedit_ice.weights import differentiable, refuse_offloaded
 
 logger = logging.getLogger(__name__)
 
@@ -41,33 +47,58 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
         RequestError: a fact cannot be edited; the message names it. With ``skip_unfit`` it is left out with a warning,
             and the update's ``info`` says so.
         HyperParamsError: ``chat`` is set, and the tokenizer has no chat template that can be used.
+        AnatomyError: the model has no blocks, projections or weights that can be edited.
+        UnsoundModelError: the model's answers are not numbers before any edit, or it is no causal one.
         DriftError: the edit moves plain statements by more than ``max_drift``.
+        TrainingDivergedError: the edit's numbers become infinite or not numbers; or those of the model are.
+        UpdateError: the edit would make a weight infinite or not a number.
+        ModelInUseError: another thread edits this model.
     """
     return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
 
 
 def solve_with(
-    spec: AlgorithmSpec, model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams
+    spec: Algorithm, model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams
 ) -> WeightUpdate:
     """:func:`solve` for an algorithm that need not be in the table."""
     if not isinstance(hparams, spec.hparams_class):
         raise HyperParamsError(f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}")
     unfit: list[RequestError] | None = [] if hparams.skip_unfit else None
     asking, longest = asking_for(tok, hparams.chat), ModelAnatomy(model).context_length
+    refuse_offloaded(model)
+    words = vocabulary(model)
 
     def check(request: EditRequest, index: int) -> None:
-        check_tokens(replace(request, asking=asking), index, tok, longest)
+        check_tokens(replace(request, asking=asking), index, tok, longest, words)
 
     prepared = EditRequest.prepare(requests, spec.needs_subject, unfit, check)
     facts = tuple(replace(request, asking=asking) for request in prepared)
     for error in unfit or ():
         logger.warning("left out: %s", error)
-    with preserved(model, tok), fused_activations(model):
-        update = spec.solve_function(model, tok, facts, hparams)
-    moved = _movement(model, tok, facts, update)
+    with state_of(model).in_use(), differentiable(model):
+        with preserved(model, tok), fused_activations(model), drawing(hparams.seed):
+            model.eval()
+            require_sound(model, tok, facts)
+            update = spec.solve_function(model, tok, facts, hparams)
+        size = _size(model, update)
+        moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
-    found = {"drift": moved and asdict(moved)} | ({"left_out": [str(error) for error in unfit]} if unfit else {})
-    return replace(update, info=update.info | found)
+    found = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
+    return replace(update, info=update.info | found | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
+
+
+def _origin(model: nn.Module, facts: Sequence[EditRequest]) -> dict[str, Any]:
+    """What was asked for, and the weights it was solved on."""
+    return {"base": as_info(base_of(model)), "requests": [fact.to_dict() for fact in facts]}
+
+
+def _size(model: nn.Module, update: WeightUpdate) -> dict[str, Any]:
+    """The largest ‖ΔW‖ / ‖W‖ as plain values, and words for a change that is as large as the weight itself."""
+    sizes = update.sizes(model)
+    name, size = max(sizes.items(), key=lambda pair: pair[1], default=("", 0.0))
+    if size < 1:
+        return {"size": size}
+    return {"size": size, "oversized": f"the change of {name} is {size:.3g} times as large as the weight itself"}
 
 
 def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: WeightUpdate) -> Movement | None:
@@ -78,11 +109,8 @@ def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: 
     with preserved(model), fused_activations(model):
         model.eval()
         before = said(model, rows)
-        update.commit(model)
-        try:
+        with update.applied(model):
             return movement(model, rows, before)
-        finally:
-            update.revert(model)
 
 
 def _judge(moved: Movement | None, hparams: EditHyperParams) -> None:
@@ -107,7 +135,7 @@ def _judge(moved: Movement | None, hparams: EditHyperParams) -> None:
 
 
 def apply_to_model(
-    spec: AlgorithmSpec,
+    spec: Algorithm,
     model: nn.Module,
     tok: Any,
     requests: Requests,
@@ -134,8 +162,6 @@ def apply_to_model(
         the edited model, and the original weights by parameter name (empty unless ``return_orig_weights``).
     """
     if copy:
-        edits = edits_in(model)
         model = copying.deepcopy(model)
-        recall(model, edits)
     originals = solve_with(spec, model, tok, requests, hparams).commit(model)
     return model, originals if return_orig_weights else OriginalWeights()

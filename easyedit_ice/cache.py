@@ -63,11 +63,11 @@ def made_once(path: Path, make: Callable[[Path], None]) -> Path:
 
 def fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
     """Hash of named tensors: names, shapes, types and bits."""
-    import torch
+    from easyedit_ice.bits import as_bytes
 
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).flatten().numpy() if tensor.ndim else b"")
+        digest.update(as_bytes(tensor.cpu()).numpy() if tensor.ndim else b"")
         digest.update(repr(tensor.item()).encode() if not tensor.ndim else b"")
     return digest.hexdigest()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -60,26 +60,39 @@ class Delta(ABC):
         """Frobenius norm of ΔW."""
         return self.matrix().norm().item()
 
-    def plus(self, other: Delta) -> Delta:
-        """ΔW + ΔW', kept low-rank if both are, and spectral if both are of one weight."""
-        if self.shape != other.shape:
-            raise UpdateError(f"deltas of shapes {self.shape} and {other.shape} do not add; expected equal shapes")
-        if isinstance(self, LowRankDelta) and isinstance(other, LowRankDelta):
-            return LowRankDelta(torch.cat([self.a, other.a]), torch.cat([self.b, other.b], dim=1))
-        if isinstance(self, SpectralDelta) and isinstance(other, SpectralDelta) and self.shares_basis(other):
-            return self.with_others(other)
-        return DenseDelta(self.matrix() + other.matrix().to(self.matrix().device))
+    def finite(self) -> bool:
+        """Whether every number it is made of is finite."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.tensors().values())
 
-    @staticmethod
-    def load(kind: str, tensors: Mapping[str, Tensor]) -> Delta:
-        """Build a saved delta of the given kind.
+    def plus(self, other: Delta) -> Delta:
+        """ΔW + ΔW', in the form of both if that can hold it, else dense.
 
         Raises:
-            UpdateError: the kind is unknown.
+            UpdateError: they are of different shapes.
         """
-        if kind not in Delta._kinds:
+        if self.shape != other.shape:
+            raise UpdateError(f"deltas of shapes {self.shape} and {other.shape} do not add; expected equal shapes")
+        joined = self.joined(other)
+        if joined is not None:
+            return joined
+        matrix = self.matrix()
+        return DenseDelta(matrix + other.matrix().to(matrix.device))
+
+    def joined(self, other: Delta) -> Delta | None:
+        """ΔW + ΔW' in the form of this delta; ``None`` if the other is of another form."""
+        return None
+
+    @staticmethod
+    def load(kind: Any, tensors: Mapping[str, Tensor]) -> Delta:
+        """Build a saved delta of the given kind, in fp32 whatever it was saved in.
+
+        Raises:
+            UpdateError: the kind is unknown, or the tensors do not make such a delta.
+            KeyError: a tensor is missing.
+        """
+        if not isinstance(kind, str) or kind not in Delta._kinds:
             raise UpdateError(f"unknown kind of delta {kind!r}; expected one of {', '.join(Delta._kinds)}")
-        return Delta._kinds[kind].from_tensors(tensors)
+        return Delta._kinds[kind].from_tensors({name: _as_held(tensor) for name, tensor in tensors.items()})
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,7 @@ class LowRankDelta(Delta):
     b: Tensor
 
     def __post_init__(self) -> None:
+        _check_floating(self.a, self.b)
         if self.a.ndim != 2 or self.b.ndim != 2 or self.a.shape[0] != self.b.shape[1]:
             raise UpdateError(
                 f"factors of shapes {tuple(self.a.shape)} and {tuple(self.b.shape)} do not make a low-rank delta; "
@@ -125,6 +139,13 @@ class LowRankDelta(Delta):
         """Frobenius norm, through the (rank, rank) Gram matrices."""
         a, b = self.a.double(), self.b.double()
         return ((b.T @ b) * (a @ a.T)).sum().clamp(min=0).sqrt().item()
+
+    def joined(self, other: Delta) -> LowRankDelta | None:
+        """The rows of both A and the columns of both B."""
+        if not isinstance(other, LowRankDelta):
+            return None
+        a, b = (factor.to(self.a.device) for factor in (other.a, other.b))
+        return LowRankDelta(torch.cat([self.a, a]), torch.cat([self.b, b], dim=1))
 
     def scaled(self, factor: float) -> LowRankDelta:
         """B scaled by the factor."""
@@ -165,16 +186,25 @@ class SpectralDelta(Delta):
     values: Tensor
 
     def __post_init__(self) -> None:
+        _check_floating(self.left, self.scales, self.right, self.values)
+        if self.scales.ndim != 1:
+            raise UpdateError(f"singular values of shape {tuple(self.scales.shape)}; expected (r,)")
         rank = len(self.scales)
-        if self.left.shape[1:] != (rank,) or self.right.shape[1:] != (rank,):
+        if not all(basis.ndim == 2 and basis.shape[1] == rank for basis in (self.left, self.right)):
             raise UpdateError(
                 f"U of shape {tuple(self.left.shape)} and V of shape {tuple(self.right.shape)} do not go with "
                 f"{rank} singular values; expected (out, {rank}) and (in, {rank})"
             )
-        if not self.rows.shape == self.columns.shape == self.values.shape:
+        if self.values.ndim != 1 or not self.rows.shape == self.columns.shape == self.values.shape:
             raise UpdateError(
-                f"{len(self.rows)} rows, {len(self.columns)} columns and {len(self.values)} values do not make elements"
+                f"rows of shape {tuple(self.rows.shape)}, columns of {tuple(self.columns.shape)} and values of "
+                f"{tuple(self.values.shape)} do not make elements; expected (m,) of each"
             )
+        if any(
+            len(places) and not 0 <= int(places.min()) <= int(places.max()) < rank
+            for places in (self.rows, self.columns)
+        ):
+            raise UpdateError(f"an element stands outside of the {rank} rows and columns of D")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -215,8 +245,10 @@ class SpectralDelta(Delta):
             one is two or (one.shape == two.shape and torch.equal(one, two.to(one.device))) for one, two in pairs
         )
 
-    def with_others(self, other: SpectralDelta) -> SpectralDelta:
-        """The elements of both, those of one place summed."""
+    def joined(self, other: Delta) -> SpectralDelta | None:
+        """The elements of both, those of one place summed, if they are of one weight."""
+        if not isinstance(other, SpectralDelta) or not self.shares_basis(other):
+            return None
         rank, device = len(self.scales), self.values.device
         places = torch.cat([self.rows * rank + self.columns, (other.rows * rank + other.columns).to(device)])
         places, where = places.unique(return_inverse=True)
@@ -231,7 +263,11 @@ class SpectralDelta(Delta):
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> SpectralDelta:
         """From the basis and the elements."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+        delta = cls(**{field.name: tensors[field.name] for field in fields(cls)})
+        for name, places in (("rows", delta.rows), ("columns", delta.columns)):
+            if places.is_floating_point() or ((places < 0) | (places >= len(delta.scales))).any():
+                raise UpdateError(f"{name} of elements are not integers from 0 to {len(delta.scales) - 1}")
+        return delta
 
 
 def spectral_change(inputs: Tensor, basis: SpectralDelta, values: Tensor) -> Tensor:
@@ -260,6 +296,11 @@ class DenseDelta(Delta):
     kind: ClassVar[str] = "dense"
     values: Tensor
 
+    def __post_init__(self) -> None:
+        _check_floating(self.values)
+        if self.values.ndim != 2:
+            raise UpdateError(f"values of shape {tuple(self.values.shape)} do not make a delta; expected (out, in)")
+
     @property
     def shape(self) -> tuple[int, int]:
         """(out, in) of ΔW."""
@@ -286,3 +327,14 @@ class DenseDelta(Delta):
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> DenseDelta:
         """From the values."""
         return cls(tensors["values"])
+
+
+def _check_floating(*tensors: Tensor) -> None:
+    """Refuse numbers that are no fractions: matrices of integers do not multiply with others."""
+    wrong = {str(tensor.dtype).removeprefix("torch.") for tensor in tensors if not tensor.is_floating_point()}
+    if wrong:
+        raise UpdateError(f"a delta is made of {', '.join(sorted(wrong))}; expected float32")
+
+
+def _as_held(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor

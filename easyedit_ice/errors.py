@@ -32,7 +32,7 @@ class RequestError(EasyEditIceError, ValueError):
 
 
 class EmptyTextError(RequestError):
-    """A prompt, target or probe is empty, blank or not a string."""
+    """A prompt, target or probe is empty, blank, not a string, or not Unicode text."""
 
 
 class LengthMismatchError(RequestError):
@@ -63,6 +63,10 @@ class PromptTooLongError(RequestError):
     """Prompt and target do not fit into the model's context."""
 
 
+class UnknownTokenError(RequestError):
+    """The tokenizer makes tokens of a fact that the model has no embedding for."""
+
+
 class UnscorableProbeError(RequestError):
     """EasyEdit's evaluation fails on a probe of this form."""
 
@@ -73,6 +77,10 @@ class HyperParamsError(EasyEditIceError, ValueError):
 
 class UnknownAlgorithmError(EasyEditIceError, KeyError):
     """An algorithm name that is not in the table."""
+
+
+class BrokenAlgorithmError(UnknownAlgorithmError):
+    """An algorithm of another package that cannot be loaded."""
 
 
 class DuplicateAlgorithmError(EasyEditIceError, ValueError):
@@ -101,6 +109,10 @@ class AnatomyError(EasyEditIceError, ValueError):
     """The model's structure does not offer what an algorithm needs."""
 
 
+class UnsoundModelError(EasyEditIceError, RuntimeError):
+    """What the model says before any edit is no number, or looks ahead in the text."""
+
+
 class LoadingError(EasyEditIceError, RuntimeError):
     """A model or tokenizer cannot be loaded as asked."""
 
@@ -113,24 +125,67 @@ class UpdateError(EasyEditIceError, RuntimeError):
     """A weight update cannot be committed, reverted, combined or exported."""
 
 
+class ModelInUseError(EasyEditIceError, RuntimeError):
+    """Two threads edit one model at a time."""
+
+
+class OtherBaseError(UpdateError):
+    """An edit was made on other weights than those it shall go into, or does not say on which."""
+
+
 class TrainingDivergedError(EasyEditIceError, RuntimeError):
-    """The loss of an edit became infinite or not a number."""
+    """The loss of an edit, or what it trained, became infinite or not a number."""
+
+
+class SaveError(EasyEditIceError, OSError):
+    """A result cannot be written where it was to go; nothing is written."""
 
 
 class DriftError(EasyEditIceError, RuntimeError):
     """An edit moves text that it is not about by more than ``max_drift`` allows."""
 
 
+class DamagedFileError(EasyEditIceError, RuntimeError):
+    """A file of the cache, or of an expert, is not as it was written; the message has the remedy."""
+
+
 class StatisticsError(EasyEditIceError, RuntimeError):
-    """Second moments that cannot be trusted, or that do not determine an update."""
+    """Second moments that do not determine an update, or that would be written over others."""
 
 
 class SpectrumError(EasyEditIceError, RuntimeError):
-    """The singular values of a weight cannot be found, or a stored decomposition cannot be trusted."""
+    """The singular values of a weight cannot be found."""
 
 
 class ExpertError(EasyEditIceError, RuntimeError):
     """An expert cannot be read or belongs to another model, or experts cannot be trained, mixed or asked as wanted."""
+
+
+# --- the edit book -------------------------------------------------------------------------------
+
+
+class BookError(EasyEditIceError, RuntimeError):
+    """An edit book cannot do what is asked of it."""
+
+
+class BookDamagedError(BookError):
+    """A file of an edit book is missing, or is not as it was written."""
+
+
+class BookInUseError(BookError):
+    """Another process is writing to the edit book."""
+
+
+class BookConflictError(BookError):
+    """Edits that contradict each other were to be in a model together."""
+
+
+class ExistsError(BookError, FileExistsError):
+    """A file or folder is there already, and is not written over."""
+
+
+class HubError(BookError):
+    """The Hugging Face Hub does not give or take an edit book."""
 
 
 # --- what is installed ----------------------------------------------------------------------------
@@ -184,6 +239,14 @@ class RunInUseError(LedgerError):
 
 class OtherRunError(LedgerError):
     """The folder holds a run of other settings."""
+
+
+class LongRunError(RunConfigError):
+    """A run would take longer, or edit more facts, than was asked for in so many words."""
+
+
+class RunFailedError(EasyEditIceError, RuntimeError):
+    """A run ended by an error that nobody raised on purpose; the log has its traceback."""
 
 
 class AllFactsFailedError(EasyEditIceError, RuntimeError):

@@ -1,51 +1,27 @@
 """What an edit takes: memory by quantity, from settings and the model's shapes, before any weight is loaded.
 
-Every quantity has a function that states its formula: here those of any algorithm, in
-:mod:`easyedit_ice.training.footprint` and :mod:`easyedit_ice.closed_form.footprint` those of the two families.
-``benchmarks/plan.py`` compares the estimates with measured peaks.
+Each algorithm has a plan that says so. Here are the quantities that any of them has, and how a peak follows from its
+stages; those of the two families are in :mod:`easyedit_ice.training.footprint` and
+:mod:`easyedit_ice.closed_form.footprint`. ``benchmarks/plan.py`` compares the estimates with measured peaks.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
 from easyedit_ice.activations import FP32, element_size, tokens_within, vocabulary
-from easyedit_ice.algorithms.fast_ice import FastICEHyperParams
-from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams
 from easyedit_ice.anatomy import ModelAnatomy, Projection
-from easyedit_ice.closed_form.footprint import (
-    TARGET,
-    factoring_bytes,
-    facts_together,
-    measuring_bytes,
-    reading_pass,
-    second_moment_bytes,
-    seeking_pass,
-)
-from easyedit_ice.closed_form.settings import place_of
-from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.text.plain_text import KEPT, MEASURED, TOGETHER
-from easyedit_ice.training.footprint import (
-    beside_bytes,
-    drawing_bytes,
-    gradient_bytes,
-    largest_pass,
-    moments_of,
-    trained_values,
-    update_bytes,
-    work_bytes,
-)
-from easyedit_ice.training.making import projections_of
-from easyedit_ice.training.settings import TrainingHyperParams
-from easyedit_ice.training.wordings import WORDINGS
+from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.text.plain_text import MEASURED, TOGETHER
 
-__all__ = ["Footprint", "footprint", "smallest_gpu", "tokens_within"]
+__all__ = ["Footprint", "Stage", "footprint", "planned", "smallest_gpu", "tokens_within"]
 
 Device = Literal["cuda", "cpu"]
 GIB = 2**30
@@ -61,43 +37,48 @@ COMPARED = 4
 """Arrays of v in fp32 for each predicted token that is compared: log-probabilities and what a divergence is made of."""
 
 
+def _quantity(meaning: str, default: Any = 0) -> Any:
+    return dataclasses.field(default=default, metadata={"help": meaning})
+
+
 @dataclass(frozen=True)
 class Footprint:
-    """What an edit takes; in bytes, where nothing else is said.
+    """What an edit takes; in bytes, where nothing else is said."""
+
+    trained: int = _quantity("values that are trained, or sought in closed form; a count")
+    weights: int = _quantity("of the model")
+    adapter: int = _quantity("what is trained, in fp32")
+    gradients: int = _quantity("of that")
+    optimizer: int = _quantity("moments of each trained value, in fp32")
+    beside: int = _quantity("what the algorithm holds besides: importances, protected directions, a teacher's words")
+    activations: int = _quantity("of the largest training pass")
+    logits: int = _quantity("of that pass, and what is computed from them")
+    work: int = _quantity("short-lived tensors of the size of weights or of second moments' batches")
+    drift: int = _quantity("to compare plain statements before and after")
+    update: int = _quantity("what the edit returns")
+    undo: int = _quantity("copies of the weights written to, in main memory")
+    second_moments: int = _quantity("of closed-form editors and of protection, in main memory")
+    peak: int = _quantity("most that the device holds at once; a CPU with all that is in main memory")
+    gpu: str = _quantity("the smallest common GPU with room for it, or 'none'", "none")
+
+    @classmethod
+    def parts(cls) -> dict[str, str]:
+        """What each part of the memory is, by name."""
+        others = ("trained", "peak", "gpu")
+        return {field.name: field.metadata["help"] for field in dataclasses.fields(cls) if field.name not in others}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is held at one time of an edit besides the model's weights, in bytes.
 
     Attributes:
-        trained: values that are trained, or sought in closed form.
-        weights: of the model.
-        adapter: the trained values, in fp32.
-        gradients: of these.
-        optimizer: moments of AdamW, of Adam, or of gradient descent, in fp32.
-        beside: what the algorithm holds besides, such as importances, protected directions, a teacher's distributions.
-        activations: of the largest training pass.
-        logits: of that pass, with all that is computed from them.
-        work: short-lived tensors of the size of weights or of second moments' batches.
-        drift: what the model said of plain statements before, and what it is compared by.
-        update: what the edit returns.
-        undo: copies of the weights that are written to, in main memory.
-        second_moments: of closed-form editors and of protection, in main memory.
-        peak: most that the device holds at once; a CPU with all that is in main memory.
-        gpu: the smallest common GPU with room for it, or ``"none"``.
+        device: on the device that the model is on.
+        host: in main memory, also where that is a GPU.
     """
 
-    trained: int
-    weights: int
-    adapter: int
-    gradients: int
-    optimizer: int
-    beside: int
-    activations: int
-    logits: int
-    work: int
-    drift: int
-    update: int
-    undo: int
-    second_moments: int
-    peak: int
-    gpu: str
+    device: int
+    host: int = 0
 
 
 def footprint(
@@ -107,24 +88,55 @@ def footprint(
 
     Args:
         model: before any edit; on the meta device, or loaded: its weights are not read.
-        hparams: of an algorithm that trains, or of the closed-form ones.
+        hparams: of an algorithm that has a plan.
         facts: edited together.
         tokens: of a fact's statement, prompt and target.
         device: that the model is on.
 
     Raises:
-        AnatomyError: the settings name blocks or projections that the model has not.
-        HyperParamsError: the settings belong to none of these.
+        AnatomyError: the settings name blocks or projections that the model does not have.
+        HyperParamsError: the algorithm has no plan.
+        UnknownAlgorithmError: the settings belong to no algorithm.
     """
-    if isinstance(hparams, TrainingHyperParams):
-        return _of_training(model, hparams, facts, tokens, device)
-    if isinstance(hparams, FastMEMITHyperParams):
-        return _of_closed_form(model, hparams, facts, tokens, device)
-    if isinstance(hparams, FastICEHyperParams):
-        return _of_contrast(model, hparams, facts, tokens, device)
-    raise HyperParamsError(
-        f"{hparams.alg_name or type(hparams).__name__} has settings of its own kind; what an edit takes is known where "
-        "they derive from TrainingHyperParams, FastMEMITHyperParams or FastICEHyperParams"
+    spec = type(hparams).spec or ALGORITHMS[hparams.alg_name]
+    return spec.footprint(model, hparams, facts=facts, tokens=tokens, device=device)
+
+
+def planned(
+    model: nn.Module,
+    projections: Sequence[Projection],
+    stages: Iterable[Stage],
+    *,
+    bits: int | None,
+    device: Device,
+    held: int = 0,
+    resident: int = 0,
+    **quantities: int,
+) -> Footprint:
+    """The footprint of an edit, whose peak is that of its highest stage.
+
+    Args:
+        model: its shapes.
+        projections: whose weights are written to.
+        stages: of the edit, besides the last: committing the update and comparing plain statements.
+        bits: that the weights are packed in, if they are.
+        device: that the model is on.
+        held: bytes that the device still holds in the last stage.
+        resident: bytes that main memory holds in it.
+        **quantities: ``update``, and whatever else there is of a :class:`Footprint`.
+    """
+    weights, undo, drift = weight_bytes(model, bits), undo_bytes(model, projections, bits), drift_bytes(model)
+    committing = quantities.get("update", 0) + max(held, drift) + 3 * FP32 * max(p.size for p in projections)
+    every = [*stages, Stage(committing, undo + resident)]
+    on_device = weights + max(stage.device for stage in every)
+    on_host = weights + max(stage.device + stage.host for stage in every)
+    return Footprint(
+        weights=weights,
+        drift=drift,
+        undo=undo,
+        peak=on_device if device == "cuda" else on_host,
+        gpu=smallest_gpu(on_device),
+        **quantities,
     )
 
 
@@ -156,129 +168,6 @@ def drift_bytes(model: nn.Module) -> int:
     """v in fp32 for each predicted token of the plain statements, and some more for those compared at a time."""
     each, tokens = FP32 * vocabulary(model), STATEMENT * len(MEASURED)
     return each * (tokens + COMPARED * min(tokens, max(STATEMENT, TOGETHER // each)))
-
-
-def _of_training(model: nn.Module, hparams: TrainingHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
-    """The highest of what is held while weights' gradients are looked at, in a pass, while texts are drawn, in an
-    optimiser's step, in a trial of one, while the update is read out, and while it is committed and what it moves is
-    measured."""
-    bits, projections = hparams.quantization_bit, projections_of(model, hparams)
-    each = [trained_values(projection, hparams, facts) for projection in projections]
-    trained = sum(each)
-    weights, undo = weight_bytes(model, bits), undo_bytes(model, projections, bits)
-    activations, logits = largest_pass(model, projections, hparams, facts, tokens)
-    beside = beside_bytes(model, projections, hparams, facts, tokens, trained)
-    work, update = work_bytes(model, projections, hparams, bits), update_bytes(projections, hparams)
-    moments = second_moment_bytes(projections) if hparams.protection != "none" else 0
-    step = max(2 * FP32 * max(each), FP32 * trained)
-    in_pass, drift = activations + logits + work, drift_bytes(model)
-    trial = step + 2 * FP32 * trained + drift if hparams.lr is None else 0
-    training = 4 * FP32 * trained + beside + max(in_pass, drawing_bytes(model, hparams, facts, tokens), step, trial)
-    looking = gradient_bytes(projections, hparams) + beside + in_pass
-    committing = update + max(2 * FP32 * trained, drift) + 3 * FP32 * max(p.size for p in projections)
-    measuring = measuring_bytes(model, projections) if moments else 0
-    on_device = weights + max(training, looking, committing, measuring)
-    on_host = weights + max(training, looking, committing + undo, measuring + moments)
-    return Footprint(
-        trained=trained,
-        weights=weights,
-        adapter=FP32 * trained,
-        gradients=FP32 * trained,
-        optimizer=moments_of(hparams) * FP32 * trained,
-        beside=beside,
-        activations=activations,
-        logits=logits,
-        work=max(work, measuring, gradient_bytes(projections, hparams)),
-        drift=drift,
-        update=update,
-        undo=undo,
-        second_moments=moments,
-        peak=on_device if device == "cuda" else on_host,
-        gpu=smallest_gpu(on_device),
-    )
-
-
-def _of_closed_form(
-    model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tokens: int, device: Device
-) -> Footprint:
-    """The highest of what is held while second moments are measured and factored, while values are sought, and while
-    the update is committed and what it moves is measured."""
-    anatomy, place = ModelAnatomy(model), place_of(model, hparams)
-    projections = [anatomy.projection(name) for name in place.names]
-    contexts = [length for length, count in hparams.context_template_length_params for _ in range(count)]
-    together = facts_together(contexts, facts, tokens, device)
-    activations, logits = seeking_pass(model, projections, contexts, together, tokens)
-    sought = together * anatomy.hidden_size
-    weights = weight_bytes(model, hparams.quantization_bit)
-    undo = undo_bytes(model, projections, hparams.quantization_bit)
-    measured = hparams.mom2_adjustment
-    measuring = measuring_bytes(model, projections) if measured else 0
-    factoring, moments = factoring_bytes(projections) if measured else 0, second_moment_bytes(projections)
-    seeking = 4 * FP32 * sought + activations + logits
-    update = sum(FP32 * min(facts, p.in_features) * (p.in_features + p.out_features) for p in projections)
-    drift = drift_bytes(model)
-    committing = update + drift + 3 * FP32 * max(p.size for p in projections)
-    on_device = weights + max(measuring, seeking, committing)
-    on_host = weights + max(measuring + factoring, moments + max(seeking, committing) + undo)
-    return Footprint(
-        trained=facts * anatomy.hidden_size,
-        weights=weights,
-        adapter=FP32 * facts * anatomy.hidden_size,
-        gradients=FP32 * sought,
-        optimizer=2 * FP32 * sought,
-        beside=0,
-        activations=activations,
-        logits=logits,
-        work=measuring,
-        drift=drift,
-        update=update,
-        undo=undo,
-        second_moments=moments,
-        peak=on_device if device == "cuda" else on_host,
-        gpu=smallest_gpu(on_device),
-    )
-
-
-def _of_contrast(model: nn.Module, hparams: FastICEHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
-    """The highest of what is held while second moments are measured and factored, while texts are read, while the solve
-    is made, and while the update is committed and what it moves is measured."""
-    anatomy = ModelAnatomy(model)
-    projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
-    (projection,) = projections
-    contexts = len(hparams.context_templates or WORDINGS)
-    _, activations, logits = reading_pass(model, facts, tokens, contexts, hparams.neighbour_names, device)
-    written = facts * TARGET
-    kept = facts * (hparams.neighbour_names + 1) * hparams.neighbour_length + STATEMENT * len(KEPT)
-    weights = weight_bytes(model, hparams.quantization_bit)
-    undo = undo_bytes(model, projections, hparams.quantization_bit)
-    measured = hparams.mom2_adjustment
-    measuring = measuring_bytes(model, projections) if measured else 0
-    factoring, moments = factoring_bytes(projections) if measured else 0, second_moment_bytes(projections)
-    beside = FP32 * (written + kept) * projection.in_features
-    solving = 2 * (2 * beside + 2 * FP32 * (written + kept) ** 2)
-    update = FP32 * min(written, projection.in_features) * (projection.in_features + projection.out_features)
-    drift = drift_bytes(model)
-    reading = FP32 * written * anatomy.hidden_size + beside + activations + logits
-    committing = update + drift + 3 * FP32 * projection.size
-    on_device = weights + max(measuring, reading, committing)
-    on_host = weights + max(measuring + factoring, moments + max(reading, solving, committing) + undo)
-    return Footprint(
-        trained=written * anatomy.hidden_size,
-        weights=weights,
-        adapter=FP32 * written * anatomy.hidden_size,
-        gradients=0,
-        optimizer=0,
-        beside=beside,
-        activations=activations,
-        logits=logits,
-        work=measuring,
-        drift=drift,
-        update=update,
-        undo=undo,
-        second_moments=moments,
-        peak=on_device if device == "cuda" else on_host,
-        gpu=smallest_gpu(on_device),
-    )
 
 
 def _packed(projection: Projection, bits: int) -> int:

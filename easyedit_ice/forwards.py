@@ -45,6 +45,8 @@ def replaced_outputs(instead: Mapping[nn.Module, Any]) -> Iterator[None]:
 
 def copied(output: Any) -> Any:
     """What a module returned, for keeps: some models add to it in place."""
+    if isinstance(output, list):
+        return [copied(part) for part in output]
     if isinstance(output, tuple):
         return tuple(copied(part) for part in output)
     return output.clone() if isinstance(output, Tensor) else output

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from torch import nn
 
+from easyedit_ice.bits import checksum
 from easyedit_ice.cache import fingerprint
-from easyedit_ice.updates import checksum
+from easyedit_ice.state import state_of
 
 
 @dataclass
@@ -31,16 +31,23 @@ class Known:
     weights: str
     found: defaultdict[str, dict[Any, Any]] = field(default_factory=lambda: defaultdict(dict))
 
-
-_KNOWN: WeakKeyDictionary[nn.Module, Known] = WeakKeyDictionary()
+    def copy(self) -> Known:
+        """The same for a copy of the model; what is found later on one of them is not found on the other."""
+        tables = {kind: dict(table) for kind, table in self.found.items()}
+        return Known(self.mark, self.weights, defaultdict(dict, tables))
 
 
 def known(model: nn.Module) -> Known:
     """What is known of a model: nothing if it was not seen before, or if another model was loaded into it since."""
-    mark = _mark(model)
-    if model not in _KNOWN or _KNOWN[model].mark != mark:
-        _KNOWN[model] = Known(mark, fingerprint(model.named_parameters()))
-    return _KNOWN[model]
+    mark, state = _mark(model), state_of(model)
+    if state.baseline is None or state.baseline.mark != mark:
+        state.baseline = Known(mark, fingerprint(model.named_parameters()))
+    return state.baseline
+
+
+def as_first_seen(model: nn.Module) -> bool:
+    """Whether no weight has changed since: what is measured on an edited model is not kept for the unedited one."""
+    return known(model).weights == fingerprint(model.named_parameters())
 
 
 def _mark(model: nn.Module) -> tuple[Any, ...]:

@@ -5,9 +5,11 @@ The architecture comes from the checkpoint's own configuration; the folder's nam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easyedit_ice.errors import LoadingError, did_you_mean
+from easyedit_ice.errors import AnatomyError, LoadingError, did_you_mean
 from easyedit_ice.extras import require
 from easyedit_ice.models.named import NAMES, checkpoint_of
 
@@ -51,34 +53,40 @@ def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTok
         hparams: ``model_name``, ``device``, ``model_parallel``, ``dtype`` and ``quantization_bit`` are used.
 
     Raises:
-        LoadingError: no model is named, or it cannot be loaded.
+        LoadingError: no model is named; it cannot be loaded, or not whole, or not without running code of its own; or
+            it does not fit on the device.
         ModelPackageError: it is in a package that is not installed.
     """
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if not hparams.model_name:
-        raise LoadingError("model_name is not set; give a model's folder, its .gguf file, or its name")
+    from easyedit_ice.weights import keep_differentiable
+
     device = resolve_device(hparams.device)
     options: dict[str, Any] = {_dtype_keyword(): _dtype(hparams.dtype)}
     if hparams.quantization_bit is not None:
         options |= {"quantization_config": _quantization(hparams), "device_map": {"": device}}
     if hparams.model_parallel:
         options["device_map"] = "auto"
-    checkpoint = checkpoint_of(hparams.model_name)
+    checkpoint = _checkpoint(hparams)
     try:
-        model = AutoModelForCausalLM.from_pretrained(checkpoint, **options)
-        tok = AutoTokenizer.from_pretrained(checkpoint)
-    except (OSError, ValueError, ImportError) as error:
-        raise LoadingError(
-            f"{hparams.model_name!r} cannot be loaded ({error}); give the folder of a transformers checkpoint "
-            f"with its tokenizer, a .gguf file, one of {', '.join(NAMES)}, or a hub name while online."
-            f"{did_you_mean(hparams.model_name.lower(), NAMES)}"
+        model, told = AutoModelForCausalLM.from_pretrained(
+            checkpoint, trust_remote_code=False, output_loading_info=True, **options
+        )
+        tok = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    # transformers meets files of strangers with whatever its parsing stumbles over.
+    except Exception as error:
+        raise _unreadable(
+            hparams.model_name, error, "cannot be loaded", "folder of a transformers checkpoint with its tokenizer"
         ) from error
+    _refuse_unlike(hparams.model_name, model, told)
     if "device_map" not in options:
         model.to(device)
-    if tok.pad_token is None:
+    if tok.pad_token is None and tok.eos_token is not None:
         tok.pad_token = tok.eos_token
-    _keep_differentiable(model)
+    keep_differentiable(model)
     return model.eval(), tok
 
 
@@ -94,27 +102,74 @@ def load_shapes(hparams: EditHyperParams) -> PreTrainedModel:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    if not hparams.model_name:
-        raise LoadingError("model_name is not set; give a model's folder, its .gguf file, or its name")
+    checkpoint = _checkpoint(hparams)
     try:
-        config = AutoConfig.from_pretrained(checkpoint_of(hparams.model_name))
+        config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
         kept = getattr(config, "dtype", None) or torch.float32
         dtype = kept if hparams.dtype == "auto" else _dtype(hparams.dtype)
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, **{_dtype_keyword(): dtype}).eval()
-    except (OSError, ValueError, ImportError) as error:
-        raise LoadingError(
-            f"{hparams.model_name!r} has no configuration that can be read ({error}); give a folder with the "
-            f"config.json of a causal language model, a .gguf file, one of {', '.join(NAMES)}, or a hub name while "
-            f"online.{did_you_mean(hparams.model_name.lower(), NAMES)}"
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, **{_dtype_keyword(): dtype})
+            return model.eval()
+    except MemoryError:
+        raise
+    # As above.
+    except Exception as error:
+        raise _unreadable(
+            hparams.model_name,
+            error,
+            "has no configuration that can be read",
+            "folder with the config.json of a causal language model",
         ) from error
 
 
-def _keep_differentiable(model: torch.nn.Module) -> None:
-    """Keep bitsandbytes from laying 4-bit weights out for inference on a CPU, which loses gradients silently."""
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+def _checkpoint(hparams: EditHyperParams) -> str:
+    """Where transformers finds the model.
+
+    Raises:
+        LoadingError: no model is named, or it is an adapter, or a file that cannot be converted.
+    """
+    name = hparams.model_name
+    if not name:
+        raise LoadingError("model_name is not set; give a model's folder, its .gguf file, or its name")
+    try:
+        if (Path(name).expanduser() / "adapter_config.json").is_file():
+            raise LoadingError(
+                f"{name!r} holds an adapter of peft's, not a model; merge it into its model and save that "
+                f"(AutoPeftModelForCausalLM.from_pretrained({name!r}).merge_and_unload().save_pretrained(...)), and "
+                "give the folder of the merged model"
+            )
+        return checkpoint_of(name)
+    except (OSError, ValueError) as error:
+        raise LoadingError(f"{name[:80]!r} is no name of a model or folder ({error})") from error
+
+
+def _unreadable(name: str, error: Exception, what: str, wanted: str) -> LoadingError:
+    if "trust_remote_code" in str(error):
+        return LoadingError(
+            f"{name!r} {what}: its architecture is code in the checkpoint (auto_map), which is never run here; "
+            "give a model whose architecture transformers has itself"
+        )
+    kind = "" if isinstance(error, (OSError, ValueError, ImportError)) else f"{type(error).__name__}: "
+    return LoadingError(
+        f"{name!r} {what} ({kind}{error}); give the {wanted}, a .gguf file, one of {', '.join(NAMES)}, or a hub name "
+        f"while online.{did_you_mean(name.lower(), NAMES)}"
+    )
+
+
+def _refuse_unlike(name: str, model: PreTrainedModel, told: Mapping[str, Any]) -> None:
+    """Refuse what transformers has loaded in part."""
+    from easyedit_ice.weights import refuse_offloaded
+
+    if absent := sorted(told.get("missing_keys", ())):
+        more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+        raise LoadingError(
+            f"{name!r} has no weights for {', '.join(absent[:3])}{more}, which would be random numbers; give a whole "
+            "checkpoint of a causal language model"
+        )
+    try:
+        refuse_offloaded(model)
+    except AnatomyError as error:
+        raise LoadingError(f"{name!r} does not fit: {error}") from error
 
 
 def _dtype_keyword() -> str:

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.capture import watching
+from easyedit_ice.errors import AnatomyError
+
 
 def logits_at(model: nn.Module, inputs: Mapping[str, Any], where: Sequence[tuple[int, int]]) -> Tensor:
     """Logits at some places, given as (sequence, token): (p, v).
@@ -21,6 +24,9 @@ def logits_at(model: nn.Module, inputs: Mapping[str, Any], where: Sequence[tuple
         model: a causal language model.
         inputs: all that it is called with; it keeps no keys and values unless told.
         where: the places.
+
+    Raises:
+        AnatomyError: the model predicts something else than one next token at each place, as ProphetNet does.
     """
     sequences, places = torch.tensor(where).T
     narrowed = False
@@ -29,15 +35,16 @@ def logits_at(model: nn.Module, inputs: Mapping[str, Any], where: Sequence[tuple
         nonlocal narrowed
         narrowed = True
         hidden = arguments[0]
+        if hidden.ndim != 3:
+            raise AnatomyError(
+                f"{type(model).__name__} gives its output embedding hidden states of shape {tuple(hidden.shape)}; "
+                "expected one for each token, of a model that predicts the next token alone"
+            )
         return (hidden[None, sequences.to(hidden.device), places.to(hidden.device)], *arguments[1:])
 
     head = getattr(model, "get_output_embeddings", lambda: None)()
-    handle = None if head is None else head.register_forward_pre_hook(narrow)
-    try:
+    with watching([] if head is None else [head], before=narrow):
         logits = logits_of(model(**{"use_cache": False, **inputs}))
-    finally:
-        if handle is not None:
-            handle.remove()
     return logits[0] if narrowed else logits[sequences.to(logits.device), places.to(logits.device)]
 
 

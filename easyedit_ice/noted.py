@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.cache import made_once
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CHECKSUM = "checksum"
 Damaged = Callable[[Path, str], Exception]
@@ -73,7 +73,10 @@ def _opened(path: Path, damaged: Damaged) -> Iterator[Any]:
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:
+
+    from easyedit_ice.bits import as_bytes
+
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(as_bytes(tensors[name]).numpy())
     return digest.hexdigest()

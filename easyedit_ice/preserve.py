@@ -1,8 +1,8 @@
 """Leave a model exactly as it was found, whatever happens in between.
 
-What is kept is everything about a model but the values of its weights: its module tree, hooks, flags and
-attributes. Editors train adapters inside; when the block ends, by a return, an exception or Ctrl-C, not one of
-them is left.
+What is kept is everything about a model but the values of its weights, and but what this package itself keeps with it
+(:mod:`easyedit_ice.state`): its module tree, hooks, flags and attributes. Editors train adapters inside; when the block
+ends, by a return, an exception or Ctrl-C, not one of them is left.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import nn
 
-from easyedit_ice.randomness import cuda_devices
+from easyedit_ice.interrupts import ending_with, finish
+from easyedit_ice.randomness import process_state_kept
+from easyedit_ice.state import state_of
 
 
 @contextmanager
@@ -27,11 +28,8 @@ def preserved(model: nn.Module, tok: Any | None = None) -> Iterator[None]:
         tok: its padding side and padding token are restored.
     """
     frame = Frame(model, tok, list(model.modules()))
-    try:
-        with torch.random.fork_rng(devices=cuda_devices(model)):
-            yield
-    finally:
-        frame.restore()
+    with ending_with(frame.restore), process_state_kept(model):
+        yield
 
 
 class Frame:
@@ -44,6 +42,7 @@ class Frame:
     """
 
     def __init__(self, model: nn.Module, tok: Any | None, modules: Sequence[nn.Module]) -> None:
+        state_of(model)  # is an attribute from here on, and so not taken away
         self._tok = tok
         self._padding = None if tok is None else (tok.padding_side, tok.pad_token)
         self._configs = [(config, dict(vars(config))) for config in configs(model)]
@@ -51,7 +50,10 @@ class Frame:
         self._modules = [(module, dict(vars(module)), _tables(module)) for module in modules]
 
     def restore(self) -> None:
-        """Bring all of it back."""
+        """Bring all of it back; an interrupt in its midst comes out when all of it is."""
+        finish(self._restore)
+
+    def _restore(self) -> None:
         for module, attributes, tables in self._modules:
             replace(vars(module), attributes)
             for table, entries in tables:

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar on a terminal, and elsewhere a line of the log now and then."""
+"""How far long work has come: a bar on a terminal, and elsewhere a line now and then, with the time left."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from tqdm.auto import tqdm
 
 EVERY = 10.0
-"""Seconds between two lines of the log."""
+"""Seconds between two lines."""
+
+_DELAY = 0.5
+"""Seconds that work must take before there is a bar."""
+
+_TELL: ContextVar[Callable[[str], None] | None] = ContextVar("tell", default=None)
 
 
 @contextmanager
@@ -18,21 +24,56 @@ def progress(logger: logging.Logger, what: str, total: int | None, unit: str) ->
     """A function to call with how many units were done since the last call.
 
     Args:
-        logger: gets a line at level INFO every :data:`EVERY` seconds.
+        logger: gets a line at level INFO every :data:`EVERY` seconds, as does whoever is :func:`told`.
         what: is being done.
         total: units; ``None`` if that is not known.
         unit: their name.
     """
-    done, told = 0, time.monotonic()
+    done, started = 0, time.monotonic()
+    last = started
 
-    with tqdm(total=total, desc=what, unit=unit, leave=False, disable=None) as bar:
+    with tqdm(total=total, desc=what, unit=unit, leave=False, disable=None, delay=_DELAY) as bar:
 
         def advance(count: int) -> None:
-            nonlocal done, told
+            nonlocal done, last
             done += count
             bar.update(count)
-            if time.monotonic() - told >= EVERY:
-                told = time.monotonic()
-                logger.info("%s: %s %ss", what, done if total is None else f"{done} of {total}", unit)
+            now = time.monotonic()
+            if now - last >= EVERY:
+                last = now
+                line = f"{what}: {_state(done, total, unit, now - started)}"
+                logger.info("%s", line)
+                if (tell := _TELL.get()) is not None:
+                    tell(line)
 
         yield advance
+
+
+def steps(logger: logging.Logger, what: str, total: int, unit: str) -> Iterator[int]:
+    """The numbers from 0 on, each counted as done when the next one is asked for; as :func:`progress`."""
+    with progress(logger, what, total, unit) as advance:
+        for step in range(total):
+            yield step
+            advance(1)
+
+
+@contextmanager
+def told(tell: Callable[[str], None]) -> Iterator[None]:
+    """Have the lines of all progress within go to a function."""
+    token = _TELL.set(tell)
+    try:
+        yield
+    finally:
+        _TELL.reset(token)
+
+
+def _state(done: int, total: int | None, unit: str, seconds: float) -> str:
+    if total is None:
+        return f"{done} {unit}s"
+    left = f", about {_time(seconds * (total - done) / done)} left" if 0 < done < total else ""
+    return f"{done} of {total} {unit}s{left}"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

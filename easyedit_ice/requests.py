@@ -21,9 +21,14 @@ from easyedit_ice.errors import (
     PromptTooLongError,
     RequestError,
     SubjectNotFoundError,
+    UnknownTokenError,
 )
+from easyedit_ice.reading import is_unicode
 from easyedit_ice.subjects import mentions
 from easyedit_ice.tokens import tokens
+
+_NESTED = 8
+"""Most lists around the first alias of a ground truth."""
 
 ProbeKinds = Mapping[str, tuple["Probe", ...]]
 
@@ -86,6 +91,18 @@ class EditRequest:
         """The fact as a sentence without its full stop: prompt and target, whatever way it is asked."""
         return self.prompt + PLAIN.gap_after(self.prompt) + self.target_new.strip()
 
+    def to_dict(self) -> dict[str, Any]:
+        """What is to be written, in the form of EasyEdit's request dicts; probes are no part of it."""
+        given = {
+            "prompt": self.prompt,
+            "target_new": self.target_new,
+            "subject": self.subject,
+            "ground_truth": self.ground_truth,
+            "rephrase_prompt": self.rephrase_prompt,
+            "context": list(self.context),
+        }
+        return {name: value for name, value in given.items() if value}
+
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], index: int = 0) -> EditRequest:
         """Build a request from the dict EasyEdit passes to an algorithm.
@@ -137,7 +154,7 @@ class EditRequest:
         Raises:
             RequestError: one of its subclasses, with the index of the fact at fault; or no fact is left.
         """
-        if isinstance(records, (str, Mapping, EditRequest)):
+        if isinstance(records, (str, Mapping, EditRequest)) or not isinstance(records, Iterable):
             raise ProbeFormError(
                 f"requests must be a list of facts, but a single {type(records).__name__} was given; put it into a list"
             )
@@ -145,7 +162,11 @@ class EditRequest:
         found: list[EditRequest] = []
         for index, record in enumerate(records):
             try:
-                request = record if isinstance(record, EditRequest) else cls.from_dict(_mapping(record, index), index)
+                if isinstance(record, EditRequest):
+                    request = record
+                    _check_texts(record, index)
+                else:
+                    request = cls.from_dict(_mapping(record, index), index)
                 if needs_subject:
                     _require_subject(request, index)
                 if check is not None:
@@ -162,24 +183,36 @@ class EditRequest:
         return tuple(found)
 
 
-def check_tokens(request: EditRequest, index: int, tok: Any, context_length: int | None) -> None:
-    """Refuse a fact that the model's tokenizer or context cannot hold.
+def check_tokens(
+    request: EditRequest, index: int, tok: Any, context_length: int | None, vocabulary: int | None = None
+) -> None:
+    """Refuse a fact that the model's tokenizer, embedding or context cannot hold.
 
     Args:
         request: the fact.
         index: its place in the batch.
         tok: a transformers tokenizer.
         context_length: positions the model has, in tokens; ``None`` if unlimited.
+        vocabulary: tokens that the model has an embedding for; ``None`` not to look.
 
     Raises:
         EmptyTargetError: the target tokenises to nothing.
+        UnknownTokenError: the model has no embedding for a token of the fact.
         PromptTooLongError: prompt and target together exceed the context.
     """
     if not tok.encode(request.completion, add_special_tokens=False):
         raise EmptyTargetError(
             f"the target {request.target_new!r} tokenises to nothing; give a target this tokenizer knows", index
         )
-    length = len(tokens(tok, request.asked() + request.completion))
+    ids = tokens(tok, request.asked() + request.completion)
+    length, unknown = len(ids), [token for token in ids if vocabulary is not None and token >= vocabulary]
+    if unknown:
+        raise UnknownTokenError(
+            f"the tokenizer makes token {unknown[0]} ({tok.decode(unknown[:1])!r}) of it, and the model has embeddings "
+            f"for {vocabulary} tokens; give the tokenizer that belongs to the model, or enlarge its embedding "
+            "(model.resize_token_embeddings)",
+            index,
+        )
     if context_length is not None and length > context_length:
         raise PromptTooLongError(
             f"prompt and target take {length} tokens, but the model's context is {context_length}; shorten the prompt",
@@ -213,14 +246,35 @@ def _mapping(record: Any, index: int) -> Mapping[str, Any]:
 def _text(value: Any, name: str, index: int) -> str:
     if not isinstance(value, str) or not value.strip():
         raise EmptyTextError(f"{name} is {value!r}; it must be a string that is not blank", index)
+    if not is_unicode(value):
+        raise EmptyTextError(f"{name} is {value!r}, which holds half of a character; mend the text", index)
     return value
+
+
+def _check_texts(request: EditRequest, index: int) -> None:
+    """What :meth:`EditRequest.from_dict` checks, for a request that was made without it."""
+    given = {"prompt": request.prompt, "target_new": request.target_new}
+    optional = {"subject": request.subject, "rephrase_prompt": request.rephrase_prompt}
+    for name, value in (given | {name: value for name, value in optional.items() if value is not None}).items():
+        _text(value, name, index)
+    _context(request.context, index)
+    for section in ("locality", "portability"):
+        kinds = getattr(request, section)
+        if not isinstance(kinds, Mapping) or not all(
+            isinstance(probe, Probe) and probe.answers and all(probe.answers) for own in kinds.values() for probe in own
+        ):
+            raise ProbeFormError(f"{section} is {kinds!r}; it must map each kind to Probe objects with answers", index)
+        for kind, probes in kinds.items():
+            for probe in probes:
+                _text(probe.prompt, f"{section}[{kind!r}] prompt", index)
 
 
 def _first_string(value: Any) -> str | None:
     """The first alias of a ground truth given as a string, a list, or a list of lists."""
-    while isinstance(value, Sequence) and not isinstance(value, str):
-        value = value[0] if value else None
-    return value if isinstance(value, str) else None
+    for _ in range(_NESTED):
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            value = value[0] if value else None
+    return value if isinstance(value, str) and is_unicode(value) else None
 
 
 def _context(value: Any, index: int) -> tuple[str, ...]:
@@ -238,6 +292,8 @@ def _probes(kinds: Any, section: str, index: int) -> dict[str, tuple[Probe, ...]
         return {}
     if not isinstance(kinds, Mapping):
         raise ProbeFormError(f"{section} is {kinds!r}; it must map each kind to its probes", index)
+    if odd := [kind for kind in kinds if not isinstance(kind, str) or not is_unicode(kind)]:
+        raise ProbeFormError(f"{section} has the kind {odd[0]!r}; a kind must be a string of Unicode text", index)
     return {kind: _kind_probes(probes, f"{section}[{kind!r}]", index) for kind, probes in kinds.items()}
 
 
@@ -248,7 +304,10 @@ def _kind_probes(probes: Any, where: str, index: int) -> tuple[Probe, ...]:
         pairs = [pair for probe in probes for pair in _paired(_probe_mapping(probe, where, index), where, index)]
     else:
         raise ProbeFormError(f"{where} is {probes!r}; expected {{'prompt': …, 'ground_truth': …}}", index)
-    return tuple(Probe(_text(prompt, f"{where} prompt", index), _answers(truth)) for prompt, truth in pairs)
+    return tuple(
+        Probe(_text(prompt, f"{where} prompt", index), _answers(truth, f"{where} ground_truth", index))
+        for prompt, truth in pairs
+    )
 
 
 def _probe_mapping(probe: Any, where: str, index: int) -> Mapping[str, Any]:
@@ -260,7 +319,8 @@ def _probe_mapping(probe: Any, where: str, index: int) -> Mapping[str, Any]:
 def _paired(probe: Mapping[str, Any], where: str, index: int) -> list[tuple[Any, Any]]:
     missing = {"prompt", "ground_truth"} - probe.keys()
     if missing:
-        raise ProbeFormError(f"{where} lacks {' and '.join(sorted(missing))}; it has {sorted(probe)}", index)
+        held = ", ".join(sorted(map(str, probe))) or "nothing"
+        raise ProbeFormError(f"{where} lacks {' and '.join(sorted(missing))}; it has {held}", index)
     prompts, truths = probe["prompt"], probe["ground_truth"]
     if isinstance(prompts, str):
         return [(prompts, truths)]
@@ -271,16 +331,21 @@ def _paired(probe: Mapping[str, Any], where: str, index: int) -> list[tuple[Any,
     return list(zip(prompts, truths, strict=True))
 
 
-def _answers(truth: Any) -> tuple[tuple[str, ...], ...]:
+def _answers(truth: Any, where: str, index: int) -> tuple[tuple[str, ...], ...]:
     """Answers as tuples of aliases; a probe without an answer has the empty answer EasyEdit scores."""
-    if isinstance(truth, str):
-        return ((truth,),)
-    answers = []
-    for answer in truth or ():
-        aliases = (answer,) if isinstance(answer, str) else tuple(str(alias) for alias in answer or ())
-        if aliases:
-            answers.append(aliases)
-    return tuple(answers) or (("",),)
+    listed = truth if isinstance(truth, Sequence) and not isinstance(truth, str) else [truth]
+    answers = (_aliases(answer, where, index) for answer in listed)
+    return tuple(aliases for aliases in answers if aliases) or (("",),)
+
+
+def _aliases(answer: Any, where: str, index: int) -> tuple[str, ...]:
+    """The aliases of an answer; numbers are read as they are written."""
+    if answer is None:
+        return ()
+    listed = answer if isinstance(answer, Sequence) and not isinstance(answer, str) else [answer]
+    if odd := [alias for alias in listed if not isinstance(alias, (str, int, float)) or not is_unicode(str(alias))]:
+        raise ProbeFormError(f"{where} holds {odd[0]!r}; an answer is a text, or a list of its aliases", index)
+    return tuple(map(str, listed))
 
 
 def _refuse_repeat(request: EditRequest, index: int, seen: dict[str, tuple[int, str]]) -> None:

@@ -50,11 +50,12 @@ def opening(tok: Any) -> str:
 def ends_of_text(model: nn.Module, tok: Any) -> tuple[int, ...]:
     """The tokens by which a model ends its text: the tokenizer's, then those of its ``generation_config``.
 
-    Chat models list several there, such as the end of a text and that of a turn. There may be none.
+    Chat models list several there, such as the end of a text and that of a turn. There may be none; one that the model
+    has no embedding for does not count.
     """
     listed = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     own = listed if isinstance(listed, (list, tuple)) else [listed]
-    return tuple(dict.fromkeys(end for end in (tok.eos_token_id, *own) if end is not None))
+    return tuple(dict.fromkeys(end for end in (tok.eos_token_id, *own) if end is not None and has_row(model, end)))
 
 
 def until_end(ids: Sequence[int], ends: Sequence[int]) -> tuple[int, ...]:
@@ -62,19 +63,25 @@ def until_end(ids: Sequence[int], ends: Sequence[int]) -> tuple[int, ...]:
     return tuple(ids[: next((place + 1 for place, token in enumerate(ids) if token in ends), len(ids))])
 
 
-def beginning(tok: Any) -> int:
+def beginning(model: nn.Module, tok: Any) -> int:
     """The token that a text begins with where nothing is given.
 
-    It is the tokenizer's beginning of text, else its end of text, which precedes one, else a line break.
+    It is the tokenizer's beginning of text, else its end of text, which precedes one, else a line break: the first of
+    these that the model has an embedding for.
     """
     marks = (tok.bos_token_id, tok.eos_token_id, *tokens(tok, "\n"))
-    return next((mark for mark in marks if mark is not None), 0)
+    return next((mark for mark in marks if mark is not None and has_row(model, mark)), 0)
 
 
 def padding_id(model: nn.Module, tok: Any) -> int:
     """The tokenizer's padding token, or 0 where it has none or the model has no row for it: padding is masked."""
-    rows = model.get_input_embeddings().weight.shape[0]
-    return tok.pad_token_id if tok.pad_token_id is not None and tok.pad_token_id < rows else 0
+    return tok.pad_token_id if tok.pad_token_id is not None and has_row(model, tok.pad_token_id) else 0
+
+
+def has_row(model: nn.Module, token: int) -> bool:
+    """Whether the model has an embedding for a token; tokenizers may have been given more than it was."""
+    embedding = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
+    return embedding is None or 0 <= token < embedding.weight.shape[0]
 
 
 def _added(tok: Any) -> tuple[list[int], list[int]]:

@@ -3,89 +3,39 @@
 Committing keeps a copy of every tensor it writes to, and reverting copies it back, so the model returns to the
 same bits in any dtype. A weight that bitsandbytes has packed is never rewritten: its delta is attached beside
 it and detached again.
+
+What takes an update out is kept with the model (:mod:`easyedit_ice.state`), so that a copy of the model has it too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import ItemsView, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy, Projection
-from easyedit_ice.deltas import Delta, LowRankDelta
+from easyedit_ice.bits import checksum
+from easyedit_ice.deltas import Delta
+from easyedit_ice.destinations import refuse_base
 from easyedit_ice.errors import UpdateError
-from easyedit_ice.memory import Keys, forget, remember
+from easyedit_ice.export import check_unpacked, save_peft
+from easyedit_ice.interrupts import ending_with, held_back
+from easyedit_ice.memory import remember
+from easyedit_ice.originals import OriginalWeights
+from easyedit_ice.reading import parsed_json
+from easyedit_ice.saving import require_savable, save_model
+from easyedit_ice.shown import html_table
+from easyedit_ice.state import Keys, state_of
 
 FORMAT = 1
 _WEIGHTS, _MANIFEST = "update.safetensors", "update.json"
 _KEYS = "keys"
-
-
-class OriginalWeights(dict[str, Tensor]):
-    """Copies of the tensors an update wrote to, by parameter name: EasyEdit's ``weights_copy``.
-
-    EasyEdit restores by iterating over :meth:`items` and copying each tensor back. Deltas attached to packed
-    weights have no tensor to copy back; they are detached when that iteration starts, and the edit is forgotten.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attached: list[AttachedDelta] = []
-        self._remembered: list[tuple[ref[nn.Module], Keys]] = []
-
-    def items(self) -> ItemsView[str, Tensor]:
-        """Names and tensors to copy back; detaches what was attached, and forgets the edit."""
-        self.detach()
-        while self._remembered:
-            model, keys = self._remembered.pop()
-            if (alive := model()) is not None:
-                forget(alive, keys)
-        return super().items()
-
-    def remember(self, model: nn.Module, keys: Keys) -> None:
-        """Have the model's later edits know of this one, for as long as it is in the model."""
-        remember(model, keys)
-        self._remembered.append((ref(model), keys))
-
-    def detach(self) -> None:
-        """Remove deltas from packed weights."""
-        while self.attached:
-            self.attached.pop().remove()
-
-    def restore(self, model: nn.Module) -> None:
-        """Bring the model back to the bits it had."""
-        with torch.no_grad():
-            for name, original in self.items():
-                model.get_parameter(name).copy_(original)
-
-
-class AttachedDelta:
-    """A delta beside a packed weight: a forward hook adds ΔW x to the module's output."""
-
-    def __init__(self, module: nn.Module, delta: Delta) -> None:
-        self.delta = delta
-        self._handle = module.register_forward_hook(self)
-
-    def __call__(self, module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        """The hook: (..., in) -> (..., out)."""
-        return output + self.delta.apply(args[0]).to(output.dtype)
-
-    def remove(self) -> None:
-        """Take the hook out again."""
-        self._handle.remove()
-
-
-@dataclass
-class _Commit:
-    originals: OriginalWeights
-    checksums: dict[str, tuple[int, int]]
 
 
 @dataclass(eq=False)
@@ -101,54 +51,104 @@ class WeightUpdate:
     deltas: Mapping[str, Delta]
     info: dict[str, Any] = field(default_factory=dict)
     keys: Keys = field(default_factory=dict)
-    _commits: WeakKeyDictionary[nn.Module, _Commit] = field(default_factory=WeakKeyDictionary, init=False, repr=False)
 
     def commit(self, model: nn.Module) -> OriginalWeights:
         """Add the deltas to the model's weights, computed in fp32 and rounded once.
 
+        Whatever is raised, the model is unchanged, or holds the whole update and can be reverted.
+
         Returns:
-            copies of the tensors written to (on the CPU), as EasyEdit's ``weights_copy``.
+            copies of the tensors written to, on the CPU.
 
         Raises:
-            UpdateError: it is committed to this model already, or a module is missing or of another shape;
-                the model is unchanged.
+            UpdateError: it is committed to this model already, a module is missing or of another shape, or a weight
+                would become infinite or not a number; the model is unchanged.
+            ModelInUseError: another thread edits this model.
         """
-        if model in self._commits:
-            raise UpdateError("this update is committed to this model already; revert it before committing again")
-        targets = self._targets(model)
-        originals = OriginalWeights()
-        try:
-            for projection, delta in targets:
-                _add(projection, delta, originals)
-        except BaseException:
-            originals.restore(model)
-            raise
-        originals.remember(model, self.keys)
-        checksums = {name: checksum(model.get_parameter(name)) for name in originals}
-        self._commits[model] = _Commit(originals, checksums)
+        state = state_of(model)
+        with state.in_use(), held_back() as deliver_interrupts:
+            if self in state.commits:
+                raise UpdateError("this update is committed to this model already; revert it before committing again")
+            targets = self.targets(model)
+            originals = OriginalWeights(self.keys)
+            try:
+                state.commits[self] = originals
+                for projection, delta in targets:
+                    originals.write(projection, delta)
+                remember(model, originals.edit)
+                originals.checksums.update({name: checksum(model.get_parameter(name)) for name in originals})
+                deliver_interrupts()
+            except BaseException:
+                originals.restore(model)
+                raise
         return originals
 
     def revert(self, model: nn.Module) -> None:
         """Take the deltas out again: every tensor returns to the bits it had before :meth:`commit`.
 
+        Args:
+            model: it was committed to, or a copy of that made since.
+
         Raises:
             UpdateError: it is not committed to this model, or the weights were changed since, so that restoring
                 would undo somebody else's change as well.
+            ModelInUseError: another thread edits this model.
         """
-        if model not in self._commits:
-            raise UpdateError("this update is not committed to this model; commit it first")
-        commit = self._commits[model]
-        changed = [name for name, sum_ in commit.checksums.items() if checksum(model.get_parameter(name)) != sum_]
-        if changed:
-            raise UpdateError(
-                f"{', '.join(changed)} changed after this update was committed; "
-                "revert later updates first, in the opposite order"
-            )
-        self._commits.pop(model).originals.restore(model)
+        state = state_of(model)
+        with state.in_use():
+            originals = state.commits.get(self)
+            if originals is None:
+                raise UpdateError("this update is not committed to this model; commit it first")
+            if changed := originals.changed(model):
+                raise UpdateError(
+                    f"{', '.join(changed)} changed after this update was committed; "
+                    "revert later updates first, in the opposite order"
+                )
+            originals.restore(model)
+
+    def committed(self, model: nn.Module) -> bool:
+        """Whether it is in the model."""
+        return self in state_of(model).commits
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """Have the update in the model for the block, and then out again, whatever ends it.
+
+        Raises:
+            UpdateError: as :meth:`commit` and :meth:`revert`.
+        """
+        if self.committed(model):
+            raise UpdateError("this update is committed to this model already; revert it before applying it")
+        with ending_with(lambda: self.committed(model) and self.revert(model)):
+            self.commit(model)
+            yield
+
+    def __repr__(self) -> str:
+        """The algorithm, the number of facts and of weights."""
+        return f"<WeightUpdate{self._named()}: {len(self.deltas)} weight{'s' * (len(self.deltas) != 1)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, " x ".join(map(str, delta.shape)), f"{delta.norm():.3g}") for name, delta in self.deltas.items()]
+        return html_table(f"WeightUpdate{self._named()}", ("weight", "shape", "norm"), rows)
+
+    def _named(self) -> str:
+        algorithm, facts = self.info.get("algorithm"), self.info.get("facts")
+        return f" of {algorithm}, {len(facts)} fact{'s' * (len(facts) != 1)}" if algorithm and facts else ""
 
     def norms(self) -> dict[str, float]:
         """Frobenius norm of each delta, by module name."""
         return {name: delta.norm() for name, delta in self.deltas.items()}
+
+    def sizes(self, model: nn.Module) -> dict[str, float]:
+        """‖ΔW‖ / ‖W‖ in the Frobenius norm, by module name.
+
+        Args:
+            model: without the update.
+
+        Raises:
+            UpdateError: the update belongs to another model.
+        """
+        return {projection.name: delta.norm() / _norm(projection) for projection, delta in self.targets(model)}
 
     def scaled(self, factor: float) -> WeightUpdate:
         """The update with every delta multiplied by ``factor``."""
@@ -157,18 +157,21 @@ class WeightUpdate:
 
     def __add__(self, other: WeightUpdate) -> WeightUpdate:
         """Both updates as one; low-rank deltas of one module stay low-rank."""
-        deltas = dict(self.deltas)
-        for name, delta in other.deltas.items():
-            deltas[name] = deltas[name].plus(delta) if name in deltas else delta
-        keys = dict(self.keys)
-        for name, own in other.keys.items():
-            keys[name] = torch.cat([keys[name], own.to(keys[name].device)]) if name in keys else own
-        return WeightUpdate(deltas, {"parts": [self.info, other.info]}, keys)
+        return WeightUpdate.total((self, other))
 
     @staticmethod
     def total(updates: Iterable[WeightUpdate]) -> WeightUpdate:
-        """The sum of several updates."""
-        return reduce(WeightUpdate.__add__, updates)
+        """The sum of several updates, with the facts of all; of none, an update that changes nothing."""
+        parts = tuple(updates)
+        deltas: dict[str, Delta] = {}
+        keys: dict[str, list[Tensor]] = {}
+        for part in parts:
+            for name, delta in part.deltas.items():
+                deltas[name] = deltas[name].plus(delta) if name in deltas else delta
+            for name, own in part.keys.items():
+                keys.setdefault(name, []).append(own)
+        joined = {name: torch.cat([own.to(several[0].device) for own in several]) for name, several in keys.items()}
+        return WeightUpdate(deltas, _joined_info([part.info for part in parts]), joined)
 
     def save(self, folder: str | Path) -> None:
         """Write the update as safetensors and JSON.
@@ -198,16 +201,16 @@ class WeightUpdate:
         """Read what :meth:`save` wrote.
 
         Raises:
-            UpdateError: the folder holds no update, or one that cannot be read.
+            UpdateError: the folder holds no update, one that cannot be read, or one with numbers that are not finite.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         folder = Path(folder)
         try:
-            manifest = dict(json.loads((folder / _MANIFEST).read_text(encoding="utf-8")))
+            manifest = dict(parsed_json((folder / _MANIFEST).read_text(encoding="utf-8")))
             tensors = load_file(folder / _WEIGHTS)
-        except (OSError, TypeError, ValueError, SafetensorError) as error:
+        except (OSError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             raise UpdateError(
                 f"{folder} holds no readable update ({error}); expected {_WEIGHTS} and {_MANIFEST}"
             ) from error
@@ -215,14 +218,27 @@ class WeightUpdate:
             raise UpdateError(f"{folder} has format {manifest.get('format')!r}; this version reads format {FORMAT}")
         parts: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise UpdateError(
+                    f"{folder}: {key} in {_WEIGHTS} has numbers that are infinite or not numbers; make the update anew"
+                )
             name, _, part = key.rpartition(":")
             parts.setdefault(name, {})[part] = tensor
         keys = {name: own.pop(_KEYS) for name, own in parts.items() if _KEYS in own}
+        for part in ("kinds", "info"):
+            if not isinstance(manifest.get(part), dict):
+                raise UpdateError(f"{folder}: {part!r} is missing from {_MANIFEST}, or is no object; save it again")
         try:
-            deltas = {name: Delta.load(kind, parts[name]) for name, kind in manifest["kinds"].items()}
-            return cls(deltas, manifest["info"], keys)
+            kinds, info = manifest["kinds"], manifest["info"]
+            deltas = {name: Delta.load(kind, parts[name]) for name, kind in kinds.items()}
+            for name, own in keys.items():
+                if name not in deltas or own.ndim != 2 or own.shape[1] != deltas[name].shape[1]:
+                    raise UpdateError(f"{folder}: the keys of {name} do not go with its delta; save the update again")
+            return cls(deltas, info, keys)
         except KeyError as error:
             raise UpdateError(f"{folder}: {error} is missing from {_WEIGHTS} or {_MANIFEST}; save it again") from error
+        except UpdateError as error:
+            raise UpdateError(f"{folder}: {error}; save it again") from error
 
     def to_peft(self, model: nn.Module, folder: str | Path) -> None:
         """Write a LoRA adapter that ``peft.PeftModel.from_pretrained(model, folder)`` loads without this package.
@@ -232,31 +248,12 @@ class WeightUpdate:
             folder: made if need be.
 
         Raises:
-            UpdateError: a delta is not low-rank, or does not fit the model.
+            UpdateError: a delta is not low-rank, or does not fit the model; or none of them has a rank.
+            SaveError: the folder is the model's own.
         """
-        from peft import LoraConfig
-        from safetensors.torch import save_file
-
-        dense = [name for name, delta in self.deltas.items() if not isinstance(delta, LowRankDelta)]
-        if dense:
-            raise UpdateError(f"{', '.join(dense)}: only low-rank deltas make a LoRA adapter; use to_hf instead")
-        targets = self._targets(model)
-        ranks = {name: delta.rank for name, delta in self.deltas.items()}
-        LoraConfig(
-            r=max(ranks.values()),
-            lora_alpha=max(ranks.values()),
-            rank_pattern=ranks,
-            alpha_pattern=ranks,
-            target_modules=list(ranks),
-            fan_in_fan_out=any(projection.transposed for projection, _ in targets),
-            base_model_name_or_path=getattr(model.config, "_name_or_path", None),
-            task_type="CAUSAL_LM",
-        ).save_pretrained(folder)
-        factors = {}
-        for name, delta in self.deltas.items():
-            factors[f"base_model.model.{name}.lora_A.weight"] = delta.a.detach().cpu().contiguous()
-            factors[f"base_model.model.{name}.lora_B.weight"] = delta.b.detach().cpu().contiguous()
-        save_file(factors, Path(folder) / "adapter_model.safetensors")
+        base = getattr(model.config, "_name_or_path", None)
+        refuse_base(folder, base)
+        save_peft(self.targets(model), base, Path(folder))
 
     def to_hf(self, model: nn.Module, tok: Any, folder: str | Path) -> None:
         """Write the edited model and its tokenizer as any transformers checkpoint.
@@ -264,30 +261,36 @@ class WeightUpdate:
         The model is edited only while it is written, unless the update is committed to it already.
 
         Raises:
-            UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold.
+            UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold; or the folder or
+                the model's generation settings do not let one be written. The model was not edited then.
+            SaveError: the folder is the model's own.
         """
-        packed = [projection.name for projection, _ in self._targets(model) if projection.quantized]
-        if packed:
-            raise UpdateError(
-                f"{', '.join(packed)}: deltas beside packed weights are no part of a checkpoint; use save or to_peft"
-            )
-        committed = model in self._commits
-        if not committed:
-            self.commit(model)
-        try:
-            model.save_pretrained(folder)
-            tok.save_pretrained(folder)
-        finally:
-            if not committed:
-                self.revert(model)
+        refuse_base(folder, getattr(model.config, "_name_or_path", None))
+        check_unpacked(self.targets(model))
+        require_savable(model, folder)
+        if self.committed(model):
+            save_model(model, tok, folder)
+        else:
+            with self.applied(model):
+                save_model(model, tok, folder)
 
-    def _targets(self, model: nn.Module) -> list[tuple[Projection, Delta]]:
+    def targets(self, model: nn.Module) -> list[tuple[Projection, Delta]]:
+        """The projections of a model, each with its delta.
+
+        Raises:
+            UpdateError: a projection is missing, or of another shape.
+        """
         projections = {projection.name: projection for projection in ModelAnatomy(model).projections}
         missing = [name for name in self.deltas if name not in projections]
         if missing:
             raise UpdateError(f"the model has no {', '.join(missing)}; this update belongs to another architecture")
         targets = [(projections[name], delta) for name, delta in self.deltas.items()]
         for projection, delta in targets:
+            if delta.shape == (projection.in_features, projection.out_features) != delta.shape[::-1]:
+                raise UpdateError(
+                    f"the delta of {projection.name} is (in, out) = {delta.shape}; a delta is (out, in), whichever way "
+                    "the weight is stored: transpose it, or turn what is stored by projection.as_stored"
+                )
             if delta.shape != (projection.out_features, projection.in_features):
                 raise UpdateError(
                     f"{projection.name} maps {projection.in_features} to {projection.out_features} features, but the "
@@ -296,20 +299,17 @@ class WeightUpdate:
         return targets
 
 
-def checksum(tensor: Tensor) -> tuple[int, int]:
-    """Sums over the bits of a tensor, weighted by row and by column: they change when an element does or moves."""
-    words = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
-    bits = tensor.detach().contiguous().view(words).view(-1, tensor.shape[-1])
-    rows, columns = (bits.sum(dim, dtype=torch.int64) for dim in (1, 0))
-    return tuple(int((sums * torch.arange(1, len(sums) + 1, device=sums.device)).sum()) for sums in (rows, columns))
+def _joined_info(infos: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where a sum comes from: all facts in their order, and what each part says."""
+    if len(infos) < 2:
+        return dict(*infos)
+    facts = [fact for info in infos for fact in info.get("facts", ())]
+    return ({"facts": facts} if facts else {}) | {"parts": infos}
 
 
-def _add(projection: Projection, delta: Delta, originals: OriginalWeights) -> None:
-    if projection.quantized:
-        originals.attached.append(AttachedDelta(projection.module, delta))
-        return
+@torch.no_grad()
+def _norm(projection: Projection) -> float:
+    """‖W‖, not zero."""
     weight = projection.module.weight
-    originals[projection.weight_name] = weight.detach().to("cpu", copy=True)
-    change = projection.as_stored(delta.matrix().to(weight.device, torch.float32))
-    with torch.no_grad():
-        weight.copy_((weight.float() + change).to(weight.dtype))
+    matrix = projection.matrix() if projection.quantized or weight.element_size() == 1 else weight
+    return max(torch.linalg.vector_norm(matrix, dtype=torch.float32).item(), torch.finfo(torch.float32).tiny)

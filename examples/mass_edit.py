@@ -11,7 +11,7 @@ import tempfile
 from easyedit_ice import BaseEditor, FastMEMITHyperParams, load_model, solve
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.host import hand_over
-from easyedit_ice.host.catalogue import host_settings
+from easyedit_ice.host.settings import host_settings
 
 
 def in_one_batch(facts: list[dict]) -> None:

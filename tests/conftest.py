@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +33,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         yield
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    """A tiny GPT-2 with random weights, in fp32."""
+    from easyedit_ice.testing.models import SHAPES
+
+    return SHAPES[0].build()
 
 
 @pytest.fixture(scope="session")

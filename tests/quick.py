@@ -1,5 +1,12 @@
 """Settings that make algorithms quick on a tiny model."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from easyedit_ice.registry import ALGORITHMS
+
 FEW_TEXTS = {
     "num_contexts": 2,
     "continuation_samples": 2,
@@ -8,9 +15,9 @@ FEW_TEXTS = {
     "free_length": 4,
     "locality_samples": 4,
     "locality_length": 6,
-    "protection": "none",
-    "init": "zero",
 }
+"""Of in-context editing and locality."""
+UNPROTECTED = {"protection": "none", "init": "zero"}
 
 CLOSED_FORM = {
     "layers": [0],
@@ -23,3 +30,8 @@ CLOSED_FORM = {
     "context_template_length_params": [[4, 2]],
 }
 """Settings with which the closed-form editors find values in a tiny random model, whose states are small."""
+
+
+def of(algorithm: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some settings that an algorithm has."""
+    return {name: value for name, value in settings.items() if ALGORITHMS[algorithm].has_setting(name)}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import pytest
 import torch
+from toy_algorithms import ToyHyperParams, toy_spec
 from transformers import AutoModelForCausalLM
 
 from easyedit_ice.anatomy import ModelAnatomy
@@ -17,20 +18,14 @@ from easyedit_ice.errors import (
     PromptTooLongError,
     SubjectNotFoundError,
     UnknownAlgorithmError,
+    UpdateError,
 )
-from easyedit_ice.hparams import EditHyperParams, setting
-from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.plain_text import MEASURED, movement, said, statements
 from easyedit_ice.updates import WeightUpdate
-
-
-@dataclass
-class ToyHyperParams(EditHyperParams):
-    """Settings of the toy algorithm."""
-
-    alg_name: str = setting("Toy", "name")
 
 
 def add_one(model, tok, requests, hparams):
@@ -48,6 +43,17 @@ def add_not_a_number(model, tok, requests, hparams):
     return update.scaled(float("nan"))
 
 
+def add_too_much(model, tok, requests, hparams):
+    """Ruin the last MLP output by finite numbers."""
+    return add_one(model, tok, requests, hparams).scaled(1e37)
+
+
+def add_multiple(model, tok, requests, hparams):
+    """Add the last MLP's weight to itself, as many thousandths of it as the seed says."""
+    projection = ModelAnatomy(model).match(["mlp.out"], [-1])[0]
+    return WeightUpdate({projection.name: DenseDelta(projection.matrix() * hparams.seed / 1000)})
+
+
 def move(model, tok, requests, hparams):
     """Move the last MLP output as no norm takes out again."""
     update = add_one(model, tok, requests, hparams)
@@ -56,14 +62,8 @@ def move(model, tok, requests, hparams):
     return update
 
 
-TOY = AlgorithmSpec(name="Toy", hparams=f"{__name__}:ToyHyperParams", solve=f"{__name__}:add_one")
-MOVING = AlgorithmSpec(name="Toy", hparams=TOY.hparams, solve=f"{__name__}:move")
+TOY, MOVING = toy_spec(add_one), toy_spec(move)
 NAME = "transformer.h.1.mlp.c_proj.weight"
-
-
-@pytest.fixture
-def model():
-    return SHAPES[0].build()
 
 
 def _written(model: torch.nn.Module) -> float:
@@ -137,19 +137,11 @@ def test_a_fact_that_does_not_fit_the_models_context_is_refused_before_solving(m
 
 
 def test_a_subject_is_asked_for_where_the_algorithm_needs_one(model):
-    needy = AlgorithmSpec(name="Toy", hparams=TOY.hparams, solve=TOY.solve, needs_subject=True)
+    needy = toy_spec(add_one, needs_subject=True)
     fact = {"prompt": "The capital is", "target_new": "Lodel"}
     with pytest.raises(SubjectNotFoundError):
         solve_with(needy, model, tokenizer(), [fact], ToyHyperParams())
     solve_with(TOY, model, tokenizer(), [fact], ToyHyperParams())
-
-
-def _bits(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def _same_bits(model, bits):
-    return all(torch.equal(tensor, bits[name]) for name, tensor in model.state_dict().items())
 
 
 def test_an_update_tells_how_far_it_moves_plain_statements(model):
@@ -185,18 +177,36 @@ def test_an_edit_within_its_bounds_or_without_any_is_not_warned_of(model, caplog
 
 
 def test_an_edit_that_moves_more_than_max_drift_is_refused_and_the_model_keeps_every_bit(model):
-    bits = _bits(model)
+    before = state(model)
     with pytest.raises(DriftError, match=r"nats per token.*max_drift allows 0.001: choose gentler settings"):
         apply_to_model(MOVING, model, tokenizer(), FACTS, ToyHyperParams(max_drift=1e-3))
-    assert _same_bits(model, bits)
+    assert state(model) == before
 
 
-def test_an_edit_that_makes_a_model_write_nonsense_is_refused(model):
-    ruin = AlgorithmSpec(name="Toy", hparams=TOY.hparams, solve=f"{__name__}:add_not_a_number")
-    bits = _bits(model)
-    with pytest.raises(DriftError, match="by nan nats"):
-        solve_with(ruin, model, tokenizer(), FACTS, ToyHyperParams(max_drift=1e9))
-    assert _same_bits(model, bits)
+@pytest.mark.parametrize(
+    ("ruin", "error", "words"),
+    [
+        (add_not_a_number, UpdateError, "c_proj.weight: the change has elements that are infinite or not numbers"),
+        (add_too_much, DriftError, "by nan nats"),
+    ],
+)
+def test_an_edit_that_makes_a_model_write_nonsense_is_refused(model, ruin, error, words):
+    before = state(model)
+    with pytest.raises(error, match=words):
+        solve_with(toy_spec(ruin), model, tokenizer(), FACTS, ToyHyperParams(max_drift=1e9))
+    assert state(model) == before
+
+
+@pytest.mark.parametrize("factor", [1e-3, 10.0])
+def test_an_edit_says_how_large_it_is_beside_the_weight(model, factor):
+    projection = ModelAnatomy(model).match(["mlp.out"], [-1])[0]
+    weight = projection.matrix()
+    spec = toy_spec(add_multiple)
+    info = solve_with(spec, model, tokenizer(), FACTS, ToyHyperParams(seed=int(factor * 1000))).info
+    assert info["size"] == pytest.approx(factor, rel=1e-4)
+    said = f"the change of {projection.name} is 10 times as large as the weight itself"
+    assert info.get("oversized") == (said if factor > 1 else None)
+    assert torch.equal(projection.matrix(), weight)
 
 
 def test_an_interrupted_measurement_leaves_the_model_as_it_was(model, monkeypatch):
@@ -204,10 +214,10 @@ def test_an_interrupted_measurement_leaves_the_model_as_it_was(model, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr("easyedit_ice.apply.movement", interrupt)
-    bits = _bits(model)
+    before = state(model)
     with pytest.raises(KeyboardInterrupt):
         solve_with(MOVING, model, tokenizer(), FACTS, ToyHyperParams())
-    assert _same_bits(model, bits)
+    assert state(model) == before
 
 
 def test_an_edit_about_every_statement_cannot_be_measured_and_is_made(model, caplog):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from odd_tokenizers import TEMPLATE, byte_level, chatting, rendered
-from quick import CLOSED_FORM, FEW_TEXTS
+from quick import CLOSED_FORM, FEW_TEXTS, UNPROTECTED
 
 from easyedit_ice import apply
 from easyedit_ice.asking import in_chat
@@ -18,11 +18,11 @@ from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES
 from easyedit_ice.text.rows import Row, predict
 from easyedit_ice.tokens import tokens
-from easyedit_ice.training import in_context as ice
 from easyedit_ice.training import solve as training
 from easyedit_ice.training.contexts import contexts
 from easyedit_ice.training.keys import fact_keys
 from easyedit_ice.training.objectives import fact_row
+from easyedit_ice.training.openings import continued, free
 from easyedit_ice.training.surroundings import neighbour_texts
 
 QUESTION = {"prompt": "What is the capital of Avaria?", "subject": "Avaria", "target_new": "Lodel"}
@@ -31,16 +31,11 @@ MORE = {"SVF": {"lr": 0.1}, "AdaLoRA": {"lr": 3e-2, "num_steps": 20}, "QLoRA-BF"
 CLOSED = ("FastMEMIT", "FastEMMET", "FastROME")
 
 
-@pytest.fixture
-def model():
-    return SHAPES[0].build()
-
-
 def _settings(name: str):
     own = CLOSED_FORM if name in CLOSED else TRAINED
     kind = ALGORITHMS[name].hparams_class
     known = {field[0] for field in kind.describe()}
-    few = {key: value for key, value in (own | FEW_TEXTS).items() if key in known}
+    few = {key: value for key, value in (own | FEW_TEXTS | UNPROTECTED).items() if key in known}
     return kind(chat=True, **few | MORE.get(name, {}))
 
 
@@ -110,7 +105,7 @@ def test_contexts_and_other_names_stand_in_the_users_turn(model):
     request = _request(tok)
     [own] = contexts(model, tok, [request], sources=["template"], templates=["Note: {fact}. "], count=1, seed=0)
     assert own == ["Note: What is the capital of Avaria? Lodel. "]
-    [[opening]] = ice._continued([request], [own])
+    [[opening]] = continued([request], [own])
     assert opening.said == rendered(tok, QUESTION["prompt"]) + "Lodel"
     assert opening.taught == rendered(tok, own[0] + QUESTION["prompt"]) + "Lodel"
     names = [Row(ids, len(ids)) for ids in (tokens(tok, "near Sundray"),)]
@@ -121,7 +116,7 @@ def test_contexts_and_other_names_stand_in_the_users_turn(model):
 
 def test_free_texts_of_a_chat_are_answers_to_a_question_about_their_topic():
     tok = chatting()
-    [about] = ice._free([_request(tok)], [["Note. "]], ["subject", "anything"])
+    [about] = free([_request(tok)], [["Note. "]], ["subject", "anything"])
     assert [opening.said for opening in about] == [
         rendered(tok, "Tell me about Avaria."),
         rendered(tok, "Tell me about something."),

@@ -70,6 +70,11 @@ def test_a_delta_is_rebuilt_from_its_tensors(delta):
     assert torch.equal(Delta.load(delta.kind, delta.tensors()).matrix(), delta.matrix())
 
 
+def _spectral_parts():
+    basis = {"left": torch.eye(4, 2), "scales": torch.ones(2), "right": torch.eye(3, 2)}
+    return basis | {"rows": torch.tensor([0]), "columns": torch.tensor([1]), "values": torch.ones(1)}
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -155,3 +160,23 @@ def test_factors_that_do_not_fit_are_refused(a, b):
 def test_an_unknown_kind_is_refused_by_name():
     with pytest.raises(UpdateError, match=r"'sparse'.*low_rank, spectral, dense"):
         Delta.load("sparse", {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "tensors"),
+    [
+        ([], {}),
+        ({}, {}),
+        (None, {}),
+        ("low_rank", {"a": torch.ones(2, 3, dtype=torch.int32), "b": torch.ones(4, 2)}),
+        ("low_rank", {"a": torch.tensor(1.0), "b": torch.ones(4, 2)}),
+        ("dense", {"values": torch.ones(3)}),
+        ("dense", {"values": torch.tensor(1.0)}),
+        ("spectral", _spectral_parts() | {"rows": torch.tensor([0.0])}),
+        ("spectral", _spectral_parts() | {"rows": torch.tensor([2])}),
+        ("spectral", _spectral_parts() | {"columns": torch.tensor([-1])}),
+    ],
+)
+def test_tensors_that_no_delta_has_are_refused(kind, tensors):
+    with pytest.raises(UpdateError):
+        Delta.load(kind, tensors)

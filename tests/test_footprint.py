@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import pytest
 import torch
 from packed import packed_llama
-from quick import CLOSED_FORM, FEW_TEXTS
+from quick import CLOSED_FORM, FEW_TEXTS, UNPROTECTED, of
 from transformers import AutoModelForCausalLM
 
+from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import solve
-from easyedit_ice.errors import AnatomyError, HyperParamsError
-from easyedit_ice.footprint import GIB, footprint, smallest_gpu, weight_bytes
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.errors import AnatomyError, HyperParamsError, UnknownAlgorithmError
+from easyedit_ice.footprint import GIB, Stage, footprint, planned, smallest_gpu, weight_bytes
+from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.registry import ALGORITHMS, Algorithm
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 
 FP32 = [SHAPES[0], SHAPES[2]]
 EACH_SHAPE = pytest.mark.parametrize("shape", FP32, ids=[shape.name for shape in FP32])
 TRAINED = ["LoRA-BF", "AdaLoRA", "DoRA", "LocFT-BF", "ICE-LoRA", "GoRA"]
-EVERY = pytest.mark.parametrize("name", ALGORITHMS)
+CLOSED = ["FastMEMIT", "FastEMMET", "FastROME", "FastICE"]
+EVERY = pytest.mark.parametrize("name", [*TRAINED, "QLoRA-BF", "SVF", *CLOSED])
 
 
 def _hparams(name, **settings):
-    quick = {"num_steps": 3, "rank": 2} if name in TRAINED else {}
-    texts = FEW_TEXTS if name == "ICE-LoRA" else {}
+    quick = of(name, {"num_steps": 3, "rank": 2}) if name in TRAINED else {}
+    texts = FEW_TEXTS | UNPROTECTED if name == "ICE-LoRA" else {}
     return ALGORITHMS[name].hparams_class(**{**quick, **texts, **settings})
 
 
@@ -92,7 +94,7 @@ def test_values_in_closed_form_are_vectors_and_second_moments_squares():
 
 
 @EVERY
-def test_every_algorithm_has_a_plan_that_grows_with_the_facts_of_a_pass(name):
+def test_the_plan_of_an_algorithm_grows_with_the_facts_of_a_pass(name):
     model = _shapes(SHAPES[2])
     one, several = (footprint(model, _hparams(name), facts=facts) for facts in (1, 4))
     assert several.activations > one.activations
@@ -156,5 +158,31 @@ def test_settings_that_do_not_fit_are_refused_by_name():
     model = _shapes(SHAPES[0])
     with pytest.raises(AnatomyError, match="layer 7"):
         footprint(model, _hparams("LoRA-BF", layers=[7]))
-    with pytest.raises(HyperParamsError, match="TrainingHyperParams"):
+    with pytest.raises(UnknownAlgorithmError):
         footprint(model, EditHyperParams())
+
+
+def test_an_algorithm_of_another_package_is_planned_for_by_its_own_plan():
+    @dataclass
+    class Theirs(EditHyperParams):
+        width: int = setting(3, "how wide")
+
+    def plan(model, hparams, facts, tokens, device):
+        projections = ModelAnatomy(model).match(["mlp.out"], [-1])
+        return planned(model, projections, [Stage(100)], bits=None, device=device, trained=facts * hparams.width)
+
+    algorithm = Algorithm("Theirs", Theirs, solve=max, plan=plan)
+    assert algorithm.hparams_class is Theirs
+    own = footprint(_shapes(SHAPES[0]), Theirs(width=7), facts=2)
+    assert own.trained == 14
+    assert own.peak > own.weights > 0
+
+
+def test_an_algorithm_without_a_plan_says_so():
+    @dataclass
+    class Unplanned(EditHyperParams):
+        pass
+
+    Algorithm("Unplanned", Unplanned, solve=max)
+    with pytest.raises(HyperParamsError, match="Unplanned cannot be planned for; give its Algorithm a plan"):
+        footprint(_shapes(SHAPES[0]), Unplanned())

@@ -15,11 +15,14 @@ from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import EditHyperParams, setting
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.subspaces import ProtectionSettings
 
 FOLDER = Path(__file__).resolve().parent.parent / "hparams"
 PRESETS = sorted(path for path in FOLDER.rglob("*.yaml") if path.parent.name in ALGORITHMS)  # the others are EasyEdit's
 CLASSES = [ALGORITHMS[name].hparams_class for name in sorted(ALGORITHMS)]
 EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=[cls.__name__ for cls in CLASSES])
+OURS = [cls for cls in CLASSES if cls.__module__.startswith("easyedit_ice.")]
+EVERY_CLASS_OF_OURS = pytest.mark.parametrize("cls", OURS, ids=[cls.__name__ for cls in OURS])
 VALUES = {"alg_name": "ICE-LoRA", "rank": 7, "lr": 3e-4, "layers": [1, -1], "stop_nll": None}
 
 
@@ -195,8 +198,8 @@ def test_the_classes_are_structured_configs_of_omegaconf(cls):
     from omegaconf.errors import ValidationError
 
     config = OmegaConf.structured(cls)
-    merged = OmegaConf.merge(config, OmegaConf.from_dotlist(["seed=3", "layers=[1]"]))
-    assert OmegaConf.to_object(merged) == cls(seed=3, layers=[1])
+    merged = OmegaConf.merge(config, OmegaConf.from_dotlist(["seed=3", "model_name=mine"]))
+    assert OmegaConf.to_object(merged) == cls(seed=3, model_name="mine")
     with pytest.raises(ValidationError):
         config.seed = "many"
 
@@ -241,6 +244,32 @@ def test_replacing_gives_a_checked_copy():
         hparams.replace(rnak=3)
 
 
+@pytest.mark.parametrize("make", [lambda **values: LoraHyperParams(**values), LoraHyperParams.from_dict])
+def test_a_setting_of_other_algorithms_is_refused_with_their_names(make):
+    with pytest.raises(HyperParamsError, match=r"LoraHyperParams has no setting 'answers'.*that have it: SVF\."):
+        make(answers=3) if make.__name__ == "<lambda>" else make({"answers": 3})
+
+
+def test_a_setting_of_earlier_versions_is_passed_over_where_it_changed_nothing_and_refused_elsewhere():
+    earlier = {"adapter": "lora", "objective": "ft", "protection": "none", "answers": 16, "svd_rank": None, "rank": 3}
+    assert LoraHyperParams.from_dict(earlier) == LoraHyperParams(rank=3)
+    for name, value in (("adapter", "dense"), ("objective", "ice"), ("protection", "soft"), ("answers", 3)):
+        with pytest.raises(HyperParamsError, match=f"has no setting '{name}'"):
+            LoraHyperParams.from_dict({**earlier, name: value})
+
+
+@pytest.mark.parametrize("cls", [cls for cls in CLASSES if issubclass(cls, TrainingHyperParams)])
+def test_an_algorithm_that_trains_has_the_sections_of_what_it_can_choose_and_no_others(cls):
+    own = {field.name for field in fields(cls)} - {"adapter", "objective"}
+    chosen = [*cls.adapters.values(), *cls.objectives.values(), TrainingHyperParams]
+    if issubclass(cls, ProtectionSettings):
+        chosen.append(ProtectionSettings)
+    assert own == {field.name for kind in chosen for field in fields(kind)}
+    for name, choices in (("adapter", cls.adapters), ("objective", cls.objectives)):
+        choice = [field.metadata["choices"] for field in fields(cls) if field.name == name]
+        assert choice == ([tuple(choices)] if len(choices) > 1 else [])
+
+
 def test_an_algorithm_of_ones_own_gets_all_of_this():
     @dataclass
     class Mine(EditHyperParams):
@@ -262,13 +291,15 @@ def test_every_preset_loads_with_the_class_of_its_folder(path):
     assert cls.from_hparams(name) == cls.from_hparams(path)
 
 
-@EVERY_CLASS
-def test_the_usual_models_have_presets(cls):
+@EVERY_CLASS_OF_OURS
+def test_the_embedded_model_has_a_preset_and_of_the_usual_models_all_or_none(cls):
     models = {"gpt2-medium", "gpt2-xl", "gpt-j-6b", "llama2-7b", "llama3-8b", "llama3.2-1b", "qwen2.5-7b", "mistral-7b"}
-    assert {f"{cls().alg_name}/{name}" for name in models | {"gpt2-factworld"}} <= set(cls.presets())
+    named = {preset.partition("/")[2] for preset in cls.presets()}
+    assert "gpt2-factworld" in named
+    assert models & named in (set(), models)
 
 
-@pytest.mark.parametrize("cls", [cls for cls in CLASSES if issubclass(cls, TrainingHyperParams)])
+@pytest.mark.parametrize("cls", [cls for cls in OURS if issubclass(cls, TrainingHyperParams)])
 def test_the_low_rank_editors_have_the_settings_for_comparison(cls):
     assert f"{cls().alg_name}/brief" in cls.presets()
 
@@ -286,3 +317,56 @@ def test_locft_changes_the_block_that_the_paper_names_for_a_model():
         "llama3-8b": [22],
         "qwen2.5-7b": [6],
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model_name: ${oc.env:HOME}",
+        "model_name: ${oc.env:NO_SUCH_VARIABLE,x}",
+        "model_name: ${alg_name}",
+        "target_modules: ['${oc.env:HOME}']",
+        "rank: ???",
+        "layers: &x [*x]",
+        "rank: &a {rank: *a}",
+        "a: &a [x, x, x, x]\nb: &b [*a, *a, *a, *a]\nc: &c [*b, *b, *b, *b]\nd: &d [*c, *c, *c, *c]\n"
+        "e: &e [*d, *d, *d, *d]\nf: &f [*e, *e, *e, *e]\nlayers: [*f, *f, *f, *f]",
+        f"layers: {'[' * 100_000}",
+        "rank: 1" + "0" * 400,
+        "rank: 1.0e30",
+        "lr: .nan",
+        "lr: .inf",
+        "weight_decay: .inf",
+        "activation_budget: .inf",
+        "seed: 9223372036854775808",
+        "seed: -1",
+        "locality_samples: 1.0e+30",
+        "layers: [.nan]",
+        'model_name: "\\ud800"',
+    ],
+)
+def test_a_strangers_preset_fills_in_nothing_and_asks_for_nothing_without_end(tmp_path, text):
+    path = tmp_path / "theirs.yaml"
+    path.write_text(text)
+    with pytest.raises(HyperParamsError) as caught:
+        LoraHyperParams.from_hparams(path)
+    assert len(str(caught.value)) < 2000
+    assert str(Path.home()) not in str(caught.value).replace(str(tmp_path), "")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "LoRA-BF/" + "y" * 5000])
+def test_a_name_that_no_file_can_have_is_no_preset(name):
+    with pytest.raises(HyperParamsError, match="no file and no preset"):
+        LoraHyperParams.from_hparams(name)
+
+
+def test_json_nested_without_end_is_refused(tmp_path):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(HyperParamsError, match="nested too deeply"):
+        LoraHyperParams.from_hparams(tmp_path / "deep.json")
+
+
+@pytest.mark.parametrize("values", [{"rank": "many"}, {"lr": "fast"}, {"seed": 2**63}, {"lr": 1e999}])
+def test_settings_made_without_a_file_are_checked_as_well(values):
+    with pytest.raises(HyperParamsError):
+        LoraHyperParams(**values)

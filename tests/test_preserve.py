@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.preserve import preserved
+from easyedit_ice.state import ATTRIBUTE
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.training.adapters import LowRankAdapter
 
@@ -96,7 +97,8 @@ def _traits(model, tok):
     return {
         "modules": {name: id(module) for name, module in modules.items()},
         "attributes": {
-            name: {key: copy(value) for key, value in vars(module).items()} for name, module in modules.items()
+            name: {key: copy(value) for key, value in vars(module).items() if key != ATTRIBUTE}
+            for name, module in modules.items()
         },
         "parameters": {
             name: (id(p), p.requires_grad, None if p.grad is None else p.grad.clone())

@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
 import pytest
 
 from easyedit_ice import registry
-from easyedit_ice.errors import DuplicateAlgorithmError, UnknownAlgorithmError
-from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec, AlgorithmTable
+from easyedit_ice.errors import (
+    BrokenAlgorithmError,
+    DuplicateAlgorithmError,
+    HyperParamsError,
+    UnknownAlgorithmError,
+)
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.registry import ALGORITHMS, Algorithm, AlgorithmSpec, AlgorithmTable
 
 
-def _spec(name: str = "Toy", **changes: str) -> AlgorithmSpec:
-    paths = {"hparams": "fractions:Fraction", "solve": "math:gcd"} | changes
-    return AlgorithmSpec(name=name, **paths)
+@cache
+def _settings(name: str) -> type[EditHyperParams]:
+    return type(f"{name}Settings", (EditHyperParams,), {})
+
+
+def _spec(name: str = "Toy", **changes: Any) -> AlgorithmSpec:
+    return AlgorithmSpec(name=name, **{"hparams": _settings(name), "solve": "math:gcd"} | changes)
 
 
 class _EntryPoint:
-    def __init__(self, spec: AlgorithmSpec) -> None:
-        self._spec = spec
+    def __init__(self, found: Any, name: str = "theirs") -> None:
+        self.name, self.value, self._found = name, f"their_package:{name}", found
 
-    def load(self) -> AlgorithmSpec:
-        return self._spec
+    def load(self) -> Any:
+        if isinstance(self._found, BaseException):
+            raise self._found
+        return self._found
+
+
+def _discovering(monkeypatch, *entry_points: _EntryPoint) -> AlgorithmTable:
+    found = {"easyedit_ice.algorithms": entry_points}
+    monkeypatch.setattr(registry, "entry_points", lambda group: found[group])
+    return AlgorithmTable(_spec())
 
 
 def test_the_shipped_algorithms_are_there():
@@ -65,16 +87,62 @@ def test_a_removed_algorithm_is_gone_and_its_name_free():
 
 
 def test_entry_points_of_other_packages_join_the_table(monkeypatch):
-    found = {"easyedit_ice.algorithms": [_EntryPoint(_spec("Theirs"))]}
-    monkeypatch.setattr(registry, "entry_points", lambda group: found[group])
-    table = AlgorithmTable(_spec())
+    table = _discovering(monkeypatch, _EntryPoint(_spec("Theirs")))
     assert sorted(table) == ["Theirs", "Toy"]
+    assert table.joined == {"Theirs"}
+    assert not table.broken
 
 
-def test_an_entry_point_cannot_take_a_name_that_is_in_use(monkeypatch):
-    monkeypatch.setattr(registry, "entry_points", lambda group: [_EntryPoint(_spec(solve="math:lcm"))])
-    with pytest.raises(DuplicateAlgorithmError):
-        list(AlgorithmTable(_spec()))
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (ModuleNotFoundError("No module named 'gone'"), "ModuleNotFoundError: No module named 'gone'"),
+        (SystemExit(3), "SystemExit: 3"),
+        ("no algorithm", "TypeError: it is 'no algorithm', and no Algorithm"),
+        (_spec("Worse", hparams="no_such_module:Settings"), "No module named 'no_such_module'"),
+        (_spec("Worse", solve="math:no_such_function"), "no attribute 'no_such_function'"),
+        (_spec(solve="math:lcm"), "DuplicateAlgorithmError: the name 'Toy' is taken by math:gcd"),
+    ],
+)
+def test_a_broken_entry_point_is_named_and_harms_nobody(monkeypatch, caplog, found, why):
+    broken, sound = _EntryPoint(found, "Worse"), _EntryPoint(_spec("Theirs"))
+    for order in ((broken, sound), (sound, broken)):
+        caplog.clear()
+        table = _discovering(monkeypatch, *order)
+        assert sorted(table) == ["Theirs", "Toy"]
+        assert table["Toy"].solve == "math:gcd"
+        assert why in table.broken["Worse"]
+        assert why in caplog.text
+        with pytest.raises(BrokenAlgorithmError, match=r"'Worse' of another package .*mend or uninstall") as caught:
+            _ = table["Worse"]
+        assert why in str(caught.value)
+
+
+def test_every_name_is_in_the_table_before_its_module_is_imported():
+    table = AlgorithmTable(shipped={"Lazy": "no_such_module:ALGORITHM"})
+    assert list(table) == ["Lazy"]
+    with pytest.raises(ModuleNotFoundError):
+        _ = table["Lazy"]
+
+
+def test_settings_take_the_name_of_their_algorithm():
+    @dataclass
+    class Settings(EditHyperParams):
+        pass
+
+    @dataclass
+    class Derived(Settings):
+        pass
+
+    assert Settings().alg_name == ""
+    Algorithm("One", Settings, solve=max)
+    assert (Settings().alg_name, Derived().alg_name) == ("One", "One")
+    Algorithm("Two", Derived, solve=max)
+    assert (Settings().alg_name, Derived().alg_name) == ("One", "Two")
+    with pytest.raises(HyperParamsError, match="alg_name is 'One', but Derived is for 'Two'"):
+        Derived(alg_name="One")
+    with pytest.raises(DuplicateAlgorithmError, match="Settings holds the settings of One; derive a class"):
+        Algorithm("Three", Settings, solve=max)
 
 
 def test_modules_are_imported_only_when_asked_for():

@@ -190,3 +190,47 @@ def test_a_prompt_longer_than_the_models_context_is_refused():
     with pytest.raises(PromptTooLongError, match=f"{max(lengths)} tokens.*{max(lengths) - 1}") as caught:
         EditRequest.prepare(FACTS, check=partial(check_tokens, tok=tok, context_length=max(lengths) - 1))
     assert caught.value.index == longest
+
+
+@pytest.mark.parametrize("records", [0, None, 3.5, b"x", object(), [None], [b"x"], [[]]])
+def test_what_is_no_list_of_facts_is_refused(records):
+    with pytest.raises(RequestError):
+        EditRequest.prepare(records)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prompt": "\ud800"},
+        {"target_new": "a\udfff"},
+        {"subject": "\ud800"},
+        {"rephrase_prompt": "\ud800"},
+        {"context": ["\ud800"]},
+        {"locality": {"\ud800": []}},
+        {"locality": {1: []}},
+        {"locality": {"k": {1: "x", "prompt": "y"}}},
+        {"locality": {"k": {"prompt": "p", "ground_truth": {"a": 1}}}},
+        {"locality": {"k": {"prompt": "p", "ground_truth": ["\ud800"]}}},
+        {"portability": {"k": [{"prompt": "\ud800", "ground_truth": "x"}]}},
+    ],
+)
+def test_odd_content_is_refused_with_the_fact_at_fault(changes):
+    with pytest.raises(RequestError) as caught:
+        EditRequest.prepare([GOOD | {"prompt": "Another is"}, GOOD | changes])
+    assert caught.value.index == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"prompt": ""}, {"target_new": " "}, {"prompt": 5}, {"locality": {"k": ["x"]}}, {"locality": 7}, {"context": 5}],
+)
+def test_requests_that_were_made_by_hand_are_checked_too(changes):
+    request = EditRequest(**{"prompt": "The capital of Avaria is", "target_new": "Lodel"} | changes)
+    with pytest.raises(RequestError, match="fact 0"):
+        EditRequest.prepare([request])
+
+
+def test_numbers_are_answers_as_they_are_written():
+    probes = {"k": {"prompt": ["p", "q"], "ground_truth": [1984, [7, "seven"]]}}
+    request = EditRequest.from_dict(GOOD | {"locality": probes})
+    assert [probe.answers for probe in request.locality["k"]] == [(("1984",),), (("7",), ("seven",))]

@@ -114,7 +114,14 @@ def test_padding_is_a_token_that_the_model_has_a_row_for(pad, used) -> None:
     ],
 )
 def test_a_text_of_the_models_own_begins_with_a_beginning_or_else_what_precedes_one(marks, first) -> None:
-    assert byte_level(**marks).decode([beginning(byte_level(**marks))]) == first
+    assert byte_level(**marks).decode([beginning(_model(None), byte_level(**marks))]) == first
+
+
+def test_marks_that_the_model_has_no_row_for_are_never_written() -> None:
+    few = _model([3, 7], rows=5)
+    tok = SimpleNamespace(bos_token_id=6, eos_token_id=5, encode=lambda text, **_: [ord(text) % 5])
+    assert ends_of_text(few, tok) == (3,)
+    assert beginning(few, tok) == 0
 
 
 @pytest.mark.parametrize("shape", SHAPES[::2], ids=lambda shape: shape.name)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gc
 import json
+import weakref
 
 import pytest
 import torch
 from packed import logits, packed_bytes, packed_llama
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from easyedit_ice import updates
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.deltas import DenseDelta, LowRankDelta
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.originals import OriginalWeights
+from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.updates import WeightUpdate
 
@@ -37,13 +40,6 @@ def _update(model: torch.nn.Module, seed: int = 0, *, dense: bool = False, patte
     return WeightUpdate(deltas, {"seed": seed})
 
 
-def _bits(model: torch.nn.Module) -> dict[str, bytes]:
-    return {
-        name: tensor.detach().contiguous().view(torch.uint8).numpy().tobytes()
-        for name, tensor in model.state_dict().items()
-    }
-
-
 def _hooks(model: torch.nn.Module) -> int:
     return sum(len(module._forward_hooks) for module in model.modules())
 
@@ -52,12 +48,12 @@ def _hooks(model: torch.nn.Module) -> int:
 @pytest.mark.parametrize("dense", [False, True], ids=["low rank", "dense"])
 def test_reverting_returns_every_bit(shape, dense):
     model = shape.build()
-    before = _bits(model)
+    before = state(model)
     update = _update(model, dense=dense)
     update.commit(model)
-    assert _bits(model) != before
+    assert state(model) != before
     update.revert(model)
-    assert _bits(model) == before
+    assert state(model) == before
 
 
 @ALL_SHAPES
@@ -76,35 +72,35 @@ def test_committing_adds_the_delta_in_fp32_and_rounds_once(shape):
 @FP32_SHAPES
 def test_only_the_named_weights_are_written_and_returned(shape):
     model = shape.build()
-    before = _bits(model)
+    before = state(model)
     originals = _update(model, patterns=("mlp.out",)).commit(model)
-    changed = {name for name, bits in _bits(model).items() if bits != before[name]}
+    changed = {name for name, bits in state(model).items() if bits != before[name]}
     assert changed == set(originals) == {p.weight_name for p in ModelAnatomy(model).match(["mlp.out"])}
 
 
 @ALL_SHAPES
-def test_the_originals_restore_when_iterated_as_easyedit_does(shape):
+def test_the_originals_restore_when_they_are_copied_back(shape):
     model = shape.build()
-    before = _bits(model)
+    before = state(model)
     originals = _update(model).commit(model)
     with torch.no_grad():
         for name, value in originals.items():
             model.get_parameter(name)[...] = value
-    assert _bits(model) == before
+    assert state(model) == before
 
 
 @FP32_SHAPES
 def test_updates_come_out_in_the_opposite_order(shape):
     model = shape.build()
-    before = _bits(model)
+    before = state(model)
     first, second = _update(model, 1), _update(model, 2)
     first.commit(model)
-    between = _bits(model)
+    between = state(model)
     second.commit(model)
     second.revert(model)
-    assert _bits(model) == between
+    assert state(model) == between
     first.revert(model)
-    assert _bits(model) == before
+    assert state(model) == before
 
 
 @FP32_SHAPES
@@ -113,23 +109,23 @@ def test_out_of_order_reverting_is_refused_and_changes_nothing(shape):
     first, second = _update(model, 1), _update(model, 2, patterns=("mlp.out",))
     first.commit(model)
     second.commit(model)
-    both = _bits(model)
+    both = state(model)
     with pytest.raises(UpdateError, match=r"mlp\.\w+\.weight changed after this update.*revert later updates first"):
         first.revert(model)
-    assert _bits(model) == both
+    assert state(model) == both
     second.revert(model)
     first.revert(model)
 
 
 def test_updates_of_different_weights_come_out_in_any_order():
     model = SHAPES[0].build()
-    before = _bits(model)
+    before = state(model)
     first, second = _update(model, 1, patterns=("mlp.in",)), _update(model, 2, patterns=("mlp.out",))
     first.commit(model)
     second.commit(model)
     first.revert(model)
     second.revert(model)
-    assert _bits(model) == before
+    assert state(model) == before
 
 
 def test_a_weight_changed_by_somebody_else_is_not_overwritten():
@@ -138,20 +134,20 @@ def test_a_weight_changed_by_somebody_else_is_not_overwritten():
     update.commit(model)
     with torch.no_grad():
         model.transformer.h[1].mlp.c_proj.weight[3, 3] += 1
-    changed = _bits(model)
+    changed = state(model)
     with pytest.raises(UpdateError, match=r"transformer\.h\.1\.mlp\.c_proj\.weight changed"):
         update.revert(model)
-    assert _bits(model) == changed
+    assert state(model) == changed
 
 
 def test_committing_twice_is_refused_and_changes_nothing():
     model = SHAPES[0].build()
     update = _update(model)
     update.commit(model)
-    once = _bits(model)
+    once = state(model)
     with pytest.raises(UpdateError, match="committed to this model already"):
         update.commit(model)
-    assert _bits(model) == once
+    assert state(model) == once
 
 
 def test_reverting_what_is_not_committed_is_refused():
@@ -169,64 +165,66 @@ def test_reverting_what_is_not_committed_is_refused():
 
 def test_one_update_serves_several_models_at_once():
     one, other = SHAPES[0].build(), SHAPES[0].build()
-    before = _bits(one)
+    before = state(one)
     update = _update(one)
     update.commit(one)
     update.commit(other)
-    assert _bits(one) == _bits(other)
+    assert state(one) == state(other)
     update.revert(other)
-    assert _bits(other) == before
-    assert _bits(one) != before
+    assert state(other) == before
+    assert state(one) != before
 
 
 def test_a_committed_update_does_not_keep_its_model_alive():
-    update = _update(SHAPES[0].build())
-    update.commit(SHAPES[0].build())
+    model = SHAPES[0].build()
+    alive, update = weakref.ref(model), _update(model)
+    update.commit(model)
+    del model
     gc.collect()
-    assert len(update._commits) == 0
+    assert alive() is None
 
 
 @pytest.mark.parametrize("action", [WeightUpdate.commit, lambda update, model: update.to_peft(model, "unused")])
 def test_an_update_for_another_architecture_is_refused(action):
     llama = SHAPES[2].build()
-    before = _bits(llama)
+    before = state(llama)
     with pytest.raises(UpdateError, match=r"the model has no transformer\.h\.0.*another architecture"):
         action(_update(SHAPES[0].build()), llama)
-    assert _bits(llama) == before
+    assert state(llama) == before
 
 
 def test_an_update_of_another_size_is_refused_and_changes_nothing():
     model = SHAPES[0].build()
-    before = _bits(model)
+    before = state(model)
     good = _update(model).deltas
     last = list(good)[-1]
     update = WeightUpdate(good | {last: DenseDelta(torch.ones(3, 5))})
     with pytest.raises(UpdateError, match=rf"{last} maps 128 to 32 features.*5 to 3"):
         update.commit(model)
-    assert _bits(model) == before
+    assert state(model) == before
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_exception_while_committing_leaves_the_model_as_it_was(monkeypatch, error):
     model = SHAPES[1].build()
-    before = _bits(model)
+    before = state(model)
     update = _update(model)
-    add, calls = updates._add, []
+    write, calls = OriginalWeights.write, []
 
     def failing(*args):
         calls.append(args)
         if len(calls) == 4:
             raise error
-        add(*args)
+        write(*args)
 
-    monkeypatch.setattr(updates, "_add", failing)
+    monkeypatch.setattr(OriginalWeights, "write", failing)
     with pytest.raises(error):
         update.commit(model)
-    assert _bits(model) == before
+    assert state(model) == before
     monkeypatch.undo()
     update.commit(model)
     update.revert(model)
-    assert _bits(model) == before
+    assert state(model) == before
 
 
 @FP32_SHAPES
@@ -248,6 +246,32 @@ def test_adding_keeps_the_parts_as_they_are_and_tells_where_it_comes_from():
     assert one.norms() == before
     assert total.info == {"parts": [{"seed": 1}, {"seed": 2}]}
     assert all(isinstance(delta, LowRankDelta) for delta in total.deltas.values())
+
+
+def test_a_sum_has_the_facts_of_all_its_parts():
+    one, other = (WeightUpdate({}, {"facts": [[prompt, "Avaria"]]}) for prompt in ("A is in", "B is in"))
+    assert (one + other + one).info["facts"] == [["A is in", "Avaria"], ["B is in", "Avaria"], ["A is in", "Avaria"]]
+    assert "facts" not in (WeightUpdate({}) + WeightUpdate({}, {"seed": 1})).info
+
+
+def test_the_sum_of_no_updates_changes_nothing_and_that_of_one_is_that_one():
+    model = SHAPES[0].build()
+    before, nothing, one = state(model), WeightUpdate.total([]), _update(model)
+    assert (nothing.deltas, nothing.info, nothing.keys) == ({}, {}, {})
+    nothing.commit(model)
+    assert state(model) == before
+    nothing.revert(model)
+    assert WeightUpdate.total([one]).info == one.info
+    assert WeightUpdate.total([one]).deltas == one.deltas
+
+
+def test_sizes_are_norms_by_those_of_the_weights():
+    for model in (SHAPES[0].build(), SHAPES[3].build(), packed_llama(4)):
+        update = _update(model)
+        expected = {
+            p.name: (update.deltas[p.name].matrix().norm() / p.matrix().norm()).item() for p, _ in update.targets(model)
+        }
+        assert update.sizes(model) == pytest.approx(expected, rel=1e-3)
 
 
 def test_an_update_scaled_by_minus_one_undoes_it():
@@ -296,6 +320,22 @@ def _other_format(folder):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
 
 
+def _manifest(**changes):
+    def change(folder):
+        path = folder / "update.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    return change
+
+
+def _tensor(part, tensor):
+    def change(folder):
+        path = folder / "update.safetensors"
+        save_file(load_file(path) | {f"transformer.h.0.attn.c_attn:{part}": tensor}, path)
+
+    return change
+
+
 def _swap_weights(folder):
     _update(SHAPES[2].build()).save(folder / "other")
     (folder / "other" / "update.safetensors").replace(folder / "update.safetensors")
@@ -311,7 +351,18 @@ def _swap_weights(folder):
         (lambda folder: (folder / "update.json").write_text("3"), "holds no readable update"),
         (lambda folder: (folder / "update.json").write_text('{"format": 1}'), "'kinds' is missing"),
         (lambda folder: (folder / "update.json").write_text('{"format": 1, "kinds": {}}'), "'info' is missing"),
+        (lambda folder: (folder / "update.json").write_text("[" * 100_000), "nested too deeply"),
         (_truncate, "holds no readable update"),
+        (lambda folder: (folder / "update.json").write_text("[" * 100_000), "holds no readable update"),
+        (_manifest(kinds=None), "'kinds' is missing from update.json, or is no object"),
+        (_manifest(kinds=["low_rank"]), "'kinds' is missing from update.json, or is no object"),
+        (_manifest(info=3), "'info' is missing from update.json, or is no object"),
+        (_manifest(kinds={"transformer.h.0.attn.c_attn": ["low_rank"]}), r"unknown kind of delta \['low_rank'\]"),
+        (_tensor("a", torch.ones(1, 32, dtype=torch.int32)), "made of int32; expected float32"),
+        (_tensor("a", torch.tensor(1.0)), r"factors of shapes \(\) and .* do not make a low-rank delta"),
+        (_tensor("a", torch.full((1, 32), torch.nan)), r"c_attn:a in update.safetensors has numbers that are inf"),
+        (_tensor("b", torch.full((96, 1), -torch.inf)), r"c_attn:b in update.safetensors has numbers that are inf"),
+        (_tensor("keys", torch.full((1, 32), torch.inf)), r"c_attn:keys in update.safetensors has numbers"),
         (_other_format, "has format 99; this version reads format 1"),
         (_swap_weights, r"'transformer\.h\.0\.attn\.c_attn' is missing"),
     ],
@@ -331,9 +382,9 @@ def test_the_exported_adapter_gives_the_edited_models_logits_in_peft(tmp_path, s
 
     model, base = shape.build(), shape.build()
     update = _update(model, patterns=patterns)
-    before = _bits(model)
+    before = state(model)
     update.to_peft(model, tmp_path)
-    assert _bits(model) == before
+    assert state(model) == before
     update.commit(model)
     peft_model = PeftModel.from_pretrained(base, tmp_path)
     assert not torch.allclose(logits(shape.build()), logits(model), atol=1e-3)
@@ -353,24 +404,24 @@ def test_the_exported_checkpoint_is_the_edited_model(tmp_path, shape, committed)
     update = _update(model)
     if committed:
         update.commit(model)
-    before = _bits(model)
+    before = state(model)
     update.to_hf(model, tokenizer(), tmp_path)
-    assert _bits(model) == before
+    assert state(model) == before
     if not committed:
         update.commit(model)
     reloaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto")
-    assert _bits(reloaded) == _bits(model)
+    assert state(reloaded) == state(model)
     text = "The capital of Avaria is"
     assert AutoTokenizer.from_pretrained(tmp_path).encode(text) == tokenizer().encode(text)
 
 
 def test_an_update_not_committed_is_taken_out_when_the_export_fails(tmp_path, monkeypatch):
     model = SHAPES[0].build()
-    before = _bits(model)
+    before = state(model)
     monkeypatch.setattr(model, "save_pretrained", lambda folder: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         _update(model).to_hf(model, tokenizer(), tmp_path)
-    assert _bits(model) == before
+    assert state(model) == before
 
 
 @BITS
@@ -398,16 +449,6 @@ def test_a_delta_beside_a_packed_weight_acts_as_the_same_delta_in_the_weight():
         before = module(inputs)
         WeightUpdate({name: delta}).commit(model)
         torch.testing.assert_close(module(inputs), before + inputs @ delta.matrix().T, atol=1e-3, rtol=1e-4)
-
-
-@BITS
-def test_easyedits_restoring_detaches_deltas_from_packed_weights(bits):
-    model = packed_llama(bits)
-    said = logits(model)
-    for name, value in _update(model).commit(model).items():
-        model.get_parameter(name)[...] = value
-    assert _hooks(model) == 0
-    assert torch.equal(logits(model), said)
 
 
 def test_updates_of_a_packed_model_add_up_and_come_out_in_turn():

@@ -6,14 +6,33 @@ The parametrisation and its schedule: :mod:`easyedit_ice.training.adapters.adalo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from easyedit_ice.hparams import other_default, setting
+from easyedit_ice.hparams import setting
+from easyedit_ice.registry import Algorithm
+from easyedit_ice.training.adapters import AdaptiveSettings
+from easyedit_ice.training.footprint import plan
+from easyedit_ice.training.in_context import InContextSettings
+from easyedit_ice.training.objectives import ObjectiveSettings
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.solve import prepare, solve
 
 
 @dataclass
-class AdaLoraHyperParams(TrainingHyperParams):
+class AdaLoraHyperParams(InContextSettings, AdaptiveSettings, TrainingHyperParams):
     """Settings of AdaLoRA."""
 
-    alg_name: str = setting("AdaLoRA", "name of the algorithm in the table")
-    adapter: str = other_default(TrainingHyperParams, "adapter", "adalora")
+    objective: str = setting("ft", "fine-tuning on the target; or in-context editing besides", choices=("ft", "ice"))
+
+    adapters: ClassVar = {"adalora": AdaptiveSettings}
+    objectives: ClassVar = {"ft": ObjectiveSettings, "ice": InContextSettings}
+
+
+ALGORITHM = Algorithm(
+    name="AdaLoRA",
+    hparams=AdaLoraHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan,
+    summary="fine-tuning of adapters whose rank goes where it is needed",
+)

@@ -6,14 +6,27 @@ The parametrisation: :mod:`easyedit_ice.training.adapters.dora` (arXiv 2402.0935
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from easyedit_ice.hparams import other_default, setting
+from easyedit_ice.registry import Algorithm
+from easyedit_ice.training.adapters import DecomposedSettings
+from easyedit_ice.training.footprint import plan
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.solve import prepare, solve
 
 
 @dataclass
-class DoraHyperParams(TrainingHyperParams):
+class DoraHyperParams(DecomposedSettings, TrainingHyperParams):
     """Settings of DoRA."""
 
-    alg_name: str = setting("DoRA", "name of the algorithm in the table")
-    adapter: str = other_default(TrainingHyperParams, "adapter", "dora")
+    adapters: ClassVar = {"dora": DecomposedSettings}
+
+
+ALGORITHM = Algorithm(
+    name="DoRA",
+    hparams=DoraHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan,
+    summary="fine-tuning of directions and magnitudes apart",
+)

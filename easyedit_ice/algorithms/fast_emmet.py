@@ -12,8 +12,11 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, solve_closed_form
+from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, prepare, solve_closed_form
+from easyedit_ice.closed_form.footprint import plan_search
+from easyedit_ice.closed_form.settings import second_moments
 from easyedit_ice.hparams import setting
+from easyedit_ice.registry import Algorithm
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.updates import WeightUpdate
 
@@ -22,7 +25,6 @@ from easyedit_ice.updates import WeightUpdate
 class FastEMMETHyperParams(FastMEMITHyperParams):
     """Settings of FastEMMET, with EasyEdit's names."""
 
-    alg_name: str = setting("FastEMMET", "name of the algorithm in the table")
     emmet_lambda: float = setting(
         0.1, "α: how far the values may be missed, for keys that nearly depend on each other", low=0
     )
@@ -37,3 +39,15 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         DataError: there is no such text for them, or not enough of it.
     """
     return solve_closed_form(model, tok, requests, hparams, alpha=hparams.emmet_lambda)
+
+
+ALGORITHM = Algorithm(
+    name="FastEMMET",
+    hparams=FastEMMETHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan_search,
+    second_moments=second_moments,
+    needs_subject=True,
+    summary="the same with values fitted as closely as asked for",
+)

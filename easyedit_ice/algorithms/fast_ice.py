@@ -18,22 +18,25 @@ from torch import Tensor, nn
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.asking import asking_for
 from easyedit_ice.closed_form.contrast import Contrast, Taught, contrast, old_answers, read, taught
+from easyedit_ice.closed_form.footprint import Read, plan_reading
 from easyedit_ice.closed_form.gains import gain_behind, sought_before, towards_targets
 from easyedit_ice.closed_form.scaled import least_scales
-from easyedit_ice.closed_form.settings import ClosedFormSettings, factors_of, place_of
+from easyedit_ice.closed_form.settings import ClosedFormSettings, factors_of, place_of, second_moments
 from easyedit_ice.closed_form.solver import readers, written_by
 from easyedit_ice.closed_form.stated import not_written, stated
 from easyedit_ice.closed_form.write import Place
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.footprint import Device, Footprint
 from easyedit_ice.hparams import setting
 from easyedit_ice.memory import edits_in
 from easyedit_ice.moments.texts import text_source
+from easyedit_ice.registry import Algorithm
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.plain_text import KEPT, statements
 from easyedit_ice.text.rows import Row, given
 from easyedit_ice.training.contexts import check_templates, filled
-from easyedit_ice.training.surroundings import beginning_texts, neighbour_texts
-from easyedit_ice.training.wordings import followed_wordings
+from easyedit_ice.training.surroundings import beginning_texts, edited, neighbour_texts
+from easyedit_ice.training.wordings import WORDINGS, followed_wordings
 from easyedit_ice.updates import WeightUpdate
 
 _GENERAL, _EACH = 256, 64
@@ -45,8 +48,9 @@ class FastICEHyperParams(ClosedFormSettings):
     """Settings of FastICE."""
 
     gentler = "raise mom2_update_weight or kept_weight, or lower margin"
+    stronger = "raise margin, or lower kept_weight or mom2_update_weight"
+    wider = "raise least_scale"
 
-    alg_name: str = setting("FastICE", "name of the algorithm in the table")
     depth: float = setting(
         0.93, "where layers is None: the block that is written to, of the way through the model", low=0, high=1
     )
@@ -75,11 +79,16 @@ class FastICEHyperParams(ClosedFormSettings):
     )
     neighbour_length: int = setting(1, "tokens after each such prompt", low=1)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        """Refuse several blocks, and templates that do not state a fact."""
         check_templates(self.context_templates)
         if self.layers is not None and len(self.layers) != 1:
             raise HyperParamsError(f"layers is {self.layers}; FastICE writes to one block: name one, or none")
+
+    @property
+    def teaches_itself(self) -> bool:
+        """By what contexts add."""
+        return True
 
     def usual_layer(self, count: int) -> int:
         """The block at ``depth``, of so many."""
@@ -94,7 +103,6 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         StatisticsError: the second moment is damaged, or cannot be inverted.
         DataError: there is no such text for it, or not enough of it.
     """
-    torch.manual_seed(hparams.seed)
     model.eval()
     place, before = place_of(model, hparams), stated(model, tok, requests)
     (name,), (block,) = place.names, place.blocks
@@ -171,8 +179,7 @@ def _neighbours(
     if not hparams.neighbour_names:
         return
     general = _general(model, tok, hparams)
-    edited = {request.subject for request in requests if request.subject is not None}
-    shared = {"length": hparams.neighbour_length, "edited": edited}
+    shared = {"length": hparams.neighbour_length, "edited": edited(requests)}
     for request in requests:
         yield from neighbour_texts(model, tok, request, general, count=hparams.neighbour_names, **shared)
         yield from beginning_texts(model, tok, request, **shared)
@@ -213,3 +220,20 @@ def _update(name: str, found: Contrast, reading: Tensor, residuals: Tensor, scal
     parts = zip(residuals.split(found.spans), scales, strict=True)
     scaled = torch.cat([part * scale for part, scale in parts])
     return WeightUpdate({name: written_by(reading, scaled)}, keys={name: found.keys})
+
+
+def plan(model: nn.Module, hparams: FastICEHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+    """What an edit takes."""
+    texts = Read(len(hparams.context_templates or WORDINGS), hparams.neighbour_names, hparams.neighbour_length)
+    return plan_reading(model, hparams, texts, facts, tokens, device)
+
+
+ALGORITHM = Algorithm(
+    name="FastICE",
+    hparams=FastICEHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan,
+    second_moments=second_moments,
+    summary="what a context with the new fact adds, written in closed form by forward passes alone",
+)

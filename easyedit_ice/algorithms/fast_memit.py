@@ -14,7 +14,8 @@ from typing import Any, Literal
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.closed_form.settings import ClosedFormSettings, factors_of, place_of
+from easyedit_ice.closed_form.footprint import plan_search
+from easyedit_ice.closed_form.settings import ClosedFormSettings, factors_of, place_of, second_moments
 from easyedit_ice.closed_form.stated import not_written, stated
 from easyedit_ice.closed_form.values import Search
 from easyedit_ice.closed_form.write import Written, write_facts
@@ -22,6 +23,7 @@ from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import setting
 from easyedit_ice.known import known
 from easyedit_ice.moments.factors import Factor
+from easyedit_ice.registry import Algorithm
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.prefixes import context_prefixes
 from easyedit_ice.updates import WeightUpdate
@@ -39,8 +41,9 @@ class FastMEMITHyperParams(ClosedFormSettings):
     """Settings of FastMEMIT, with EasyEdit's names."""
 
     gentler = "raise mom2_update_weight, lower clamp_norm_factor, or name other layers"
+    stronger = "raise v_num_grad_steps or clamp_norm_factor, or lower mom2_update_weight"
+    wider = "raise how many texts context_template_length_params asks for"
 
-    alg_name: str = setting("FastMEMIT", "name of the algorithm in the table")
     fact_token: str = setting(
         "subject_last", "token at which a fact is looked up: the subject's last", choices=("subject_last",)
     )
@@ -77,8 +80,8 @@ class FastMEMITHyperParams(ClosedFormSettings):
     )
     update_norm_lambda: float = setting(0.0, "ε: ridge on the weighted second moment", low=0)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        """Refuse texts of no length, and a correction that divides by zero."""
         for pair in self.context_template_length_params:
             if len(pair) != 2 or min(pair) < 1:
                 raise HyperParamsError(
@@ -156,9 +159,7 @@ def solve_closed_form(
                 keep_edits=hparams.keep_edits,
             )
             sweeps.append(written)
-            update = WeightUpdate(written.deltas)
-            update.commit(model)
-            committed.callback(update.revert, model)
+            committed.enter_context(WeightUpdate(written.deltas).applied(model))
             after = stated(model, tok, requests)
             if all(after.likeliest):
                 break
@@ -204,3 +205,15 @@ def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["blo
         loss_layer=last,
         scale="projection" if hparams.clamp_norm_factor is None else scale,
     )
+
+
+ALGORITHM = Algorithm(
+    name="FastMEMIT",
+    hparams=FastMEMITHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan_search,
+    second_moments=second_moments,
+    needs_subject=True,
+    summary="mass editing in closed form, with second moments of few tokens",
+)

@@ -12,9 +12,12 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, solve_closed_form
+from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, prepare, solve_closed_form
+from easyedit_ice.closed_form.footprint import plan_search
+from easyedit_ice.closed_form.settings import second_moments
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import setting
+from easyedit_ice.registry import Algorithm
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.updates import WeightUpdate
 
@@ -23,14 +26,13 @@ from easyedit_ice.updates import WeightUpdate
 class FastROMEHyperParams(FastMEMITHyperParams):
     """Settings of FastROME, with EasyEdit's names."""
 
-    alg_name: str = setting("FastROME", "name of the algorithm in the table")
     layers: list[int] | None = setting(None, "the block to write to; None for one at a quarter of the depth")
     clamp_norm_factor: float | None = setting(
         None, "bound on a value's change, in norms of what the projection wrote; None for one in each sweep", above=0
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        """Refuse several blocks."""
         if self.layers is not None and len(self.layers) != 1:
             raise HyperParamsError(f"layers is {self.layers}; FastROME writes to one block: name one, or use FastMEMIT")
 
@@ -44,3 +46,16 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         DataError: there is no such text for it, or not enough of it.
     """
     return solve_closed_form(model, tok, requests, hparams, alpha=0.0, scale="projection")
+
+
+ALGORITHM = Algorithm(
+    name="FastROME",
+    hparams=FastROMEHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan_search,
+    second_moments=second_moments,
+    batchable=False,
+    needs_subject=True,
+    summary="rank-one editing of one fact, with second moments of few tokens",
+)

@@ -9,16 +9,34 @@ It is another method than the published GoRA (He et al. 2025, arXiv 2502.12171),
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from easyedit_ice.hparams import other_default, setting
+from easyedit_ice.hparams import other_default
+from easyedit_ice.registry import Algorithm
+from easyedit_ice.training.adapters import LowRankSettings
+from easyedit_ice.training.footprint import plan
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.solve import prepare, second_moments, solve
+from easyedit_ice.training.subspaces import ProtectionSettings
 
 
 @dataclass
-class GoRAHyperParams(TrainingHyperParams):
+class GoRAHyperParams(ProtectionSettings, LowRankSettings, TrainingHyperParams):
     """Settings of GoRA."""
 
-    alg_name: str = setting("GoRA", "name of the algorithm in the table")
-    protection: str = other_default(TrainingHyperParams, "protection", "soft")
-    init: str = other_default(TrainingHyperParams, "init", "keys")
-    neighbour_softness: float | None = other_default(TrainingHyperParams, "neighbour_softness", 0.1)
+    protection: str = other_default(ProtectionSettings, "protection", "soft")
+    init: str = other_default(LowRankSettings, "init", "keys")
+    neighbour_softness: float | None = other_default(ProtectionSettings, "neighbour_softness", 0.1)
+
+    adapters: ClassVar = {"lora": LowRankSettings}
+
+
+ALGORITHM = Algorithm(
+    name="GoRA",
+    hparams=GoRAHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan,
+    second_moments=second_moments,
+    summary="low-rank adapters that leave general text and earlier edits alone, for long streams",
+)

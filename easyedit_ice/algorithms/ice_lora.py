@@ -12,18 +12,40 @@ protection, as GoRA has it: off the directions of general text, a fact is learne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from easyedit_ice.hparams import other_default, setting
+from easyedit_ice.registry import Algorithm
+from easyedit_ice.training.adapters import DenseSettings, LowRankSettings
+from easyedit_ice.training.footprint import plan
+from easyedit_ice.training.in_context import InContextSettings
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.solve import prepare, second_moments, solve
+from easyedit_ice.training.subspaces import ProtectionSettings
 
 
 @dataclass
-class IceLoraHyperParams(TrainingHyperParams):
+class IceLoraHyperParams(InContextSettings, ProtectionSettings, LowRankSettings, TrainingHyperParams):
     """Settings of ICE-LoRA."""
 
-    alg_name: str = setting("ICE-LoRA", "name of the algorithm in the table")
-    objective: str = other_default(TrainingHyperParams, "objective", "ice")
-    protection: str = other_default(TrainingHyperParams, "protection", "soft")
-    init: str = other_default(TrainingHyperParams, "init", "keys")
+    adapter: str = setting(
+        "lora", "what is trained: factors of low rank; or dense, whole matrices", choices=("lora", "dense")
+    )
+    protection: str = other_default(ProtectionSettings, "protection", "soft")
+    init: str = other_default(LowRankSettings, "init", "keys")
     locality_weight: float = other_default(TrainingHyperParams, "locality_weight", 1.0)
     neighbour_weight: float = other_default(TrainingHyperParams, "neighbour_weight", 1.0)
+
+    adapters: ClassVar = {"lora": LowRankSettings, "dense": DenseSettings}
+    objectives: ClassVar = {"ice": InContextSettings}
+
+
+ALGORITHM = Algorithm(
+    name="ICE-LoRA",
+    hparams=IceLoraHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan,
+    second_moments=second_moments,
+    summary="in-context editing's KL objective on low-rank adapters",
+)

@@ -6,19 +6,36 @@ All weights of that projection are trained on the targets, in large mini-batches
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from easyedit_ice.hparams import other_default, setting
+from easyedit_ice.hparams import other_default
+from easyedit_ice.registry import Algorithm
+from easyedit_ice.training.adapters import DenseSettings
+from easyedit_ice.training.footprint import plan
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.solve import prepare, second_moments, solve
+from easyedit_ice.training.subspaces import ProtectionSettings
 
 DEPTH = 0.7
 """Where the projection is, of the way through the model: block 22 of 32, as the paper's search has it for Llama 3."""
 
 
 @dataclass
-class LocFTHyperParams(TrainingHyperParams):
+class LocFTHyperParams(ProtectionSettings, DenseSettings, TrainingHyperParams):
     """Settings of LocFT-BF."""
 
-    alg_name: str = setting("LocFT-BF", "name of the algorithm in the table")
-    adapter: str = other_default(TrainingHyperParams, "adapter", "dense")
     depth: list[float] = other_default(TrainingHyperParams, "depth", [DEPTH, DEPTH])
     mini_batch_size: int = other_default(TrainingHyperParams, "mini_batch_size", 100)
+
+    adapters: ClassVar = {"dense": DenseSettings}
+
+
+ALGORITHM = Algorithm(
+    name="LocFT-BF",
+    hparams=LocFTHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan,
+    second_moments=second_moments,
+    summary="fine-tuning of one late projection, breadth-first",
+)

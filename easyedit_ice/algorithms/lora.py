@@ -6,13 +6,27 @@ L = CE(x* | q) over the factors of ΔW = (α/r) B A (Hu et al. 2021, arXiv 2106.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from easyedit_ice.hparams import setting
+from easyedit_ice.registry import Algorithm
+from easyedit_ice.training.adapters import LowRankSettings
+from easyedit_ice.training.footprint import plan
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.solve import prepare, solve
 
 
 @dataclass
-class LoraHyperParams(TrainingHyperParams):
+class LoraHyperParams(LowRankSettings, TrainingHyperParams):
     """Settings of LoRA-BF."""
 
-    alg_name: str = setting("LoRA-BF", "name of the algorithm in the table")
+    adapters: ClassVar = {"lora": LowRankSettings}
+
+
+ALGORITHM = Algorithm(
+    name="LoRA-BF",
+    hparams=LoraHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan,
+    summary="fine-tuning of low-rank adapters, breadth-first",
+)

@@ -7,14 +7,30 @@ there while the model is used, and is detached exactly.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from easyedit_ice.hparams import other_default, setting
+from easyedit_ice.hparams import other_default
+from easyedit_ice.registry import Algorithm
+from easyedit_ice.training.adapters import LowRankSettings
+from easyedit_ice.training.footprint import plan
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.solve import prepare, solve
 
 
 @dataclass
-class QLoraHyperParams(TrainingHyperParams):
+class QLoraHyperParams(LowRankSettings, TrainingHyperParams):
     """Settings of QLoRA-BF."""
 
-    alg_name: str = setting("QLoRA-BF", "name of the algorithm in the table")
     quantization_bit: int | None = other_default(TrainingHyperParams, "quantization_bit", 4)
+
+    adapters: ClassVar = {"lora": LowRankSettings}
+
+
+ALGORITHM = Algorithm(
+    name="QLoRA-BF",
+    hparams=QLoraHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan,
+    summary="fine-tuning of low-rank adapters beside weights in 4 or 8 bits",
+)

@@ -9,16 +9,40 @@ every text alike, so that a fact takes longer steps and more of them than with o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from easyedit_ice.hparams import other_default, setting
+from easyedit_ice.registry import Algorithm
+from easyedit_ice.training.adapters import SpectralSettings
+from easyedit_ice.training.footprint import plan
+from easyedit_ice.training.in_context import InContextSettings
+from easyedit_ice.training.objectives import ObjectiveSettings
+from easyedit_ice.training.reinforce import ReinforceSettings
 from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.solve import prepare, solve
 
 
 @dataclass
-class SVFHyperParams(TrainingHyperParams):
+class SVFHyperParams(ReinforceSettings, InContextSettings, SpectralSettings, TrainingHyperParams):
     """Settings of SVF."""
 
-    alg_name: str = setting("SVF", "name of the algorithm in the table")
-    adapter: str = other_default(TrainingHyperParams, "adapter", "svf")
+    objective: str = setting(
+        "ft",
+        "fine-tuning on the target; in-context editing besides; or reinforcement by the model's own answers instead",
+        choices=("ft", "ice", "reinforce"),
+    )
     num_steps: int = other_default(TrainingHyperParams, "num_steps", 200)
     step_drift: float = other_default(TrainingHyperParams, "step_drift", 3e-5)
+
+    adapters: ClassVar = {"svf": SpectralSettings}
+    objectives: ClassVar = {"ft": ObjectiveSettings, "ice": InContextSettings, "reinforce": ReinforceSettings}
+
+
+ALGORITHM = Algorithm(
+    name="SVF",
+    hparams=SVFHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan,
+    summary="scales singular values: the smallest edits, which can be mixed as experts",
+)

@@ -7,6 +7,8 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,13 +17,16 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from easyedit_ice.bench.config import CONFIG, store_configs
+from easyedit_ice.bench.config import CONFIG, USUAL, store_configs
 from easyedit_ice.bench.methods import METHODS
 from easyedit_ice.bench.run import run
-from easyedit_ice.errors import EasyEditIceError, RunConfigError, did_you_mean
+from easyedit_ice.errors import LedgerError, RunConfigError, did_you_mean
+from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.synonyms import usual_name
 
 SWEEP = "runs/sweep"
 SWEEPING = {"-m", "--multirun"}
+HPARAMS = "algorithm.hparams."
 
 
 def job(config: DictConfig) -> str:
@@ -29,24 +34,29 @@ def job(config: DictConfig) -> str:
     return str(run(config, HydraConfig.get().runtime.output_dir))
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> Path | None:
     """Run or sweep as Hydra's command line says.
 
     Args:
         arguments: overrides, such as ``mode=sequential`` or ``algorithm.hparams.rank=4,8``, and Hydra's flags; ``-m``
             for a sweep.
 
+    Returns:
+        the folder with the run or the runs; none if Hydra was asked for something else, such as its help.
+
     Raises:
         RunConfigError: an override names what is not there, or is not of its type.
     """
     store_configs(METHODS)
     sweeps = bool(SWEEPING & set(arguments))
-    raised: list[EasyEditIceError] = []
+    done: list[Path] = []
+    raised: list[BaseException] = []
 
     def alone(config: DictConfig) -> None:
+        # What is raised is kept from Hydra, which then removes the folders it made for nothing (bench/callbacks.py).
         try:
-            job(config)
-        except EasyEditIceError as error:
+            done.append(Path(job(config)))
+        except BaseException as error:
             raised.append(error)
 
     with _called_with([*arguments, *(_for_sweep(arguments) if sweeps else ())]):
@@ -54,8 +64,34 @@ def main(arguments: Sequence[str]) -> None:
             hydra.main(version_base="1.3", config_path=None, config_name=CONFIG)(job if sweeps else alone)()
         except (HydraException, OmegaConfBaseException) as error:
             raise RunConfigError(_explained(error)) from error
+        except OSError as error:
+            raise LedgerError(f"the folder cannot be made ({error}); choose another one with out=...") from error
     if raised:
         raise raised[0]
+    return _swept_into(arguments) if sweeps else next(iter(done), None)
+
+
+def with_usual_names(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides by the names that settings of this package's algorithms have, and a note for each that had another."""
+    chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("algorithm=")] or [USUAL]
+    ours = [ALGORITHMS[name].hparams_class for own in chosen for name in own.split(",") if name in ALGORITHMS]
+    known = {field.name for kind in ours for field in fields(kind)}
+    found, notes = [], []
+    for argument in arguments:
+        path, equals, value = argument.partition("=")
+        name = path.removeprefix(HPARAMS)
+        usual = usual_name(name, known) if path.startswith(HPARAMS) else name
+        if usual != name:
+            notes.append(f"{name} is called {usual} here, and was taken as that")
+        found.append(argument if usual == name else f"{HPARAMS}{usual}{equals}{value}")
+    return found, notes
+
+
+def _swept_into(arguments: Sequence[str]) -> Path | None:
+    """The folder of a sweep, where the command names it as it is."""
+    given = {override.get_key_element(): override.value() for override in _parsed(arguments)}
+    folder = Path(str(given.get("hydra.sweep.dir", given.get("out", SWEEP))))
+    return folder if folder.is_dir() else None
 
 
 def _for_sweep(arguments: Sequence[str]) -> list[str]:

@@ -16,8 +16,11 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from easyedit_ice.hparams import setting
 from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.threads import USUAL as USUAL_THREADS
 
 CONFIG = "run"
+USUAL = "ICE-LoRA"
+"""The algorithm of a run that names none."""
 
 OmegaConf.register_new_resolver("stem", lambda source: Path(source).stem, replace=True)
 
@@ -119,7 +122,7 @@ class RunConfig:
 
     defaults: list[Any] = field(
         default_factory=lambda: [
-            {"algorithm": "ICE-LoRA"},
+            {"algorithm": USUAL},
             {"model": "gpt2-factworld"},
             {"data": "factworld"},
             {"mode": "single"},
@@ -135,11 +138,12 @@ class RunConfig:
     mode: ModeConfig = MISSING
     evaluation: EvaluationConfig = MISSING
     seed: int = setting(0, "seed of everything random")
-    threads: int = setting(1, "threads of the CPU")
+    threads: int = setting(USUAL_THREADS, "threads of the CPU")
     label: str | None = setting(None, "name in tables; by default the method's, with the settings given")
     out: str = setting(
         "runs/${stem:${data.source}}/${mode.name}/${algorithm.name}", "folder of the run, or of a sweep's runs"
     )
+    confirm: bool = setting(False, "do a run that takes more than 12 hours, or all of more than 200 facts")
     save: bool = setting(False, "save the edited model or update at the end, as checkpoint/")
     write_report: bool = setting(True, "sweeps: write a report of all runs at the end, as report/")
     tracker: str | None = setting(None, "tensorboard, wandb or another of accelerate's trackers")
@@ -150,7 +154,10 @@ class RunConfig:
             "sweep": {"dir": "${out}", "subdir": "${hydra:job.override_dirname}"},
             "output_subdir": None,
             "help": {"app_name": "easyedit-ice run", "template": _help()},
-            "callbacks": {"report": {"_target_": "easyedit_ice.bench.callbacks.ReportAtEnd"}},
+            "callbacks": {
+                "report": {"_target_": "easyedit_ice.bench.callbacks.ReportAtEnd"},
+                "folders": {"_target_": "easyedit_ice.bench.callbacks.NoEmptyFolders"},
+            },
         }
     )
 
@@ -177,8 +184,8 @@ def store_configs(host_methods: Iterable[str]) -> None:
     """
     store = ConfigStore.instance().store
     store(name=CONFIG, node=RunConfig)
-    for spec in ALGORITHMS.values():
-        store(group="algorithm", name=spec.name, node=_algorithm(spec.name, _all_missing(spec.hparams_class)))
+    for name, algorithm in ALGORITHMS.items():
+        store(group="algorithm", name=name, node=_algorithm(name, _all_missing(algorithm.hparams_class)))
     for name in host_methods:
         store(group="algorithm", name=name, node=_algorithm(name, OmegaConf.create({}, flags={"struct": False})))
     store(group="model", name="gpt2-factworld", node=ModelConfig)

@@ -25,10 +25,31 @@ class Cost:
         seconds: that the block took.
         peak_mib: how far memory rose above what was in use before, in MiB: the GPU's where the model is on one, else
             the process's resident memory; none where the system does not tell.
+        first: whether it is the first of its kind, which also pays for what is loaded and set up once.
     """
 
     seconds: float = 0.0
     peak_mib: float | None = None
+    first: bool = False
+
+
+class Meter:
+    """Measures blocks of one kind, and knows which was the first.
+
+    Args:
+        model: that the blocks work with.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._used = False
+
+    @contextmanager
+    def measured(self) -> Iterator[Cost]:
+        """Measure a block."""
+        with measured(self._model) as cost:
+            cost.first, self._used = not self._used, True
+            yield cost
 
 
 @contextmanager

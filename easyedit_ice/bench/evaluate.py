@@ -32,6 +32,7 @@ def evaluate_checkpoint(
     device: str | None = None,
     dtype: str = "auto",
     chat: bool = False,
+    check_base: bool = True,
 ) -> dict[str, Any]:
     """Score an edited model on facts.
 
@@ -44,6 +45,7 @@ def evaluate_checkpoint(
         device: as in hyperparameters.
         dtype: as in hyperparameters.
         chat: whether to ask in the user's turn of the model's chat template.
+        check_base: as for ``load_checkpoint``.
 
     Returns:
         what was evaluated, the means with their intervals by mode and measure, and a line for each fact.
@@ -55,7 +57,7 @@ def evaluate_checkpoint(
         HyperParamsError: ``chat`` is asked for, and the tokenizer has no chat template that can be used.
     """
     facts = choose(data, knowledge=None if base is None else lambda: _knowledge(*_unedited(base, device, dtype), chat))
-    edited = load_checkpoint(path, base, device=device, dtype=dtype)
+    edited = load_checkpoint(path, base, check_base=check_base, device=device, dtype=dtype)
     before = None
     if base is not None:
         unedited, tok = _unedited(base, device, dtype)

@@ -14,7 +14,8 @@ from torch import nn
 from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.bench.config import EvaluationConfig
 from easyedit_ice.bench.facts import Fact
-from easyedit_ice.bench.ledger import Line
+from easyedit_ice.bench.finite import with_nulls
+from easyedit_ice.bench.sealed import Line
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context, Drift, Observation, observe
 from easyedit_ice.evaluation.fluency import fluency
@@ -131,7 +132,7 @@ class Examiner:
             if left.kept:
                 lost = [place for place, kept in enumerate(left.kept) if not kept]
                 measured["known"] = {"facts": len(left.kept), "lost": lost}
-        return [{"phase": "drift", "position": position, "step": step, **measured}] if measured else []
+        return [with_nulls({"phase": "drift", "position": position, "step": step, **measured})] if measured else []
 
     def _qualities(self, model: nn.Module, facts: Sequence[Fact]) -> Sequence[dict[str, Any] | None]:
         if self._config.scorer == "batched":

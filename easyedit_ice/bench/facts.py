@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from easyedit_ice.bench.config import DataConfig
 from easyedit_ice.bench.manifest import data_hash
 from easyedit_ice.data import Record, load_records, to_requests
-from easyedit_ice.errors import RunConfigError
+from easyedit_ice.errors import DataError, LongRunError, RunConfigError
 from easyedit_ice.evaluation import Question, questions
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.requests import EditRequest
@@ -103,7 +104,12 @@ class Facts:
         return data_hash([fact.record for fact in self.untouched])
 
 
-def choose(config: DataConfig, known_facts: int = 0, knowledge: Callable[[], Knowledge] | None = None) -> Facts:
+def choose(
+    config: DataConfig,
+    known_facts: int = 0,
+    knowledge: Callable[[], Knowledge] | None = None,
+    most: int | None = None,
+) -> Facts:
     """Read the records and choose among them as the configuration says.
 
     The known facts that are asked again after edits are the first that the model answers right among the records that
@@ -114,9 +120,11 @@ def choose(config: DataConfig, known_facts: int = 0, knowledge: Callable[[], Kno
         config: what to read and to choose.
         known_facts: how many known facts to find; fewer where there are no more.
         knowledge: what the unedited model knows; called if it is needed.
+        most: how many facts there may be where the configuration gives no number; none for any.
 
     Raises:
-        DataError: they cannot be read.
+        DataError: they cannot be read, or their text has no UTF-8 form.
+        LongRunError: no number of facts is given, and there are more than ``most``.
         RunConfigError: there are fewer records than asked for, or none; or what the model knows is needed, and it is
             not there.
     """
@@ -126,6 +134,7 @@ def choose(config: DataConfig, known_facts: int = 0, knowledge: Callable[[], Kno
     found = list(records.records[config.start :])
     if config.seed is not None:
         random.Random(config.seed).shuffle(found)
+    _refuse_many(config, len(found), most)
     kind, chosen = "usable", None
     if config.known:
         wanted = None if config.size is None else config.size + config.untouched
@@ -138,6 +147,7 @@ def choose(config: DataConfig, known_facts: int = 0, knowledge: Callable[[], Kno
             f"{kind} records from data.start={config.start}; ask for fewer"
         )
     edited, untouched = found[:size], found[size : size + config.untouched]
+    _refuse_surrogates(edited + untouched, records.path)
     others = _others(config, records, edited + untouched)
     kept = KnownFacts()
     if known_facts:
@@ -145,6 +155,26 @@ def choose(config: DataConfig, known_facts: int = 0, knowledge: Callable[[], Kno
     again = {id(record) for record in kept.records}
     examples = to_requests(record for record in others if id(record) not in again)
     return Facts(records.path, _facts(edited), _facts(untouched), tuple(examples), kept, chosen)
+
+
+def _refuse_many(config: DataConfig, found: int, most: int | None) -> None:
+    if most is not None and config.size is None and found - config.untouched > most:
+        raise LongRunError(
+            f"data.size is not given, and {config.source} has {found} records; give data.size=100, say, or add "
+            f"confirm=true to edit {'those that the model knows' if config.known else 'them all'}"
+        )
+
+
+def _refuse_surrogates(records: Sequence[Record], path: str) -> None:
+    """Halves of characters, which JSON can hold and no tokenizer or file takes."""
+    for record in records:
+        try:
+            json.dumps(record, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            half = error.object[error.start : error.end]
+            raise DataError(
+                f"its text holds {half!a}, which is half of a character; mend the file", path, record["index"]
+            ) from None
 
 
 def _known(records: Sequence[Record], count: int | None, knowledge: Knowledge) -> KnownFacts:

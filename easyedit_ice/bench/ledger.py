@@ -1,101 +1,23 @@
 """The ledger of a run: one JSON object a line, only ever appended to, safe against being killed at any moment.
 
 A line counts once its final newline is on the disk. What a kill leaves of a half-written line is cut off when the
-ledger is opened again; complete lines are never touched.
+ledger is opened again; complete lines are never touched. What else may have happened to them is found by their
+checksums (:mod:`easyedit_ice.bench.sealed`).
 """
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
-from typing_extensions import Self
-
-from easyedit_ice.errors import LedgerError, RunInUseError
+from easyedit_ice.bench.sealed import Line, Place, read_sealed, sealed
+from easyedit_ice.errors import LedgerError
 
 LEDGER = "ledger.jsonl"
-LOCK = "lock"
-HOLDER = "holder"
-"""Names the process that has the lock: where locks are mandatory, a locked file cannot be read."""
-ROOM = 16 * 2**20
-"""Bytes that must be free before work starts."""
-
 _AS_IT_IS = getattr(os, "O_BINARY", 0)
 """Keeps Windows from writing two bytes for a newline."""
-
-Line = dict[str, Any]
-
-
-class Place(NamedTuple):
-    """What identifies a line: the phase, the fact's position, and how many facts had been written."""
-
-    phase: str
-    position: int
-    step: int
-
-    @classmethod
-    def of(cls, line: Line) -> Place:
-        """The place of a line."""
-        return cls(line["phase"], line["position"], line["step"])
-
-
-class RunFolder:
-    """A run's folder, held by one process at a time.
-
-    Args:
-        path: made if it is not there.
-
-    Raises:
-        RunInUseError: another process holds it.
-        LedgerError: it cannot be written to, or its disk is full.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self._lock = FileLock(self.path / LOCK, thread_local=False)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(blocking=False)
-            _require_room(self.path)
-            (self.path / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-        except Timeout:
-            raise RunInUseError(
-                f"{self.path} is in use by {self._holder()}; wait for it to end, or choose another folder with out=..."
-            ) from None
-        except LedgerError:
-            self.close()
-            raise
-        except OSError as error:
-            self.close()
-            raise LedgerError(
-                f"{self.path} cannot be written to ({error}); choose another folder with out=..."
-            ) from error
-
-    def _holder(self) -> str:
-        """Who holds the folder, as far as it says."""
-        with suppress(OSError):
-            return (self.path / HOLDER).read_text(encoding="utf-8").strip() or "another process"
-        return "another process"
-
-    def close(self) -> None:
-        """Let go of the folder; the system does so as well when the process ends, however it ends."""
-        self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Ledger:
@@ -103,21 +25,27 @@ class Ledger:
 
     Args:
         path: the file; made if it is not there.
+        origin: the checksum before its first line.
         known: lines that are kept elsewhere, and need not be written again.
 
     Raises:
-        LedgerError: the file cannot be opened, or a line before its last is not JSON.
+        LedgerError: the file cannot be opened, or a line is not what a run wrote there.
     """
 
-    def __init__(self, path: str | Path, known: Iterable[Line] = ()) -> None:
+    def __init__(self, path: str | Path, origin: str = "", known: Iterable[Line] = ()) -> None:
         self.path = Path(path)
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _AS_IT_IS, 0o666)
         except OSError as error:
             raise LedgerError(f"{self.path} cannot be opened for writing ({error})") from error
-        lines, end = read_lines(self.path)
-        os.ftruncate(self._file, end)
-        self._lines = {Place.of(line): line for line in (*known, *lines)}
+        try:
+            found = read_sealed(self.path, origin)
+            os.ftruncate(self._file, found.end)
+        except BaseException:
+            os.close(self._file)
+            raise
+        self._checks = [origin, *found.checks]
+        self._lines = {Place.of(line): line for line in (*known, *found.lines)}
 
     def __contains__(self, place: Place) -> bool:
         return place in self._lines
@@ -127,6 +55,15 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._lines)
+
+    @property
+    def end(self) -> tuple[int, str]:
+        """How many lines the file has, and the checksum of all of them."""
+        return len(self._checks) - 1, self._checks[-1]
+
+    def was_at(self, lines: int, check: str) -> bool:
+        """Whether the file's first lines are those of which :attr:`end` once said this."""
+        return 0 <= lines < len(self._checks) and self._checks[lines] == check
 
     def holds(self, places: Iterable[Place]) -> bool:
         """Whether every one of these lines is there."""
@@ -141,72 +78,30 @@ class Ledger:
         new = {place: line for line in lines if (place := Place.of(line)) not in self._lines}
         if not new:
             return
+        data, checks = b"", [self._checks[-1]]
+        for line in new.values():
+            text, check = sealed(line, checks[-1])
+            data += text
+            checks.append(check)
         end = os.lseek(self._file, 0, os.SEEK_END)
-        data = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in new.values()).encode()
         try:
             _write_whole(self._file, data)
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, end)
+            with suppress(OSError):
+                os.ftruncate(self._file, end)
             raise LedgerError(
                 f"{self.path} could not be written to ({error}); nothing before this is lost: make room and run the "
                 "same command again"
             ) from error
         self._lines |= new
+        self._checks += checks[1:]
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
 
 
-def read_lines(path: str | Path) -> tuple[list[Line], int]:
-    """The complete lines of a ledger, and the byte at which they end; a line cut off by a kill is left out.
-
-    Raises:
-        LedgerError: a complete line is not a JSON object.
-    """
-    data = Path(path).read_bytes()
-    end = data.rfind(b"\n") + 1
-    lines = []
-    for number, text in enumerate(data[:end].splitlines(), 1):
-        try:
-            lines.append(json.loads(text))
-            Place.of(lines[-1])
-        except (ValueError, KeyError, TypeError) as error:
-            raise LedgerError(
-                f"line {number} of {path} is not a line of a ledger ({error}); the file was changed by something else: "
-                "restore it, or start anew in another folder"
-            ) from error
-    return lines, end
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put a whole file in place, or leave what was there; it is on the disk when this returns.
-
-    Raises:
-        LedgerError: it could not be written.
-    """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise LedgerError(f"{path} could not be written ({error}); make room and run the same command again") from error
-
-
 def _write_whole(file: int, data: bytes) -> None:
     while data:
         data = data[os.write(file, data) :]
-
-
-def _require_room(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < ROOM:
-        raise LedgerError(
-            f"{folder} has {free / 2**20:.0f} MiB left on its disk; a run needs at least {ROOM // 2**20} MiB: "
-            "make room, or choose another folder with out=..."
-        )

@@ -10,17 +10,15 @@ from typing import Any
 from easyedit_ice.bench.cost import Cost
 from easyedit_ice.bench.examine import Answers
 from easyedit_ice.bench.facts import Fact
-from easyedit_ice.bench.ledger import Line
+from easyedit_ice.bench.finite import with_nulls
+from easyedit_ice.bench.sealed import Line
 from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right, leads_right
-from easyedit_ice.evaluation.host_scores import by_measure, with_locality
-
-PHASES = ("before", "drift", "failed", "immediate", "retained", "untouched")
-"""In the order in which a fact's lines are written."""
+from easyedit_ice.evaluation.host_scores import by_measure
 
 
 def before_line(fact: Fact, answers: Answers) -> Line:
     """What the unedited model says of a fact: nothing can have been kept yet, so locality has only probabilities."""
-    return _line("before", fact, 0, _scores(fact, answers, answers).without_comparison(), answers, answers)
+    return with_nulls(_line("before", fact, 0, _scores(fact, answers, answers).without_comparison(), answers, answers))
 
 
 def edit_line(
@@ -31,13 +29,14 @@ def edit_line(
         "edit_seconds": cost.seconds / facts,
         "evaluation_seconds": after.seconds,
         "peak_mib": cost.peak_mib,
-    }
-    return later_line("immediate", fact, step, before, after) | {"update": {"norm": dict(norms)}, "cost": spent}
+    } | ({"first": True} if cost.first else {})
+    line = _line("immediate", fact, step, _scores(fact, before, after), before, after)
+    return line | {"update": {"norm": dict(norms)}, "cost": spent}
 
 
 def later_line(phase: str, fact: Fact, step: int, before: Answers, after: Answers) -> Line:
     """What the model says of a fact after ``step`` facts."""
-    return _line(phase, fact, step, _scores(fact, before, after), before, after)
+    return with_nulls(_line(phase, fact, step, _scores(fact, before, after), before, after))
 
 
 def failure_line(fact: Fact, step: int, error: BaseException) -> Line:
@@ -52,7 +51,7 @@ def _scores(fact: Fact, before: Answers, after: Answers) -> FactScore:
     scores = edit_scores(fact.asked, before.observations, after.observations)
     if before.quality is None or after.quality is None:
         return scores
-    return replace(scores, teacher_forced=by_measure(with_locality(before.quality, after.quality)))
+    return replace(scores, teacher_forced=by_measure(after.quality, before.quality))
 
 
 def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers, after: Answers) -> Line:

@@ -6,10 +6,10 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 
-from easyedit_ice.errors import RunConfigError, did_you_mean
+from easyedit_ice.errors import LedgerError
 from easyedit_ice.host.printed import LogLines
 
 LOG = "run.log"
@@ -27,14 +27,20 @@ def logging_to(folder: Path, verbosity: str) -> Iterator[bool]:
     Yields:
         whether progress is shown.
 
+    Args:
+        folder: of the run.
+        verbosity: one of :data:`LEVELS`.
+
     Raises:
-        RunConfigError: there is no such verbosity.
+        LedgerError: the log file cannot be written to.
     """
-    if verbosity not in LEVELS:
-        raise RunConfigError(
-            f"verbosity is {verbosity!r}; expected one of {', '.join(LEVELS)}.{did_you_mean(verbosity, LEVELS)}"
-        )
-    terminal, file = logging.StreamHandler(sys.stderr), logging.FileHandler(folder / LOG, encoding="utf-8")
+    terminal = logging.StreamHandler(sys.stderr)
+    try:
+        file = _LogFile(folder / LOG, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise LedgerError(
+            f"{folder / LOG} cannot be written to ({error}); make room and run the same command again"
+        ) from error
     terminal.setLevel(LEVELS[verbosity])
     terminal.setFormatter(logging.Formatter("%(message)s"))
     terminal.addFilter(lambda record: verbosity == "verbose" or record.levelno >= logging.ERROR or _is_news(record))
@@ -53,6 +59,18 @@ def logging_to(folder: Path, verbosity: str) -> Iterator[bool]:
         root.handlers[:], root.level = before[0], before[1]
         ours.setLevel(before[2])
         file.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that is cut short where the disk is full: what then ends the run is said by what has to be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A line is lost."""
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(OSError):
+            super().close()
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -13,8 +13,11 @@ from platform import python_version
 from typing import Any
 
 import easyedit_ice
-from easyedit_ice.bench.ledger import write_atomically
+from easyedit_ice.bench.folder import write_atomically
+from easyedit_ice.bench.sealed import origin
 from easyedit_ice.errors import LedgerError, OtherRunError
+from easyedit_ice.reading import parsed_json
+from easyedit_ice.registry import ALGORITHMS
 
 MANIFEST = "manifest.json"
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy")
@@ -83,23 +86,42 @@ def enter(folder: Path, manifest: Manifest) -> Manifest:
         _refuse_others(earlier, manifest, folder)
         session = {key: manifest[key] for key in ("started", "versions", "git", "command")}
         manifest = earlier | {"resumed": [*earlier.get("resumed", []), session]}
-    write_atomically(path, (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode())
-    return manifest
+    text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode(errors="backslashreplace"))
+    return read(folder)
 
 
 def read(folder: Path) -> Manifest:
     """A folder's manifest.
 
     Raises:
-        LedgerError: there is none, or it is not JSON.
+        LedgerError: there is none, it cannot be read, or it is not the manifest of a run.
     """
     path = Path(folder) / MANIFEST
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        manifest = parsed_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LedgerError(f"{folder} holds no {MANIFEST}: it is not the folder of a run") from None
-    except ValueError as error:
-        raise LedgerError(f"{path} is not JSON ({error}); restore it, or start anew in another folder") from error
+    except (OSError, ValueError) as error:
+        raise LedgerError(
+            f"{path} is not JSON that can be read ({error}); restore it, or start anew in another folder"
+        ) from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("resumed", []), list):
+        raise LedgerError(
+            f"{path} is not the manifest of a run: expected an object whose entry 'resumed', if there is one, is a "
+            "list; restore it, or start anew in another folder"
+        )
+    return manifest
+
+
+def origin_of(folder: Path) -> str:
+    """The checksum before the first line of a folder's ledger: of all entries that make this run the one it is.
+
+    Raises:
+        LedgerError: the folder has no manifest that can be read.
+    """
+    manifest = read(folder)
+    return origin({key: manifest.get(key) for key in IDENTITY})
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
@@ -116,8 +138,16 @@ def _leaves(one: Any, other: Any, path: str = "") -> Iterable[tuple[str, Any, An
         yield path, one, other
 
 
+def _as_now(manifest: Manifest) -> Manifest:
+    """A manifest without settings that its algorithm once had, where they changed nothing."""
+    if manifest.get("kind") != "ours" or manifest.get("algorithm") not in ALGORITHMS:
+        return manifest
+    settings = ALGORITHMS[manifest["algorithm"]].hparams_class.without_earlier(manifest.get("hparams", {}))
+    return manifest | {"hparams": settings}
+
+
 def _refuse_others(earlier: Manifest, manifest: Manifest, folder: Path) -> None:
-    differing = differences(earlier, manifest, IDENTITY)
+    differing = differences(_as_now(earlier), manifest, IDENTITY)
     if differing:
         raise OtherRunError(
             f"{folder} holds a run of other settings ({'; '.join(differing)}); give this one a folder of its own with "

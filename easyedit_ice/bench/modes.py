@@ -6,28 +6,21 @@ run that is killed goes on where it was, and ends with the lines of one that was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from easyedit_ice.bench.cost import Cost, measured
+from easyedit_ice.batching import batches
+from easyedit_ice.bench.cost import Cost, Meter
 from easyedit_ice.bench.examine import Answers, Context, Examiner
 from easyedit_ice.bench.facts import Fact
-from easyedit_ice.bench.ledger import Ledger, Line, Place
-from easyedit_ice.bench.lines import PHASES, before_line, edit_line, failure_line, later_line
+from easyedit_ice.bench.finite import not_finite
+from easyedit_ice.bench.ledger import Ledger
+from easyedit_ice.bench.lines import before_line, edit_line, failure_line, later_line
 from easyedit_ice.bench.methods import Edited, Method
+from easyedit_ice.bench.sealed import PHASES, Line, Place
 from easyedit_ice.bench.stream import StreamState
-from easyedit_ice.errors import HostEditError, RequestError, TrainingDivergedError
-
-FACT_AT_FAULT = (
-    RequestError,
-    TrainingDivergedError,
-    HostEditError,
-    ValueError,
-    AssertionError,
-    LookupError,
-    ArithmeticError,
-)
-"""Errors that are taken to be of one fact; any other ends the run."""
+from easyedit_ice.errors import TrainingDivergedError
 
 
 @dataclass(frozen=True)
@@ -39,6 +32,7 @@ class Bench:
         examiner: asks.
         ledger: keeps what was found.
         seed: of every edit.
+        meter: of what edits cost.
         progress: is told how many facts are done, and the lines written of them.
     """
 
@@ -46,6 +40,7 @@ class Bench:
     examiner: Examiner
     ledger: Ledger
     seed: int
+    meter: Meter
     progress: Callable[[int, Sequence[Line]], None]
 
 
@@ -70,9 +65,9 @@ class Stream:
 
 def run_apart(bench: Bench, facts: Sequence[Fact], batch_size: int) -> None:
     """Single and batch mode: each batch is written to the base model, measured, and undone."""
-    for batch in _batches(facts, batch_size):
+    for batch in batches(facts, batch_size):
         lines: list[Line] = []
-        if not _is_done(bench.ledger, batch[-1], len(batch)):
+        if not _is_done(bench.ledger, batch):
             lines = sorted(_apart(bench, batch), key=lambda line: (line["position"], PHASES.index(line["phase"])))
             bench.ledger.append(lines)
         bench.progress(len(batch), lines)
@@ -82,10 +77,13 @@ def run_stream(
     bench: Bench, facts: Sequence[Fact], untouched: Sequence[Fact], stream: Stream, state: StreamState
 ) -> None:
     """Sequential mode: facts accumulate, and all are asked again at the end, the untouched ones with them."""
+    saved = state.read()
+    start = saved.step
     pool = _Pool(bench, facts, untouched)
-    start = state.restore(bench.method)
-    bench.progress(start, ())
-    for number, batch in enumerate(_batches(facts, stream.batch_size), 1):
+    state.load(saved, bench.method)
+    if start:
+        bench.progress(start, ())
+    for number, batch in enumerate(batches(facts, stream.batch_size), 1):
         earlier, step = batch[0].position, batch[-1].position + 1
         if step <= start:
             pool.written += [fact for fact in batch if Place("failed", fact.position, step) not in bench.ledger]
@@ -120,15 +118,24 @@ class _Pool:
         )
 
     def write(self, batch: Sequence[Fact], step: int) -> list[Line]:
-        """Write a batch on top of the others, and ask its facts unless the ledger has their lines."""
+        """Write a batch on top of the others, and ask its facts unless the ledger has their lines.
+
+        An edit after which the model says what are no numbers is undone, so that the stream can go on.
+        """
         bench, done = self._bench, _edit(self._bench, batch, step)
-        lines = list(done.failures)
-        if done.edited is not None:
-            self._model = done.edited.model
-            self.written += done.facts
-            self._contexts |= dict(zip((fact.position for fact in done.facts), done.edited.contexts, strict=True))
-            if not bench.ledger.holds(Place("immediate", fact.position, step) for fact in done.facts):
+        lines, edited = list(done.failures), done.edited
+        if edited is not None and not bench.ledger.holds(
+            Place("immediate", fact.position, step) for fact in done.facts
+        ):
+            try:
                 lines += _measure(bench, done, step, [self._known[fact.position] for fact in done.facts])
+            except TrainingDivergedError as error:
+                bench.method.undo(edited)
+                edited, lines = None, [*lines, *(failure_line(fact, step, error) for fact in done.facts)]
+        if edited is not None:
+            self._model = edited.model
+            self.written += done.facts
+            self._contexts |= dict(zip((fact.position for fact in done.facts), edited.contexts, strict=True))
         bench.ledger.append(lines)
         return lines
 
@@ -185,6 +192,8 @@ def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
         try:
             lines += _measure(bench, done, step, [known[fact.position] for fact in done.facts])
             lines += bench.examiner.drift(done.edited.model, batch[0].position, step, done.edited.contexts)
+        except TrainingDivergedError as error:
+            lines += [failure_line(fact, step, error) for fact in done.facts]
         finally:
             bench.method.undo(done.edited)
     return lines
@@ -195,25 +204,46 @@ def _edit(bench: Bench, batch: Sequence[Fact], step: int) -> _Done:
     facts, failures = list(batch), []
     while facts:
         try:
-            with measured(bench.method.model) as cost:
+            with bench.meter.measured() as cost:
                 edited = bench.method.apply([fact.request for fact in facts], bench.seed)
             return _Done(facts, edited, cost, failures)
-        except FACT_AT_FAULT as error:
+        except bench.method.fact_errors as error:
             index = getattr(error, "index", None)
             at_fault = list(facts) if index is None else [facts[index]]
             failures += [failure_line(fact, step, error) for fact in at_fault]
             facts = [fact for fact in facts if fact not in at_fault]
+        except Exception as error:
+            error.add_note(f"while it wrote {', '.join(repr(fact.request['prompt']) for fact in facts[:3])}")
+            raise
     return _Done((), None, Cost(), failures)
 
 
 def _measure(bench: Bench, done: _Done, step: int, before: Sequence[Answers]) -> list[Line]:
+    """Lines of the facts of an edit that is in force.
+
+    Raises:
+        TrainingDivergedError: the edit made weights, or answers to its own facts, that are infinite or not numbers.
+    """
     edited, count = done.edited, len(done.facts)
-    after = bench.examiner.ask(edited.model, done.facts, edited.contexts)
     norms = _norms(edited)
-    return [
+    _refuse_diverged(norms, "weights")
+    after = bench.examiner.ask(edited.model, done.facts, edited.contexts)
+    lines = [
         edit_line(fact, step, was, answers, norms, done.cost, count)
         for fact, was, answers in zip(done.facts, before, after, strict=True)
     ]
+    for line in lines:
+        _refuse_diverged({key: line.get(key) for key in ("scores", "fluency", "answers")}, "answers")
+    return lines
+
+
+def _refuse_diverged(values: Mapping[str, Any], what: str) -> None:
+    places = list(not_finite(dict(values)))
+    if places:
+        raise TrainingDivergedError(
+            f"the edit left {what} that are infinite or not numbers ({places[0]}{', ...' if places[1:] else ''}), and "
+            "was undone; lower the learning rate, or choose a wider type of weights (model.dtype)"
+        )
 
 
 def _norms(edited: Edited) -> Mapping[str, list[float]]:
@@ -227,11 +257,8 @@ def _norms(edited: Edited) -> Mapping[str, list[float]]:
     return norms
 
 
-def _is_done(ledger: Ledger, last: Fact, step: int) -> bool:
-    """Whether a batch's last line is there: lines are appended in order."""
-    return any(Place(phase, last.position, step) in ledger for phase in ("immediate", "failed"))
-
-
-def _batches(facts: Sequence[Fact], size: int) -> Iterator[Sequence[Fact]]:
-    for start in range(0, len(facts), size):
-        yield facts[start : start + size]
+def _is_done(ledger: Ledger, batch: Sequence[Fact]) -> bool:
+    """Whether the lines of all of a batch's facts are there."""
+    return all(
+        any(Place(phase, fact.position, len(batch)) in ledger for phase in ("immediate", "failed")) for fact in batch
+    )

@@ -3,53 +3,43 @@
 from __future__ import annotations
 
 import logging
-import shlex
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from easyedit_ice.asking import Asking, asking_for
 from easyedit_ice.bench.checkpoint import save_checkpoint
+from easyedit_ice.bench.checks import check
 from easyedit_ice.bench.config import given
+from easyedit_ice.bench.cost import Meter
+from easyedit_ice.bench.described import in_chat, manifest_of
 from easyedit_ice.bench.examine import Examiner, drift_texts, text_of
-from easyedit_ice.bench.facts import Facts, choose
-from easyedit_ice.bench.ledger import Ledger, Line, RunFolder
-from easyedit_ice.bench.logs import logging_to
-from easyedit_ice.bench.manifest import Manifest, enter, git_revision, now, versions
+from easyedit_ice.bench.facts import Fact, Facts, choose
+from easyedit_ice.bench.folder import RunFolder
+from easyedit_ice.bench.ledger import LEDGER
+from easyedit_ice.bench.logs import LOG, logging_to
+from easyedit_ice.bench.manifest import enter, origin_of
 from easyedit_ice.bench.methods import Method, make_method
 from easyedit_ice.bench.modes import Bench, Stream, run_apart, run_stream
-from easyedit_ice.bench.shards import Process, merge, open_ledger
+from easyedit_ice.bench.pace import MOST_FACTS, Pace
+from easyedit_ice.bench.sealed import Line, read_sealed
+from easyedit_ice.bench.shards import Process, has_lines, merge, open_ledger
 from easyedit_ice.bench.stream import StreamState
 from easyedit_ice.bench.track import tracking
-from easyedit_ice.cache import fingerprint
-from easyedit_ice.errors import AllFactsFailedError, RunConfigError, did_you_mean
+from easyedit_ice.errors import AllFactsFailedError, EasyEditIceError, RunConfigError, RunFailedError
 from easyedit_ice.evaluation import Drift
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.rest import Rest
-from easyedit_ice.host import host_info
-from easyedit_ice.host.auto import AUTO
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
+from easyedit_ice.threads import threads
 
 logger = logging.getLogger(__name__)
-
-MODES = ("single", "batch", "sequential")
-SCORERS = ("batched", "easyedit")
-ELSEWHERE = {
-    "model_name": "model.name",
-    "device": "model.device",
-    "dtype": "model.dtype",
-    "chat": "model.chat",
-    "seed": "seed",
-}
-"""Settings of methods that a run has for all of them."""
 
 
 def run(config: DictConfig, folder: str | Path) -> Path:
@@ -63,29 +53,37 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         the folder.
 
     Raises:
-        RunConfigError: settings do not fit together.
+        RunConfigError: settings are out of bounds, or do not fit together.
+        LongRunError: it edits more facts or takes longer than was asked for; see :mod:`easyedit_ice.bench.pace`.
         RunInUseError: another process works in the folder.
         OtherRunError: the folder holds a run of other settings.
         LedgerError: the folder cannot be written to, or its files cannot be read.
         AllFactsFailedError: the method failed on every fact.
+        RunFailedError: anything else went wrong; the log has the traceback, and the lines before it are kept.
     """
-    _check(config)
+    check(config)
     folder, process = Path(folder), Process.current()
-    with _entered(folder, process), logging_to(folder, config.verbosity) as shown, _threads(config.threads):
+    with (
+        _entered(folder, process),
+        logging_to(folder, config.verbosity) as shown,
+        _named_failures(config.algorithm.name, folder),
+        threads(config.threads),
+    ):
         facts = _choose(config, shown)
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
         method = _method(config, facts)
         if process.index == 0:
-            enter(folder, _manifest(config, method, facts))
+            enter(folder, manifest_of(config, method, facts))
         process.wait()
-        asking = asking_for(method.tok, _in_chat(config, method))
+        asking = asking_for(method.tok, in_chat(config, method))
         drift, rest = _drift(config, method, facts, asking), _rest(config, method, facts, asking)
-        ledger = open_ledger(folder, process)
+        ledger = open_ledger(folder, process, origin_of(folder))
         try:
-            with _progress(config, folder, len(facts.edited), process, shown) as progress:
+            mine = process.share(facts.edited, config.mode.batch_size)
+            with _progress(config, folder, len(mine), process, shown) as progress:
                 examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking)
-                bench = Bench(method, examiner, ledger, config.seed, progress)
-                _run_mode(config, bench, facts, folder, process)
+                bench = Bench(method, examiner, ledger, config.seed, Meter(method.model), progress)
+                _run_mode(config, bench, mine, facts.untouched, folder)
         finally:
             ledger.close()
         process.wait()
@@ -95,20 +93,19 @@ def run(config: DictConfig, folder: str | Path) -> Path:
     return folder
 
 
-def _run_mode(config: DictConfig, bench: Bench, facts: Facts, folder: Path, process: Process) -> None:
+def _run_mode(config: DictConfig, bench: Bench, facts: Sequence[Fact], untouched: Sequence[Fact], folder: Path) -> None:
     mode = config.mode
     if mode.name == "sequential":
         stream = Stream(mode.batch_size, mode.retain_every, mode.checkpoint_every)
-        run_stream(bench, facts.edited, facts.untouched, stream, StreamState(folder))
+        run_stream(bench, facts, untouched, stream, StreamState(folder, bench.ledger))
     else:
-        run_apart(bench, process.share(facts.edited, mode.batch_size), mode.batch_size)
+        run_apart(bench, facts, mode.batch_size)
 
 
 def _finish(config: DictConfig, folder: Path, method: Method, facts: Facts) -> None:
-    merge(folder)
-    ledger = Ledger(folder / "ledger.jsonl")
-    failed = [line for line in ledger if line["phase"] == "failed"]
-    ledger.close()
+    origin = origin_of(folder)
+    merge(folder, origin)
+    failed = [line for line in read_sealed(folder / LEDGER, origin).lines if line["phase"] == "failed"]
     if config.save:
         save_checkpoint(folder, method)
     logger.info("%s: done, in %s", config.algorithm.name, folder)
@@ -119,39 +116,6 @@ def _finish(config: DictConfig, folder: Path, method: Method, facts: Facts) -> N
         )
     if failed:
         logger.warning("%d facts could not be written, first: %s", len(failed), failed[0]["error"])
-
-
-def _check(config: DictConfig) -> None:
-    mode, evaluation = config.mode, config.evaluation
-    for name, value, known in (("mode.name", mode.name, MODES), ("evaluation.scorer", evaluation.scorer, SCORERS)):
-        if value not in known:
-            raise RunConfigError(
-                f"{name} is {value!r}; expected one of {', '.join(known)}.{did_you_mean(value, known)}"
-            )
-    if mode.batch_size < 1 or (mode.name == "single" and mode.batch_size != 1):
-        raise RunConfigError(f"mode.batch_size is {mode.batch_size} in mode {mode.name}; choose mode=batch, or 1")
-    if mode.checkpoint_every < 1 or mode.retain_every < 0 or config.threads < 1:
-        raise RunConfigError(
-            f"mode.checkpoint_every is {mode.checkpoint_every}, mode.retain_every {mode.retain_every}, threads "
-            f"{config.threads}; the first and the last must be at least 1, the second at least 0"
-        )
-    if evaluation.known_facts < 0 or evaluation.perplexity_tokens < 2:
-        raise RunConfigError(
-            f"evaluation.known_facts is {evaluation.known_facts} and evaluation.perplexity_tokens "
-            f"{evaluation.perplexity_tokens}; the first must be at least 0, the second at least 2"
-        )
-    if config.save and mode.name != "sequential":
-        raise RunConfigError(
-            f"save keeps the model after a stream, and edits of mode {mode.name} do not stay; leave it"
-        )
-    if mode.name == "sequential" and Process.current().count > 1:
-        raise RunConfigError(
-            f"a stream of edits cannot be shared among {Process.current().count} processes; start one, or choose "
-            "mode=single or mode=batch"
-        )
-    for name, elsewhere in ELSEWHERE.items():
-        if name in given(config.algorithm.hparams):
-            raise RunConfigError(f"algorithm.hparams.{name} is set for all methods by {elsewhere}; set that")
 
 
 def _method(config: DictConfig, facts: Facts) -> Method:
@@ -173,11 +137,11 @@ def _method(config: DictConfig, facts: Facts) -> Method:
             "algorithm.hparams.data_parallel shares the training of each batch among processes, but this run deals its "
             f"facts out to {count} processes, each of which trains alone; leave data_parallel out"
         )
-    if config.evaluation.scorer == "easyedit" and _in_chat(config, method):
+    if config.evaluation.scorer == "easyedit" and in_chat(config, method):
         raise RunConfigError(
             "EasyEdit's evaluator asks bare prompts, and model.chat asks in a chat; choose evaluation.scorer=batched"
         )
-    if _in_chat(config, method) != config.model.chat and (facts.chosen is not None or facts.kept.records):
+    if in_chat(config, method) != config.model.chat and (facts.chosen is not None or facts.kept.records):
         raise RunConfigError(
             "the method's settings ask in a chat, but known facts are sought as model.chat says; set model.chat=true"
         )
@@ -187,63 +151,6 @@ def _method(config: DictConfig, facts: Facts) -> Method:
             "evaluation.scorer=batched"
         )
     return method
-
-
-def _manifest(config: DictConfig, method: Method, facts: Facts) -> Manifest:
-    settings = given(config.algorithm.hparams)
-    parameters = dict(method.model.named_parameters())
-    return {
-        "algorithm": method.name,
-        "kind": method.kind,
-        "label": config.label or _label(method.name, settings),
-        "mode": {key: config.mode[key] for key in ("name", "batch_size", "retain_every")},
-        "model": {
-            "name": config.model.name,
-            "fingerprint": fingerprint(method.model.state_dict().items()),
-            "parameters": sum(parameter.numel() for parameter in parameters.values()),
-            "dtype": str(next(iter(parameters.values())).dtype).removeprefix("torch."),
-            "device": str(next(iter(parameters.values())).device),
-            "tokenizer": type(method.tok).__name__,
-            "chat": _in_chat(config, method),
-        },
-        "data": {
-            "source": facts.source,
-            "hash": facts.hash,
-            "facts": len(facts.edited),
-            "untouched": len(facts.untouched),
-            "untouched_hash": facts.untouched_hash,
-            **{key: config.data[key] for key in ("start", "size", "seed")},
-            "known": None if facts.chosen is None else facts.chosen.entry(),
-        },
-        "known_facts": facts.kept.entry() if facts.kept.records else None,
-        "evaluation": OmegaConf.to_container(config.evaluation, resolve=True),
-        "preset": method.preset,
-        "made_from_shape": _made_from_shape(method, settings),
-        "hparams": method.settings(),
-        "seed": config.seed,
-        "versions": versions(),
-        "host": str(host_info()),
-        "git": git_revision(),
-        "threads": config.threads,
-        "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
-        "started": now(),
-    }
-
-
-def _made_from_shape(method: Method, given: Mapping[str, Any]) -> list[str]:
-    """Settings of EasyEdit's methods that no preset has and nobody gave."""
-    if method.kind == "ours" or method.preset != AUTO:
-        return []
-    return [name for name in method.settings() if name not in given and name not in ELSEWHERE]
-
-
-def _label(name: str, settings: Mapping[str, Any]) -> str:
-    return " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
-
-
-def _in_chat(config: DictConfig, method: Method) -> bool:
-    """Whether the model is edited and asked in a chat: by the run's own setting, or by a file of the method's."""
-    return config.model.chat or getattr(method.hparams, "chat", False)
 
 
 def _drift(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> Drift | None:
@@ -273,45 +180,63 @@ def _choose(config: DictConfig, shown: bool) -> Facts:
         model, tok = load_model(EditHyperParams(**settings))
         return Knowledge(model, tok, asking_for(tok, config.model.chat), progress=shown)
 
-    return choose(config.data, config.evaluation.known_facts, knowledge)
+    return choose(config.data, config.evaluation.known_facts, knowledge, None if config.confirm else MOST_FACTS)
 
 
 @contextmanager
 def _entered(folder: Path, process: Process) -> Iterator[None]:
-    """The first process holds the folder for all of them."""
+    """The first process holds the folder for all of them, and forgets a run that ends before it has a line."""
     if process.index:
         process.wait()
         yield
         return
-    with RunFolder(folder):
+    with RunFolder(folder) as held:
         process.wait()
-        yield
+        try:
+            yield
+        except RunFailedError:  # the log is wanted
+            raise
+        except BaseException:
+            if not has_lines(folder):
+                held.forget()
+            raise
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+def _named_failures(name: str, folder: Path) -> Iterator[None]:
+    """Say of an error that nobody raised on purpose where its traceback is."""
     try:
         yield
-    finally:
-        torch.set_num_threads(before)
+    except (EasyEditIceError, OmegaConfBaseException, OSError):
+        raise
+    except Exception as error:
+        logger.debug("the run ended by an error", exc_info=True)
+        said = "; ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+        raise RunFailedError(
+            f"{name} failed with {said}. This is a fault of the program, and of no single fact: {folder / LOG} has the "
+            "traceback, to report it with. What was done before is kept, and the same command goes on from there"
+        ) from error
 
 
 @contextmanager
 def _progress(
     config: DictConfig, folder: Path, facts: int, process: Process, shown: bool
 ) -> Iterator[Callable[[int, Sequence[Line]], None]]:
-    """A bar with the time left, and the trackers asked for."""
-    mine = facts if process.count == 1 else None
-    disabled = not shown or process.index > 0
+    """A bar with the time left, or where no terminal shows it a line now and then; and the trackers asked for."""
+    name, first = config.algorithm.name, process.index == 0
+    pace = Pace(name, facts, confirmed=config.confirm or process.count > 1, told=_silent if shown else logger.info)
     with (
-        tqdm(total=mine, desc=config.algorithm.name, unit="fact", disable=disabled) as bar,
-        tracking(config.tracker, folder, config, process.index == 0) as track,
+        tqdm(total=facts, desc=name, unit="fact", disable=not shown or not first) as bar,
+        tracking(config.tracker, folder, config, first) as track,
     ):
 
         def tell(count: int, lines: Sequence[Line]) -> None:
             bar.update(count)
             track(lines)
+            pace.move(count, worked=bool(lines))
 
         yield tell
+
+
+def _silent(text: str) -> None:
+    """Say nothing where a bar says it."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from easyedit_ice.bench.ledger import LEDGER, Ledger, Line, read_lines
-from easyedit_ice.bench.lines import PHASES
+from easyedit_ice.batching import batches
+from easyedit_ice.bench.ledger import LEDGER, Ledger
+from easyedit_ice.bench.sealed import PHASES, Line, read_sealed
 from easyedit_ice.errors import LedgerError
 from easyedit_ice.processes import current_state
 
@@ -46,27 +47,37 @@ class Process:
 
     def share(self, items: Sequence[Item], batch_size: int) -> list[Item]:
         """This process's part of the items: whole batches, dealt out in turn."""
-        batches = range(0, len(items), batch_size)
-        mine = list(batches)[self.index :: self.count]
-        return [item for start in mine for item in items[start : start + batch_size]]
+        mine = list(batches(items, batch_size))[self.index :: self.count]
+        return [item for batch in mine for item in batch]
 
 
-def open_ledger(folder: Path, process: Process) -> Ledger:
+def open_ledger(folder: Path, process: Process, origin: str = "") -> Ledger:
     """The file this process appends to, knowing what all of them have found, now or before they were killed.
+
+    Args:
+        folder: of the run.
+        process: this one.
+        origin: the checksum before the first line of each file.
 
     Raises:
         LedgerError: a file cannot be opened or read.
     """
     others = sorted((folder / SHARDS).glob("*.jsonl"))
     if process.count == 1 and not others:
-        return Ledger(folder / LEDGER)
+        return Ledger(folder / LEDGER, origin)
     own = folder / SHARDS / f"{process.index}-of-{process.count}.jsonl"
     own.parent.mkdir(exist_ok=True)
     known = [folder / LEDGER, *(path for path in others if path != own)]
-    return Ledger(own, known=[line for path in known if path.exists() for line in read_lines(path)[0]])
+    lines = [line for path in known if path.exists() for line in read_sealed(path, origin).lines]
+    return Ledger(own, origin, known=lines)
 
 
-def merge(folder: Path) -> None:
+def has_lines(folder: Path) -> bool:
+    """Whether a run's folder has a line of any process."""
+    return any(path.is_file() and path.stat().st_size for path in (folder / LEDGER, *(folder / SHARDS).glob("*.jsonl")))
+
+
+def merge(folder: Path, origin: str = "") -> None:
     """Append the lines of all processes to the ledger, in the order of the facts, and remove their files.
 
     Raises:
@@ -75,8 +86,8 @@ def merge(folder: Path) -> None:
     shards = folder / SHARDS
     if not shards.is_dir():
         return
-    lines: list[Line] = [line for path in sorted(shards.glob("*.jsonl")) for line in read_lines(path)[0]]
-    ledger = Ledger(folder / LEDGER)
+    lines: list[Line] = [line for path in sorted(shards.glob("*.jsonl")) for line in read_sealed(path, origin).lines]
+    ledger = Ledger(folder / LEDGER, origin)
     try:
         ledger.append(sorted(lines, key=lambda line: (line["position"], PHASES.index(line["phase"]))))
     finally:

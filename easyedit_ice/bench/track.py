@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from easyedit_ice.bench.ledger import Line
+from easyedit_ice.bench.sealed import Line
 from easyedit_ice.errors import RunConfigError
 
 Track = Callable[[Sequence[Line]], None]

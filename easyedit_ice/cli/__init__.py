@@ -7,11 +7,14 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from easyedit_ice.cli.status import BAD_INPUT, INTERRUPTED
 from easyedit_ice.errors import EasyEditIceError
 
 COMMANDS = {
+    "choose": "which algorithm for which job, with the figures that say so",
     "demo": "watch a model's facts being edited and restored: of the embedded model, or of any other",
-    "edit": "edit one fact of any model and see its answers before and after",
+    "edit": "edit facts of any model, see whether they took and what else moved, and save the result",
+    "edits": "keep edits in a book: put any of them into a model, take them out, ask, compare, export",
     "run": "run methods on benchmarks, singly or as sweeps, resumably",
     "eval": "evaluate a saved edit or an edited model, without editing",
     "probe": "look at a model before you edit it: what it knows, and how far it follows a new fact",
@@ -28,12 +31,10 @@ COMMANDS = {
 """Name of each command, which is also its module's, and what it is for."""
 BY_HYDRA = ("run",)
 """Commands whose arguments Hydra reads."""
-INTERRUPTED = 130
-"""The status by which shells know that a command was interrupted."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 2 for what the user can mend, 130 after Ctrl-C."""
+    """Run a command; returns the exit status, of :mod:`easyedit_ice.cli.status`."""
     parser = argparse.ArgumentParser(prog="easyedit-ice", description="Efficient knowledge editors for EasyEdit.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, purpose in COMMANDS.items():
@@ -51,4 +52,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (EasyEditIceError, OSError) as error:
         sys.stderr.write(f"easyedit-ice {chosen.command}: {type(error).__name__}: {error}\n")
-        return 2
+        return BAD_INPUT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sys
 import warnings
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,8 @@ from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_st
 from io import StringIO
 from itertools import zip_longest
 from textwrap import wrap
+
+from easyedit_ice.progress import told
 
 GAP = "  "
 NARROWEST = 12
@@ -53,6 +56,18 @@ def quiet(progress: bool = False) -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """:func:`quiet`, but for how far the work has come: bars on a terminal, and elsewhere a line at times."""
+    shown = sys.stderr
+
+    def tell(line: str) -> None:
+        print(line, file=shown, flush=True)
+
+    with quiet(progress=shown.isatty()), nullcontext() if shown.isatty() else told(tell):
+        yield
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

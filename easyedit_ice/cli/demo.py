@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.cli.settings import MODEL_HELP, usual_settings
+from easyedit_ice.cli.console import table, whole_number, working
+from easyedit_ice.cli.settings import MODEL_HELP, add_threads, usual_settings
 from easyedit_ice.cli.shown_facts import MOST_FACTS, shown_facts
 from easyedit_ice.models.named import EMBEDDED
 from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.threads import threads
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,15 +41,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--algorithm", action="append", choices=tuple(ALGORITHMS), help="edit with this one; may be given several times"
     )
+    add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Edit, print, restore; the status is 1 if anything did not come back to the same bits."""
+    with threads(arguments.threads):
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.host.locate import REMEDY, find_host
     from easyedit_ice.hparams import EditHyperParams
     from easyedit_ice.loading import load_model
 
-    with quiet(progress=sys.stderr.isatty()):
+    with working():
         model, tok = load_model(EditHyperParams(model_name=arguments.model))
         shown = shown_facts(arguments.model, model, tok, arguments.facts)
     print(f"{shown.what} Facts to edit: {len(shown.requests)}\n")
@@ -62,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     for method in arguments.algorithm or shown.methods:
         print(f"Editing with {method}{how} ...", end=" ", flush=True)
         results.append(_edit(method, arguments.model, model, tok, shown.requests, one_by_one))
-        print(f"{results[-1].seconds:.0f} s", flush=True)
+        print(f"{results[-1].seconds:.0f} s, {_counted(arguments.threads)}", flush=True)
 
     if one_by_one:
         _show_host_scores(results)
@@ -83,6 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
         outcome = "is back to the same bits" if result.restored else "did NOT come back"
         print(f"{result.method}: every one of the model's {result.tensors} tensors {outcome}.")
     return int(not all(result.restored for result in results))
+
+
+def _counted(count: int) -> str:
+    return f"{count} thread{'s' * (count != 1)}"
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ def _edit(
     facts = EditRequest.prepare(requests)
     asked = [questions(fact) for fact in facts]
     started = time.perf_counter()
-    with quiet(progress=sys.stderr.isatty()):
+    with working():
         scores = _by_base_editor(hparams, model, tok, requests) if one_by_one else {}
         before = observe(model, tok, asked)
         update = solve(model, tok, facts, hparams)

@@ -1,129 +1,244 @@
-"""Edit one fact of any model and see its answers before and after."""
+"""Edit facts of any model, see whether they took and what else moved, and save the result."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
-from easyedit_ice.models.source import GGUF_TYPES
+from easyedit_ice.choosing import JOBS, Choice, choose
+from easyedit_ice.cli.console import whole_number, working
+from easyedit_ice.cli.results import add_results, check_model, check_places, save
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, settings_for, usual_source
+from easyedit_ice.cli.shown_verdict import show_answers, show_verdict
+from easyedit_ice.cli.status import DONE, EPILOG, INTERRUPTED, MISSED
+from easyedit_ice.errors import RequestError
+from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.threads import threads
 
 if TYPE_CHECKING:
-    from easyedit_ice.closed_form.stated import Stated
+    from torch import nn
 
-USUAL, WITHOUT_SUBJECT = "FastMEMIT", "GoRA"
-"""What writes known facts into real models with the least done to the rest (docs/real_models.md)."""
+    from easyedit_ice.editing import Edited
+
+Answers = list[tuple[str, str, str]]
+"""Prompts with what the model writes before and after the edit."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.epilog = EPILOG
     parser.add_argument("--model", help=MODEL_HELP)
-    parser.add_argument("--prompt", required=True, help="text the target shall follow")
-    parser.add_argument("--target", required=True, help="what shall follow the prompt")
-    parser.add_argument("--subject", help="what the fact is about, as spelt in the prompt")
+    fact = parser.add_argument_group("one fact")
+    fact.add_argument("--prompt", help="text the target shall follow")
+    fact.add_argument("--target", help="what shall follow the prompt")
+    fact.add_argument("--subject", help="what the fact is about, as spelt in the prompt")
+    fact.add_argument("--rephrase", metavar="PROMPT", help="the prompt in other words, for the verdict")
+    facts = parser.add_argument_group("facts of a file")
+    facts.add_argument(
+        "--facts",
+        metavar="FILE",
+        help="JSON, JSON lines, CSV or TSV, with prompt, target_new, subject, rephrase_prompt, locality, portability",
+    )
+    facts.add_argument(
+        "--one-by-one", action="store_true", help="write one fact after the other; by default all together"
+    )
     parser.add_argument("--ask", action="append", default=[], metavar="PROMPT", help="another question to show")
+    parser.add_argument("--algorithm", help=f"one of {', '.join(ALGORITHMS)}; by default what `choose` recommends")
     parser.add_argument(
-        "--algorithm",
-        help=f"one of {', '.join(ALGORITHMS)}; by default {USUAL}, or {WITHOUT_SUBJECT} where no subject is given",
+        "--for",
+        dest="job",
+        metavar="JOB",
+        help=f"choose the algorithm for a job: {', '.join(own.name for own in JOBS)}",
     )
     add_settings(parser)
     parser.add_argument(
         "--chat", action="store_true", help="edit and ask in the user's turn of the model's chat template"
     )
-    parser.add_argument("--save", metavar="FOLDER", help="save the update there")
-    parser.add_argument("--save-model", metavar="FOLDER", help="save the edited model there")
+    add_results(parser)
     parser.add_argument(
-        "--save-gguf", metavar="FILE", help="save the edited model as GGUF; --model must be GGUF itself"
+        "--force", action="store_true", help="save also where a fact did not take; the status is 0 then"
     )
-    parser.add_argument(
-        "--gguf-type", choices=GGUF_TYPES, default="F16", type=str.upper, help="type of the matrices that are written"
-    )
-    parser.add_argument("--gguf-whole", action="store_true", help="write all of them so, not only those that changed")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
     parser.add_argument(
         "--max-new-tokens",
         type=whole_number(1, 512),
         default=16,
         metavar="N",
-        help="most tokens of an answer shown, 1 to 512",
+        help="most tokens of an answer to --ask, 1 to 512",
     )
+    add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Edit, and print what the model answers."""
-    from easyedit_ice import world
-    from easyedit_ice.apply import solve
-    from easyedit_ice.asking import asking_for
-    from easyedit_ice.closed_form.stated import stated
-    from easyedit_ice.evaluation import Question, observe
-    from easyedit_ice.loading import load_model
-    from easyedit_ice.models.export import base_for, save_gguf
+    """Edit, judge, save, and print what came of it."""
+    job = _job(arguments)
+    check_places(arguments, job.name)
+    try:
+        with threads(arguments.threads):
+            return _edit(arguments, job)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: the model on disk is as it was, and nothing was saved\n")
+        return INTERRUPTED
 
-    usual = USUAL if arguments.subject else WITHOUT_SUBJECT
-    spec = ALGORITHMS[arguments.algorithm or usual]
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be done, before any model is loaded.
+
+    Attributes:
+        name: of the model.
+        facts: to write.
+        hparams: of the algorithm.
+        choice: why that one; none where it was asked for by name.
+        source: of the settings: a file, a preset or ``auto``.
+        one_by_one: whether facts are written one after the other.
+    """
+
+    name: str
+    facts: tuple[EditRequest, ...]
+    hparams: EditHyperParams
+    choice: Choice | None
+    source: str
+    one_by_one: bool
+
+    def told(self) -> str:
+        """In a line or two."""
+        why = f" for {self.choice.what} ({self.choice.doc}, `easyedit-ice choose`)" if self.choice else ""
+        lines = [f"{self.hparams.alg_name}{why}; settings: {self.source}."]
+        if len(self.facts) > 1:
+            lines.append(f"{len(self.facts)} facts, {'one by one' if self.one_by_one else 'all together'}.")
+        return "\n".join(lines)
+
+    def notes(self) -> dict[str, Any]:
+        """For the update's ``info``."""
+        chosen = (
+            {"by": "auto", "what": self.choice.what, "why": self.choice.why, "doc": self.choice.doc}
+            if self.choice
+            else {"by": "user"}
+        )
+        return {"chosen": {"algorithm": self.hparams.alg_name, "settings": self.source} | chosen}
+
+
+def _job(arguments: argparse.Namespace) -> _Job:
+    from easyedit_ice import world
+
+    records = _records(arguments)
+    one_by_one = arguments.one_by_one and len(records) > 1
+    choice = None if arguments.algorithm else choose(records, one_by_one=one_by_one, wanted=arguments.job)
+    spec = ALGORITHMS[arguments.algorithm or choice.algorithm]
     name = arguments.model or str(world.model_path())
     hparams = settings_for(spec.hparams_class, name, arguments)
-    hparams = hparams.replace(chat=hparams.chat or arguments.chat)
-    fact = {"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}
-    facts = EditRequest.prepare([fact], spec.needs_subject)
-    if arguments.save_gguf:
-        base_for(name, arguments.save_gguf)
-    asked = [Question("shown", prompt, arguments.target, ()) for prompt in (arguments.prompt, *arguments.ask)]
-    with quiet(progress=sys.stderr.isatty()):
-        model, tok = load_model(hparams)
-        asking = asking_for(tok, hparams.chat)
-        (before,) = observe(model, tok, [asked], asking=asking, max_new_tokens=arguments.max_new_tokens)
-        started = time.perf_counter()
-        update = solve(model, tok, facts, hparams)
-        seconds = time.perf_counter() - started
-        update.commit(model)
-        request = replace(facts[0], asking=asking)
-        took = stated(model, tok, [request])
-        (after,) = observe(model, tok, [asked], asking=asking, max_new_tokens=arguments.max_new_tokens)
-    rows = [(q.prompt, old.generated, new.generated) for q, old, new in zip(asked, before, after, strict=True)]
-    print(table(("prompt", "before", "after"), rows))
-    changed = "1 weight" if len(update.deltas) == 1 else f"{len(update.deltas)} weights"
-    print(f"\n{spec.name} changed {changed} in {seconds:.1f} s.")
-    print(_written(spec.name, request, took))
-    print(_moved(update.info["drift"]))
-    if arguments.save:
-        update.save(arguments.save)
-        print(f"The update is saved in {arguments.save}")
-    if arguments.save_model:
-        with quiet():
-            update.to_hf(model, tok, arguments.save_model)
-        print(f"The edited model is saved in {arguments.save_model}")
-    if arguments.save_gguf:
-        with quiet():
-            written = save_gguf(model, name, arguments.save_gguf, dtype=arguments.gguf_type, whole=arguments.gguf_whole)
-        print(
-            f"The edited model is saved in {arguments.save_gguf}, {len(written)} weights of it as {arguments.gguf_type}"
-        )
-    return 0
-
-
-def _written(algorithm: str, request: EditRequest, took: Stated) -> str:
-    """Whether the edited model states the fact."""
-    sure = f"{took.nll[0]:.2f} nats a token"
-    if took.likeliest[0]:
-        return f"The fact is written: {request.target_new.strip()!r} is what most likely follows ({sure})."
-    return (
-        f"The fact is NOT written: something else than {request.target_new.strip()!r} most likely follows ({sure}); "
-        f"try another algorithm than {algorithm}, or other settings."
+    return _Job(
+        name,
+        EditRequest.prepare(records, spec.needs_subject),
+        hparams.replace(chat=hparams.chat or arguments.chat),
+        choice,
+        arguments.hparams or usual_source(spec.hparams_class, name),
+        one_by_one or (len(records) > 1 and not spec.batchable),
     )
 
 
-def _moved(drift: Mapping[str, float] | None) -> str:
-    """What the edit does to statements it is not about."""
-    if drift is None:
-        return "What it does to other statements is not known: the model can read none of the plain ones."
-    return (
-        f"Plain statements that it is not about move by {drift['kl']:.2g} nats a token; {drift['kept']:.0%} of their "
-        "likeliest words stay."
-    )
+def _records(arguments: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
+    """The fact or facts that were given."""
+    single = {
+        "prompt": arguments.prompt,
+        "target_new": arguments.target,
+        "subject": arguments.subject,
+        "rephrase_prompt": arguments.rephrase,
+    }
+    given = {key: value for key, value in single.items() if value is not None}
+    if arguments.facts is None:
+        if missing := [f"--{name}" for name in ("prompt", "target") if getattr(arguments, name) is None]:
+            raise RequestError(f"{' and '.join(missing)} missing; give --prompt and --target, or --facts FILE")
+        return [given]
+    if given:
+        raise RequestError("--facts was given, and a fact besides; put it into the file, or leave --facts out")
+    from easyedit_ice.data.facts import read_facts
+
+    return read_facts(arguments.facts)
+
+
+def _edit(arguments: argparse.Namespace, job: _Job) -> int:
+    from easyedit_ice.editing import EditsInterrupted, edit_facts
+    from easyedit_ice.loading import load_model
+
+    started = time.perf_counter()
+    with working():
+        model, tok = load_model(job.hparams)
+        check_model(arguments, model)
+    _tell(arguments, job.told())
+    with working():
+        before = _answers(arguments, job, model, tok)
+        try:
+            edited = edit_facts(model, tok, job.facts, job.hparams, one_by_one=job.one_by_one, notes=job.notes())
+            status = DONE
+        except EditsInterrupted as stop:
+            if stop.done is None:
+                raise
+            edited, status = stop.done, INTERRUPTED
+        edited.update.commit(model)
+        after = _answers(arguments, job, model, tok)
+    answers = [(prompt, *texts) for prompt, *texts in zip(arguments.ask, before, after, strict=True)]
+    if status == INTERRUPTED:
+        sys.stderr.write(f"interrupted: {len(edited.facts)} of {len(job.facts)} facts were edited\n")
+    if not arguments.json:
+        show_answers(answers)
+        show_verdict(edited, arguments.threads, time.perf_counter() - started)
+    kept = edited.verdict.took or arguments.force
+    saved = save(arguments, job.name, edited.update, model, tok) if kept else {}
+    if not kept and status == DONE:
+        status = MISSED
+    if arguments.json:
+        print(json.dumps(_told(job, edited, answers, saved, arguments.threads, status), ensure_ascii=False))
+    else:
+        for where, what in saved.items():
+            print(f"{what} is saved in {where}")
+        if not kept:
+            print("Nothing is saved: not every fact took (--force saves all the same).")
+        elif status == INTERRUPTED and not saved:
+            print("Nothing is saved: --save FOLDER would have kept the facts that were edited.")
+    return status
+
+
+def _answers(arguments: argparse.Namespace, job: _Job, model: nn.Module, tok: Any) -> list[str]:
+    """What the model writes after the questions that are to be shown."""
+    if not arguments.ask:
+        return []
+    from easyedit_ice.asking import asking_for
+    from easyedit_ice.evaluation import Question, observe
+
+    asked = [Question("shown", prompt, prompt, ()) for prompt in arguments.ask]
+    asking = asking_for(tok, job.hparams.chat)
+    (found,) = observe(model, tok, [asked], asking=asking, max_new_tokens=arguments.max_new_tokens)
+    return [answer.generated or "" for answer in found]
+
+
+def _told(
+    job: _Job, edited: Edited, answers: Answers, saved: Mapping[str, str], count: int, status: int
+) -> dict[str, Any]:
+    """All that happened, as plain values."""
+    return {
+        "status": status,
+        "took": edited.verdict.took,
+        "model": job.name,
+        **job.notes(),
+        "one_by_one": edited.one_by_one,
+        "seconds": round(edited.seconds, 3),
+        "threads": count,
+        "weights": list(edited.update.deltas),
+        "verdict": edited.verdict.to_dict(),
+        "answers": [{"prompt": prompt, "before": old, "after": new} for prompt, old, new in answers],
+        "saved": list(saved),
+    }
+
+
+def _tell(arguments: argparse.Namespace, text: str) -> None:
+    """A line for a reader; scripts want none on stdout."""
+    print(text, file=sys.stderr if arguments.json else sys.stdout, flush=True)

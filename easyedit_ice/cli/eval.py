@@ -16,6 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", required=True, help="folder of a model, an update, an adapter or a saved run; or a .gguf file"
     )
     parser.add_argument("--model", help="the unedited model; needed for updates and adapters, and to score locality")
+    parser.add_argument("--other-base", action="store_true", help="allow an update that was made on another model")
     parser.add_argument("--data", default="factworld", help="a JSON file, or the name of a benchmark")
     parser.add_argument("--split", default="test", help="part of a benchmark given by name")
     parser.add_argument("--start", type=whole_number(0, 10**9), default=0, metavar="N", help="first usable record")
@@ -56,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             dtype=arguments.dtype,
             chat=arguments.chat,
+            check_base=not arguments.other_base,
         )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -19,6 +19,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.algorithm is None:
         rows = [(spec.name, spec.summary, ", ".join(_presets(spec.hparams_class))) for spec in ALGORITHMS.values()]
         print(table(("algorithm", "what it is", "presets"), rows))
+        for name, why in ALGORITHMS.broken.items():
+            print(f"\nLeft out: {name} of another package: {why}")
         print("\nThe settings of one: easyedit-ice hparams ALGORITHM")
     else:
         hparams_class = ALGORITHMS[arguments.algorithm].hparams_class

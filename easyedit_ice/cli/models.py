@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from easyedit_ice.cli.console import quiet, table
+from easyedit_ice.cli.kept import show_cleared
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,10 +17,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Delete, convert or list, in this order."""
-    from easyedit_ice.models.converted import clear_conversions, conversions_folder
+    from easyedit_ice.models.converted import CONVERSIONS
 
     if arguments.clear:
-        print(f"deleted {clear_conversions()} models from {conversions_folder()}")
+        show_cleared(CONVERSIONS.clear(), CONVERSIONS.folder, "models")
     if arguments.model is not None:
         _convert(arguments.model)
     elif not arguments.clear:

@@ -14,21 +14,6 @@ from easyedit_ice.registry import ALGORITHMS
 if TYPE_CHECKING:
     from easyedit_ice.footprint import Footprint
 
-_MEANINGS = {
-    "weights": "of the model",
-    "adapter": "what is trained, in fp32",
-    "gradients": "of that",
-    "optimizer": "two moments of each trained value",
-    "beside": "what the algorithm holds besides",
-    "activations": "of the largest training pass",
-    "logits": "of that pass, and what is computed from them",
-    "work": "short-lived tensors of the size of weights",
-    "drift": "to compare plain statements before and after",
-    "update": "what the edit returns",
-    "undo": "copies of the weights written to, in main memory",
-    "second_moments": "in main memory",
-}
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -63,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show(plan: Footprint, device: str) -> None:
     values = asdict(plan)
-    rows = [(quantity, f"{values[quantity] / 2**20:.1f}", meaning) for quantity, meaning in _MEANINGS.items()]
+    rows = [(quantity, f"{values[quantity] / 2**20:.1f}", meaning) for quantity, meaning in plan.parts().items()]
     print(table(("quantity", "MiB", "what it is"), rows))
     print(f"\nTrained values: {plan.trained:,}")
     where = "of a CPU, all in main memory" if device == "cpu" else "of the GPU"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING
 
-from easyedit_ice.cli.console import quiet, table, whole_number
+from easyedit_ice.cli.console import table, whole_number, working
+from easyedit_ice.cli.settings import add_threads
+from easyedit_ice.threads import threads
 
 if TYPE_CHECKING:
     from easyedit_ice.evaluation.probe import Probe
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, or a GPU's number")
     parser.add_argument("--dtype", default="auto", help="type of the weights; auto keeps the checkpoint's")
     parser.add_argument("--json", action="store_true", help="print all values as JSON")
+    add_threads(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.loading import load_model
 
     name = arguments.model or str(world.model_path())
-    with quiet(progress=sys.stderr.isatty()):
+    with threads(arguments.threads), working():
         data = arguments.data or (None if arguments.model else "factworld")
         records = None if data is None else load_records(data, split=arguments.split, size=arguments.size).records
         loading = EditHyperParams(model_name=name, device=arguments.device, dtype=arguments.dtype)

@@ -33,12 +33,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read, compare, write."""
     from easyedit_ice.bench.report import compare, find_runs, read_run, write_report
+    from easyedit_ice.bench.report.brief import described
 
     folders = find_runs(arguments.runs)
     labels = _labels(arguments.label, folders)
     runs = [read_run(folder, labels.get(folder)) for folder in folders]
     comparison = compare(runs, arguments.anyway, arguments.answers)
-    for note in (*comparison.differences, *comparison.notes):
+    for group in comparison.groups:
+        print(f"compared: {described(group)}: {', '.join(run.label for run in group.runs)}")
+    for difference in comparison.differences:
+        print(f"not comparable, shown anyway: {difference}")
+    for note in comparison.notes:
         print(f"note: {note}")
     for path in write_report(comparison, arguments.out, arguments.formats.split(",")):
         print(path)

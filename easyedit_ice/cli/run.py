@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+from easyedit_ice.errors import IncomparableRunsError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Hand the arguments to Hydra."""
+    """Hand the arguments to Hydra, and print what was found."""
     from easyedit_ice.bench.app import main as app
+    from easyedit_ice.bench.app import with_usual_names
+    from easyedit_ice.bench.shards import Process
 
-    app(arguments)
+    quiet = [argument for argument in arguments if argument.startswith("verbosity=")][-1:] == ["verbosity=quiet"]
+    named, notes = with_usual_names(arguments)
+    if not quiet:
+        sys.stderr.writelines(f"note: {note}\n" for note in notes)
+    folder = app(named)
+    if folder is not None and not quiet and Process.current().index == 0:
+        _show(folder)
     return 0
+
+
+def _show(folder: Path) -> None:
+    """The main table of the run, or of each mode of a sweep."""
+    from easyedit_ice.bench.report import compare, find_runs, read_run
+    from easyedit_ice.bench.report.analysis import analyse
+    from easyedit_ice.bench.report.brief import brief
+    from easyedit_ice.cli.console import table
+
+    try:
+        modes = analyse(compare([read_run(run) for run in find_runs([folder])]))
+    except IncomparableRunsError as error:
+        sys.stderr.write(f"no table: {error}\n")
+        return
+    for results in (results for results in modes if results.scored):
+        shown = brief(results)
+        print(f"\n{shown.title}\n\n{table(shown.header, shown.rows)}\n\n{shown.note}")
+    page = folder / "report" / "report.html"
+    print(f"\nAll of it, with every answer: {page if page.is_file() else f'easyedit-ice report {folder} --out report'}")

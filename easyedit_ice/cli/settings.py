@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from types import MappingProxyType
 
+from easyedit_ice.cli.console import whole_number
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.hparams import AUTO, EditHyperParams
+from easyedit_ice.synonyms import usual_name
+from easyedit_ice.threads import USUAL
 
 MODEL_HELP = "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists; the embedded model if not given"
 
@@ -20,7 +25,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def settings_for(hparams_class: type[EditHyperParams], model: str, arguments: argparse.Namespace) -> EditHyperParams:
     """From the file or preset asked for, else :func:`usual_settings`; with the settings that were given singly."""
-    return usual_settings(hparams_class, model, arguments.hparams, _changes(arguments.set))
+    return usual_settings(hparams_class, model, arguments.hparams, _changes(arguments.set, hparams_class))
 
 
 def usual_settings(
@@ -30,18 +35,39 @@ def usual_settings(
     changes: Mapping[str, object] = MappingProxyType({}),
 ) -> EditHyperParams:
     """Settings for a model: those of the preset named like it, else the defaults, unless ``source`` names others."""
+    return hparams_class.from_hparams(source or usual_source(hparams_class, model), **{"model_name": model, **changes})
+
+
+def usual_source(hparams_class: type[EditHyperParams], model: str) -> str:
+    """The preset named like a model, else ``auto``."""
     own = model.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
     named = (preset for preset in hparams_class.presets() if preset.rpartition("/")[2] == own)
-    return hparams_class.from_hparams(source or next(named, AUTO), **{"model_name": model, **changes})
+    return next(named, AUTO)
 
 
-def _changes(pairs: list[str]) -> dict[str, object]:
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--threads``."""
+    parser.add_argument(
+        "--threads",
+        type=whole_number(1, 1024),
+        default=USUAL,
+        metavar="N",
+        help=f"threads of the CPU; {USUAL} by default, since small models are slowed by more",
+    )
+
+
+def _changes(pairs: list[str], hparams_class: type[EditHyperParams]) -> dict[str, object]:
+    """The settings given singly; those called by another name are taken, and said so."""
     import yaml
 
+    known = {field.name for field in fields(hparams_class)}
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise HyperParamsError(f"--set {pair!r} sets nothing; write NAME=VALUE, such as rank=8")
-        settings[name] = yaml.safe_load(value)
+        usual = usual_name(name, known)
+        if usual != name:
+            sys.stderr.write(f"note: {name} is called {usual} here, and was taken as that\n")
+        settings[usual] = yaml.safe_load(value)
     return settings

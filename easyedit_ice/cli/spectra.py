@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from easyedit_ice.cli.console import table
+from easyedit_ice.cli.kept import mebibytes, show_cleared, show_kept
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,30 +16,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
-    from easyedit_ice.spectra.stored import clear_spectra, spectra_folder
+    from easyedit_ice.spectra.stored import SPECTRA
 
     if arguments.action == "clear":
-        print(f"deleted {clear_spectra()} files from {spectra_folder()}")
-    else:
-        _list()
-    return 0
-
-
-def _list() -> None:
-    from easyedit_ice.spectra.stored import spectra_folder, stored_spectra
-
+        show_cleared(SPECTRA.clear(), SPECTRA.folder)
+        return 0
     rows = [
         (
-            stored.module,
-            stored.decomposed.weight[:16],
-            stored.decomposed.method,
-            stored.decomposed.rank or "all",
-            f"{stored.error:.1e}",
-            f"{stored.size / 2**20:.1f}",
-            stored.path.name,
+            entry.about.module,
+            entry.about.decomposed.weight[:16],
+            entry.about.decomposed.method,
+            entry.about.decomposed.rank or "all",
+            f"{entry.about.error:.1e}",
+            mebibytes(entry.size),
+            entry.path.name,
         )
-        for stored in stored_spectra()
+        for entry in SPECTRA.entries()
     ]
-    header = ("projection", "weight", "method", "singular values", "error", "MiB", "file")
-    print(table(header, rows) if rows else "there are none")
-    print(f"\nin {spectra_folder()}")
+    show_kept(("projection", "weight", "method", "singular values", "error", "MiB", "file"), rows, SPECTRA.folder)
+    return 0

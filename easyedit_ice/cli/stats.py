@@ -1,4 +1,4 @@
-"""Measure, list or delete the second moments that closed-form editors need."""
+"""Measure, list or delete the second moments that closed-form editors and protection need."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import sys
 from typing import Any
 
 from easyedit_ice.cli.console import quiet, table
+from easyedit_ice.cli.kept import mebibytes, show_cleared, show_kept
 from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.registry import ALGORITHMS
-
-_CLOSED_FORM = ("FastMEMIT", "FastEMMET", "FastROME", "FastICE")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "takes a share of the text",
     )
     compute.add_argument("--model", help=MODEL_HELP)
-    compute.add_argument("--algorithm", default="FastMEMIT", choices=_CLOSED_FORM, help="whose layers and settings")
+    compute.add_argument("--algorithm", default="FastMEMIT", help="whose layers and settings; one that needs them")
     add_settings(compute)
     compute.add_argument(
         "--for",
@@ -41,11 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
     if arguments.action == "compute":
         return _compute(arguments)
-    from easyedit_ice.moments.own_text import clear_own_texts
-    from easyedit_ice.moments.stored import clear_moments, moments_folder
+    from easyedit_ice.moments.own_text import OWN_TEXTS
+    from easyedit_ice.moments.stored import MOMENTS
 
     if arguments.action == "clear":
-        print(f"deleted {clear_moments() + clear_own_texts()} files from {moments_folder().parent}")
+        show_cleared(MOMENTS.clear() + OWN_TEXTS.clear(), MOMENTS.folder.parent)
     else:
         _list()
     return 0
@@ -53,18 +52,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _compute(arguments: argparse.Namespace) -> int:
     from easyedit_ice import world
-    from easyedit_ice.closed_form.settings import measuring_of, place_of
     from easyedit_ice.loading import load_model
     from easyedit_ice.moments.measured import moments
     from easyedit_ice.processes import Share
 
     name = arguments.model or str(world.model_path())
-    hparams = settings_for(ALGORITHMS[arguments.algorithm].hparams_class, name, arguments)
+    algorithm = ALGORITHMS[arguments.algorithm]
+    hparams = settings_for(algorithm.hparams_class, name, arguments)
     share = Share.current()
     with quiet(progress=sys.stderr.isatty() and share.index == 0):
         model, tok = load_model(hparams)
-        measuring = measuring_of(hparams)
-        found = moments(model, tok, place_of(model, hparams).names, measuring, share)
+        names, measuring = algorithm.moments_needed(model, hparams)
+        found = moments(model, tok, names, measuring, share)
         files = _handed_over(model, tok, arguments, measuring) if share.index == 0 else []
     if share.index == 0:
         rows = [(path, f"{len(moment)} x {len(moment)}", tokens) for path, (moment, tokens) in found.items()]
@@ -79,7 +78,7 @@ def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring:
         return []
     from easyedit_ice.anatomy import ModelAnatomy
     from easyedit_ice.host import base_editor
-    from easyedit_ice.host.catalogue import host_settings
+    from easyedit_ice.host.settings import host_settings
     from easyedit_ice.host.statistics import hand_over
 
     base_editor()
@@ -88,19 +87,18 @@ def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring:
 
 
 def _list() -> None:
-    from easyedit_ice.moments.stored import moments_folder, stored_moments
+    from easyedit_ice.moments.stored import MOMENTS
 
     rows = [
         (
-            stored.origin.model.rstrip("/").rpartition("/")[2],
-            stored.origin.module,
-            stored.origin.text,
-            stored.counted,
-            stored.origin.dtype,
-            f"{stored.size / 2**20:.1f}",
-            stored.path.name,
+            entry.about.origin.model.rstrip("/").rpartition("/")[2],
+            entry.about.origin.module,
+            entry.about.origin.text,
+            entry.about.counted,
+            entry.about.origin.dtype,
+            mebibytes(entry.size),
+            entry.path.name,
         )
-        for stored in stored_moments()
+        for entry in MOMENTS.entries()
     ]
-    print(table(("model", "projection", "text", "tokens", "type", "MiB", "file"), rows) if rows else "there are none")
-    print(f"\nin {moments_folder()}")
+    show_kept(("model", "projection", "text", "tokens", "type", "MiB", "file"), rows, MOMENTS.folder)

@@ -6,6 +6,8 @@ Shapes: in and out are the widths of a projection, d that of the residual stream
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -19,9 +21,15 @@ from easyedit_ice.activations import (
     vocabulary,
 )
 from easyedit_ice.anatomy import ModelAnatomy, Projection
+from easyedit_ice.closed_form.settings import ClosedFormSettings, place_of
+from easyedit_ice.footprint import STATEMENT, Device, Footprint, Stage, planned, undo_bytes
 from easyedit_ice.moments.statistics import BATCH_TOKENS
 from easyedit_ice.text.passes import TOKENS
+from easyedit_ice.text.plain_text import KEPT
 from easyedit_ice.text.sampling import ROWS
+
+if TYPE_CHECKING:
+    from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams
 
 FP64 = 8
 TARGET = 4
@@ -97,3 +105,92 @@ def reading_pass(
 def _read(tokens: int) -> int:
     """Tokens from the subject's last on."""
     return max(1, tokens // 2)
+
+
+def plan_search(model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+    """The highest of what is held while second moments are measured and factored, while values are sought, and while
+    the update is committed and what it moves is measured."""
+    anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
+    projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
+    contexts = [length for length, count in hparams.context_template_length_params for _ in range(count)]
+    together = facts_together(contexts, facts, tokens, device)
+    activations, logits = seeking_pass(model, projections, contexts, together, tokens)
+    sought = together * anatomy.hidden_size
+    measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
+    return planned(
+        model,
+        projections,
+        [
+            measuring,
+            Stage(4 * FP32 * sought + activations + logits, moments + undo_bytes(model, projections, bits)),
+        ],
+        bits=bits,
+        device=device,
+        resident=moments,
+        trained=facts * anatomy.hidden_size,
+        adapter=FP32 * facts * anatomy.hidden_size,
+        gradients=FP32 * sought,
+        optimizer=2 * FP32 * sought,
+        activations=activations,
+        logits=logits,
+        work=measuring.device,
+        update=sum(FP32 * min(facts, p.in_features) * (p.in_features + p.out_features) for p in projections),
+        second_moments=moments,
+    )
+
+
+@dataclass(frozen=True)
+class Read:
+    """What is read of each fact.
+
+    Attributes:
+        contexts: wordings that it is stated in.
+        names: in place of its subject.
+        length: tokens after each of these.
+    """
+
+    contexts: int
+    names: int
+    length: int
+
+
+def plan_reading(
+    model: nn.Module, hparams: ClosedFormSettings, texts: Read, facts: int, tokens: int, device: Device
+) -> Footprint:
+    """The highest of what is held while second moments are measured and factored, while texts are read, while the solve
+    is made, and while the update is committed and what it moves is measured."""
+    anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
+    (projection,) = projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
+    _, activations, logits = reading_pass(model, facts, tokens, texts.contexts, texts.names, device)
+    written, width = facts * TARGET, projection.in_features
+    kept = facts * (texts.names + 1) * texts.length + STATEMENT * len(KEPT)
+    beside = FP32 * (written + kept) * width
+    measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
+    in_memory = moments + undo_bytes(model, projections, bits)
+    return planned(
+        model,
+        projections,
+        [
+            measuring,
+            Stage(FP32 * written * anatomy.hidden_size + beside + activations + logits, in_memory),
+            Stage(0, in_memory + 2 * (2 * beside + 2 * FP32 * (written + kept) ** 2)),
+        ],
+        bits=bits,
+        device=device,
+        resident=moments,
+        trained=written * anatomy.hidden_size,
+        adapter=FP32 * written * anatomy.hidden_size,
+        beside=beside,
+        activations=activations,
+        logits=logits,
+        work=measuring.device,
+        update=FP32 * min(written, width) * (width + projection.out_features),
+        second_moments=moments,
+    )
+
+
+def _measuring(model: nn.Module, hparams: ClosedFormSettings, projections: Sequence[Projection]) -> Stage:
+    """Second moments are measured and factored, if they are asked for."""
+    if not hparams.mom2_adjustment:
+        return Stage(0)
+    return Stage(measuring_bytes(model, projections), factoring_bytes(projections))

@@ -10,15 +10,16 @@ Shapes: n tokens, d the width of the residual stream.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.batching import by_row, padded
+from easyedit_ice.capture import hidden_of, watching
 from easyedit_ice.closed_form.contrast import places_of
-from easyedit_ice.text.passes import at_places, by_row, hidden_of, padded
+from easyedit_ice.text.passes import at_places
 from easyedit_ice.text.rows import Row
 
 _LEAST = 0.01
@@ -58,9 +59,7 @@ def gain_behind(model: nn.Module, rows: Sequence[Row], projection: str, block: s
             gains.append(_gain(*passed) / _rms(passed[0]).median())
             written.append(hidden)
 
-    with ExitStack() as hooks:
-        for module in model.get_submodule(block).modules():
-            hooks.callback(module.register_forward_hook(after).remove)
+    with watching(model.get_submodule(block).modules(), after=after):
         model(input_ids=ids.to(device), attention_mask=real.long().to(device), use_cache=False)
     return torch.stack(gains).prod(0) if gains else None
 

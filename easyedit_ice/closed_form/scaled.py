@@ -64,8 +64,5 @@ def least_scales(
 
 
 def _with(model: nn.Module, tok: Any, requests: Sequence[EditRequest], update: WeightUpdate) -> Stated:
-    update.commit(model)
-    try:
+    with update.applied(model):
         return stated(model, tok, requests)
-    finally:
-        update.revert(model)

@@ -44,8 +44,8 @@ class ClosedFormSettings(EditHyperParams):
         "let facts of earlier edits in the model answer as they do: their keys weigh as those of this edit",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        """Refuse layers that name none."""
         if self.layers is not None and not self.layers:
             raise HyperParamsError("layers is empty; name at least one block, or leave it out")
 
@@ -69,7 +69,9 @@ def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
     if hparams.rewrite_module_tmp is None:
         projections = anatomy.select("mlp", "out", layers)
     else:
-        projections = tuple(anatomy.projection(hparams.rewrite_module_tmp.format(layer)) for layer in layers)
+        projections = tuple(
+            anatomy.projection(hparams.rewrite_module_tmp.replace("{}", str(layer))) for layer in layers
+        )
     if len(projections) != len(layers):
         raise AnatomyError(
             f"blocks {layers} have {len(projections)} output projections of the MLP, and one for each is needed; name "
@@ -91,6 +93,11 @@ def measuring_of(hparams: ClosedFormSettings) -> Measuring:
         hparams.mom2_n_samples,
         hparams.mom2_dtype,
     )
+
+
+def second_moments(model: nn.Module, hparams: ClosedFormSettings) -> tuple[tuple[str, ...], Measuring]:
+    """Projections whose inputs' second moments are needed, and on what these are measured."""
+    return place_of(model, hparams).names, measuring_of(hparams)
 
 
 def factors_of(

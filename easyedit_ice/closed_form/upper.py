@@ -9,18 +9,18 @@ import copy
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.batching import alike, by_row, padded
+from easyedit_ice.capture import captured, hidden_of, watching, with_hidden
 from easyedit_ice.closed_form.facts import FactRow
 from easyedit_ice.forwards import copied, replaced_forwards, replaced_outputs
 from easyedit_ice.logits import logits_at
-from easyedit_ice.text.passes import Enough, by_row, hidden_of, padded, with_hidden
-from easyedit_ice.text.rows import alike
 
 _SAME = 0.1
 """How far a block's output may miss what its projection was made to add, for rounding, as a share of that."""
@@ -161,6 +161,8 @@ class _Group:
         A module is kept if it has run once and nothing that holds it is kept: it need not run again.
         """
         block = self._blocks[self._layer]
+        inner = [module for module in block.modules() if module is not block]
+        lower = {"below": self._blocks[self._layer - 1]} if self._layer else {}
         calls: Counter[nn.Module] = Counter()
         finished: dict[nn.Module, Any] = {}
         wrote: list[Any] = []
@@ -172,27 +174,13 @@ class _Group:
             elif not wrote:
                 finished[module] = copied(output)
 
-        def end(module: nn.Module, args: Any, output: Any) -> None:
-            self._returned = output
-            raise Enough
-
-        def below(module: nn.Module, args: Any, output: Any) -> None:
-            self._below = output
-
-        self._below = None
-        with ExitStack() as hooks:
-            for module in block.modules():
-                if module is not block:
-                    hooks.callback(module.register_forward_hook(after).remove)
-            hooks.callback(block.register_forward_hook(end).remove)
-            if self._layer:
-                hooks.callback(self._blocks[self._layer - 1].register_forward_hook(below).remove)
-            hooks.enter_context(_ending())
+        with captured({"block": block} | lower, "out", stop=True) as seen, watching(inner, after=after):
             self._model(**self._inputs())
+        self._returned, self._below = seen["block"], seen.get("below")
         once = {module: output for module, output in finished.items() if calls[module] == 1}
-        inner = {child for module in once for child in module.modules() if child is not module}
+        held = {child for module in once for child in module.modules() if child is not module}
         self._wrote = wrote[0]
-        self._kept = {module: output for module, output in once.items() if module not in inner}
+        self._kept = {module: output for module, output in once.items() if module not in held}
 
     def _at_subject(self, output: Any) -> Tensor:
         """What a module returned at the subject's last token of each row, (n, d)."""
@@ -203,19 +191,9 @@ class _Group:
         """Whether the block's output moves by what is added to the projection's, tried with a vector as long as it."""
         probe = self.projected.float()
         probe = probe * (self.block.float().norm(dim=1) / probe.norm(dim=1).clamp(min=1e-30))[:, None]
-        found: list[Any] = []
-
-        def end(module: nn.Module, args: Any, output: Any) -> None:
-            found.append(output)
-            raise Enough
-
-        handle = self._blocks[self._layer].register_forward_hook(end)
-        try:
-            with self._adding(probe), _ending():
-                self._model(**self._inputs())
-        finally:
-            handle.remove()
-        moved = self._at_subject(found[0]).float() - self.block.float()
+        with captured({"block": self._blocks[self._layer]}, "out", stop=True) as seen, self._adding(probe):
+            self._model(**self._inputs())
+        moved = self._at_subject(seen["block"]).float() - self.block.float()
         return bool(((moved - probe).norm(dim=1) <= _SAME * probe.norm(dim=1)).all())
 
     @contextmanager
@@ -239,15 +217,10 @@ class _Group:
             yield
 
 
-@contextmanager
-def _ending() -> Iterator[None]:
-    """A pass that may end when all that is wanted has been read."""
-    with suppress(Enough):
-        yield
-
-
 def _chosen(value: Any, rows: Tensor, count: int) -> Any:
     """Some rows of what a module returned for ``count`` of them; what has no rows stays."""
+    if isinstance(value, list):
+        return [_chosen(part, rows, count) for part in value]
     if isinstance(value, tuple):
         return tuple(_chosen(part, rows, count) for part in value)
     if not isinstance(value, Tensor) or not value.ndim or len(value) < count or len(value) % count:

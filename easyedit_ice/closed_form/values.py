@@ -18,18 +18,22 @@ leaves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
+from easyedit_ice.batching import batches_that_fit, tokens_on
 from easyedit_ice.closed_form.facts import FactRows
 from easyedit_ice.closed_form.upper import UpperBlocks
 from easyedit_ice.errors import TrainingDivergedError
+from easyedit_ice.progress import progress
 from easyedit_ice.text.passes import TOKENS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,14 @@ def find_values(model: nn.Module, facts: Sequence[FactRows], projection: str, se
     Raises:
         TrainingDivergedError: a loss is infinite or not a number.
     """
-    budget = TOKENS.get(model.get_input_embeddings().weight.device.type, TOKENS["cuda"])
+    budget = tokens_on(model.get_input_embeddings().weight.device, TOKENS)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     parts = []
-    with tqdm(total=len(facts), desc="values", unit="fact", leave=False, disable=None) as bar:
-        for chunk in _chunks(facts, budget):
+    with progress(logger, "values", len(facts), "fact") as advance:
+        for chunk in batches_that_fit(facts, lambda together: _tokens(together) <= budget):
             parts.append(_find(model, chunk, projection, search))
-            bar.update(len(chunk))
+            advance(len(chunk))
     return Values(
         torch.cat([part.wrote for part in parts]),
         torch.cat([part.origin for part in parts]),
@@ -109,16 +113,9 @@ def find_values(model: nn.Module, facts: Sequence[FactRows], projection: str, se
     )
 
 
-def _chunks(facts: Sequence[FactRows], tokens: int) -> Iterator[Sequence[FactRows]]:
-    """Facts in their order, as many together as the tokens from their subjects on allow."""
-    start, used = 0, 0
-    for index, fact in enumerate(facts):
-        own = sum(len(row.read) for row in fact.all)
-        if index > start and used + own > tokens:
-            yield facts[start:index]
-            start, used = index, 0
-        used += own
-    yield facts[start:]
+def _tokens(facts: Sequence[FactRows]) -> int:
+    """Tokens from the subjects on."""
+    return sum(len(row.read) for fact in facts for row in fact.all)
 
 
 def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: Search) -> Values:

@@ -111,8 +111,7 @@ def write_facts(
             deltas[name] = solve_update(factors[name], read[name], residuals, alpha, kept, weights[name])
             if turn < len(place.names) - 1:
                 update = WeightUpdate({name: deltas[name]}, keys={name: read[name]})
-                update.commit(model)
-                lower.callback(update.revert, model)
+                lower.enter_context(update.applied(model))
     return Written(deltas, read, sought[-1], weights)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from easyedit_ice.data.hub import BENCHMARKS, download
 from easyedit_ice.data.normalise import normalise
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
 from easyedit_ice.errors import DataError, did_you_mean
+from easyedit_ice.reading import is_file, parsed_json
 
 _FACTWORLD = "factworld"
 
@@ -91,7 +91,7 @@ def read_records(
 
 def _raw_records(source: str | Path, split: str) -> tuple[list[Any], str]:
     path, name = Path(source), str(source).lower()
-    if path.is_file():
+    if is_file(path):
         return _read_json(path), str(source)
     if name == _FACTWORLD:
         from easyedit_ice.world.records import records
@@ -105,10 +105,12 @@ def _raw_records(source: str | Path, split: str) -> tuple[list[Any], str]:
 
 def _read_json(path: Path) -> list[Any]:
     try:
-        raws = json.loads(path.read_text(encoding="utf-8"))
+        raws = parsed_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"the file cannot be read: {error}", str(path)) from error
     except UnicodeDecodeError as error:
         raise DataError(f"the file is not UTF-8 text: {error}", str(path)) from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise DataError(f"the file is not valid JSON: {error}", str(path)) from error
     if not isinstance(raws, list) or not raws:
         held = "an empty list" if raws == [] else f"a {type(raws).__name__}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from easyedit_ice.data.forms import Form
 from easyedit_ice.data.records import Record, Severity
+from easyedit_ice.reading import is_unicode
 
 Report = Callable[[Severity, str], None]
 
@@ -118,13 +119,13 @@ def _answers(truth: Any) -> list[list[str]] | None:
     read = [[answer] if isinstance(answer, str) else answer for answer in answers]
     if not all(isinstance(aliases, list) for aliases in read):
         return None
-    if not all(isinstance(alias, str) for aliases in read for alias in aliases):
+    if not all(isinstance(alias, str) and is_unicode(alias) for aliases in read for alias in aliases):
         return None
     return [[alias for alias in aliases if alias.strip()] for aliases in read]
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and is_unicode(value)
 
 
 def _show(value: Any, limit: int = 120) -> str:

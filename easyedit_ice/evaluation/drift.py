@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.batching import batches
 from easyedit_ice.preserve import preserved
 from easyedit_ice.text.rows import Row, answered, predict
 from easyedit_ice.tokens import tokens
 
 BATCH = 32
+_MOST_NATS = 709
+"""Of which the exponential is a double."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Drift:
     def point(self, model: nn.Module) -> DriftPoint:
         """Where a later state of the model is."""
         total = tokens = 0.0
-        for rows in _batches(self._texts):
+        for rows in batches(self._texts, BATCH):
             spans = torch.tensor([row.span for row in rows], dtype=torch.float64)
             total += float(_predict(model, rows).nll().cpu().double() @ spans)
             tokens += sum(row.span for row in rows)
@@ -68,11 +71,16 @@ class Drift:
             (was.exp() * (was - now)).sum(-1) for was, now in zip(self._base, self._answers(model), strict=True)
         ]
         kl = torch.cat(divergences).mean().item() if divergences else 0.0
-        return DriftPoint(math.exp(total / tokens) if tokens else math.nan, max(0.0, kl))
+        return DriftPoint(perplexity(total / tokens) if tokens else math.nan, kl if math.isnan(kl) else max(0.0, kl))
 
     def _answers(self, model: nn.Module) -> list[Tensor]:
         """Log-probabilities of each batch of questions: (t, v) on the CPU."""
-        return [_predict(model, rows).log_probs.cpu() for rows in _batches(self._questions)]
+        return [_predict(model, rows).log_probs.cpu() for rows in batches(self._questions, BATCH)]
+
+
+def perplexity(nats: float) -> float:
+    """Of a loss per token, in nats; infinite where no number is large enough."""
+    return math.inf if nats > _MOST_NATS else math.exp(nats)
 
 
 @torch.no_grad()
@@ -80,7 +88,3 @@ def _predict(model: nn.Module, rows: Sequence[Row]) -> Any:
     with preserved(model):
         model.eval()
         return predict(model, rows)
-
-
-def _batches(rows: Sequence[Row]) -> list[Sequence[Row]]:
-    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.batching import batches_alike
 from easyedit_ice.preserve import preserved
 from easyedit_ice.tokens import tokens
 
@@ -45,11 +46,13 @@ def sampled_texts(model: nn.Module, tok: Any, prompts: Sequence[str], *, seed: i
     token, since current transformers take its mask of the newest token for the mask of the whole text.
     """
     prefixes = [tokens(tok, prompt) for prompt in prompts]
+    distinct = list(dict.fromkeys(prefixes))
     texts: dict[tuple[int, ...], str] = {}
     with preserved(model, tok), torch.no_grad():
         model.eval()
-        for alike in _of_one_length(prefixes):
-            texts |= zip(alike, (_text(tok, ids) for ids in _continued(model, alike, seed).tolist()), strict=True)
+        for batch in batches_alike([len(prefix) for prefix in distinct], BATCH, most_padded=1):
+            together = [distinct[index] for index in batch]
+            texts |= zip(together, (_text(tok, ids) for ids in _continued(model, together, seed).tolist()), strict=True)
     return [texts[prefix] for prefix in prefixes]
 
 
@@ -78,14 +81,6 @@ def word_splitter() -> str:
     except LookupError:
         return "treebank"
     return "punkt+treebank"
-
-
-def _of_one_length(prefixes: Iterable[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
-    """Distinct prefixes that can run side by side without padding."""
-    by_length = sorted(dict.fromkeys(prefixes), key=len)
-    for _, group in groupby(by_length, key=len):
-        alike = list(group)
-        yield from (alike[start : start + BATCH] for start in range(0, len(alike), BATCH))
 
 
 def _continued(model: nn.Module, prefixes: Sequence[tuple[int, ...]], seed: int) -> Tensor:

@@ -14,7 +14,6 @@ from torch import nn
 from easyedit_ice.evaluation.forms import exact_logits, form_for
 from easyedit_ice.evaluation.host_rows import HostKind, HostRow, Pair, lay_out
 from easyedit_ice.evaluation.lines import Reading, mean_log_prob, read
-from easyedit_ice.host import host_info
 from easyedit_ice.preserve import preserved
 from easyedit_ice.tokens import padding_id
 
@@ -63,7 +62,7 @@ def forced(
     groups: Sequence[Sequence[Pair]],
     *,
     max_length: int,
-    host: HostKind | None = None,
+    host: HostKind,
     gap: str = " ",
 ) -> list[list[Forced]]:
     """Ask a model under teacher forcing; it is left as it was.
@@ -76,15 +75,14 @@ def forced(
         tok: its tokenizer.
         groups: (prompt, answer) pairs of one kind of probe of one record, which EasyEdit pads together.
         max_length: as in EasyEdit's hyperparameters, in tokens.
-        host: whose rules apply; by default those of the EasyEdit that is loaded or would be.
+        host: whose rules apply.
         gap: what stands between a prompt and its answer; EasyEdit puts a space there.
 
     Raises:
         UnscorableProbeError: EasyEdit fails on a group of such a form.
         HyperParamsError: ``max_length`` is no positive number.
     """
-    pad, host = padding_id(model, tok), host or host_info().kind
-    rows = lay_out(tok, groups, max_length=max_length, host=host, pad=pad, gap=gap)
+    rows = lay_out(tok, groups, max_length=max_length, host=host, pad=padding_id(model, tok), gap=gap)
     return ask(model, rows).answers
 
 

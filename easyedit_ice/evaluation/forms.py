@@ -11,8 +11,6 @@ import inspect
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +19,7 @@ from easyedit_ice.evaluation.host_rows import Cell, HostRow
 from easyedit_ice.evaluation.lines import Line, merges_texts, tensors
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.logits import logits_at, logits_of
+from easyedit_ice.state import state_of
 
 ROUNDING = {torch.float32: 64, torch.bfloat16: 4, torch.float16: 4}
 """Leads below this many units of rounding are not trusted, nor below twice what a logit was seen to move on the model.
@@ -32,7 +31,6 @@ CREDIBLE = 4
 """A difference of more than this many times the above has another cause than rounding."""
 
 logger = logging.getLogger(__name__)
-_known: WeakKeyDictionary[nn.Module, dict[tuple[Any, ...], Form | None]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def form_for(model: nn.Module, groups: Sequence[Sequence[HostRow]]) -> Form | No
     if not asked or not merges_texts(model):
         return None
     padded = any(row.left for group in asked for row in group)
-    known = _known.setdefault(model, {})
+    known = state_of(model).derived.setdefault("forms", {})
     kind = (_dtype(model), asked[0][0].names, asked[0][0].padding, padded)
     if kind not in known:
         known[kind] = _try_forms(model, asked, padded)

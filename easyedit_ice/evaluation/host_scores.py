@@ -11,16 +11,10 @@ from torch import nn
 from easyedit_ice.errors import ScoringProtocolError, UnscorableProbeError
 from easyedit_ice.evaluation.forced import Forced, forced
 from easyedit_ice.evaluation.host_rows import HostKind, Pair
-from easyedit_ice.host import host_info
 
 Request = Mapping[str, Any]
 Scores = dict[str, Any]
 
-_OTHER_PROTOCOLS = {
-    "alg_name": ("GRACE",),
-    "evaluation_type": ("LLM-judge", "generate-text"),
-    "use_chat_template": (True,),
-}
 _META = {
     "protocol": "decoder_only_teacher_forcing",
     "scorer": "token_accuracy",
@@ -41,7 +35,7 @@ def edit_qualities(
     requests: Sequence[Request],
     *,
     max_length: int,
-    host: HostKind | None = None,
+    host: HostKind,
 ) -> list[Scores]:
     """What EasyEdit's ``compute_edit_quality`` returns for each request, in batches.
 
@@ -51,7 +45,7 @@ def edit_qualities(
         requests: as EasyEdit's editors make them: ``prompt``, ``target_new`` and, where a fact has them,
             ``rephrase_prompt``, ``locality`` and ``portability``.
         max_length: as in EasyEdit's hyperparameters, in tokens.
-        host: whose numbers; by default those of the EasyEdit that is loaded or would be.
+        host: whose numbers.
 
     Returns:
         for each request ``rewrite_acc`` and ``rephrase_acc`` ([accuracy]), ``portability`` (``<kind>_acc``: accuracy
@@ -64,7 +58,6 @@ def edit_qualities(
     """
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         raise ScoringProtocolError(f"{type(model).__name__} is an encoder-decoder; {_OWN_EVALUATOR}")
-    host = host or host_info().kind
     asked = [(index, *group) for index, request in enumerate(requests) for group in probe_groups(request)]
     answers = forced(model, tok, [pairs for *_, pairs in asked], max_length=max_length, host=host)
     results = [_empty(request, host) for request in requests]
@@ -74,36 +67,28 @@ def edit_qualities(
     return results
 
 
-def with_locality(before: Scores, after: Scores, *, host: HostKind | None = None) -> Scores:
+def with_locality(before: Scores, after: Scores, *, host: HostKind) -> Scores:
     """The scores after an edit, with the locality EasyEdit works out from those before it.
 
     ``<kind>_acc`` is the share of tokens that stayed, for each probe. The release puts it in the place of
     ``<kind>_output``; head keeps both.
     """
-    host = host or host_info().kind
-    locality, metas = dict(after["locality"]), {}
-    for name, old in before["locality"].items():
-        kind = name.removesuffix("_output")
-        stayed = [np.mean(np.equal(new, tokens)) for new, tokens in zip(locality[name], old, strict=True)]
-        if host == "release":
-            del locality[name]
-        locality[f"{kind}_acc"] = stayed if host == "release" else list(map(float, stayed))
-        metas[f"locality.{kind}"] = {"result_key": f"locality.{kind}_acc", **_LOCALITY_META}
-    result = after | {"locality": locality}
-    return result if host == "release" else result | {"metric_meta": after["metric_meta"] | metas}
+    stayed = _stayed(before, after)
+    if host == "release":
+        return after | {"locality": {f"{kind}_acc": shares for kind, shares in stayed.items()}}
+    shares = {f"{kind}_acc": list(map(float, own)) for kind, own in stayed.items()}
+    metas = {f"locality.{kind}": {"result_key": f"locality.{kind}_acc", **_LOCALITY_META} for kind in stayed}
+    return after | {"locality": after["locality"] | shares, "metric_meta": after["metric_meta"] | metas}
 
 
-def check_protocol(hparams: Any, *, host: HostKind | None = None) -> None:
-    """See that hyperparameters ask for the teacher-forced scores of :func:`edit_qualities`, as on the release all do.
-
-    Raises:
-        ScoringProtocolError: they ask head to generate, to judge, or to put prompts into a chat template.
-    """
-    if (host or host_info().kind) == "release":
-        return
-    for name, others in _OTHER_PROTOCOLS.items():
-        if (value := getattr(hparams, name, None)) in others:
-            raise ScoringProtocolError(f"{name} is {value!r}, which asks for scores of another kind; {_OWN_EVALUATOR}")
+def _stayed(before: Scores, after: Scores) -> dict[str, list[np.floating]]:
+    """The share of tokens that stayed, for each locality probe, by kind."""
+    return {
+        name.removesuffix("_output"): [
+            np.mean(np.equal(new, tokens)) for new, tokens in zip(after["locality"][name], old, strict=True)
+        ]
+        for name, old in before["locality"].items()
+    }
 
 
 def _require_answer(answers: Sequence[Forced], index: int, where: str) -> None:
@@ -149,10 +134,20 @@ def _fill(scores: Scores, section: str, kind: str, answers: Sequence[Forced]) ->
     where[f"{name}_acc"] = accuracies
 
 
-def by_measure(scores: Scores) -> dict[str, float]:
-    """Means over probes of each of EasyEdit's accuracies, by measure: ``rewrite``, ``locality.<kind>`` and so on."""
+def by_measure(scores: Scores, before: Scores | None = None) -> dict[str, float]:
+    """Means over probes of each of EasyEdit's accuracies, by measure: ``rewrite``, ``locality.<kind>`` and so on.
+
+    Args:
+        scores: after an edit, of either EasyEdit.
+        before: those before it, where ``scores`` do not say yet what stayed.
+    """
     found = {name: scores[f"{name}_acc"] for name in ("rewrite", "rephrase") if f"{name}_acc" in scores}
-    for section in ("portability", "locality"):
-        own = {name.removesuffix("_acc"): values for name, values in scores[section].items() if name.endswith("_acc")}
-        found |= {f"{section}.{kind}": values for kind, values in own.items()}
-    return {measure: mean for measure, values in found.items() if not np.isnan(mean := float(np.mean(values)))}
+    sections = {name: scores[name] for name in ("portability", "locality")}
+    if before is not None:
+        sections["locality"] = {f"{kind}_acc": shares for kind, shares in _stayed(before, scores).items()}
+    for section, kinds in sections.items():
+        for name, values in kinds.items():
+            if name.endswith("_acc"):
+                found[f"{section}.{name.removesuffix('_acc')}"] = values
+    means = {measure: float(np.mean(values)) for measure, values in found.items()}
+    return {measure: mean for measure, mean in means.items() if not np.isnan(mean)}

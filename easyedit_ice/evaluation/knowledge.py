@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.batching import batches
 from easyedit_ice.cache import cache_root
 from easyedit_ice.known import known
 from easyedit_ice.text.answers import Asked, asked_row, rows_right
@@ -42,7 +43,7 @@ class Knowledge:
         rows = {question: asked_row(self._tok, *question, self._asking) for question in questions}
         keys = {question: _key(row) for question, row in rows.items()}
         missing = {keys[question]: row for question, row in rows.items() if keys[question] not in self._found}
-        for chunk in _chunks(list(missing)):
+        for chunk in batches(list(missing), AT_A_TIME):
             self._found |= zip(chunk, rows_right(self._model, [missing[key] for key in chunk]), strict=True)
             self._keep()
         return [self._found[keys[question]] for question in questions]
@@ -63,7 +64,7 @@ class Knowledge:
         with tqdm(
             total=total, desc="known facts", unit="fact", disable=None if self._progress is None else not self._progress
         ) as bar:
-            for chunk in _chunks(questions):
+            for chunk in batches(questions, AT_A_TIME):
                 if count is not None and len(found) >= count:
                     break
                 new = [asked + place for place, right in enumerate(self(chunk)) if right]
@@ -78,11 +79,6 @@ class Knowledge:
         partial = self._path.with_suffix(f".{os.getpid()}.partial")
         partial.write_text(json.dumps(self._found), encoding="utf-8")
         os.replace(partial, self._path)
-
-
-def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), AT_A_TIME):
-        yield items[start : start + AT_A_TIME]
 
 
 def _key(row: Row) -> str:

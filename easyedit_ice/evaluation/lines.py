@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.batching import longest_first, tokens_on
 from easyedit_ice.evaluation.host_rows import Cell
 from easyedit_ice.fused import fused_activations
 from easyedit_ice.logits import logits_at
@@ -64,7 +65,9 @@ def read(model: nn.Module, names: Sequence[str], filler: Cell, lines: Sequence[L
     """
     longest, wanted = _longest(lines, merges_texts(model))
     found: dict[tuple[Cell, ...], dict[Place, Reading]] = {}
-    for chunk in _chunks(list(wanted), TOKENS.get(_device(model).type, TOKENS["cuda"])):
+    sequences = list(wanted)
+    for batch in longest_first([len(cells) for cells in sequences], tokens_on(_device(model), TOKENS)):
+        chunk = [sequences[index] for index in batch]
         asked = [(index, place) for index, cells in enumerate(chunk) for place in sorted(wanted[cells])]
         where = [(index, place) for index, (place, _) in asked]
         with fused_activations(model):
@@ -112,16 +115,6 @@ def _longest(
         if line.places:
             wanted.setdefault(longest[line.cells], set()).update(line.places)
     return longest, wanted
-
-
-def _chunks(sequences: list[tuple[Cell, ...]], tokens: int) -> Iterator[list[tuple[Cell, ...]]]:
-    """Sequences of like length together, the longest first, with so many tokens at most."""
-    sequences.sort(key=len, reverse=True)
-    start = 0
-    while start < len(sequences):
-        stop = start + max(1, tokens // len(sequences[start]))
-        yield sequences[start:stop]
-        start = stop
 
 
 def _readings(logits: Tensor, tokens: Sequence[int]) -> Iterator[Reading]:

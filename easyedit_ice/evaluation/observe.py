@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.batching import batches
 from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.evaluation.forced import Forced, forced
 from easyedit_ice.evaluation.leading import MOST_TOKENS, leading_answer
@@ -133,8 +134,7 @@ def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: i
     order = sorted(prefixes, key=lambda prompt: len(prefixes[prompt]))
     ends, texts = ends_of_text(model, tok), {}
     with preserved(model, tok), torch.no_grad():
-        for start in range(0, len(order), BATCH):
-            batch = order[start : start + BATCH]
+        for batch in batches(order, BATCH):
             tokens = write(model, tok, [prefixes[prompt] for prompt in batch], length=max_new_tokens)
             texts |= {prompt: _read(tok, own, ends, max_new_tokens) for prompt, own in zip(batch, tokens, strict=True)}
     return [texts[prompt] for prompt in asked]

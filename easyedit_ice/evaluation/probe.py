@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.algorithms.fast_ice import FastICEHyperParams
 from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation.knowledge import Knowledge
@@ -70,8 +69,7 @@ class Probe:
         return lines | {"Prompt, IKE": f"{best:.0%} of new facts are answered as told, under the best wording"}
 
     def _for(self, hparams: EditHyperParams) -> list[str]:
-        teaches_itself = isinstance(hparams, FastICEHyperParams) or getattr(hparams, "objective", None) == "ice"
-        said = [self._teacher() if teaches_itself else "needs no teacher"]
+        said = [self._teacher() if hparams.teaches_itself else "needs no teacher"]
         if self.stops < STOPS:
             said.append("the edited model goes on after the answer: read leading answers")
         else:

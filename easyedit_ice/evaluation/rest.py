@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,8 @@ import torch
 from torch import nn
 
 from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.batching import batches
+from easyedit_ice.evaluation.drift import perplexity
 from easyedit_ice.preserve import preserved
 from easyedit_ice.text.answers import Asked, answers_right
 from easyedit_ice.text.rows import Row, given, predict
@@ -72,12 +73,12 @@ def _perplexity(model: nn.Module, rows: Sequence[Row]) -> float:
         model.eval()
         for row in rows:
             total += predict(model, [row]).nll().double().item() * row.span
-    return math.exp(total / sum(row.span for row in rows))
+    return perplexity(total / sum(row.span for row in rows))
 
 
 def _windows(tok: Any, text: str, tokens: int) -> list[Row]:
     """The first tokens of a text in windows, each behind what the tokenizer begins a text with, if anything."""
     start = given(tok, "")
     ids = given(tok, text[: _LETTERS * tokens])[len(start) :][:tokens]
-    rows = [(*start, *ids[first : first + WINDOW]) for first in range(0, len(ids), WINDOW)]
+    rows = [(*start, *window) for window in batches(ids, WINDOW)]
     return [Row(row, len(row) - max(1, len(start))) for row in rows if len(row) > max(1, len(start))]

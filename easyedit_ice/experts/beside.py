@@ -17,6 +17,7 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.deltas import SpectralDelta, spectral_change
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import check_mixable, modules_of
+from easyedit_ice.side_branch import SideBranch
 
 
 class Beside:
@@ -39,15 +40,17 @@ class Beside:
         self._banks = [_Bank.of([own.get(path) for own in updates]) for path in modules_of(experts)]
         self.alphas: Tensor | None = None
         anatomy = ModelAnatomy(model)
-        self._handles = [
-            anatomy.projection(path).module.register_forward_hook(self._hook(place))
-            for place, path in enumerate(modules_of(experts))
-        ]
+        self._branches: list[tuple[SideBranch, nn.Module]] = []
+        for place, path in enumerate(modules_of(experts)):
+            branch, module = SideBranch(self._change(place)), anatomy.projection(path).module
+            branch.attach(module)
+            self._branches.append((branch, module))
 
     def detach(self) -> None:
         """Take the hooks out again."""
-        while self._handles:
-            self._handles.pop().remove()
+        while self._branches:
+            branch, module = self._branches.pop()
+            branch.detach(module)
 
     @contextmanager
     def using(self, alphas: Tensor | None) -> Iterator[None]:
@@ -58,16 +61,15 @@ class Beside:
         finally:
             self.alphas = before
 
-    def _hook(self, place: int) -> Callable[..., Tensor]:
-        def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def _change(self, place: int) -> Callable[[Tensor], Tensor | None]:
+        def change(inputs: Tensor) -> Tensor | None:
             if self.alphas is None or not self.alphas[:, :, place].any():
-                return output
-            inputs = args[0].float()
-            rows = inputs.reshape(len(self.alphas), -1, inputs.shape[-1])
-            change = self._banks[place].change(rows, self.alphas[:, :, place])
-            return output + change.reshape(output.shape).to(output.dtype)
+                return None
+            rows = inputs.float().reshape(len(self.alphas), -1, inputs.shape[-1])
+            added = self._banks[place].change(rows, self.alphas[:, :, place])
+            return added.reshape(*inputs.shape[:-1], -1)
 
-        return add
+        return change
 
 
 class _Bank:

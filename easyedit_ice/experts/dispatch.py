@@ -10,7 +10,7 @@ Shapes: n prompts, K experts, L projections.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -24,10 +24,10 @@ from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import Alphas, alpha_table, modules_of
 from easyedit_ice.experts.wording import Wording
+from easyedit_ice.side_branch import SideBranch
+from easyedit_ice.state import state_of
 from easyedit_ice.tokens import tokens
-from easyedit_ice.updates import AttachedDelta, WeightUpdate
-
-_BOUND: WeakKeyDictionary[Expert, WeakKeyDictionary[nn.Module, WeightUpdate]] = WeakKeyDictionary()
+from easyedit_ice.updates import WeightUpdate
 
 
 class Dispatcher(Protocol):
@@ -108,21 +108,21 @@ class LabelDispatcher:
 
 def _bound(classifier: Expert, model: nn.Module) -> WeightUpdate:
     """The classifier's update of a model, which it is found to fit once, and not at every question."""
-    own = _BOUND.setdefault(classifier, WeakKeyDictionary())
-    if model not in own:
-        own[model] = classifier.update(model)
-    return own[model]
+    bound = state_of(model).derived.setdefault("classifiers", WeakKeyDictionary())
+    if classifier not in bound:
+        bound[classifier] = classifier.update(model)
+    return bound[classifier]
 
 
 @contextmanager
 def attached(update: WeightUpdate, model: nn.Module) -> Iterator[None]:
     """An update beside the model's weights within the block; no weight is written to."""
-    beside = [AttachedDelta(model.get_submodule(path), delta) for path, delta in update.deltas.items()]
-    try:
+    with ExitStack() as beside:
+        for path, delta in update.deltas.items():
+            branch, module = SideBranch(delta.apply), model.get_submodule(path)
+            beside.callback(branch.detach, module)
+            branch.attach(module)
         yield
-    finally:
-        for delta in beside:
-            delta.remove()
 
 
 def _check_lengths(model: nn.Module, tok: Any, asked: Sequence[tuple[str, Sequence[str]]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from easyedit_ice.errors import ExpertError
+from easyedit_ice.errors import DamagedFileError, ExpertError
 from easyedit_ice.noted import read_noted, write_noted
 
 FORMAT = "1"
@@ -44,7 +44,8 @@ def read_files(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What :func:`write_files` wrote.
 
     Raises:
-        ExpertError: a file is missing, damaged, or of another expert or format.
+        ExpertError: a file is missing, or of another format.
+        DamagedFileError: a file is not as it was written.
     """
     if not is_expert(folder):
         raise ExpertError(f"{folder} holds no expert; expected a folder with {WEIGHTS} and {ABOUT}")
@@ -84,5 +85,5 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _damaged(path: Path, how: str) -> ExpertError:
-    return ExpertError(f"{path} {how}; save the expert again, or train it anew")
+def _damaged(path: Path, how: str) -> DamagedFileError:
+    return DamagedFileError(f"{path} {how}; save the expert again, or train it anew")

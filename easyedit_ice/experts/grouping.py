@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.batching import batches_alike, padded
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.extras import require
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.subjects import renamed
-from easyedit_ice.text.passes import padded
-from easyedit_ice.text.rows import alike
 from easyedit_ice.tokens import tokens
 
 WAYS = ("fact", "relation", "cluster")
@@ -77,10 +76,8 @@ def mean_states(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
     """
     rows = [tokens(tok, request.prompt) for request in requests]
     found: dict[int, Tensor] = {}
-    for group in alike([len(row) for row in rows]):
-        for start in range(0, len(group), MOST_ROWS):
-            chunk = group[start : start + MOST_ROWS]
-            found |= zip(chunk, _means(model, [rows[index] for index in chunk]), strict=True)
+    for batch in batches_alike([len(row) for row in rows], MOST_ROWS):
+        found |= zip(batch, _means(model, [rows[index] for index in batch]), strict=True)
     return torch.stack([found[index] for index in range(len(rows))])
 
 

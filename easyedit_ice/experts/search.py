@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.batching import batches_alike
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.evaluation.scores import normalized
 from easyedit_ice.experts.beside import Beside
@@ -21,7 +22,7 @@ from easyedit_ice.experts.cem import Found, Score, cross_entropy_method
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import modules_of
 from easyedit_ice.preserve import preserved
-from easyedit_ice.text.rows import Row, alike, answered, given, predict
+from easyedit_ice.text.rows import Row, answered, given, predict
 from easyedit_ice.text.sampling import write
 
 SCORINGS = ("forced", "generated")
@@ -116,7 +117,7 @@ class _Asked:
     def _forced(self, pairs: Sequence[tuple[int, int]], alphas: Tensor) -> list[tuple[bool, float]]:
         """Whether every token of an answer is the likeliest, and their mean log-likelihood."""
         found: dict[int, tuple[bool, float]] = {}
-        for chunk in _chunks([len(self._rows[example].ids) for _, example in pairs]):
+        for chunk in batches_alike([len(self._rows[example].ids) for _, example in pairs], ROWS):
             rows = [self._rows[pairs[index][1]] for index in chunk]
             with self._beside.using(alphas[[pairs[index][0] for index in chunk]]):
                 found |= zip(chunk, _judged(self._model, rows), strict=True)
@@ -126,7 +127,7 @@ class _Asked:
         """Whether an answer is what the model writes."""
         prompts = [given(self._tok, one.prompt) for one in self._examples]
         found: dict[int, bool] = {}
-        for chunk in _chunks([len(prompts[example]) for _, example in pairs]):
+        for chunk in batches_alike([len(prompts[example]) for _, example in pairs], ROWS):
             with self._beside.using(alphas[[pairs[index][0] for index in chunk]]):
                 texts = write(self._model, self._tok, [prompts[pairs[index][1]] for index in chunk], length=LENGTH)
             for index, tokens in zip(chunk, texts, strict=True):
@@ -139,8 +140,3 @@ def _judged(model: nn.Module, rows: Sequence[Row]) -> list[tuple[bool, float]]:
     predictions = predict(model, rows)
     right = (predictions.log_probs.argmax(-1) == predictions.tokens).split(predictions.spans)
     return [(own.all().item(), -nll) for own, nll in zip(right, predictions.nll().tolist(), strict=True)]
-
-
-def _chunks(lengths: Sequence[int]) -> list[list[int]]:
-    """Rows of like length together, the shortest first: the order in which :func:`predict` runs them, all at once."""
-    return [group[start : start + ROWS] for group in alike(lengths) for start in range(0, len(group), ROWS)]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,8 @@ from easyedit_ice.experts.beside import Beside
 from easyedit_ice.experts.dispatch import Dispatcher
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.preserve import replace
+from easyedit_ice.state import state_of
 
-_COMPOSED: WeakSet[nn.Module] = WeakSet()
 _ASKED_ALONE = "asked_alone"
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_forward_pre_hooks_with_kwargs", "_forward_hooks_with_kwargs")
 
@@ -64,7 +64,7 @@ class Answering:
     """
 
     def __init__(self, model: nn.Module, tok: Any, experts: Sequence[Expert], dispatcher: Dispatcher) -> None:
-        if model in _COMPOSED:
+        if state_of(model).answering:
             raise ExpertError("this model answers with experts already; detach those first")
         self._model, self._tok, self._experts, self._dispatcher = model, tok, tuple(experts), dispatcher
         self._found = _Found(model)
@@ -74,7 +74,7 @@ class Answering:
             model.register_forward_hook(self._after, always_call=True),
         ]
         self._found.mark_asked_alone()
-        _COMPOSED.add(model)
+        state_of(model).answering = True
         self._prompts: tuple[str, ...] = ()
         self._begun: WeakKeyDictionary[Any, Tensor] = WeakKeyDictionary()
         self._started: float | None = None
@@ -93,7 +93,7 @@ class Answering:
             self._handles.pop().remove()
         self._beside.detach()
         self._found.unmark()
-        _COMPOSED.discard(self._model)
+        state_of(self._model).answering = False
 
     @contextmanager
     def deciding_on(self, prompts: Sequence[str]) -> Iterator[None]:

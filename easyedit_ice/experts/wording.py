@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from string import Formatter
 
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.experts.expert import Expert
+from easyedit_ice.reading import fields_of
 
 TEMPLATE = "{question}\nWhich of these is this about: {labels}? It is about"
 OTHER = "other"
@@ -31,9 +31,9 @@ class Wording:
 
     def __post_init__(self) -> None:
         try:
-            names = {name for _, name, _, _ in Formatter().parse(self.template) if name is not None}
+            names = fields_of(self.template)
         except ValueError as error:
-            raise ExpertError(f"the template {self.template!r} has an unpaired brace") from error
+            raise ExpertError(f"the template {self.template!r} has braces that name nothing ({error})") from error
         if "question" not in names or names - {"question", "labels"}:
             raise ExpertError(
                 f"the template {self.template!r} must hold {{question}}, may hold {{labels}}, and nothing else in "

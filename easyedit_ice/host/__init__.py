@@ -1,6 +1,6 @@
 """EasyEdit: where it is, how it is loaded, and how it comes to know our algorithms.
 
-Nothing outside this package knows EasyEdit.
+No other package imports EasyEdit; ``evaluation/`` computes its numbers, and is told whose.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import logging
 from importlib import import_module
 from typing import Any
 
-from easyedit_ice.errors import EasyEditIceError
 from easyedit_ice.host.hook import import_easyeditor, install_finder
 from easyedit_ice.host.locate import HostInfo, host_info
 
@@ -36,8 +35,8 @@ def _register_or_tell() -> None:
 
     try:
         register()
-    except EasyEditIceError as error:
-        logger.warning("EasyEdit is left as it is: %s", error)
+    except Exception as error:  # also of a package that adds an algorithm
+        logger.warning("EasyEdit is left as it is: %s: %s", type(error).__name__, error)
 
 
 def __getattr__(name: str) -> Any:

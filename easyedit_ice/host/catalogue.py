@@ -1,67 +1,76 @@
-"""EasyEdit's own methods that edit text models by themselves, and their settings.
+"""EasyEdit's own methods that edit text models by themselves, one entry for each.
 
 Methods that want another model trained first, data to be downloaded, or a service are not among them.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import Any, Literal
+from functools import partial
 
-import yaml
+from easyedit_ice.host.auto.attached import defer, grace, melo, wise
+from easyedit_ice.host.auto.closed_form import alphaedit, core, eamet, emmet, memit, memit_fe, pmet, rome, sphere
+from easyedit_ice.host.auto.trained import dpo, ft, ike, kn, lora, qlora, simie, ultraedit
+from easyedit_ice.host.fitting import fit_kn, fit_simie, fit_wise
+from easyedit_ice.host.preparing import compute_null_space, draw_templates
+from easyedit_ice.host.spec import Globals, HostSpec, NotYet
 
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.errors import HostError, HyperParamsError, did_you_mean
-from easyedit_ice.host.auto import AUTO, auto_settings
-from easyedit_ice.host.hook import import_easyeditor
-from easyedit_ice.host.locate import HOME, PACKAGE, host_info
-from easyedit_ice.host.printed import logged_prints
-from easyedit_ice.hparams import preset_roots
-
-
-@dataclass(frozen=True)
-class HostSpec:
-    """What we know of a method of EasyEdit.
-
-    Attributes:
-        hparams: name of its class of settings.
-        padding_side: where it wants prompts padded; as EasyEdit chooses it for GPT-2.
-        settings: names a file may use besides the fields of that class: those of the other EasyEdit's class, which
-            are left out, and those that the class reads by another name.
-    """
-
-    hparams: str
-    padding_side: Literal["left", "right"] = "left"
-    settings: tuple[str, ...] = ()
-
+_TEMPLATES = {"CONTEXT_TEMPLATES_CACHE": None}
+_MOMENTS = _TEMPLATES | {"COV_CACHE": {}}
+_ROME_GLOBALS = Globals(_TEMPLATES | {"inv_mom2_cache": {}})
+_MEMIT_GLOBALS = Globals(_MOMENTS)
+_NULL_SPACE_GLOBALS = Globals(
+    caches=_MOMENTS | {"P_loaded": False, "P": NotYet("P_loaded")},
+    records={"cache_c_new": False, "cache_c": NotYet("cache_c_new")},
+)
+_DRAWN = (draw_templates,)
 
 HOST_METHODS: dict[str, HostSpec] = {
-    "FT": HostSpec("FTHyperParams", settings=("objective_optimization",)),
-    "LoRA": HostSpec("LoRAHyperParams", settings=("lora_type", "model_parallel")),
-    "ROME": HostSpec("ROMEHyperParams", "right", ("fp16",)),
-    "MEMIT": HostSpec("MEMITHyperParams", "right"),
-    "KN": HostSpec("KNHyperParams"),
-    "IKE": HostSpec("IKEHyperParams", settings=("use_icl_examples",)),
-    "R-ROME": HostSpec("R_ROMEHyperParams", "right"),
-    "EMMET": HostSpec("EMMETHyperParams", "right"),
-    "PMET": HostSpec("PMETHyperParams"),
-    "AlphaEdit": HostSpec("AlphaEditHyperParams", "right"),
-    "SPHERE": HostSpec("SPHEREHyperParams", "right"),
-    "CORE": HostSpec("COREHyperParams", "right"),
-    "MEMIT-FE": HostSpec("MEMITFEHyperParams"),
-    "EAMET": HostSpec("EAMETHyperParams", "right"),
-    "WISE": HostSpec("WISEHyperParams", settings=("act_margin",)),
-    "GRACE": HostSpec("GraceHyperParams"),
-    "DEFER": HostSpec("DeferHyperParams"),
-    "MELO": HostSpec("MELOHyperParams"),
-    "ULTRAEDIT": HostSpec("UltraEditHyperParams"),
-    "QLoRA": HostSpec("QLoRAHyperParams"),
-    "DPO": HostSpec("DPOHyperParams"),
-    "SimIE": HostSpec("SimIEHyperParams"),
+    "FT": HostSpec("FTHyperParams", ft, left_out=("objective_optimization",)),
+    "LoRA": HostSpec("LoRAHyperParams", lora, left_out=("lora_type", "model_parallel")),
+    "ROME": HostSpec("ROMEHyperParams", rome, "right", left_out=("fp16",), globals=_ROME_GLOBALS, first_use=_DRAWN),
+    "MEMIT": HostSpec("MEMITHyperParams", memit, "right", globals=_MEMIT_GLOBALS, first_use=_DRAWN),
+    "KN": HostSpec("KNHyperParams", kn, fit=fit_kn),
+    "IKE": HostSpec("IKEHyperParams", ike, left_out=("use_icl_examples",), demonstrates=True),
+    "R-ROME": HostSpec("R_ROMEHyperParams", rome, "right", globals=_ROME_GLOBALS, first_use=_DRAWN),
+    "EMMET": HostSpec("EMMETHyperParams", emmet, "right", globals=_MEMIT_GLOBALS, first_use=_DRAWN),
+    "PMET": HostSpec("PMETHyperParams", pmet, globals=Globals(_MOMENTS | {"KZ_CACHE": {}}), first_use=_DRAWN),
+    "AlphaEdit": HostSpec(
+        "AlphaEditHyperParams",
+        alphaedit,
+        "right",
+        globals=_NULL_SPACE_GLOBALS,
+        first_use=(draw_templates, compute_null_space),
+    ),
+    "SPHERE": HostSpec(
+        "SPHEREHyperParams",
+        sphere,
+        "right",
+        globals=_NULL_SPACE_GLOBALS,
+        first_use=(draw_templates, compute_null_space),
+    ),
+    "CORE": HostSpec("COREHyperParams", core, "right", globals=_MEMIT_GLOBALS, first_use=_DRAWN),
+    "MEMIT-FE": HostSpec("MEMITFEHyperParams", memit_fe, globals=_MEMIT_GLOBALS, first_use=_DRAWN),
+    "EAMET": HostSpec("EAMETHyperParams", eamet, "right", globals=_MEMIT_GLOBALS, first_use=_DRAWN),
+    "WISE": HostSpec(
+        "WISEHyperParams",
+        wise,
+        unlisted=("act_margin",),
+        globals=Globals(
+            caches=_TEMPLATES | {"WISEload": True},
+            records={"edit_history": [], "merge_group_edit_history": []},
+        ),
+        fit=fit_wise,
+        first_use=(partial(draw_templates, lengths=[[5, 5], [10, 5]]),),
+        asked_alone=True,
+        keeps_texts=True,
+    ),
+    "GRACE": HostSpec("GraceHyperParams", grace, asked_alone=True),
+    "DEFER": HostSpec("DeferHyperParams", defer, asked_alone=True),
+    "MELO": HostSpec("MELOHyperParams", melo, asked_alone=True, returns_wrapper=True),
+    "ULTRAEDIT": HostSpec("UltraEditHyperParams", ultraedit),
+    "QLoRA": HostSpec("QLoRAHyperParams", qlora),
+    "DPO": HostSpec("DPOHyperParams", dpo),
+    "SimIE": HostSpec("SimIEHyperParams", simie, fit=fit_simie, keeps_objects=True),
 }
 
 LEFT_OUT = {
@@ -72,136 +81,3 @@ LEFT_OUT = {
     "DINM": "it takes requests about safety, which have no target to write",
 }
 """EasyEdit's other methods for text models, and why they are not among them."""
-
-
-def host_settings(
-    name: str, preset: str | Path, changes: Mapping[str, Any], anatomy: ModelAnatomy | None = None
-) -> Any:
-    """The settings of a method of EasyEdit, as its own class loads them.
-
-    Args:
-        name: of the method.
-        preset: a file; the name of a preset of this package or of a checkout of EasyEdit, such as ``"gpt2-xl"``; or
-            ``"auto"``, for settings made from the model's shape.
-        changes: single settings that take precedence over the preset's.
-        anatomy: of the model, which ``"auto"`` needs.
-
-    Raises:
-        HostError: the EasyEdit that is loaded has no such method.
-        HyperParamsError: there is no such preset, a setting is unknown or one is missing.
-        AnatomyError: ``"auto"``, and the model lacks a part that the settings name.
-    """
-    kind = _settings_class(name)
-    values = _read(name, preset, anatomy)
-    known = {field.name for field in fields(kind)}
-    if preset != AUTO:
-        _refuse_unknown(name, values, known | set(HOST_METHODS[name].settings), str(preset))
-    _refuse_unknown(name, changes, known | {"act_margin"} & set(HOST_METHODS[name].settings), str(host_info()))
-    values = {**values, **changes}
-    base = _read(values["base_method"], preset, anatomy) if "base_method" in values else None
-    return _load(kind, values, base, known, str(preset))
-
-
-def to_plain(hparams: Any) -> dict[str, Any]:
-    """Settings of EasyEdit's class as plain values."""
-    return {field.name: _plain(getattr(hparams, field.name)) for field in fields(hparams)}
-
-
-def has_host_preset(name: str, preset: str) -> bool:
-    """Whether there is a preset of this name for the method, of this package or of a checkout of EasyEdit."""
-    return preset.lower() in {entry.stem.lower() for entry in _presets(name)}
-
-
-def find_host_preset(name: str, preset: str | Path) -> Path:
-    """The file of a preset.
-
-    Raises:
-        HyperParamsError: there is none.
-    """
-    for path in (Path(preset), Path(f"{preset}.yaml")):
-        if path.is_file():
-            return path
-    stem = Path(preset).name.removesuffix(".yaml")
-    found = _presets(name)
-    for entry in found:
-        if entry.stem.lower() == stem.lower():
-            return entry
-    presets = sorted({entry.stem for entry in found})
-    raise HyperParamsError(
-        f"there is no file and no preset {name}/{stem}.{did_you_mean(stem, presets)} "
-        f"Presets: {', '.join(presets) or 'none'}; give one of them, {AUTO!r} for settings made from the model's "
-        "shape, or the path of a file"
-    )
-
-
-def _presets(name: str) -> list[Path]:
-    """Files of presets, those of this package first."""
-    folders = [Path(str(root)) / name for root in (*preset_roots(), host_info().path.parent / "hparams")]
-    return [entry for folder in folders if folder.is_dir() for entry in folder.iterdir() if entry.suffix == ".yaml"]
-
-
-def _read(name: str, preset: str | Path, anatomy: ModelAnatomy | None) -> Mapping[str, Any]:
-    """The settings that a preset gives a method."""
-    if preset == AUTO:
-        if anatomy is None:
-            raise HyperParamsError(f"{AUTO!r} makes settings from a model's shape; give its anatomy")
-        return auto_settings(name, anatomy)
-    path = find_host_preset(name, preset)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise HyperParamsError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(values, Mapping):
-        raise HyperParamsError(f"{path} holds {values!r}; it must map the names of settings to values")
-    return values
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return to_plain(value)
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def _settings_class(name: str) -> type:
-    import_easyeditor()
-    table = import_module(f"{PACKAGE}.util.alg_dict")
-    if name not in table.ALG_DICT:
-        raise HostError(
-            f"{host_info()} has no {name}.{did_you_mean(name, table.ALG_DICT)} It is in EasyEdit's head: set {HOME} "
-            "to a checkout of it"
-        )
-    return getattr(table, HOST_METHODS[name].hparams)
-
-
-def _refuse_unknown(name: str, given: Mapping[str, Any], known: set[str], source: str) -> None:
-    for setting in given:
-        if setting not in known:
-            raise HyperParamsError(
-                f"{source}: {name} has no setting {setting!r}.{did_you_mean(str(setting), known)} "
-                f"It has: {', '.join(sorted(known))}"
-            )
-
-
-def _load(kind: Any, values: Mapping[str, Any], base: Mapping[str, Any] | None, known: set[str], source: str) -> Any:
-    """Have EasyEdit's class read the settings it knows; it reads files only, and prints why it refuses one.
-
-    SimIE reads those of the method that it wraps from the file of the same name in that method's folder.
-    """
-    kept = {name: value for name, value in values.items() if name in known or name == "act_margin"}
-    with tempfile.TemporaryDirectory() as root, logged_prints():
-        try:
-            file = _written(root, kept)
-            if base is not None:
-                _written(root, base)
-            return kind.from_hparams(str(file))
-        except (TypeError, KeyError, AssertionError) as error:
-            raise HyperParamsError(f"{source} does not make {kind.__name__} of {host_info()}: {error}") from error
-
-
-def _written(root: str, settings: Mapping[str, Any]) -> Path:
-    file = Path(root) / settings["alg_name"] / "settings.yaml"
-    file.parent.mkdir()
-    file.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
-    return file

@@ -5,43 +5,62 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from inspect import signature
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 from easyedit_ice.errors import EasyEditIceError, HostEditError
 from easyedit_ice.host.locate import host_info
-from easyedit_ice.updates import OriginalWeights
+from easyedit_ice.host.restoring import WeightsCopy
+from easyedit_ice.originals import OriginalWeights
 
-_LAST: WeakKeyDictionary[nn.Module, OriginalWeights] = WeakKeyDictionary()
+_Last = dict[nn.Module, OriginalWeights]
+_LAST: ContextVar[_Last | None] = ContextVar("last", default=None)
+"""What undoes the last edit of each model, in the call of an editor that is going on."""
 
 
 def remember(model: nn.Module, originals: OriginalWeights) -> None:
-    """Keep what undoes the last edit of a model; nothing, if it is to stay."""
-    _LAST[model] = originals
+    """Keep what undoes the last edit of a model until the editor's call has ended; nothing, if it is to stay."""
+    last = _LAST.get()
+    if last is not None:
+        last[model] = originals
 
 
 def undoing_failures(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of ``BaseEditor`` that edits, scores and restores, made to restore whatever ends it."""
+    """A method of ``BaseEditor`` that edits, scores and restores, made to restore whatever ends it.
+
+    The originals that it returns are a plain dictionary, which may be looked at.
+    """
     parameters = signature(method)
 
     @wraps(method)
     def edit(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _LAST.pop(self.model, None)
+        last: _Last = {}
+        token = _LAST.set(last)
         try:
-            return method(self, *args, **kwargs)
+            results = method(self, *args, **kwargs)
         except BaseException:
             stays = parameters.bind(self, *args, **kwargs).arguments.get("sequential_edit", False)
-            if self.model in _LAST and not stays:
-                _LAST.pop(self.model).restore(self.model)
+            if self.model in last and not stays:
+                last[self.model].restore(self.model)
             raise
+        finally:
+            _LAST.reset(token)
+        return _to_look_at(results)
 
     return edit
+
+
+def _to_look_at(results: Any) -> Any:
+    """What an editor returns, with originals that stay as they are when they are iterated over."""
+    if not isinstance(results, tuple):
+        return results
+    return tuple(result.originals if isinstance(result, WeightsCopy) else result for result in results)
 
 
 @contextmanager

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.errors import HostEditError, HyperParamsError
+from easyedit_ice.errors import HostEditError
 from easyedit_ice.host.shape import ModelShape
 from easyedit_ice.models.named import NAMES, checkpoint_of
 
@@ -21,32 +21,50 @@ _KNOWN_AS = {
 }
 
 
-def fit_settings(name: str, hparams: Any, model: nn.Module, kept: Sequence[str]) -> None:
-    """Settle what a method would otherwise get wrong about this model.
-
-    Args:
-        name: of the method.
-        hparams: of EasyEdit's class; changed.
-        model: to be edited.
-        kept: texts that are to stay as they are, which WISE wants.
+def fit_kn(hparams: Any, model: nn.Module) -> None:
+    """Name the model so that KN finds its neurons.
 
     Raises:
-        HyperParamsError: WISE, and there are no such texts.
-        HostEditError: KN, and EasyEdit does not know where such a model keeps its neurons.
+        HostEditError: EasyEdit does not know where such a model keeps them.
     """
-    _name_checkpoints(hparams)
     shape = ModelShape(ModelAnatomy(model))
-    if name == "KN":
-        hparams.model_name = _named_by_paths(shape)
-    if name in ("SimIE", "WISE"):
-        hparams.model_name = "gpt2-xl" if shape.kind == "transposed" else "llama"
-    if name == "SimIE":
-        hparams.base_hparams.model_name, hparams.base_hparams.device = hparams.model_name, hparams.device
-    if name == "WISE":
-        hparams.sequential_edit = True
-        hparams.hidden_act = _activation(model.config)
-        if not kept:
-            raise HyperParamsError("WISE wants texts to keep as they are: give example facts with locality probes")
+    hparams.model_name = _named_by_paths(shape)
+
+
+def fit_wise(hparams: Any, model: nn.Module) -> None:
+    """Name the model by how it stores weights, and its activation."""
+    hparams.model_name = _named_by_storage(model)
+    hparams.sequential_edit = True
+    hparams.hidden_act = _activation(model.config)
+
+
+def fit_simie(hparams: Any, model: nn.Module) -> None:
+    """Name the model by how it stores weights, for the method within as well."""
+    hparams.model_name = _named_by_storage(model)
+    hparams.base_hparams.model_name, hparams.base_hparams.device = hparams.model_name, hparams.device
+
+
+def name_checkpoints(hparams: Any) -> None:
+    """Put a model's folder where a setting names it by our name; also in settings of settings, as MELO has them."""
+    for field in fields(hparams):
+        value = getattr(hparams, field.name)
+        if isinstance(value, str) and value in NAMES:
+            setattr(hparams, field.name, checkpoint_of(value))
+        elif is_dataclass(value):
+            name_checkpoints(value)
+
+
+def locality_texts(example: Mapping[str, Any]) -> list[str]:
+    """A request's locality probes, each with its answer."""
+    return [
+        f"{prompt} {answer}"
+        for kind in example.get("locality", {}).values()
+        for prompt, answer in zip(kind["prompt"], kind["ground_truth"], strict=True)
+    ]
+
+
+def _named_by_storage(model: nn.Module) -> str:
+    return "gpt2-xl" if ModelShape(ModelAnatomy(model)).kind == "transposed" else "llama"
 
 
 def _named_by_paths(shape: ModelShape) -> str:
@@ -63,22 +81,3 @@ def _activation(config: Any) -> str | None:
     """The MLP's activation, which WISE finds by the names that GPT-2's and Llama's configurations have for it."""
     names = ("hidden_act", "activation_function", "hidden_activation")
     return next((found for name in names if (found := getattr(config, name, None))), None)
-
-
-def locality_texts(example: Mapping[str, Any]) -> list[str]:
-    """A request's locality probes, each with its answer."""
-    return [
-        f"{prompt} {answer}"
-        for kind in example.get("locality", {}).values()
-        for prompt, answer in zip(kind["prompt"], kind["ground_truth"], strict=True)
-    ]
-
-
-def _name_checkpoints(hparams: Any) -> None:
-    """Put a model's folder where a setting names it by our name; also in settings of settings, as MELO has them."""
-    for field in fields(hparams):
-        value = getattr(hparams, field.name)
-        if isinstance(value, str) and value in NAMES:
-            setattr(hparams, field.name, checkpoint_of(value))
-        elif is_dataclass(value):
-            _name_checkpoints(value)

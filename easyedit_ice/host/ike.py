@@ -18,7 +18,7 @@ from easyedit_ice.errors import HyperParamsError, MissingPackageError
 from easyedit_ice.host.failures import named_failures
 from easyedit_ice.host.locate import PACKAGE
 from easyedit_ice.host.printed import logged_prints
-from easyedit_ice.host.registration import base_editor
+from easyedit_ice.host.registration import editor_of
 
 MOST_DEMONSTRATIONS = 1000
 """Facts to demonstrate with that are embedded: the first of those that may be; each takes three sentences."""
@@ -44,9 +44,7 @@ class HostIke:
     def __init__(self, model: nn.Module, tok: Any, hparams: Any, examples: Iterable[Mapping[str, Any]]) -> None:
         _sentence_transformers()
         tok.padding_side = "left"
-        given = copying.copy(hparams)
-        given.model_name, given.device = (model, tok), str(next(model.parameters()).device)
-        editor = base_editor().from_hparams(given)
+        editor = editor_of(model, tok, hparams)
         self.hparams = editor.hparams
         self._apply = editor.apply_algo
         self._model, self._tok = model, tok
@@ -58,7 +56,7 @@ class HostIke:
                 "example facts have another wording, or an alias, and a locality probe, of which it makes 3 each; give "
                 "more, or lower k"
             )
-        texts = [str(given.sentence_model_name), *map(repr, self._demonstrations)]
+        texts = [str(self.hparams.sentence_model_name), *map(repr, self._demonstrations)]
         folder = cache_folder("ike", model, texts)
         if not self.hparams.sentence_model_name:
             own = made_once(folder / "own-encoder", partial(_make_encoder, model, tok))

@@ -16,6 +16,7 @@ import psutil
 from easyedit_ice.errors import HostError
 from easyedit_ice.host.locate import HOME, REMEDY, TESTED, host_info
 from easyedit_ice.host.standins import OPTIONAL, stood_in
+from easyedit_ice.registry import ALGORITHMS
 
 Status = Literal["ok", "warn", "missing"]
 # Package -> what it is for, if the package works without it.
@@ -51,7 +52,7 @@ def doctor() -> list[Check]:
     """Look at everything the package works with. Loads EasyEdit, which takes seconds; never raises."""
     checks = [Check("python", "ok", platform.python_version())]
     checks += [_package(name, purpose) for name, purpose in _REQUIRED.items()]
-    checks += [*_devices(), *_host(), *_optional(), *_nltk_data(), _world()]
+    checks += [*_devices(), *_host(), *_algorithms(), *_optional(), *_nltk_data(), _world()]
     return checks
 
 
@@ -119,6 +120,12 @@ def _optional() -> Iterator[Check]:
     for name, reason in stood_in.items():
         if name not in OPTIONAL:
             yield Check(name, "warn", "stood in for", reason)
+
+
+def _algorithms() -> Iterator[Check]:
+    """Algorithms of other packages that cannot be loaded."""
+    for name, why in ALGORITHMS.broken.items():
+        yield Check(f"algorithm {name}", "warn", f"left out: {why}", "mend or uninstall the package that adds it")
 
 
 def _nltk_data() -> Iterator[Check]:

@@ -8,32 +8,16 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
 
 from easyedit_ice.host.locate import PACKAGE
-
-CACHES: dict[str, Any] = {
-    "CONTEXT_TEMPLATES_CACHE": None,
-    "COV_CACHE": {},
-    "KZ_CACHE": {},
-    "inv_mom2_cache": {},
-    "P_loaded": False,
-    "WISEload": True,
-}
-"""Globals that hold what follows from the base model, and what they hold before the first edit."""
-
-RECORDS: dict[str, Any] = {"cache_c_new": False, "edit_history": [], "merge_group_edit_history": []}
-"""Globals that hold what was edited before."""
+from easyedit_ice.host.spec import Globals, NotYet
 
 _ABSENT = object()
-# Globals that come into being with the first edit, and one that tells that a module will have them.
-_LATER = {"P": "cache_c_new", "cache_c": "cache_c_new"}
-_COPIED = {*RECORDS, "cache_c"}
-
 _Names = dict[tuple[str, str], Any]
 
 
@@ -43,16 +27,19 @@ class Memory:
     Args:
         owner: the object whose attributes belong to the memory, such as the executor of ULTRAEDIT; none for functions.
         hparams: settings, on which a method may keep something.
+        globals: of EasyEdit's modules, in which it keeps something; several, if it wraps another method.
     """
 
-    def __init__(self, owner: object | None, hparams: object) -> None:
+    def __init__(self, owner: object | None, hparams: object, globals: Sequence[Globals]) -> None:
         self._owner, self._hparams = owner, hparams
+        self._records = {name for kept in globals for name in kept.records}
+        starts = {name: start for kept in globals for name, start in (kept.caches | kept.records).items()}
         self._globals: _Names = {
-            (module, name): _ABSENT if name in _LATER else copy.copy(start)
+            (module, name): _ABSENT if isinstance(start, NotYet) else copy.copy(start)
             for module in list(sys.modules)
             if module.startswith(f"{PACKAGE}.models.")
-            for name, start in (CACHES | RECORDS | _LATER).items()
-            if _LATER.get(name, name) in vars(sys.modules[module])
+            for name, start in starts.items()
+            if (start.beside if isinstance(start, NotYet) else name) in vars(sys.modules[module])
         }
         self._attributes = {} if owner is None else vars(type(owner)())
 
@@ -73,7 +60,7 @@ class Memory:
         """
         memo = dict(pinned)
         names = {
-            key: copy.deepcopy(value, memo) if key[1] in _COPIED and value is not _ABSENT else value
+            key: copy.deepcopy(value, memo) if key[1] in self._records and value is not _ABSENT else value
             for key, value in self._globals.items()
         }
         return names, copy.deepcopy(self._attributes, memo), copy.deepcopy(vars(self._hparams), memo)
@@ -88,7 +75,7 @@ class Memory:
         return {
             f"{module}.{name}": value
             for (module, name), value in self._globals.items()
-            if name in _COPIED and isinstance(value, Tensor)
+            if name in self._records and isinstance(value, Tensor)
         }
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:

@@ -6,29 +6,26 @@ the first edit, and passes a method what its EasyEdit would pass it. It says not
 
 from __future__ import annotations
 
-import copy as copying
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
 
+from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.host.alone import AskedAlone
 from easyedit_ice.host.catalogue import HOST_METHODS
 from easyedit_ice.host.failures import named_failures
-from easyedit_ice.host.fitting import fit_settings, locality_texts
+from easyedit_ice.host.fitting import locality_texts, name_checkpoints
 from easyedit_ice.host.locate import PACKAGE, host_info
 from easyedit_ice.host.memory import Memory
-from easyedit_ice.host.preparing import draw_templates, lay_null_space
 from easyedit_ice.host.printed import logged_prints
-from easyedit_ice.host.registration import base_editor
+from easyedit_ice.host.registration import editor_of
+from easyedit_ice.host.spec import Apply, HostSpec
 from easyedit_ice.host.statistics import provide_statistics
 from easyedit_ice.randomness import seeded
-
-ASKED_ALONE = ("WISE", "GRACE", "DEFER", "MELO")
-"""Methods whose answer to a text depends on the texts beside it."""
 
 _PREPARING_SEED = 0
 
@@ -37,33 +34,34 @@ class HostMethod:
     """A method of EasyEdit with the model it edits.
 
     Args:
-        name: one of :data:`~easyedit_ice.host.catalogue.HOST_METHODS`, but not IKE, which edits no model.
+        name: one of :data:`~easyedit_ice.host.catalogue.HOST_METHODS`, but none that demonstrates.
         model: edited in place.
         tok: its tokenizer; its padding side is set to what the method wants.
         hparams: of EasyEdit's class; the method works on a copy.
-        examples: requests of other facts, whose locality probes serve as the texts that WISE keeps as they are.
+        examples: requests of other facts, whose locality probes serve as texts that are to stay as they are.
 
     Raises:
-        HyperParamsError: WISE, but no example has a locality probe.
+        HyperParamsError: the method wants such texts, and no example has a locality probe.
+        HostEditError: EasyEdit's code does not find its way in such a model.
     """
 
     def __init__(
         self, name: str, model: nn.Module, tok: Any, hparams: Any, examples: Iterable[Mapping[str, Any]] = ()
     ) -> None:
-        tok.padding_side = HOST_METHODS[name].padding_side
-        given = copying.deepcopy(hparams)
-        given.model_name, given.device = (model, tok), str(next(model.parameters()).device)
-        editor = base_editor().from_hparams(given)
+        spec = HOST_METHODS[name]
+        tok.padding_side = spec.padding_side
+        editor = editor_of(model, tok, hparams)
         self.hparams = editor.hparams
         self._apply = editor.apply_algo
-        self._model, self._tok = model, tok
+        self._model, self._tok, self._spec = model, tok, spec
         self._keeps = host_info().kind == "release"
-        self._asked_alone = name in ASKED_ALONE
-        self._kept = [probe for example in examples for probe in locality_texts(example)] if name == "WISE" else []
-        fit_settings(name, self.hparams, model, self._kept)
+        name_checkpoints(self.hparams)
+        if spec.fit is not None:
+            spec.fit(self.hparams, model)
+        self._kept = _kept_texts(name, examples) if spec.keeps_texts else []
         owner = getattr(self._apply, "__self__", None)
-        self._keeps_objects = owner is not None or name == "SimIE"
-        self._memory = Memory(owner, self.hparams)
+        self._keeps_objects = owner is not None or spec.keeps_objects
+        self._memory = Memory(owner, self.hparams, [part.globals for part, _, _ in self._parts()])
         self._wrapper: nn.Module | None = None
 
     @property
@@ -75,10 +73,10 @@ class HostMethod:
     def prepare(self) -> None:
         """Draw and compute what the method would on its first edit, on the model as it is, before any edit."""
         with self._at_work(_PREPARING_SEED):
-            for apply, hparams in self._parts():
+            for spec, apply, hparams in self._parts():
                 provide_statistics(self._model, self._tok, hparams)
-                draw_templates(apply, self._model, self._tok, hparams)
-                lay_null_space(apply, self._model, self._tok, hparams)
+                for prepare in spec.first_use:
+                    prepare(apply, self._model, self._tok, hparams)
 
     def edit(self, requests: Sequence[Mapping[str, Any]], seed: int) -> nn.Module:
         """Write facts on top of those that are there.
@@ -105,9 +103,9 @@ class HostMethod:
                 return_orig_weights=True,
                 keep_original_weight=self._keeps,
             )
-        if self.hparams.alg_name == "MELO":
+        if self._spec.returns_wrapper:
             self._wrapper, edited = edited, edited.model
-        return AskedAlone(edited, self._model) if self._asked_alone else edited
+        return AskedAlone(edited, self._model) if self._spec.asked_alone else edited
 
     def memory(self, pinned: Mapping[int, Any]) -> Any:
         """What the method remembers of edits, for :meth:`recall`; ``pinned`` as ``deepcopy`` takes its memo."""
@@ -126,12 +124,12 @@ class HostMethod:
         """Remember what :meth:`records` returned."""
         self._memory.load_tensors(records)
 
-    def _parts(self) -> list[tuple[Callable[..., Any], Any]]:
-        """The method and, for SimIE, the one it wraps, each with its settings."""
-        parts = [(self._apply, self.hparams)]
+    def _parts(self) -> list[tuple[HostSpec, Apply, Any]]:
+        """The method and, if it wraps another one, that too: what we know of each, its function and its settings."""
+        parts = [(self._spec, self._apply, self.hparams)]
         if hasattr(self.hparams, "base_method"):
-            table = sys.modules[f"{PACKAGE}.util.alg_dict"].ALG_DICT
-            parts.append((table[self.hparams.base_method], self.hparams.base_hparams))
+            name, table = self.hparams.base_method, sys.modules[f"{PACKAGE}.util.alg_dict"].ALG_DICT
+            parts.append((HOST_METHODS[name], table[name], self.hparams.base_hparams))
         return parts
 
     def _completed(self, request: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -143,3 +141,11 @@ class HostMethod:
     def _at_work(self, seed: int) -> Iterator[None]:
         with self._memory.in_place(), seeded(seed, self._model), logged_prints():
             yield
+
+
+def _kept_texts(name: str, examples: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Texts that are to stay as they are."""
+    texts = [text for example in examples for text in locality_texts(example)]
+    if not texts:
+        raise HyperParamsError(f"{name} wants texts to keep as they are: give example facts with locality probes")
+    return texts

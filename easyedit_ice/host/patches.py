@@ -1,6 +1,6 @@
 """What is patched in a loaded EasyEdit, the same way whether it was imported before this package or after.
 
-Every patch of the editors follows from an :class:`~easyedit_ice.registry.AlgorithmSpec`. Patched functions
+Every patch of the editors follows from an :class:`~easyedit_ice.registry.Algorithm`. Patched functions
 carry the original as ``__wrapped__``; applying the patches again does nothing.
 """
 
@@ -22,11 +22,12 @@ from easyedit_ice.apply import apply_to_model
 from easyedit_ice.host.catalogue import HOST_METHODS
 from easyedit_ice.host.failures import remember, undoing_failures
 from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.host.restoring import WeightsCopy
 from easyedit_ice.host.statistics import provide_statistics
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
 from easyedit_ice.models.named import is_known
-from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.registry import ALGORITHMS, Algorithm
 
 
 def apply_patches(register: Callable[[], None]) -> None:
@@ -51,7 +52,7 @@ def apply_patches(register: Callable[[], None]) -> None:
     nethook.get_parameter = _also_tied(nethook.get_parameter)
 
 
-def adapter_for(spec: AlgorithmSpec) -> Callable[..., tuple[Any, dict[str, Any]]]:
+def adapter_for(spec: Algorithm) -> Callable[..., tuple[Any, dict[str, Any]]]:
     """The entry of EasyEdit's ``ALG_DICT`` for an algorithm, with the loaded EasyEdit's meaning of restoring.
 
     In the release, ``edit(keep_original_weight=True)`` restores after each edit and anything else accumulates; it
@@ -74,7 +75,7 @@ def adapter_for(spec: AlgorithmSpec) -> Callable[..., tuple[Any, dict[str, Any]]
         wanted = return_orig_weights and (keep_original_weight or not accumulates_by_default)
         edited, originals = apply_to_model(spec, model, tok, requests, hparams, copy=copy, return_orig_weights=wanted)
         remember(edited, originals)
-        return edited, originals
+        return edited, WeightsCopy(edited, originals)
 
     apply.spec = spec
     return apply
@@ -115,7 +116,7 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
     return __init__
 
 
-def _loading(hparams: Any, spec: AlgorithmSpec | None) -> EditHyperParams:
+def _loading(hparams: Any, spec: Algorithm | None) -> EditHyperParams:
     """What to load: ours say it themselves; EasyEdit's methods as EasyEdit would, in fp32 unless they ask for less."""
     if spec is not None:
         return hparams

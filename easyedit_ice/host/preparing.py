@@ -7,7 +7,7 @@ drawn from an edited model.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,24 @@ from typing import Any
 import torch
 from torch import nn
 
-_LENGTHS = [[5, 5], [10, 5]]
-"""What WISE calls for; ROME has a setting for it, and CORE three others."""
 
+def draw_templates(
+    apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any, lengths: Sequence[Sequence[int]] | None = None
+) -> None:
+    """Have the method draw the texts that it puts before prompts, from torch's present random state.
 
-def draw_templates(apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any) -> None:
-    """Have the method draw the texts that it puts before prompts, from torch's present random state."""
-    draw = vars(_module(apply)).get("get_context_templates")
-    if draw is None:
-        return
+    Args:
+        apply: EasyEdit's function.
+        model: as it is before any edit.
+        tok: its tokenizer.
+        hparams: of EasyEdit's class.
+        lengths: lengths of the texts and how many there are of each, where the settings do not say.
+    """
+    draw = _module(apply).get_context_templates
     offered = {
         "model": model,
         "tok": tok,
-        "length_params": getattr(hparams, "context_template_length_params", _LENGTHS),
+        "length_params": getattr(hparams, "context_template_length_params", lengths),
         "device": next(model.parameters()).device,
         "length": getattr(hparams, "ctx_len", None),
         "ctx_top_k": getattr(hparams, "ctx_top_k", None),
@@ -36,14 +41,12 @@ def draw_templates(apply: Callable[..., Any], model: nn.Module, tok: Any, hparam
     draw(**{name: offered[name] for name in signature(draw).parameters})
 
 
-def lay_null_space(apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any) -> None:
+def compute_null_space(apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any) -> None:
     """Compute what AlphaEdit and SPHERE project on; by themselves they do it for models of a few names only.
 
     A file that ``P_loc`` names is used instead. Nothing is written to the disk.
     """
     module = _module(apply)
-    if not hasattr(module, "get_project"):
-        return
     if Path(hparams.P_loc).is_file():
         module.P = torch.load(hparams.P_loc)
     else:

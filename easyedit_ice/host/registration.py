@@ -5,11 +5,14 @@ Nothing is patched unless everything is there. Registering again adds what came 
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+from torch import nn
 
 from easyedit_ice.errors import DuplicateAlgorithmError, HostIncompatibleError
 from easyedit_ice.host.hook import HostLoader, import_easyeditor
@@ -48,6 +51,9 @@ def register() -> None:
     _probe()
     algorithms = _module("util.alg_dict").ALG_DICT
     taken = [name for name in ALGORITHMS if name in algorithms and not hasattr(algorithms[name], "spec")]
+    for name in ALGORITHMS.joined & set(taken):
+        ALGORITHMS.leave_out(name, f"{host_info()} has an algorithm of that name")
+        taken.remove(name)
     if taken:
         raise DuplicateAlgorithmError(
             f"{host_info()} has algorithms of its own named {', '.join(taken)}; register yours under another name"
@@ -64,6 +70,13 @@ def base_editor() -> type:
     """EasyEdit's own ``BaseEditor``, knowing our algorithms."""
     register()
     return _module("editors.editor").BaseEditor
+
+
+def editor_of(model: nn.Module, tok: Any, hparams: Any) -> Any:
+    """EasyEdit's ``BaseEditor`` of a model that is loaded already, with a copy of some settings of EasyEdit's class."""
+    named = copy.deepcopy(hparams)
+    named.model_name, named.device = (model, tok), str(next(model.parameters()).device)
+    return base_editor().from_hparams(named)
 
 
 def _probe() -> None:

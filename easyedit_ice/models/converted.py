@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,17 +15,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from easyedit_ice.cache import cache_root, made_once
+from easyedit_ice.cache import made_once
 from easyedit_ice.errors import LoadingError, ModelPackageError
 from easyedit_ice.models.source import GgufSource, sha256_of
+from easyedit_ice.store import Store
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
     from gguf.gguf_reader import ReaderField
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-FORMAT = "2"
-"""Version of the conversion; another one makes all of it anew."""
+CONVERSIONS = Store(
+    name="models",
+    format="2",
+    remedy="or run `easyedit-ice models --clear`, to have it made again",
+    pattern="*/*",
+)
+"""All converted models, each a checkpoint of transformers in a folder that is called like the model."""
 _NOTES = "conversion.json"
 
 
@@ -47,30 +52,24 @@ class Conversion:
     size: int
 
 
-def conversions_folder() -> Path:
-    """Where converted models are kept; it need not be there."""
-    return cache_root() / "models"
-
-
 def folder_of(source: GgufSource) -> Path:
     """Where a file's conversion is kept. The folder is called like the model: names of presets follow from it."""
-    digest = hashlib.sha256(f"{FORMAT} {source.sha256}".encode()).hexdigest()
-    return conversions_folder() / digest[:16] / source.name
+    digest = hashlib.sha256(f"{CONVERSIONS.format} {source.sha256}".encode()).hexdigest()
+    return CONVERSIONS.folder / digest[:16] / source.name
 
 
 def converted(source: GgufSource) -> Path:
     """The checkpoint, made unless it is there; of processes that make it at once, one is the first.
 
     Raises:
-        LoadingError: the file cannot be converted, or its conversion was damaged since.
+        LoadingError: the file cannot be converted.
+        DamagedFileError: its conversion is not as it was written.
         ModelPackageError: the model's package is not installed, or that which reads GGUF.
     """
     folder = folder_of(source)
     if folder.exists():
         if (what := damage(folder)) is not None:
-            raise LoadingError(
-                f"{folder} {what}; delete it, or run `easyedit-ice models --clear`, to have it made again"
-            )
+            raise CONVERSIONS.damaged(folder, what)
         return folder
     return made_once(folder, partial(_convert, source))
 
@@ -87,21 +86,12 @@ def damage(folder: Path) -> str | None:
 
 def conversions() -> Iterator[Conversion]:
     """All entries of the cache whose notes can be read."""
-    for notes in sorted(conversions_folder().glob(f"*/*/{_NOTES}")):
-        folder = notes.parent
+    for folder in CONVERSIONS.paths():
         try:
             sha256 = _notes(folder)["gguf"]
         except (OSError, ValueError, KeyError):
             continue
         yield Conversion(folder, folder.name, sha256, sum(file.stat().st_size for file in folder.iterdir()))
-
-
-def clear_conversions() -> int:
-    """Delete all entries of the cache, damaged ones too; how many there were."""
-    folders = sorted(conversions_folder().glob("*/*"))
-    for folder in {folder.parent for folder in folders}:
-        shutil.rmtree(folder, ignore_errors=True)
-    return len(folders)
 
 
 def require_gguf(what: str) -> None:
@@ -128,7 +118,7 @@ def _convert(source: GgufSource, folder: Path) -> None:
                 "whole GGUF file of a causal language model whose architecture transformers reads from GGUF"
             ) from error
     files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-    notes = {"format": FORMAT, "gguf": source.sha256, "name": source.name, "files": files}
+    notes = {"format": CONVERSIONS.format, "gguf": source.sha256, "name": source.name, "files": files}
     (folder / _NOTES).write_text(json.dumps(notes, indent=2), encoding="utf-8")
 
 

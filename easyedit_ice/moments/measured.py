@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.known import known
+from easyedit_ice.known import as_first_seen, known
 from easyedit_ice.moments.factors import Factor, factored
 from easyedit_ice.moments.statistics import longest_text, second_moments
 from easyedit_ice.moments.stored import Origin, load_moment, save_moment
@@ -75,7 +75,8 @@ def factors(
         shrinkage: σ.
 
     Raises:
-        StatisticsError: a stored C is damaged, or A cannot be factored.
+        DamagedFileError: a stored C is damaged.
+        StatisticsError: A cannot be factored.
         DataError: there is no such text, or not enough of it.
     """
     found = known(model).found["factors"]
@@ -105,13 +106,19 @@ def moments(
     origins = {name: _origin(model, name, source, measuring) for name in names}
     found = {name: stored for name in names if (stored := load_moment(origins[name])) is not None}
     missing = [name for name in names if name not in found]
+    keep = bool(missing) and as_first_seen(model)
     for name, moment, counted in _measured(model, tok, missing, source, measuring, share):
-        try:
-            save_moment(origins[name], moment, counted)
-        except OSError as error:
-            logger.warning("second moments cannot be kept for the next time: %s", error)
+        if keep:
+            _save(origins[name], moment, counted)
         found[name] = moment, counted
     return {name: found[name] for name in names}
+
+
+def _save(origin: Origin, moment: Tensor, counted: int) -> None:
+    try:
+        save_moment(origin, moment, counted)
+    except OSError as error:
+        logger.warning("second moments cannot be kept for the next time: %s", error)
 
 
 def _origin(model: nn.Module, name: str, source: TextSource, measuring: Measuring) -> Origin:

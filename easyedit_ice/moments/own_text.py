@@ -17,17 +17,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.cache import cache_root, made_once
+from easyedit_ice.cache import made_once
 from easyedit_ice.errors import DataError
-from easyedit_ice.known import known
+from easyedit_ice.known import as_first_seen, known
 from easyedit_ice.progress import progress
+from easyedit_ice.store import Store
 from easyedit_ice.text.sampling import write
 from easyedit_ice.tokens import beginning
 
 ROWS, LENGTH = 64, 64
 """Texts that are written side by side, and most tokens of each."""
-FORMAT = "2"
-"""Changes when other texts would be written."""
+OWN_TEXTS = Store(
+    name="own_texts",
+    format="2",
+    remedy="or run `easyedit-ice stats clear`, to have it written again",
+    pattern="*/*.json",
+)
+"""All texts that models wrote; the format changes when other texts would be written."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,48 +46,40 @@ def own_texts(model: nn.Module, tok: Any) -> Iterator[str]:
         tok: its tokenizer.
 
     Raises:
-        DataError: a file of the cache is damaged.
+        DamagedFileError: a file of the cache is damaged.
+        DataError: all texts of a turn are empty, as all others may be.
     """
-    folder = own_texts_folder() / f"{known(model).weights[:24]}-{FORMAT}"
+    folder = OWN_TEXTS.folder / f"{known(model).weights[:24]}-{OWN_TEXTS.format}"
     for turn in count():
-        path = made_once(folder / f"{turn}.json", lambda path, turn=turn: _store(path, _written(model, tok, turn)))
-        yield from _stored(path)
-
-
-def own_texts_folder() -> Path:
-    """Where they are kept; it need not be there."""
-    return cache_root() / "own_texts"
-
-
-def clear_own_texts() -> int:
-    """Delete all files of the cache, damaged ones too; how many there were."""
-    paths = sorted(own_texts_folder().glob("*/*.json"))
-    for path in paths:
-        path.unlink(missing_ok=True)
-    return len(paths)
+        path = folder / f"{turn}.json"
+        if path.exists() or as_first_seen(model):
+            made_once(path, lambda path, turn=turn: _store(path, _written(model, tok, turn)))
+            texts = OWN_TEXTS.read_json(path, _texts)
+        else:
+            texts = _written(model, tok, turn)
+        if not any(texts):
+            raise DataError(
+                f"the model writes nothing: it ended each of {ROWS} texts before a word; name other text by "
+                "mom2_dataset, such as a file, or 'factworld'",
+                str(path),
+            )
+        yield from texts
 
 
 def _store(path: Path, texts: list[str]) -> None:
     path.write_text(json.dumps(texts), encoding="utf-8")
 
 
-def _stored(path: Path) -> list[str]:
-    try:
-        texts = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(texts, list) or len(texts) != ROWS or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"{ROWS} texts are expected")
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"it is damaged ({error}); delete it, or run `easyedit-ice stats clear`, to have it written again",
-            str(path),
-        ) from error
-    return texts
+def _texts(kept: Any) -> list[str]:
+    if not isinstance(kept, list) or len(kept) != ROWS or not all(isinstance(text, str) for text in kept):
+        raise ValueError(f"{ROWS} texts are expected")
+    return kept
 
 
 def _written(model: nn.Module, tok: Any, turn: int) -> list[str]:
     what = f"the model writes texts {turn * ROWS + 1} to {(turn + 1) * ROWS}"
     with progress(logger, what, LENGTH, "token") as advance:
-        rows = write(model, tok, [(beginning(tok),)] * ROWS, length=LENGTH, processors=[_Drawing(turn, advance)])
+        rows = write(model, tok, [(beginning(model, tok),)] * ROWS, length=LENGTH, processors=[_Drawing(turn, advance)])
     return [tok.decode(row, skip_special_tokens=True) for row in rows]
 
 

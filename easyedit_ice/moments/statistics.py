@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -17,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.batching import padded, shortest_first, windows
+from easyedit_ice.capture import captured
 from easyedit_ice.errors import DataError
 from easyedit_ice.processes import Share
 from easyedit_ice.progress import progress
@@ -43,10 +44,6 @@ class SecondMoments:
 
     moments: Mapping[str, Tensor]
     tokens: int
-
-
-class _AllRead(Exception):
-    """Every projection has read its input: the rest of the pass is not needed."""
 
 
 def longest_text(model: nn.Module) -> int:
@@ -87,14 +84,11 @@ def second_moments(
     read = 0
     with progress(logger, "second moments", tokens, "token") as advance:
         for batch in _batches(rows):
-            lengths = torch.tensor([len(row) for row in batch])
-            real = torch.arange(int(lengths.max())) < lengths[:, None]
-            with _reading(model, names, real) as keys:
-                _run(model, batch, real)
-            for name, found in keys.items():
-                sums[name] += (found.T @ found).cpu()
-            read += int(lengths.sum())
-            advance(int(lengths.sum()) * own.count)
+            for name, keys in _read(model, names, batch).items():
+                sums[name] += (keys.T @ keys).cpu()
+            counted = sum(map(len, batch))
+            read += counted
+            advance(counted * own.count)
     read = int(own.total(torch.tensor(read)))
     if read == 0 or (tokens is not None and read < tokens):
         raise DataError(
@@ -116,57 +110,21 @@ def _token_rows(tok: Any, texts: Iterable[str], longest: int, count: int | None)
                 return
 
 
-def _batches(rows: Iterable[list[int]]) -> Iterator[list[list[int]]]:
-    """All rows, those of like length side by side, as many together as :data:`BATCH_TOKENS` allows."""
-    for window in _windows(rows):
-        batch: list[list[int]] = []
-        for row in sorted(window, key=len):
-            if batch and len(row) * (len(batch) + 1) > BATCH_TOKENS:
-                yield batch
-                batch = []
-            batch.append(row)
-        yield batch
-
-
-def _windows(rows: Iterable[list[int]]) -> Iterator[list[list[int]]]:
-    """Rows in their order, cut where several batches are full."""
-    window: list[list[int]] = []
-    tokens = 0
-    for row in rows:
-        window.append(row)
-        tokens += len(row)
-        if tokens >= _WINDOW * BATCH_TOKENS:
-            yield window
-            window, tokens = [], 0
-    if window:
-        yield window
-
-
-@contextmanager
-def _reading(model: nn.Module, names: Sequence[str], real: Tensor) -> Iterator[dict[str, Tensor]]:
-    """Keep what the modules read at the real tokens, (t, d) in fp32; end the pass when all have read."""
-    keys: dict[str, Tensor] = {}
-
-    def read(name: str) -> Any:
-        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            keys[name] = args[0].reshape(*real.shape, -1)[real.to(args[0].device)].float()
-            if len(keys) == len(names):
-                raise _AllRead
-
-        return hook
-
-    handles = [model.get_submodule(name).register_forward_pre_hook(read(name)) for name in names]
-    try:
-        yield keys
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _run(model: nn.Module, rows: Sequence[list[int]], real: Tensor) -> None:
+def _read(model: nn.Module, names: Sequence[str], rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    """What modules read at every token of some rows, (t, d) in fp32; the pass ends when all have read."""
+    ids, real = padded(rows)
     device = model.get_input_embeddings().weight.device
-    ids = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-    try:
+
+    def at_real(value: Tensor) -> Tensor:
+        return value.reshape(*real.shape, -1)[real.to(value.device)].float()
+
+    with captured({name: model.get_submodule(name) for name in names}, "in", keep=at_real, stop=True) as keys:
         model(input_ids=ids.to(device), attention_mask=real.long().to(device), use_cache=False)
-    except _AllRead:
-        return
+    return keys
+
+
+def _batches(rows: Iterable[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
+    """All rows, those of like length side by side, as many together as :data:`BATCH_TOKENS` allows."""
+    for window in windows(rows, _WINDOW * BATCH_TOKENS):
+        for batch in shortest_first([len(row) for row in window], BATCH_TOKENS):
+            yield [window[index] for index in batch]

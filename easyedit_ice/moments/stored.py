@@ -6,20 +6,16 @@ the same in words, with a checksum of the values.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from easyedit_ice.cache import cache_root
-from easyedit_ice.errors import StatisticsError
-from easyedit_ice.noted import read_noted, read_notes, write_noted
+from easyedit_ice.store import TensorStore
 
-FORMAT = "1"
 _TENSOR = "moment"
 
 
@@ -54,86 +50,59 @@ class Origin:
     @property
     def path(self) -> Path:
         """Where it is stored."""
-        digest = hashlib.sha256(json.dumps([FORMAT, self.told()], sort_keys=True).encode()).hexdigest()
-        return moments_folder() / f"{digest[:24]}.safetensors"
+        return MOMENTS.path_of(self.told())
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A file of the cache.
+class Measured:
+    """What the notes of a stored second moment say.
 
     Attributes:
-        path: of it.
         origin: what it was measured on.
         counted: tokens that were read.
-        size: of the file, in bytes.
     """
 
-    path: Path
     origin: Origin
     counted: int
-    size: int
+
+    @classmethod
+    def parse(cls, notes: Mapping[str, str]) -> Measured:
+        """From a file's notes."""
+        return cls(Origin(**json.loads(notes["origin"])), int(notes["counted"]))
 
 
-def moments_folder() -> Path:
-    """Where second moments are kept; it need not be there."""
-    return cache_root() / "moments"
+MOMENTS = TensorStore(
+    name="moments",
+    format="1",
+    remedy="or run `easyedit-ice stats clear`, to have it measured again",
+    pattern="*.safetensors",
+    parse=Measured.parse,
+)
+"""All stored second moments."""
 
 
 def save_moment(origin: Origin, moment: Tensor, counted: int) -> None:
-    """Store a second moment; of processes that do it at once, one is the first, and no reader sees half a file.
+    """Store a second moment.
 
     Args:
         origin: what it was measured on.
         moment: (d, d).
         counted: tokens that were read.
     """
-    notes = {"format": FORMAT, "origin": json.dumps(asdict(origin)), "counted": str(counted)}
-    write_noted(origin.path, {_TENSOR: moment.to(getattr(torch, origin.dtype))}, notes)
+    notes = {"origin": json.dumps(asdict(origin)), "counted": str(counted)}
+    MOMENTS.save(origin.path, {_TENSOR: moment.to(getattr(torch, origin.dtype))}, notes)
 
 
 def load_moment(origin: Origin) -> tuple[Tensor, int] | None:
     """The stored second moment, (d, d) in fp64, and the tokens it was measured on; ``None`` if there is none.
 
     Raises:
-        StatisticsError: the file is damaged, or holds something else than its name says.
+        DamagedFileError: the file is damaged, or holds something else than its name says.
     """
     path = origin.path
     if not path.exists():
         return None
-    kept, counted = _understood(path, read_notes(path, _damaged))
-    if differing := [name for name, value in origin.told().items() if kept.told()[name] != value]:
-        raise _damaged(path, f"was measured on another {' and '.join(differing)} than its name says")
-    tensors, _ = read_noted(path, _damaged)
-    return tensors[_TENSOR].double(), counted
-
-
-def stored_moments() -> Iterator[Stored]:
-    """All files of the cache.
-
-    Raises:
-        StatisticsError: one is damaged.
-    """
-    for path in sorted(moments_folder().glob("*.safetensors")):
-        yield Stored(path, *_understood(path, read_notes(path, _damaged)), path.stat().st_size)
-
-
-def clear_moments() -> int:
-    """Delete all files of the cache, damaged ones too; how many there were."""
-    paths = sorted(moments_folder().glob("*.safetensors"))
-    for path in paths:
-        path.unlink(missing_ok=True)
-    return len(paths)
-
-
-def _understood(path: Path, notes: Mapping[str, str]) -> tuple[Origin, int]:
-    try:
-        if notes["format"] != FORMAT:
-            raise _damaged(path, f"is not of format {FORMAT}")
-        return Origin(**json.loads(notes["origin"])), int(notes["counted"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"lacks its notes ({error})") from error
-
-
-def _damaged(path: Path, how: str) -> StatisticsError:
-    return StatisticsError(f"{path} {how}; delete it, or run `easyedit-ice stats clear`, to have it measured again")
+    kept = MOMENTS.about(path)
+    if differing := [name for name, value in origin.told().items() if kept.origin.told()[name] != value]:
+        raise MOMENTS.damaged(path, f"was measured on another {' and '.join(differing)} than its name says")
+    return MOMENTS.tensors(path)[_TENSOR].double(), kept.counted

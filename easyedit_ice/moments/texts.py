@@ -16,7 +16,7 @@ from torch import nn
 
 from easyedit_ice.errors import DataError
 from easyedit_ice.extras import require
-from easyedit_ice.moments.own_text import FORMAT, own_texts
+from easyedit_ice.moments.own_text import OWN_TEXTS, own_texts
 from easyedit_ice.world import general_text, model_path
 
 AUTO, WORLD_TEXT, OWN_TEXT = "auto", "factworld", "samples"
@@ -65,7 +65,7 @@ def text_source(name: str | Iterable[str], model: nn.Module, tok: Any) -> TextSo
     if name == WORLD_TEXT:
         return TextSource(name, name, lambda: general_text(_WORLD_DOCUMENTS, seed=1))
     if name == OWN_TEXT:
-        return TextSource(name, f"{name} {FORMAT}", lambda: own_texts(model, tok))
+        return TextSource(name, f"{name} {OWN_TEXTS.format}", lambda: own_texts(model, tok))
     path = Path(name)
     if path.is_file():
         return _texts_of(name, [line for line in _content(path).splitlines() if line.strip()])

@@ -78,7 +78,14 @@ def _signed(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _randomised(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
-    devices = [weight.device.index] if weight.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(_SEED)
-        return torch.svd_lowrank(weight, q=rank, niter=_PASSES)
+    """As ``torch.svd_lowrank``, which draws from the process's generator."""
+    tall = weight if len(weight) >= weight.shape[1] else weight.T
+    generator = torch.Generator(weight.device).manual_seed(_SEED)
+    drawn = torch.randn(tall.shape[1], rank, device=weight.device, generator=generator)
+    basis = torch.linalg.qr(tall @ drawn).Q
+    for _ in range(_PASSES):
+        basis = torch.linalg.qr(tall.T @ basis).Q
+        basis = torch.linalg.qr(tall @ basis).Q
+    left, values, transposed = torch.linalg.svd(basis.T @ tall, full_matrices=False)
+    left, right = basis @ left, transposed.T
+    return (left, values, right) if tall is weight else (right, values, left)

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 
 from torch import nn
-from tqdm.auto import tqdm
 
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.known import known
+from easyedit_ice.progress import steps
 from easyedit_ice.spectra.decompose import Spectrum, decompose
 from easyedit_ice.spectra.stored import Decomposed, load_spectrum, save_spectrum
 
@@ -31,7 +31,8 @@ def spectra(
         rank: as for :func:`decompose`.
 
     Raises:
-        SpectrumError: a stored decomposition is damaged, or a weight has elements that are no numbers.
+        DamagedFileError: a stored decomposition is damaged.
+        SpectrumError: a weight has elements that are no numbers.
     """
     return {name: spectrum for name, (_, spectrum) in _all(model, projections, method, rank).items()}
 
@@ -48,8 +49,8 @@ def _all(
 ) -> dict[str, tuple[Decomposed, Spectrum]]:
     found = known(model).found["spectra"]
     missing = [projection for projection in projections if (projection.name, method, rank) not in found]
-    for projection in tqdm(missing, desc="decomposing", unit="weight", leave=False, disable=None):
-        found[projection.name, method, rank] = _found(projection, method, rank)
+    for step in steps(logger, "decomposing", len(missing), "weight"):
+        found[missing[step].name, method, rank] = _found(missing[step], method, rank)
     return {projection.name: found[projection.name, method, rank] for projection in projections}
 
 

@@ -13,7 +13,8 @@ from torch import nn
 
 from easyedit_ice.apply import solve_with
 from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import AlgorithmSpec
+from easyedit_ice.registry import Algorithm
+from easyedit_ice.state import ATTRIBUTE
 from easyedit_ice.testing.models import FACTS, Shape, tokenizer
 from easyedit_ice.updates import WeightUpdate
 
@@ -28,6 +29,10 @@ def require(holds: bool, message: str) -> None:
         raise BrokenPromise(message)
 
 
+_FEW = 8
+"""Forward passes of a solve that are all struck at."""
+
+
 @dataclass
 class Case:
     """One algorithm on one tiny model.
@@ -40,7 +45,7 @@ class Case:
         tok: its tokenizer, a copy of its own.
     """
 
-    spec: AlgorithmSpec
+    spec: Algorithm
     hparams: EditHyperParams
     shape: Shape
     model: nn.Module = field(init=False)
@@ -58,7 +63,7 @@ class Case:
         return solve_with(self.spec, self.model, self.tok, list(facts or FACTS[:1]), self.hparams)
 
     def moments(self) -> list[int]:
-        """Forward passes of the first solve on a model to strike at: the first, one in the middle, the last.
+        """Forward passes of the first solve on a model to strike at: all, or of many the first, the middle, the last.
 
         What an algorithm keeps beyond a model is there already.
         """
@@ -67,7 +72,9 @@ class Case:
         seen: list[None] = []
         fresh.model.register_forward_pre_hook(lambda module, args: seen.append(None))
         fresh.solve()
-        return sorted({number for number in (1, len(seen) // 2, len(seen)) if 1 <= number <= len(seen)})
+        if len(seen) <= _FEW:
+            return list(range(1, len(seen) + 1))
+        return [1, len(seen) // 2, len(seen)]
 
 
 @contextmanager
@@ -122,7 +129,7 @@ def _traits(case: Case) -> dict[str, Any]:
     modules = dict(case.model.named_modules())
     return {
         "modules": {name: id(module) for name, module in modules.items()},
-        "modules' attributes": {name: sorted(vars(module)) for name, module in modules.items()},
+        "modules' attributes": {name: sorted(vars(module).keys() - {ATTRIBUTE}) for name, module in modules.items()},
         "training modes": {name: module.training for name, module in modules.items()},
         "hooks": {
             name: [len(table) for key, table in sorted(vars(module).items()) if key.endswith("_hooks")]

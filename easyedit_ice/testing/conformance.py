@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from easyedit_ice.errors import ConformanceError, HostNotFoundError
 from easyedit_ice.host import host_info, register
-from easyedit_ice.registry import AlgorithmSpec
+from easyedit_ice.registry import Algorithm
 from easyedit_ice.testing.cases import Case
 from easyedit_ice.testing.host import HOST_PROMISES
 from easyedit_ice.testing.models import SHAPES, Shape
@@ -36,9 +37,7 @@ class Failure:
         return f"{self.promise} [{self.shape}]: {type(self.error).__name__}: {self.error}"
 
 
-def check_algorithm(
-    spec: AlgorithmSpec, settings: Mapping[str, Any] | None = None, *, host: bool | None = None
-) -> None:
+def check_algorithm(spec: Algorithm, settings: Mapping[str, Any] | None = None, *, host: bool | None = None) -> None:
     """Hold an algorithm to all promises, on GPT-2 and Llama shapes, tied and untied, in fp32 and bf16.
 
     Args:
@@ -47,7 +46,7 @@ def check_algorithm(
         host: whether to check within EasyEdit's ``BaseEditor`` as well; by default, if there is an EasyEdit.
 
     Raises:
-        ConformanceError: a promise is broken; the message lists every one, with its model.
+        ConformanceError: a promise is broken; the message lists every one, with its models, by what causes it.
         HostError: EasyEdit is asked for and missing, or is there and does not load.
     """
     if host is None:
@@ -56,11 +55,27 @@ def check_algorithm(
         register()
     broken = list(failures(spec, settings, promises=PROMISES | HOST_PROMISES if host else PROMISES))
     if broken:
-        raise ConformanceError(f"{spec.name} breaks {len(broken)} promises:\n" + "\n".join(map(str, broken)))
+        raise ConformanceError(told(spec.name, broken))
+
+
+def told(name: str, broken: Sequence[Failure]) -> str:
+    """What an algorithm breaks, by what causes it: errors that differ in numbers alone are of one cause."""
+    causes: dict[str, list[Failure]] = {}
+    for failure in broken:
+        causes.setdefault(re.sub(r"\d+", "#", f"{type(failure.error).__name__}: {failure.error}"), []).append(failure)
+    lines = [f"{name} breaks {len(broken)} promises; {len(causes)} causes:"]
+    for failures_of_it in causes.values():
+        error = failures_of_it[0].error
+        lines.append(f"* {type(error).__name__}: {error}")
+        shapes: dict[str, list[str]] = {}
+        for failure in failures_of_it:
+            shapes.setdefault(failure.promise, []).append(failure.shape)
+        lines += [f"    {promise} [{'; '.join(on)}]" for promise, on in shapes.items()]
+    return "\n".join(lines)
 
 
 def failures(
-    spec: AlgorithmSpec,
+    spec: Algorithm,
     settings: Mapping[str, Any] | None = None,
     *,
     shapes: Sequence[Shape] = SHAPES,

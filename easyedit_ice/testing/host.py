@@ -16,7 +16,7 @@ from typing import Any
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.host import base_editor, import_easyeditor
-from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.registry import ALGORITHMS, Algorithm
 from easyedit_ice.testing.cases import Case, coming_out, raising, require, state, unchanged
 from easyedit_ice.testing.models import FACTS
 
@@ -192,7 +192,7 @@ def _struck(editor: Any, error: type[BaseException], moment: int) -> Callable[..
 
 
 @contextmanager
-def _listed(spec: AlgorithmSpec) -> Iterator[None]:
+def _listed(spec: Algorithm) -> Iterator[None]:
     """The algorithm is in the table, if only for now."""
     known = spec.name in ALGORITHMS
     ALGORITHMS.add(spec)

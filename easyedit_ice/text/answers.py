@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.batching import padded, shortest_first, tokens_on
+from easyedit_ice.blocks import context_length
 from easyedit_ice.logits import logits_at
 from easyedit_ice.preserve import preserved
-from easyedit_ice.text.passes import chunks, padded
 from easyedit_ice.text.rows import Row, answered
 
 Asked = tuple[str, str]
@@ -43,13 +44,13 @@ def rows_right(model: nn.Module, rows: Sequence[Row]) -> list[bool]:
 
     Logits are worked out at these places alone.
     """
-    longest = _context_length(model)
+    longest = context_length(model)
     fitting = [row for row in dict.fromkeys(rows) if longest is None or len(row.ids) <= longest + 1]
     found: dict[Row, bool] = {}
     device = next(model.parameters()).device
     with preserved(model):
         model.eval()
-        for chunk in chunks([row.ids[:-1] for row in fitting], TOKENS.get(device.type, TOKENS["cuda"])):
+        for chunk in shortest_first([len(row.ids) - 1 for row in fitting], tokens_on(device, TOKENS)):
             own = [fitting[index] for index in chunk]
             ids, real = padded([row.ids[:-1] for row in own])
             inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device)}
@@ -57,12 +58,6 @@ def rows_right(model: nn.Module, rows: Sequence[Row]) -> list[bool]:
             said = iter(logits_at(model, inputs, where).argmax(-1).tolist())
             found |= {row: all([next(said) == row.ids[place] for place in _places(row)]) for row in own}
     return [found.get(row, False) for row in rows]
-
-
-def _context_length(model: nn.Module) -> int | None:
-    """Tokens the model has room for; none if it is not told, as of some wrappers of EasyEdit."""
-    config = getattr(model, "config", None)
-    return None if config is None else getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
 def _places(row: Row) -> range:

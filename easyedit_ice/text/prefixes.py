@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.randomness import seeded
+from easyedit_ice.randomness import drawing
 from easyedit_ice.text.sampling import sample
 from easyedit_ice.tokens import tokens
 
@@ -32,7 +32,7 @@ def context_prefixes(model: nn.Module, tok: Any, lengths: Sequence[Sequence[int]
         texts to put a prompt behind; the first is empty.
     """
     prefixes = [""]
-    with seeded(seed, model):
+    with drawing(seed):
         for length, count in lengths:
             begun = [tokens(tok, OPENINGS[index % len(OPENINGS)]) for index in range(count)]
             written = sample(model, tok, begun, length=length, top_k=_LIKELIEST)

@@ -13,11 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.batching import alike
 from easyedit_ice.logits import logits_at
 from easyedit_ice.tokens import tokens
-
-MOST_PADDED = 1.6
-"""How many times the length of the shortest row the longest that runs beside it may have."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +93,6 @@ def predict(model: nn.Module, rows: Sequence[Row]) -> Predictions:
     device = found[0].device
     tokens = torch.tensor([token for row in rows for token in row.predicted], device=device)
     return Predictions(torch.cat([found[index] for index in range(len(rows))]), tokens, tuple(row.span for row in rows))
-
-
-def alike(lengths: Sequence[int]) -> list[list[int]]:
-    """Indices of rows of these lengths in groups, of which the longest is not much longer than the shortest."""
-    groups: list[list[int]] = []
-    shortest = 0
-    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
-        if not groups or lengths[index] > MOST_PADDED * shortest:
-            groups.append([])
-            shortest = lengths[index]
-        groups[-1].append(index)
-    return groups
 
 
 def _log_probs(model: nn.Module, rows: Sequence[Row]) -> Tensor:

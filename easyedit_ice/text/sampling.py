@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.batching import batches
+from easyedit_ice.progress import progress
+from easyedit_ice.randomness import generator_on
 from easyedit_ice.tokens import ends_of_text, padding_id, until_end
+
+logger = logging.getLogger(__name__)
 
 ROWS = 256
 """Most texts written side by side."""
@@ -42,15 +49,7 @@ def sample(
         for each prefix the tokens drawn, up to and including the end of text; fewer, or none, where the model's context
         has no room for more.
     """
-    longest = ModelAnatomy(model).context_length
-    room = [length if longest is None else min(length, longest + 1 - len(prefix)) for prefix in prefixes]
-    choice = {"do_sample": True, "temperature": temperature, "top_k": top_k, "top_p": 1.0}
-    drawn: list[tuple[int, ...]] = [()] * len(prefixes)
-    for most in sorted({count for count in room if count > 0}, reverse=True):
-        own = [index for index, count in enumerate(room) if count == most]
-        for index, text in zip(own, _generate(model, tok, [prefixes[i] for i in own], most, choice), strict=True):
-            drawn[index] = text
-    return drawn
+    return _within_context(model, tok, prefixes, length, [_Sampler(temperature, top_k)], told="drawing texts")
 
 
 def write(
@@ -68,7 +67,57 @@ def write(
         length: as there.
         processors: what changes the scores of each next token before the likeliest is taken.
     """
-    return _generate(model, tok, prefixes, length, {"do_sample": False}, processors)
+    return _within_context(model, tok, prefixes, length, processors)
+
+
+def _within_context(
+    model: nn.Module,
+    tok: Any,
+    prefixes: Sequence[Sequence[int]],
+    length: int,
+    processors: Sequence[Processor],
+    told: str = "writing texts",
+) -> list[tuple[int, ...]]:
+    """No more than the model's context has room for, where a text's last token is not read; like room side by side."""
+    longest = ModelAnatomy(model).context_length
+    room = [length if longest is None else min(length, longest + 1 - len(prefix)) for prefix in prefixes]
+    written: list[tuple[int, ...]] = [()] * len(prefixes)
+    groups = {most: [i for i, count in enumerate(room) if count == most] for most in set(room) if most > 0}
+    total = sum(most * math.ceil(len(alike) / ROWS) for most, alike in groups.items())
+    with progress(logger, told, total, "step") as advance:
+        for most, alike in sorted(groups.items(), reverse=True):
+            counted = [_Counted(advance), *processors]
+            texts = _generate(model, tok, [prefixes[index] for index in alike], most, counted)
+            for index, text in zip(alike, texts, strict=True):
+                written[index] = text
+    return written
+
+
+class _Sampler:
+    """Draws each token as transformers does, from the generator of the edit, and leaves the likeliest no choice."""
+
+    def __init__(self, temperature: float, top_k: int) -> None:
+        self._temperature, self._top_k = temperature, top_k
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores (n, v) of which all but the drawn ones are -inf."""
+        warmed = scores / self._temperature
+        if self._top_k:
+            least = warmed.topk(min(self._top_k, warmed.shape[-1])).values[:, -1:]
+            warmed = warmed.masked_fill(warmed < least, -torch.inf)
+        drawn = torch.multinomial(warmed.softmax(-1), 1, generator=generator_on(scores.device))
+        return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0.0)
+
+
+class _Counted:
+    """Counts the tokens drawn side by side, and changes nothing."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self._advance(1)
+        return scores
 
 
 @torch.no_grad()
@@ -77,21 +126,20 @@ def _generate(
     tok: Any,
     prefixes: Sequence[Sequence[int]],
     length: int,
-    choice: dict[str, Any],
-    processors: Sequence[Processor] = (),
+    processors: Sequence[Processor],
 ) -> list[tuple[int, ...]]:
     from transformers import GenerationConfig
 
     if len(prefixes) > ROWS:
-        chunks = [prefixes[start : start + ROWS] for start in range(0, len(prefixes), ROWS)]
-        return [text for chunk in chunks for text in _generate(model, tok, chunk, length, choice, processors)]
+        parts = batches(prefixes, ROWS)
+        return [text for part in parts for text in _generate(model, tok, part, length, processors)]
     device = model.get_input_embeddings().weight.device
     width = max(map(len, prefixes))
     pad, ends = padding_id(model, tok), ends_of_text(model, tok)
     ids = torch.tensor([[pad] * (width - len(prefix)) + list(prefix) for prefix in prefixes], device=device)
     attention = torch.tensor([[0] * (width - len(prefix)) + [1] * len(prefix) for prefix in prefixes], device=device)
     config = GenerationConfig(
-        max_new_tokens=length, pad_token_id=pad, eos_token_id=list(ends) or None, use_cache=True, **choice
+        max_new_tokens=length, pad_token_id=pad, eos_token_id=list(ends) or None, use_cache=True, do_sample=False
     )
     with _evaluating(model), _without_own_settings(model):
         output = model.generate(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from string import Formatter
 from typing import Any
 
 from torch import nn
 
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.reading import fields_of
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.rows import given
 from easyedit_ice.text.sampling import sample
@@ -105,9 +105,9 @@ def check_templates(templates: Sequence[str] | None) -> None:
 
 def _check_template(template: str) -> None:
     try:
-        names = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        names = fields_of(template)
     except ValueError as error:
-        raise HyperParamsError(f"the context template {template!r} has an unpaired brace") from error
+        raise HyperParamsError(f"the context template {template!r} has braces that name nothing ({error})") from error
     if names - {"fact", "prompt", "target"} or not names & {"fact", "target"}:
         raise HyperParamsError(
             f"the context template {template!r} must state the fact; put {{fact}} into it, "

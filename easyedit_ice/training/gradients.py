@@ -7,12 +7,13 @@ is packed in 4 or 8 bits and has no gradient of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
+from easyedit_ice.batching import batches
+from easyedit_ice.capture import watching
 from easyedit_ice.text.rows import Row, predict
 
 
@@ -34,31 +35,29 @@ def weight_gradients(
         for projection in projections
     }
 
-    def watch(name: str) -> Any:
-        def forward(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            inputs = args[0].detach()
-            output = output if output.requires_grad else output.detach().requires_grad_().clone()
+    names = {projection.module: projection.name for projection in projections}
 
-            def backward(grad: Tensor) -> None:
-                found[name] += grad.flatten(0, -2).float().T @ inputs.flatten(0, -2).float()
-
-            output.register_hook(backward)
+    def watch(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():  # some models run their blocks several times, and learn from the last
             return output
+        inputs = args[0].detach()
+        output = output if output.requires_grad else output.detach().requires_grad_().clone()
 
-        return forward
+        def backward(grad: Tensor) -> None:
+            found[names[module]] += grad.flatten(0, -2).float().T @ inputs.flatten(0, -2).float()
+
+        output.register_hook(backward)
+        return output
 
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    handles = [projection.module.register_forward_hook(watch(projection.name)) for projection in projections]
     try:
         for parameter in learning:
             parameter.requires_grad_(False)
-        with torch.enable_grad():
-            for start in range(0, len(rows), side_by_side):
-                loss = predict(model, rows[start : start + side_by_side]).nll().sum() / len(rows)
+        with watching(names, after=watch), torch.enable_grad():
+            for together in batches(rows, side_by_side):
+                loss = predict(model, together).nll().sum() / len(rows)
                 loss.backward()
     finally:
-        for handle in handles:
-            handle.remove()
         for parameter in learning:
             parameter.requires_grad_(True)
     return found

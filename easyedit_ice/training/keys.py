@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.batching import batches, by_row, padded
+from easyedit_ice.capture import captured
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.subjects import mentions
-from easyedit_ice.text.passes import by_row, padded
 from easyedit_ice.text.positions import subject_in
 from easyedit_ice.text.rows import Row
 from easyedit_ice.training.objectives import fact_rows
@@ -73,9 +74,8 @@ def _read(
 ) -> dict[str, Tensor]:
     """What modules read at some columns of each row."""
     found: dict[str, list[Tensor]] = {name: [] for name in names}
-    for start in range(0, len(rows), ROWS):
-        part = slice(start, start + ROWS)
-        for name, own in _together(model, rows[part], columns[part], names).items():
+    for together, places in zip(batches(rows, ROWS), batches(columns, ROWS), strict=True):
+        for name, own in _together(model, together, places, names).items():
             found[name].append(own)
     return {name: torch.cat(own) for name, own in found.items()}
 
@@ -87,21 +87,13 @@ def _together(
     wanted = torch.tensor([(index, column) for index, own in enumerate(columns) for column in own])
     ids, real = padded([row.ids[:-1] for row in rows])
     device = model.get_input_embeddings().weight.device
-    found: dict[str, Tensor] = {}
 
-    def read(name: str) -> Any:
-        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            values = by_row(args[0], len(rows))
-            found[name] = values[tuple(wanted.T.to(values.device))].float()
+    def at_columns(value: Tensor) -> Tensor:
+        values = by_row(value, len(rows))
+        return values[tuple(wanted.T.to(values.device))].float()
 
-        return hook
-
-    handles = [model.get_submodule(name).register_forward_pre_hook(read(name)) for name in names]
-    try:
+    with captured({name: model.get_submodule(name) for name in names}, "in", keep=at_columns, stop=True) as found:
         model(input_ids=ids.to(device), attention_mask=real.long().to(device), use_cache=False)
-    finally:
-        for handle in handles:
-            handle.remove()
     return found
 
 

@@ -6,26 +6,34 @@ them in shuffled mini-batches does not (LocFT-BF, arXiv 2509.22072, table 1).
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
+from typing import Concatenate, ParamSpec
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
+from easyedit_ice.batching import batches, batches_that_fit
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.processes import Share
+from easyedit_ice.progress import steps
+from easyedit_ice.randomness import lent_to_libraries
 from easyedit_ice.text.rows import predict
 from easyedit_ice.training.adapters import Adapter
 from easyedit_ice.training.objectives import Objective, Term
 from easyedit_ice.training.pace import Pace, set_rate
 from easyedit_ice.training.protection import Protection
+from easyedit_ice.training.schedule import Schedule
 from easyedit_ice.training.teacher import Teacher
+
+P = ParamSpec("P")
+logger = logging.getLogger(__name__)
 
 _LEAST = 1e-3
 """Share of the greatest length below which a gradient gets no longer, when lengths are evened out."""
@@ -48,69 +56,83 @@ class Course:
     lr: float | None = None
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What is trained: an adapter in its model.
+
+    Attributes:
+        adapter: of some projections.
+        protection: of what it must not read, if anything.
+        bound: on the absolute value of every element of the weight change, or ``None``.
+    """
+
+    adapter: Adapter
+    protection: Protection | None = None
+    bound: float | None = None
+
+
+def _with_layers_drawing(
+    train: Callable[Concatenate[nn.Module, Trained, P], Course],
+) -> Callable[Concatenate[nn.Module, Trained, P], Course]:
+    """The training, with what the adapter's layers draw, as dropout does, coming from the edit's seed too."""
+
+    @wraps(train)
+    def training(model: nn.Module, trained: Trained, *args: P.args, **kwargs: P.kwargs) -> Course:
+        with lent_to_libraries(model) if trained.adapter.draws else nullcontext():
+            return train(model, trained, *args, **kwargs)
+
+    return training
+
+
+@_with_layers_drawing
 def train(
     model: nn.Module,
-    adapter: Adapter,
+    trained: Trained,
     objectives: Sequence[Objective],
     facts: int,
+    schedule: Schedule,
     *,
-    epochs: int,
-    optimizer: torch.optim.Optimizer,
-    max_grad_norm: float | None,
-    evenness: float = 0.0,
-    mini_batch_size: int,
-    micro_batch_size: int,
-    stop_below: Mapping[str, float],
-    clamp: float | None,
-    autocast: Callable[[], AbstractContextManager],
     seed: int,
     most_tokens: int | None = None,
-    protection: Protection | None = None,
-    share: Share | None = None,
     pace: Pace | None = None,
 ) -> Course:
-    """Train the adapter until every fact is learned, or for ``epochs`` passes.
+    """Train an adapter until every fact is learned, or for ``schedule.num_steps`` passes.
+
+    A fact rests while, for each objective that has a ``stop``, its mean loss is below that; all facts are looked at
+    again before training ends.
 
     Args:
         model: holds the adapter.
-        adapter: what is trained.
+        trained: the adapter.
         objectives: summed into the loss.
         facts: number of facts.
-        epochs: most passes over the facts.
-        optimizer: of the adapter's parameters.
-        max_grad_norm: gradients are scaled down to this norm; ``None`` for no bound.
-        evenness: e; before that, and behind protection, each projection's gradient, of length g, is scaled to one of
-            length ∝ g^(1 − e).
-        mini_batch_size: facts in one optimiser step.
-        micro_batch_size: facts in one forward and backward pass; gradients of several are summed.
-        stop_below: a fact rests while, for each objective named here, its mean loss is below the bound; all
-            facts are looked at again before training ends.
-        clamp: bound on the absolute value of every element of the weight change, or ``None``.
-        autocast: makes a context of mixed precision for the forward passes.
+        schedule: of the steps.
         seed: shuffles the facts.
         most_tokens: in one forward and backward pass, besides ``micro_batch_size``; a fact's rows stay together.
-        protection: of what the adapter must not read.
-        share: this process's share of each mini-batch, where several train together; gradients are summed over all.
         pace: finds the learning rate at the first step that has a gradient to follow, and no other is made before;
-            ``None`` to take the optimizer's.
+            ``None`` to take the schedule's.
 
     Raises:
-        TrainingDivergedError: the loss is infinite or not a number.
+        TrainingDivergedError: the loss, or what is trained, is infinite or not a number.
     """
-    share = share or Share()
+    adapter, share, autocast = trained.adapter, schedule.share(), schedule.autocast(model)
     parameters = adapter.parameters()
+    optimizer = schedule.build_optimizer(parameters)
+    move = partial(_move, optimizer, trained, schedule)
+    stop_below = {objective.name: objective.stop for objective in objectives if objective.stop is not None}
     teacher = Teacher(model, adapter.disabled)
     order = random.Random(seed)
     course = Course(lr=None if pace else optimizer.param_groups[0]["lr"])
     active = list(range(facts))
-    for epoch in tqdm(range(epochs), desc="editing", unit="epoch", leave=False, disable=None):
+    for epoch in steps(logger, "editing", schedule.num_steps, "epoch"):
         order.shuffle(active)
         seen: dict[int | None, dict[str, list[float]]] = {}
         stops = stop_below if adapter.settled else {}
-        for batch in _chunks(active, mini_batch_size):
+        for batch in batches(active, schedule.mini_batch_size):
             optimizer.zero_grad(set_to_none=True)
             own: dict[int | None, dict[str, list[float]]] = {}
-            for terms in _passes(objectives, share.of(batch), micro_batch_size, most_tokens, epoch, share.first):
+            largest = schedule.micro_batch_size, most_tokens or math.inf
+            for terms in _passes(objectives, share.of(batch), largest, epoch, share.first):
                 with autocast():
                     losses = _losses(model, teacher, terms)
                 measured = _by_fact(terms, losses)
@@ -122,15 +144,14 @@ def train(
             if not all(_learned(seen[fact], stops) for fact in batch):
                 _add_penalty(adapter, share)
                 _sum_gradients(parameters, share)
-                move = partial(_move, optimizer, adapter, protection, evenness, max_grad_norm)
                 if course.lr is None and pace is not None:
                     course.lr = share.gathered(pace.found(model, adapter, optimizer, move))[0]
                     set_rate(optimizer, course.lr or 0.0)
                 if course.lr is not None:
                     move()
                 adapter.stepped()
-                if clamp is not None:
-                    adapter.clamp(clamp)
+                if trained.bound is not None:
+                    adapter.clamp(trained.bound)
         course.steps = epoch + 1
         course.losses.append(_means(seen))
         active = [fact for fact in active if not _learned(seen[fact], stops)]
@@ -139,29 +160,28 @@ def train(
                 course.learned = True
                 break
             active = list(range(facts))
+    _check_finite(adapter)
     return course
 
 
 def _passes(
     objectives: Sequence[Objective],
     batch: Sequence[int],
-    micro_batch_size: int,
-    most_tokens: int | None,
+    largest: tuple[int, float],
     epoch: int,
     with_shared: bool,
 ) -> Iterator[list[Term]]:
-    """The terms of a mini-batch, in as many forward passes as memory asks for."""
+    """The terms of a mini-batch, in as many forward passes as memory asks for: each of most facts and most tokens."""
+    most_facts, most_tokens = largest
     by_fact: dict[int, list[Term]] = {fact: [] for fact in batch}
     for objective in objectives:
         for term in objective.terms(batch, epoch):
             by_fact[term.fact].append(term)
-    group: list[list[Term]] = []
-    for own in by_fact.values():
-        if group and (len(group) == micro_batch_size or _tokens([*group, own]) > (most_tokens or math.inf)):
-            yield [term for terms in group for term in terms]
-            group = []
-        group.append(own)
-    if group:
+
+    def fits(group: Sequence[Sequence[Term]]) -> bool:
+        return len(group) <= most_facts and _tokens(group) <= most_tokens
+
+    for group in batches_that_fit(by_fact.values(), fits):
         yield [term for terms in group for term in terms]
     shared = [term for objective in objectives for term in objective.shared_terms()]
     if shared and with_shared:
@@ -189,6 +209,16 @@ def _losses(model: nn.Module, teacher: Teacher, terms: Sequence[Term]) -> Tensor
             f"the loss is {losses.sum().item()}; lower lr, or train in float32 (mixed_precision: no)"
         )
     return losses
+
+
+def _check_finite(adapter: Adapter) -> None:
+    """Look at what the last step has made, of which no loss was measured."""
+    for name, tensors in adapter.trained().items():
+        if not all(tensor.isfinite().all() for tensor in tensors):
+            raise TrainingDivergedError(
+                f"what is trained of {name} is infinite or not a number after the last step; lower lr or weight_decay, "
+                "or set max_grad_norm"
+            )
 
 
 def _factor(term: Term, measured: Mapping, stop_below: Mapping[str, float], batch: int) -> float:
@@ -230,26 +260,17 @@ def _even_out(adapter: Adapter, evenness: float) -> None:
             tensor.grad.mul_(factor)
 
 
-def _move(
-    optimizer: torch.optim.Optimizer,
-    adapter: Adapter,
-    protection: Protection | None,
-    evenness: float,
-    max_grad_norm: float | None,
-) -> None:
-    if protection is not None:
-        protection.before_step()
-    if evenness:
-        _even_out(adapter, evenness)
-    if max_grad_norm is not None:
-        nn.utils.clip_grad_norm_(adapter.parameters(), max_grad_norm)
+def _move(optimizer: torch.optim.Optimizer, trained: Trained, schedule: Schedule) -> None:
+    """One optimiser step along the gradients that protection leaves."""
+    if trained.protection is not None:
+        trained.protection.before_step()
+    if schedule.evenness:
+        _even_out(trained.adapter, schedule.evenness)
+    if schedule.max_grad_norm is not None:
+        nn.utils.clip_grad_norm_(trained.adapter.parameters(), schedule.max_grad_norm)
     optimizer.step()
-    if protection is not None:
-        protection.after_step()
-
-
-def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    if trained.protection is not None:
+        trained.protection.after_step()
 
 
 def _by_fact(terms: Sequence[Term], losses: Tensor) -> dict[int | None, dict[str, list[float]]]:

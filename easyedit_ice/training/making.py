@@ -2,177 +2,117 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from easyedit_ice.anatomy import ModelAnatomy, Projection
-from easyedit_ice.moments.measured import Measuring
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.spectra import spectra
+from easyedit_ice.anatomy import Projection
+from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.text.rows import Row
-from easyedit_ice.training.adapters import (
-    Adapter,
-    AdaptiveAdapter,
-    Budget,
-    DecomposedAdapter,
-    DenseAdapter,
-    LowRankAdapter,
-    SpectralAdapter,
-    places_of,
-)
+from easyedit_ice.training.adapters import Adapter, AdapterSettings
 from easyedit_ice.training.gradients import weight_gradients
-from easyedit_ice.training.keys import fact_keys, text_keys
+from easyedit_ice.training.keys import fact_keys
+from easyedit_ice.training.loop import Trained
+from easyedit_ice.training.objectives import Edit
 from easyedit_ice.training.protection import Protection, giving_way, kept, share_kept
-from easyedit_ice.training.published_gora import allocated_ranks, start_down_the_gradient
-from easyedit_ice.training.settings import TrainingHyperParams
-from easyedit_ice.training.subspaces import Beside, Protecting, general_subspaces, subspaces
+from easyedit_ice.training.schedule import Schedule
+from easyedit_ice.training.subspaces import ProtectionSettings
 
 
 @dataclass(frozen=True)
-class Made:
+class Made(Trained):
     """An adapter in its model.
 
     Attributes:
-        adapter: what is trained.
-        protection: of what it must not read, if anything.
         gradient_kept: ρ of each projection: how much of the target's gradient protection leaves to be followed.
     """
 
-    adapter: Adapter
-    protection: Protection | None = None
     gradient_kept: Mapping[str, float] = field(default_factory=dict)
 
     def report(self) -> dict[str, Any]:
-        """What became of it, as plain values."""
+        """Summary of what was trained, as plain values."""
         return self.adapter.report() | ({"gradient_kept": dict(self.gradient_kept)} if self.gradient_kept else {})
 
 
-def projections_of(model: nn.Module, hparams: TrainingHyperParams) -> tuple[Projection, ...]:
-    """The projections that are changed.
+@dataclass(frozen=True)
+class Protected:
+    """What an edit must not read.
 
-    Raises:
-        AnatomyError: ``target_modules`` or ``layers`` match nothing in the model.
+    Attributes:
+        settings: of protection.
+        rows: texts of which nothing shall be read, this once.
     """
-    anatomy = ModelAnatomy(model)
-    layers = hparams.usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
-    return anatomy.match(hparams.target_modules, layers)
 
-
-def prepare(model: nn.Module, tok: Any, hparams: TrainingHyperParams) -> None:
-    """Find what is protected of general text, and singular values, on the model before any edit."""
-    if hparams.adapter == "svf":
-        spectra(model, projections_of(model, hparams), hparams.svd, hparams.svd_rank)
-    if hparams.protection != "none":
-        model.eval()
-        names = [projection.name for projection in projections_of(model, hparams)]
-        general_subspaces(model, tok, names, _protecting(hparams))
+    settings: ProtectionSettings
+    rows: Sequence[Row]
 
 
 def made(
-    model: nn.Module,
-    tok: Any,
-    requests: Sequence[EditRequest],
+    edit: Edit,
     projections: Sequence[Projection],
     rows: Sequence[Row],
-    prefixes: Sequence[str],
-    protected: Sequence[Row],
-    hparams: TrainingHyperParams,
+    settings: AdapterSettings,
+    schedule: Schedule,
+    protected: Protected | None = None,
 ) -> Made:
     """Put the adapter into the model.
 
     Args:
-        model: gets the adapter.
-        tok: its tokenizer.
-        requests: the facts.
+        edit: its model gets the adapter.
         projections: that are changed.
         rows: the facts with their targets, whose gradient tells ranks, the start, and how far protection gives way.
-        prefixes: texts that the facts are stated behind as well.
-        protected: texts of which nothing shall be read, besides what the settings' protection tells.
-        hparams: of all that.
+        settings: of the adapter.
+        schedule: of its training.
+        protected: what it must not read, if anything.
+
+    Raises:
+        HyperParamsError: a rank is greater than any that the projections' matrices can have.
     """
-    factors: dict[str, Tensor] = {}
-    gradients: dict[str, Tensor] = {}
-    shares: dict[str, float] = {}
+    _refuse_ranks(projections, settings.ranks)
     names = [projection.name for projection in projections]
-    if hparams.protection != "none":
-        factors = subspaces(model, tok, projections, _protecting(hparams), _beside(model, protected, names, hparams))
-    if hparams.needs_gradient:
-        gradients = weight_gradients(model, projections, rows, side_by_side=hparams.micro_batch_size)
-    if factors:
+    factors = {} if protected is None else _factors(edit, projections, protected)
+    gradients: dict[str, Tensor] = {}
+    if settings.needs_gradient or factors:
+        gradients = weight_gradients(edit.model, projections, rows, side_by_side=schedule.micro_batch_size)
+    shares: dict[str, float] = {}
+    if protected is not None:
         shares = {name: share_kept(gradients[name], factors[name]) for name in names}
-        if hparams.protection == "hard":
-            factors = {name: giving_way(factors[name], shares[name], hparams.least_gradient) for name in names}
+        if protected.settings.protection == "hard":
+            least = protected.settings.least_gradient
+            factors = {name: giving_way(factors[name], shares[name], least) for name in names}
         gradients = {name: kept(gradients[name], factors[name]) for name in names}
     keys: dict[str, Tensor] = {}
-    if hparams.init == "keys":
-        keys = fact_keys(model, tok, requests, names, append_eos=hparams.append_eos, prefixes=prefixes)
-    adapter = _adapter(model, projections, len(requests), hparams, gradients)
+    if settings.starts_along_keys:
+        stated = {"append_eos": edit.append_eos, "prefixes": edit.prefixes}
+        keys = fact_keys(edit.model, edit.tok, edit.requests, names, **stated)
+    steps = schedule.most_steps(len(edit.requests))
+    adapter = settings.build_adapter(edit.model, projections, steps=steps, gradients=gradients)
     if keys:
         _start_along(adapter, keys, factors)
     elif factors:
         _start_clear_of(adapter, factors)
     protection = Protection(adapter, factors) if factors else None
-    if hparams.init == "gora":
-        start_down_the_gradient(adapter, gradients, hparams.init_gain)
-    return Made(adapter, protection, shares)
+    settings.start_adapter(adapter, gradients)
+    return Made(adapter, protection, settings.bound, shares)
 
 
-def _adapter(
-    model: nn.Module,
-    projections: Sequence[Projection],
-    facts: int,
-    hparams: TrainingHyperParams,
-    gradients: Mapping[str, Tensor],
-) -> Adapter:
-    shared = {"alpha": hparams.lora_alpha, "dropout": hparams.lora_dropout}
-    match hparams.adapter:
-        case "lora":
-            ranks = None
-            if hparams.rank_allocation == "gora":
-                bounds = {"least": hparams.rank_min, "most": hparams.rank_max}
-                ranks = allocated_ranks(projections, gradients, rank=hparams.rank, **bounds)
-            return LowRankAdapter(model, projections, rank=hparams.rank, ranks=ranks, **shared)
-        case "dora":
-            return DecomposedAdapter(model, projections, rank=hparams.rank, **shared)
-        case "adalora":
-            return AdaptiveAdapter(model, projections, budget=budget_of(facts, hparams), **shared)
-        case "svf":
-            return _spectral(model, projections, hparams, gradients)
-        case _:
-            return DenseAdapter(model, projections)
+def _refuse_ranks(projections: Sequence[Projection], ranks: Mapping[str, int]) -> None:
+    """Refuse ranks beyond those of the largest matrix: such factors hold more than the matrix, up to any amount."""
+    largest = max(projections, key=lambda projection: min(projection.in_features, projection.out_features))
+    most = min(largest.in_features, largest.out_features)
+    for name, rank in ranks.items():
+        if rank > most:
+            raise HyperParamsError(
+                f"{name} is {rank}, and {largest.name} maps {largest.in_features} to {largest.out_features} features, "
+                f"so that its change has a rank of {most} at most; lower {name}"
+            )
 
 
-def _spectral(
-    model: nn.Module,
-    projections: Sequence[Projection],
-    hparams: TrainingHyperParams,
-    gradients: Mapping[str, Tensor],
-) -> SpectralAdapter:
-    found = spectra(model, projections, hparams.svd, hparams.svd_rank)
-    places = {
-        name: places_of(spectrum, hparams.spectral_form, hparams.off_diagonals, gradients.get(name))
-        for name, spectrum in found.items()
-    }
-    return SpectralAdapter(model, projections, spectra=found, places=places, sum_normalised=hparams.sum_normalised)
-
-
-def budget_of(facts: int, hparams: TrainingHyperParams) -> Budget:
-    """AdaLoRA's schedule, over as many optimiser steps as ``num_steps`` passes over the facts may have."""
-    total = hparams.num_steps * math.ceil(facts / hparams.mini_batch_size)
-    return Budget(
-        start=math.ceil(1.5 * hparams.rank) if hparams.init_r is None else hparams.init_r,
-        target=hparams.rank,
-        total=total,
-        tinit=total // 10 if hparams.tinit is None else hparams.tinit,
-        tfinal=total // 2 if hparams.tfinal is None else hparams.tfinal,
-        interval=hparams.deltaT,
-        orthogonality=hparams.orth_reg_weight,
-    )
+def _factors(edit: Edit, projections: Sequence[Projection], protected: Protected) -> dict[str, Tensor]:
+    return protected.settings.factors(edit.model, edit.tok, projections, protected.rows)
 
 
 @torch.no_grad()
@@ -191,23 +131,3 @@ def _start_clear_of(adapter: Adapter, factors: Mapping[str, Tensor]) -> None:
     """Take what is protected out of what A reads."""
     for name, reader in adapter.readers().items():
         reader.copy_(kept(reader, factors[name]))
-
-
-def _beside(
-    model: nn.Module, protected: Sequence[Row], names: Sequence[str], hparams: TrainingHyperParams
-) -> Beside | None:
-    """What this solve alone protects: all that is read of some texts, if there are any."""
-    return Beside(text_keys(model, protected, names), hparams.neighbour_softness) if protected else None
-
-
-def _protecting(hparams: TrainingHyperParams) -> Protecting:
-    return Protecting(
-        hparams.protection,
-        hparams.protected_energy,
-        hparams.protected_rank,
-        hparams.softness,
-        hparams.memory_softness,
-        hparams.memory_energy,
-        hparams.memory_rank,
-        Measuring(hparams.mom2_dataset, dynamic_multiplier=hparams.dynamic_multiplier),
-    )

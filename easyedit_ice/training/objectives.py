@@ -8,20 +8,29 @@ objectives it is given; fine-tuning, in-context editing and locality are each on
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from torch import nn
 
+from easyedit_ice.activations import Pass
+from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.asking import Asking
+from easyedit_ice.hparams import Section, setting
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.subjects import mentions
-from easyedit_ice.text.rows import Row, encode, given
-from easyedit_ice.text.sampling import sample
-from easyedit_ice.tokens import ends_of_text, tokens
+from easyedit_ice.text.endings import ends_answers
+from easyedit_ice.text.prefixes import context_prefixes
+from easyedit_ice.text.rows import Row, encode
+from easyedit_ice.tokens import has_row
+
+if TYPE_CHECKING:
+    from easyedit_ice.training.adapters import Adapter
 
 T = TypeVar("T")
+
+TARGET = 4
+"""Tokens of a fact's statement that are taken to be predicted where memory is estimated, its end of text included."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,15 @@ class Term:
 
 
 class Objective(ABC):
-    """A part of the loss."""
+    """A part of the loss.
+
+    Attributes:
+        name: of it, in the course of a training.
+        stop: a fact rests while its mean loss is below this, in nats per token; ``None`` if this one does not matter.
+    """
 
     name: str
+    stop: float | None = None
 
     @abstractmethod
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
@@ -86,16 +101,42 @@ def fact_rows(
     return [(context, row) for context, row in rows if not context or longest is None or len(row.ids) - 1 <= longest]
 
 
-class FineTuning(Objective):
-    """Mean negative log-likelihood of the target after the prompt: CE(x* | q).
+class Stated(Objective):
+    """Mean negative log-likelihood of some rows of each fact.
+
+    Args:
+        rows: of each fact.
+        weight: factor of this objective.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[Row]], weight: float) -> None:
+        self._rows, self._weight = rows, weight
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows of all facts."""
+        return [row for own in self._rows for row in own]
+
+    def terms(self, facts: Sequence[int], step: int) -> list[Term]:
+        """One for each row of each fact."""
+        return [
+            Term(self.name, row, self._weight / len(self._rows[fact]), fact)
+            for fact in facts
+            for row in self._rows[fact]
+        ]
+
+
+class FineTuning(Stated):
+    """CE(x* | q): the target after the prompt.
 
     Args:
         tok: the tokenizer.
         requests: the facts.
         append_eos: let the end of text follow the target, so that generation stops there.
-        prefixes: texts that each fact is stated behind as well; the loss is the mean over all statements.
+        prefixes: texts that each fact is stated after as well; the loss is the mean over all statements.
         longest: tokens that the model's context holds; a prefix that leaves no room for a fact is left out.
         weight: factor of this objective; 0 to look only whether a fact is learned.
+        stop: as for any objective.
     """
 
     name = "target"
@@ -109,162 +150,11 @@ class FineTuning(Objective):
         prefixes: Sequence[str] = (),
         longest: int | None = None,
         weight: float = 1.0,
+        stop: float | None = None,
     ) -> None:
-        self._rows = [
-            [row for _, row in fact_rows(tok, request, append_eos, ("", *prefixes), longest)] for request in requests
-        ]
-        self._weight = weight
-
-    @property
-    def rows(self) -> list[Row]:
-        """All rows of all facts."""
-        return [row for own in self._rows for row in own]
-
-    def terms(self, facts: Sequence[int], step: int) -> list[Term]:
-        """One row for each statement of each fact."""
-        return [
-            Term(self.name, row, self._weight / len(self._rows[fact]), fact)
-            for fact in facts
-            for row in self._rows[fact]
-        ]
-
-
-class TargetInContext(Objective):
-    """CE(x* | c, q), which the released code of ICE adds to its loss; the gradient flows through the context.
-
-    Args:
-        tok: the tokenizer.
-        requests: the facts.
-        contexts: statements for each fact.
-        append_eos: as for :class:`FineTuning`.
-        weight: factor of this objective.
-        longest: as for :class:`FineTuning`.
-    """
-
-    name = "target in context"
-
-    def __init__(
-        self,
-        tok: Any,
-        requests: Sequence[EditRequest],
-        contexts: Sequence[Sequence[str]],
-        *,
-        append_eos: bool,
-        weight: float,
-        longest: int | None = None,
-    ) -> None:
-        self._rows = [
-            [row for _, row in fact_rows(tok, request, append_eos, own, longest)]
-            for request, own in zip(requests, contexts, strict=True)
-        ]
-        self._weight = weight
-
-    def terms(self, facts: Sequence[int], step: int) -> list[Term]:
-        """One row for each context of each fact."""
-        return [
-            Term(self.name, row, self._weight / len(self._rows[fact]), fact)
-            for fact in facts
-            for row in self._rows[fact]
-        ]
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How a text begins that the model then goes on with.
-
-    Attributes:
-        taught: what the teacher reads: a context, and what the student reads.
-        said: what the student reads.
-        after: the text counts only from behind the first mention of this; empty to count all of it.
-    """
-
-    taught: str
-    said: str
-    after: str = ""
-
-
-class InContext(Objective):
-    """KL(p(x | c, ·) ‖ p(x | ·)): without the context, answer as with it (Qi et al. 2024, arXiv 2406.11194, eq. 6).
-
-    The model itself is the teacher, given the context c; its distribution is detached. The text x is the model's
-    own: what it writes after the opening in context.
-
-    Args:
-        name: of the objective.
-        model: student and teacher.
-        tok: its tokenizer.
-        openings: for each fact how its texts begin.
-        weight: factor of this objective.
-        length: most tokens the model writes.
-        samples: texts drawn for each fact at a time.
-        rows_per_step: how many of them a step uses for each fact, in turn.
-        disabled: context manager under which the model is as before the edit.
-        static: whether the model before the edit writes and teaches, rather than as it is at each step ("dynamic").
-        resample_every: steps between two drawings of x; 0 to draw once.
-        temperature: of the drawing; the divergence is unaffected.
-        top_k: of the drawing; 0 for the whole vocabulary.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        model: nn.Module,
-        tok: Any,
-        openings: Sequence[Sequence[Opening]],
-        *,
-        weight: float,
-        length: int,
-        samples: int,
-        rows_per_step: int,
-        disabled: Callable[[], AbstractContextManager[None]],
-        static: bool,
-        resample_every: int = 0,
-        temperature: float = 1.0,
-        top_k: int = 0,
-    ) -> None:
-        self.name = name
-        self._model, self._tok = model, tok
-        self._openings = openings
-        self._weight, self._samples, self._rows_per_step = weight, samples, rows_per_step
-        self._drawing = {"length": length, "temperature": temperature, "top_k": top_k}
-        self._static, self._teacher = static, disabled if static else nullcontext
-        self._resample_every = resample_every
-        self._drawn: dict[int, tuple[int, Turns[tuple[Row, Row]]]] = {}
-
-    def terms(self, facts: Sequence[int], step: int) -> list[Term]:
-        """Each fact's next few texts."""
-        self._draw([fact for fact in facts if self._stale(fact, step)], step)
-        return [
-            Term(self.name, student, self._weight / len(batch), fact, teacher, self._static)
-            for fact in facts
-            for batch in [self._drawn[fact][1].next()]
-            for teacher, student in batch
-        ]
-
-    def _stale(self, fact: int, step: int) -> bool:
-        if fact not in self._drawn:
-            return True
-        return bool(self._resample_every) and step - self._drawn[fact][0] >= self._resample_every
-
-    def _draw(self, facts: Sequence[int], step: int) -> None:
-        """Let the teacher write new texts for some facts."""
-        if not facts:
-            return
-        chosen = [
-            (fact, self._openings[fact][(index + step) % len(self._openings[fact])])
-            for fact in facts
-            for index in range(self._samples)
-        ]
-        prefixes = [given(self._tok, opening.taught) for _, opening in chosen]
-        with self._teacher():
-            written = sample(self._model, self._tok, prefixes, **self._drawing)
-        ends = ends_of_text(self._model, self._tok)
-        found: dict[int, list[tuple[Row, Row]]] = {fact: [] for fact in facts}
-        for (fact, opening), ids in zip(chosen, written, strict=True):
-            pair = _pair(self._tok, opening, ids, ends)
-            if pair is not None:
-                found[fact].append(pair)
-        self._drawn |= {fact: (step, Turns(pairs, self._rows_per_step)) for fact, pairs in found.items()}
+        stated = [fact_rows(tok, request, append_eos, ("", *prefixes), longest) for request in requests]
+        super().__init__([[row for _, row in rows] for rows in stated], weight)
+        self.stop = stop
 
 
 class Locality(Objective):
@@ -308,30 +198,108 @@ class Turns(Generic[T]):
         return chosen
 
 
-def _pair(tok: Any, opening: Opening, text: Sequence[int], ends: Sequence[int]) -> tuple[Row, Row] | None:
-    """The teacher's row and the student's, predicting what the two have in common of the text.
+@dataclass(frozen=True)
+class Edit:
+    """What is edited, and how its facts are stated.
 
-    A tokenizer may cut the first tokens of the text differently where no context precedes them; those are given.
+    Attributes:
+        model: before the edit, in evaluation mode.
+        tok: its tokenizer.
+        requests: the facts.
+        append_eos: whether the end of text follows the targets.
+        prefixes: texts that each fact is stated after as well.
+        seed: of what is drawn.
     """
-    end = tuple(text[-1:]) if text[-1:] and text[-1] in ends else ()
-    written = tok.decode(text[: len(text) - len(end)])
-    if not opening.said or opening.taught[-1:].isspace():
-        written = written.lstrip()
-    teacher = (*tokens(tok, opening.taught + written), *end)
-    student = (*tokens(tok, opening.said + written), *end)
-    counted = _counted(tok, opening, written, len(student), len(text))
-    span = min(_common_ending(teacher, student), counted, len(student) - 1)
-    return (Row(teacher, span), Row(student, span)) if span > 0 else None
+
+    model: nn.Module
+    tok: Any
+    requests: Sequence[EditRequest]
+    append_eos: bool
+    prefixes: tuple[str, ...]
+    seed: int
+
+    @property
+    def longest(self) -> int | None:
+        """Tokens that the model's context holds."""
+        return ModelAnatomy(self.model).context_length
 
 
-def _counted(tok: Any, opening: Opening, written: str, total: int, drawn: int) -> int:
-    """How many of the student's last tokens count."""
-    if not opening.after:
-        return drawn
-    found = mentions(written, opening.after)
-    return total - len(tokens(tok, opening.said + written[: found[0][1]])) if found else 0
+@dataclass
+class TargetSettings(Section):
+    """How the facts are stated, and when they count as learned."""
+
+    append_eos: bool | None = setting(
+        None,
+        "train the end of text after the target, or in a chat the end of the turn, so that generation stops there; "
+        "nothing where the tokenizer has none; None where the model ends its own answers",
+    )
+    random_prefixes: int = setting(
+        0, "texts of the model's own that each fact is stated after as well, for other wordings", low=0
+    )
+    prefix_length: int = setting(8, "their most tokens", low=1)
+    stop_nll: float | None = setting(
+        0.05,
+        "a fact rests while its target's loss is below this, in nats per token; None for a fixed number of steps",
+        above=0,
+    )
+
+    def fitted(self, model: nn.Module, tok: Any, asking: Asking) -> dict[str, Any]:
+        """Settings that follow from the model where they are left out."""
+        end = tok.eos_token_id if asking.end is None else asking.end
+        if end is not None and not has_row(model, end):
+            return {"append_eos": False}
+        return {"append_eos": ends_answers(model, tok, asking) if self.append_eos is None else self.append_eos}
+
+    def prefixes(self, model: nn.Module, tok: Any, seed: int) -> tuple[str, ...]:
+        """Texts that the model writes, for facts to be stated after."""
+        if not self.random_prefixes:
+            return ()
+        return context_prefixes(model, tok, ((self.prefix_length, self.random_prefixes),), seed)[1:]
+
+    def build_target(self, edit: Edit, weight: float) -> FineTuning:
+        """The loss of the targets."""
+        return FineTuning(
+            edit.tok,
+            edit.requests,
+            append_eos=edit.append_eos,
+            prefixes=edit.prefixes,
+            longest=edit.longest,
+            weight=weight,
+            stop=self.stop_nll,
+        )
+
+    def pass_of_a_fact(self, tokens: int) -> Pass:
+        """What a step reads for each fact of so many tokens."""
+        after = self.random_prefixes
+        return Pass(tokens + after * (tokens + self.prefix_length), TARGET * (1 + after), 0)
 
 
-def _common_ending(one: Sequence[int], other: Sequence[int]) -> int:
-    pairs = zip(reversed(one), reversed(other), strict=False)
-    return next((count for count, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+@dataclass
+class ObjectiveSettings(Section):
+    """What is added to the loss of the targets; by itself nothing, which is fine-tuning.
+
+    Beside each kind of objective there are its own.
+    """
+
+    target_weight: ClassVar[float] = 1.0
+    """Weight of the targets' own loss."""
+
+    def fitted(self, model: nn.Module, tok: Any, asking: Asking) -> dict[str, Any]:
+        """Settings that follow from the model where they are left out."""
+        return {}
+
+    def build_objectives(self, edit: Edit, adapter: Adapter) -> list[Objective]:
+        """The objectives; the adapter is in the model, and off for a teacher that knows no edit."""
+        return []
+
+    def pass_of_a_fact(self, tokens: int) -> Pass:
+        """What a step reads for each fact of so many tokens."""
+        return Pass(0, 0, 0)
+
+    def remembered_tokens(self, facts: int, steps: int) -> int:
+        """Predicted tokens whose distribution before the edit is kept, in so many passes over the facts."""
+        return 0
+
+    def drawing(self, facts: int, tokens: int) -> tuple[int, int]:
+        """How many texts the model writes side by side for so many facts, and how long they get, prompts included."""
+        return 0, 0

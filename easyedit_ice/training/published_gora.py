@@ -8,12 +8,15 @@ Shapes: out and in are the widths of a projection, r its rank.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from easyedit_ice.anatomy import Projection
-from easyedit_ice.training.adapters import LowRankAdapter
+
+if TYPE_CHECKING:
+    from easyedit_ice.training.adapters.lora import LowRankAdapter
 
 
 def allocated_ranks(

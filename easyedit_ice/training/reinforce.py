@@ -8,18 +8,56 @@ nothing to follow but away from them: a fact that the model would never say is n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
 from torch import nn
 
+from easyedit_ice.activations import Pass
+from easyedit_ice.hparams import setting
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.rows import Row
 from easyedit_ice.text.sampling import sample
-from easyedit_ice.training.objectives import Objective, Term, fact_row
+from easyedit_ice.training.adapters import Adapter
+from easyedit_ice.training.objectives import TARGET, Edit, Objective, ObjectiveSettings, Term, fact_row
 
 REWARDS = ("exact", "tokens")
 BASELINES = ("none", "mean")
+
+
+@dataclass
+class ReinforceSettings(ObjectiveSettings):
+    """Of reinforcement by the model's own answers."""
+
+    answers: int = setting(16, "answers drawn for each fact at each step", low=1)
+    answer_length: int = setting(12, "their most tokens", low=1)
+    answer_temperature: float = setting(1.0, "temperature of the drawing", above=0)
+    reward: str = setting(
+        "exact",
+        "1 for the target and -1 for anything else; or the share of the target's tokens that an answer begins with, "
+        "from -1 to 1",
+        choices=REWARDS,
+    )
+    reward_baseline: str = setting(
+        "mean", "taken off a fact's rewards: nothing, or their mean over its answers", choices=BASELINES
+    )
+    reinforce_kl_weight: float = setting(0.1, "weight of the divergence from the unedited model on the answers", low=0)
+
+    target_weight = 0.0
+
+    def build_objectives(self, edit: Edit, adapter: Adapter) -> list[Objective]:
+        """The answers, in place of the targets."""
+        return [Reinforce(edit.model, edit.tok, edit.requests, self, append_eos=edit.append_eos)]
+
+    def pass_of_a_fact(self, tokens: int) -> Pass:
+        """All answers, each with its prompt."""
+        answered = self.answers * self.answer_length
+        return Pass(self.answers * (tokens - TARGET + self.answer_length), answered, answered)
+
+    def drawing(self, facts: int, tokens: int) -> tuple[int, int]:
+        """The answers of all facts."""
+        return facts * self.answers, tokens + self.answer_length
 
 
 class Reinforce(Objective):
@@ -29,40 +67,24 @@ class Reinforce(Objective):
         model: answers, as it is at each step.
         tok: its tokenizer.
         requests: the facts.
+        settings: of answers, their drawing and their rewards.
         append_eos: whether an answer must end after the target.
-        answers: drawn for each fact at each step.
-        length: their most tokens.
-        temperature: of the drawing.
-        reward: ``"exact"`` or ``"tokens"``.
-        baseline: ``"none"`` or ``"mean"``.
-        kl_weight: λ.
     """
 
     name = "answers"
 
     def __init__(
-        self,
-        model: nn.Module,
-        tok: Any,
-        requests: Sequence[EditRequest],
-        *,
-        append_eos: bool,
-        answers: int,
-        length: int,
-        temperature: float,
-        reward: str,
-        baseline: str,
-        kl_weight: float,
+        self, model: nn.Module, tok: Any, requests: Sequence[EditRequest], settings: ReinforceSettings, append_eos: bool
     ) -> None:
-        self._model, self._tok = model, tok
+        self._model, self._tok, self._settings = model, tok, settings
         self._facts = [fact_row(tok, request, append_eos) for request in requests]
-        self._answers, self._drawing = answers, {"length": length, "temperature": temperature}
-        self._reward, self._baseline, self._kl_weight = reward, baseline, kl_weight
 
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
         """The answers of each fact, and how far each is from those of the unedited model."""
-        chosen = [fact for fact in facts for _ in range(self._answers)]
-        written = sample(self._model, self._tok, [self._prompt(fact) for fact in chosen], **self._drawing)
+        settings = self._settings
+        chosen = [fact for fact in facts for _ in range(settings.answers)]
+        drawing = {"length": settings.answer_length, "temperature": settings.answer_temperature}
+        written = sample(self._model, self._tok, [self._prompt(fact) for fact in chosen], **drawing)
         drawn: dict[int, list[tuple[int, ...]]] = {fact: [] for fact in facts}
         for fact, answer in zip(chosen, written, strict=True):
             if answer:
@@ -70,14 +92,15 @@ class Reinforce(Objective):
         return [term for fact in facts for term in self._judged(fact, drawn[fact])]
 
     def _judged(self, fact: int, answers: Sequence[tuple[int, ...]]) -> list[Term]:
-        rewards = [reward(answer, self._facts[fact].predicted, self._reward) for answer in answers]
-        baseline = mean(rewards) if self._baseline == "mean" and rewards else 0.0
+        settings = self._settings
+        rewards = [reward(answer, self._facts[fact].predicted, settings.reward) for answer in answers]
+        baseline = mean(rewards) if settings.reward_baseline == "mean" and rewards else 0.0
         found = []
         for answer, own in zip(answers, rewards, strict=True):
             row = Row((*self._prompt(fact), *answer), len(answer))
             found.append(Term(self.name, row, (own - baseline) * len(answer) / len(answers), fact))
-            if self._kl_weight:
-                found.append(Term(DIVERGENCE, row, self._kl_weight / len(answers), fact, row))
+            if settings.reinforce_kl_weight:
+                found.append(Term(DIVERGENCE, row, settings.reinforce_kl_weight / len(answers), fact, row))
         return found
 
     def _prompt(self, fact: int) -> tuple[int, ...]:

@@ -21,19 +21,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.activations import FP32
 from easyedit_ice.anatomy import Projection
+from easyedit_ice.hparams import Section, setting
 from easyedit_ice.known import known
 from easyedit_ice.memory import Keys, edits_in
 from easyedit_ice.moments.measured import Measuring, moments
+from easyedit_ice.moments.texts import AUTO
+from easyedit_ice.state import state_of
+from easyedit_ice.text.rows import Row
+from easyedit_ice.training.keys import text_keys
 from easyedit_ice.training.protection import kept
 
 logger = logging.getLogger(__name__)
 
+PROTECTIONS = ("none", "hard", "soft")
 MOST = 1024
 """Most directions of general text that are protected unless the settings name another number."""
 SLACK = 1.25
@@ -44,29 +50,37 @@ _SMALL = 1e-4
 """Directions of less than this share of a key are rounding."""
 
 
-@dataclass(frozen=True)
-class Protecting:
-    """How directions are protected; the names are those of the hyperparameters.
+@dataclass(unsafe_hash=True)
+class SubspaceSettings(Section):
+    """How directions of inputs are protected from being read; what is made by equal settings is made once."""
 
-    Attributes:
-        protection: ``"hard"`` or ``"soft"``.
-        protected_energy: hard: share of general text's energy that the protected directions hold.
-        protected_rank: most directions of general text; ``None`` for 1,024, or, if hard, a quarter of the inputs.
-        softness: α, soft: energy at which a direction is protected by half, in units of the mean direction's.
-        memory_softness: β, soft: the same for the energy of an edit's key.
-        memory_energy: hard: share of an edit's keys' energy that is added to what is protected.
-        memory_rank: most columns of F; ``None`` for as many as the projection has inputs, and hard for half of them.
-        measuring: what general text is.
-    """
+    protection: str = setting(
+        "none",
+        "of general text and of earlier edits: none, hard (leading directions are not read at all), or soft (each "
+        "direction the less, the more it is used)",
+        choices=PROTECTIONS,
+    )
+    protected_energy: float = setting(0.9, "hard: share of general text's energy that is protected", above=0, high=1)
+    protected_rank: int | None = setting(
+        None, "most directions of general text; None for 1024, and hard for a quarter of the inputs at most", low=1
+    )
+    softness: float = setting(
+        0.001, "soft: energy, in units of general text's mean direction, of a direction that is half protected", above=0
+    )
+    memory_softness: float = setting(1.0, "soft: the same for the energy of a key of an earlier edit", above=0)
+    memory_energy: float = setting(
+        0.95, "hard: share of an earlier edit's keys' energy that is protected", above=0, high=1
+    )
+    memory_rank: int | None = setting(
+        None, "most protected directions in all; None for the number of inputs, and hard for half of it", low=1
+    )
+    mom2_dataset: str = setting(AUTO, "general text, as FastMEMIT names it")
+    dynamic_multiplier: int = setting(3, "tokens of it for each input of a projection", low=1)
 
-    protection: str
-    protected_energy: float
-    protected_rank: int | None
-    softness: float
-    memory_softness: float
-    memory_energy: float
-    memory_rank: int | None
-    measuring: Measuring
+    @property
+    def measuring(self) -> Measuring:
+        """What general text is."""
+        return Measuring(self.mom2_dataset, dynamic_multiplier=self.dynamic_multiplier)
 
     def general(self, moment: Tensor) -> Tensor:
         """F of general text alone, from its second moment (in, in): (in, k)."""
@@ -154,7 +168,7 @@ class Beside:
 
     Attributes:
         keys: (n, in) of each projection, by name.
-        softness: γ, as :meth:`Protecting.beside` has it.
+        softness: γ, as :meth:`SubspaceSettings.beside` has it.
     """
 
     keys: Mapping[str, Tensor]
@@ -173,26 +187,23 @@ class _Folded:
         return len(self.edits) <= len(edits) and all(map(is_, self.edits, edits))
 
 
-_FOLDED: WeakKeyDictionary[nn.Module, dict[Any, _Folded]] = WeakKeyDictionary()
-
-
 def general_subspaces(
-    model: nn.Module, tok: Any, names: Sequence[str], protecting: Protecting
+    model: nn.Module, tok: Any, names: Sequence[str], settings: SubspaceSettings
 ) -> dict[str, tuple[Tensor, float]]:
     """F and the mean of the second moment's diagonal, of general text alone; found once, on the unedited model."""
     found = known(model).found["subspaces"]
-    missing = [name for name in names if (name, protecting) not in found]
+    missing = [name for name in names if (name, settings) not in found]
     if missing:
-        for name, (moment, _) in moments(model, tok, missing, protecting.measuring).items():
-            found[name, protecting] = protecting.general(moment), float(moment.diagonal().mean())
-    return {name: found[name, protecting] for name in names}
+        for name, (moment, _) in moments(model, tok, missing, settings.measuring).items():
+            found[name, settings] = settings.general(moment), float(moment.diagonal().mean())
+    return {name: found[name, settings] for name in names}
 
 
 def subspaces(
     model: nn.Module,
     tok: Any,
     projections: Sequence[Projection],
-    protecting: Protecting,
+    settings: SubspaceSettings,
     beside: Beside | None = None,
 ) -> dict[str, Tensor]:
     """F (in, k) of each projection, by name, with all edits that are in the model, on the projection's device.
@@ -201,25 +212,66 @@ def subspaces(
         model: that is edited.
         tok: its tokenizer.
         projections: of the model.
-        protecting: how directions are protected.
+        settings: how directions are protected.
         beside: what is protected this once, and not in later calls.
 
     Raises:
-        StatisticsError: a stored second moment is damaged.
+        DamagedFileError: a stored second moment is damaged.
         DataError: there is no such general text, or not enough of it.
     """
     names = tuple(projection.name for projection in projections)
-    general = general_subspaces(model, tok, names, protecting)
+    general = general_subspaces(model, tok, names, settings)
     edits = edits_in(model)
-    by_settings = _FOLDED.setdefault(model, {})
-    folded = by_settings.get((names, protecting))
+    by_settings = state_of(model).derived.setdefault("subspaces", {})
+    folded = by_settings.get((names, settings))
     if folded is None or not folded.begins(edits):
         folded = _Folded((), {name: factor for name, (factor, _) in general.items()})
     factors = dict(folded.factors)
     for keys in edits[len(folded.edits) :]:
         for name in factors.keys() & keys.keys():
-            factors[name] = protecting.extended(factors[name], keys[name].cpu(), general[name][1])
-    by_settings[names, protecting] = _Folded(edits, dict(factors))
+            factors[name] = settings.extended(factors[name], keys[name].cpu(), general[name][1])
+    by_settings[names, settings] = _Folded(edits, dict(factors))
     for name, keys in (beside.keys if beside else {}).items():
-        factors[name] = protecting.beside(factors[name], keys.cpu(), general[name][1], beside.softness)
+        factors[name] = settings.beside(factors[name], keys.cpu(), general[name][1], beside.softness)
     return {projection.name: factors[projection.name].to(projection.module.weight.device) for projection in projections}
+
+
+@dataclass(unsafe_hash=True)
+class ProtectionSettings(SubspaceSettings):
+    """What is kept as it is, by construction: directions of inputs that the change must not read."""
+
+    neighbour_softness: float | None = setting(
+        None,
+        "soft: the same for the energy of what is read where the prompt has other names in place of the subject, as "
+        "neighbour_weight chooses them, or the subject's first words; hard protects memory_energy of it, whatever the "
+        "number; None for nothing of it",
+        above=0,
+    )
+    least_gradient: float = setting(
+        0.2, "hard: protection gives way where it would leave less than this share of the gradient", low=0, high=1
+    )
+
+    def prepare_protection(self, model: nn.Module, tok: Any, projections: Sequence[Projection]) -> None:
+        """Find what is protected of general text, on the model before any edit."""
+        names = [projection.name for projection in projections]
+        general_subspaces(model, tok, names, self.section(SubspaceSettings))
+
+    def factors(
+        self, model: nn.Module, tok: Any, projections: Sequence[Projection], rows: Sequence[Row]
+    ) -> dict[str, Tensor]:
+        """F (in, k) of each projection, by name, with what is read of some texts protected this once."""
+        names = [projection.name for projection in projections]
+        beside = Beside(text_keys(model, rows, names), self.neighbour_softness) if rows else None
+        return subspaces(model, tok, projections, self.section(SubspaceSettings), beside)
+
+    def held_bytes(self, projections: Sequence[Projection], neighbours: int) -> int:
+        """Directions (in, k) in fp32 of general text, on a model without earlier edits; each of those adds its keys.
+
+        Neighbours add a direction for each of so many tokens, and no more than the projection has inputs.
+        """
+        share = 4 if self.protection == "hard" else 1
+        read = 0 if self.neighbour_softness is None else neighbours
+        widths = [projection.in_features for projection in projections]
+        return sum(
+            FP32 * width * ((self.protected_rank or min(MOST, width // share)) + min(read, width)) for width in widths
+        )

@@ -17,10 +17,11 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.asking import PLAIN, Asking
-from easyedit_ice.cache import cache_root, made_once
-from easyedit_ice.known import known
+from easyedit_ice.cache import made_once
+from easyedit_ice.known import as_first_seen, known
 from easyedit_ice.progress import progress
 from easyedit_ice.requests import EditRequest
+from easyedit_ice.store import Store
 from easyedit_ice.text.answers import answers_right
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
 from easyedit_ice.tokens import tokens
@@ -40,6 +41,8 @@ FEWEST_KNOWN = 4
 """Where the model knows fewer, it is tried on facts that it need not know."""
 NEAR_BEST = 0.8
 """Wordings are taken whose share is at least this part of the best one's."""
+
+_SHARES = Store(name="wordings", format="1", remedy="to have it measured again", pattern="*.json")
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +69,19 @@ def wording_shares(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> dict[s
         begins = tokens(tok, asking.text(PLAIN_FACTS[0].prompt))
         tried = repr((WORDINGS, PLAIN_FACTS, MOST_FACTS, FEWEST_KNOWN, begins))
         name = hashlib.sha256(f"{seen.weights} {tried}".encode()).hexdigest()[:16]
-        path = cache_root() / "wordings" / f"{name}.json"
-        made_once(path, lambda path: _measured_to(path, model, tok, asking))
-        found[asking] = json.loads(path.read_text(encoding="utf-8"))
+        path = _SHARES.folder / f"{name}.json"
+        if path.exists() or as_first_seen(model):
+            made_once(path, lambda path: _measured_to(path, model, tok, asking))
+            found[asking] = _SHARES.read_json(path, _shares)
+        else:
+            found[asking] = _measured(model, tok, asking)
     return dict(found[asking])
+
+
+def _shares(kept: Any) -> dict[str, float]:
+    if not isinstance(kept, dict) or kept.keys() != set(WORDINGS):
+        raise ValueError("the share of each wording is expected")
+    return kept
 
 
 def near_best(shares: Mapping[str, float]) -> list[str]:
@@ -117,4 +129,8 @@ def _spread(facts: Sequence[Any]) -> list[Any]:
 
 
 def _measured_to(path: Path, model: nn.Module, tok: Any, asking: Asking) -> None:
-    path.write_text(json.dumps(shares_followed(model, tok, plain_requests(model, tok, asking))), encoding="utf-8")
+    path.write_text(json.dumps(_measured(model, tok, asking)), encoding="utf-8")
+
+
+def _measured(model: nn.Module, tok: Any, asking: Asking) -> dict[str, float]:
+    return shares_followed(model, tok, plain_requests(model, tok, asking))

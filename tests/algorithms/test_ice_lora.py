@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 import torch
-from quick import FEW_TEXTS
+from quick import FEW_TEXTS, UNPROTECTED
 
 from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
 from easyedit_ice.algorithms.lora import LoraHyperParams
@@ -15,7 +15,7 @@ from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import encode, predict
 
-QUICK = {"num_steps": 3, "rank": 2, **FEW_TEXTS}
+QUICK = {"num_steps": 3, "rank": 2, **FEW_TEXTS, **UNPROTECTED}
 WEIGHTS = ("ice_weight", "free_weight", "locality_weight", "neighbour_weight", "context_nll_weight")
 NONE = dict.fromkeys(WEIGHTS, 0.0)
 

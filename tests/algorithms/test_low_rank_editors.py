@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from packed import logits, packed_bytes, packed_llama
-from quick import FEW_TEXTS
+from quick import FEW_TEXTS, UNPROTECTED
 
 from easyedit_ice.algorithms.adalora import AdaLoraHyperParams
 from easyedit_ice.algorithms.dora import DoraHyperParams
@@ -14,22 +14,23 @@ from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
 from easyedit_ice.algorithms.locft import LocFTHyperParams
 from easyedit_ice.algorithms.lora import LoraHyperParams
 from easyedit_ice.algorithms.qlora import QLoraHyperParams
+from easyedit_ice.algorithms.svf import SVFHyperParams
 from easyedit_ice.apply import solve
 from easyedit_ice.errors import AnatomyError, HyperParamsError, TrainingDivergedError
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import encode, predict
-from easyedit_ice.training.settings import ADAPTERS
 
 QUICK = {"num_steps": 4, "rank": 2, "lr": 1e-2}
+DENSE = {"num_steps": 4, "lr": 1e-2}
 EDITORS = [
     LoraHyperParams(**QUICK),
-    IceLoraHyperParams(**QUICK, **FEW_TEXTS),
+    IceLoraHyperParams(**QUICK, **FEW_TEXTS, **UNPROTECTED),
     AdaLoraHyperParams(**QUICK, orth_reg_weight=0.01),
     DoraHyperParams(**QUICK),
     QLoraHyperParams(**QUICK, quantization_bit=None),
     GoRAHyperParams(**QUICK),
-    LocFTHyperParams(**QUICK),
+    LocFTHyperParams(**DENSE),
 ]
 EACH = pytest.mark.parametrize("hparams", EDITORS, ids=[hparams.alg_name for hparams in EDITORS])
 ROWS = [encode(tokenizer(), r.prompt, r.completion) for r in EditRequest.prepare(FACTS)]
@@ -60,13 +61,20 @@ def test_the_target_of_every_fact_of_a_batch_becomes_likelier(shape, hparams):
     assert (_target_losses(model) < before).all()
 
 
-@pytest.mark.parametrize("objective", ["ft", "ice"])
-@pytest.mark.parametrize("adapter", ADAPTERS)
+CHOICES = [
+    (IceLoraHyperParams(**FEW_TEXTS, **UNPROTECTED, adapter="dense"), "ice"),
+    (IceLoraHyperParams(**FEW_TEXTS, **UNPROTECTED, rank=2, adapter="lora"), "ice"),
+    (AdaLoraHyperParams(rank=2), "ft"),
+    (AdaLoraHyperParams(**FEW_TEXTS, rank=2, objective="ice"), "ice"),
+    (SVFHyperParams(), "ft"),
+    (SVFHyperParams(**FEW_TEXTS, objective="ice"), "ice"),
+]
+
+
+@pytest.mark.parametrize(("hparams", "objective"), CHOICES)
 @FP32
-def test_any_adapter_learns_towards_either_objective(shape, adapter, objective):
-    hparams = LoraHyperParams(
-        **QUICK | {"num_steps": 16, "lr": 2e-2}, adapter=adapter, objective=objective, **FEW_TEXTS
-    )
+def test_where_there_is_a_choice_any_adapter_learns_towards_any_objective(shape, hparams, objective):
+    hparams = hparams.replace(num_steps=16, lr=2e-2, locality_weight=0.0, neighbour_weight=0.0)
     model = shape.build()
     before = _target_losses(model)
     update = _solve(hparams, model)
@@ -147,8 +155,8 @@ def test_the_models_own_dropout_stays_off(hparams):
 
 @EACH
 def test_the_weight_change_stays_within_the_clamp(hparams):
-    if hparams.adapter == "dora":
-        with pytest.raises(HyperParamsError, match="clamp: null"):
+    if hparams.alg_name == "DoRA":
+        with pytest.raises(HyperParamsError, match=r"no setting 'clamp'.*Algorithms that have it: .*LoRA-BF"):
             hparams.replace(clamp=1e-4)
         return
     update = _solve(hparams.replace(clamp=1e-4))
@@ -159,13 +167,13 @@ def test_the_weight_change_stays_within_the_clamp(hparams):
 def test_a_learned_batch_ends_early_and_a_fixed_number_of_steps_does_not(hparams):
     course = _solve(hparams.replace(stop_nll=99.0)).info["course"]
     assert course["learned"]
-    assert course["steps"] == (3 if hparams.adapter == "adalora" else 1), "AdaLoRA's ranks fall first"
+    assert course["steps"] == (3 if hparams.alg_name == "AdaLoRA" else 1), "AdaLoRA's ranks fall first"
     assert _solve(hparams.replace(stop_nll=None, lr=1e-9)).info["course"]["steps"] == 4
 
 
 @pytest.mark.parametrize(
     "hparams",
-    [hparams for hparams in EDITORS if hparams.adapter != "dora"],  # which scales whatever it learns to length one
+    [hparams for hparams in EDITORS if hparams.alg_name != "DoRA"],  # which scales whatever it learns to length one
     ids=lambda hparams: hparams.alg_name,
 )
 def test_training_that_diverges_is_an_error_by_name(hparams):
@@ -178,7 +186,7 @@ def test_training_that_diverges_is_an_error_by_name(hparams):
 def test_a_packed_model_is_edited_and_comes_back(hparams, bits):
     model = packed_llama(bits)
     said, packed, before = logits(model), packed_bytes(model), _target_losses(model)
-    if hparams.adapter == "dora" and bits == 8:
+    if hparams.alg_name == "DoRA" and bits == 8:
         with pytest.raises(AnatomyError, match="in 8 bits on a CPU"):
             _solve(hparams, model)
         assert packed_bytes(model) == packed

@@ -14,6 +14,7 @@ from easyedit_ice.algorithms.qlora import QLoraHyperParams
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import apply_to_model, solve
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.host.restoring import WeightsCopy
 from easyedit_ice.loading import load_model
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
@@ -84,7 +85,7 @@ def test_easyedits_way_of_restoring_takes_it_out_too(bits):
     edited, originals = apply_to_model(spec, model, tokenizer(), FACTS, hparams, return_orig_weights=True)
     assert edited is model
     assert not torch.equal(logits(model), said)
-    assert dict(originals.items()) == {}
+    assert dict(WeightsCopy(model, originals).items()) == {}
     assert torch.equal(logits(model), said)
     assert packed_bytes(model) == packed
 

@@ -12,9 +12,11 @@ from omegaconf import DictConfig
 
 from easyedit_ice.bench import ledger
 from easyedit_ice.bench.config import CONFIG, store_configs
-from easyedit_ice.bench.ledger import LEDGER, read_lines
+from easyedit_ice.bench.ledger import LEDGER
+from easyedit_ice.bench.manifest import origin_of
 from easyedit_ice.bench.methods import METHODS
 from easyedit_ice.bench.run import run
+from easyedit_ice.bench.sealed import read_sealed
 
 APART = multiprocessing.get_context("forkserver")
 """Processes that start with everything imported and nothing done."""
@@ -36,7 +38,8 @@ def configured(*overrides: str) -> DictConfig:
 
 def lines_of(folder: Path) -> list[dict]:
     """A run's lines, without what an edit cost."""
-    return [{key: value for key, value in line.items() if key != "cost"} for line in read_lines(folder / LEDGER)[0]]
+    lines = read_sealed(folder / LEDGER, origin_of(folder)).lines
+    return [{key: value for key, value in line.items() if key != "cost"} for line in lines]
 
 
 def shape_of(folder: Path) -> list[tuple[str, int, int]]:

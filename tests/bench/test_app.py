@@ -1,6 +1,8 @@
 """The command ``easyedit-ice run``, as it is typed."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -34,10 +36,20 @@ OWN = ("algorithm.hparams.num_steps=4", "data.size=3", "verbosity=quiet")
         ("tracker=tensorbord", "tracker is 'tensorbord'"),
         ("model.name=/nowhere", "'/nowhere' cannot be loaded"),
         ("data.size=", "data.size"),
+        ("data.size=0", "data.size is 0; it must be at least 1"),
+        ("data.start=-5", "data.start is -5; it must be at least 0"),
+        ("data.seed=-1", "data.seed is -1; it must be from 0 to 4294967295"),
+        ("evaluation.max_new_tokens=-1", "evaluation.max_new_tokens is -1; it must be at least 1"),
+        ("evaluation.drift_texts=-1", "evaluation.drift_texts is -1; it must be at least 0"),
+        ("evaluation.known_facts=-1", "evaluation.known_facts is -1; it must be at least 0"),
+        ("threads=100000", "threads is 100000; it must be from 1 to"),
+        ("seed=-1", "seed is -1; it must be from 0"),
+        ("seed=99999999999999999999", "it must be from 0"),
+        ("verbosity=normal", "data.size is not given, and factworld has 1302 records; give data.size=100, say, or add"),
     ],
 )
 def test_what_is_typed_wrong_is_refused_in_one_line_with_what_was_meant(typed, expected, tmp_path, capsys):
-    arguments = [typed] if typed.startswith("verbosity") else [typed, "verbosity=quiet"]
+    arguments = [typed] if typed.startswith("verbosity") else ["data.size=3", typed, "verbosity=quiet"]
 
     assert main(["run", *arguments, f"hydra.run.dir={tmp_path / 'run'}"]) == 2
 
@@ -45,10 +57,23 @@ def test_what_is_typed_wrong_is_refused_in_one_line_with_what_was_meant(typed, e
     assert expected in printed.err
     assert "Traceback" not in printed.err
     assert not printed.out
+    assert list(tmp_path.iterdir()) == [], "nothing is left of a run that was refused"
 
 
 def test_a_typo_in_the_settings_of_one_of_easyedits_methods_is_refused_too(tmp_path, capsys):
-    assert main(["run", "algorithm=FT", "algorithm.hparams.num_stepz=3", f"out={tmp_path}", "verbosity=quiet"]) == 2
+    assert (
+        main(
+            [
+                "run",
+                "algorithm=FT",
+                "algorithm.hparams.num_stepz=3",
+                "data.size=3",
+                f"out={tmp_path}",
+                "verbosity=quiet",
+            ]
+        )
+        == 2
+    )
     assert "FT has no setting 'num_stepz'. Did you mean 'num_steps'?" in capsys.readouterr().err
 
 
@@ -66,12 +91,31 @@ def test_a_quiet_run_says_nothing_and_a_normal_one_says_each_thing_once(tmp_path
         main(["run", *QUICK, "algorithm.hparams.warn_drift=9", "verbosity=normal", f"out={tmp_path / 'normal'}"]) == 0
     )
     said = capfd.readouterr()
-    assert not said.out
+    assert "single, 4 facts of factworld/test, gpt2-factworld (3.2 M parameters)" in said.out
+    assert re.search(r"\nLoRA-BF .* 4 +0 +100\.0 ", said.out), "the table has the report's scores"
+    assert "95 % intervals reach up to" in said.out
     assert said.err.splitlines() == [
         "LoRA-BF: 4 facts of factworld/test, single",
         f"LoRA-BF: done, in {tmp_path / 'normal'}",
     ]
     assert "factworld/test: 1302 records" in (tmp_path / "normal/run.log").read_text()
+
+
+def test_names_from_elsewhere_are_understood_and_said(tmp_path, capfd):
+    typed = ["algorithm=LoRA-BF", "algorithm.hparams.epochs=4", "algorithm.hparams.r=2", "data.size=1"]
+
+    assert main(["run", *typed, "evaluation=fast", f"out={tmp_path / 'run'}"]) == 0
+
+    settings = json.loads((tmp_path / "run/manifest.json").read_text())["hparams"]
+    assert (settings["num_steps"], settings["rank"]) == (4, 2)
+    said = capfd.readouterr().err
+    assert "note: epochs is called num_steps here, and was taken as that" in said
+    assert "r is called rank here" in said
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_one_line(capsys):
+    assert main(["run", *QUICK, "out=/proc/x/run"]) == 2
+    assert "choose another one with out=..." in capsys.readouterr().err
 
 
 def test_a_sweep_by_joblib_gives_each_run_a_folder_with_the_lines_it_has_alone(tmp_path):
@@ -94,8 +138,8 @@ def test_a_sweep_by_joblib_gives_each_run_a_folder_with_the_lines_it_has_alone(t
         alone = run(configured("algorithm=LoRA-BF", *OWN, f"algorithm.hparams.rank={rank}"), tmp_path / f"alone{rank}")
         assert lines_of(tmp_path / "s" / f"algorithm.hparams.rank={rank}") == lines_of(alone)
     page = (tmp_path / "s/report/report.html").read_text()
-    assert "LoRA-BF rank=2 num_steps=4" in page
-    assert "LoRA-BF rank=4 num_steps=4" in page
+    assert "LoRA-BF num_steps=4 rank=2" in page
+    assert "LoRA-BF num_steps=4 rank=4" in page
 
 
 def test_two_processes_end_with_the_ledger_of_one(tmp_path):
@@ -139,8 +183,6 @@ def test_a_saved_stream_is_evaluated_to_the_scores_it_ended_with(tmp_path):
         )
         == 0
     )
-
-    import json
 
     found = json.loads((tmp_path / "e.json").read_text())
     retained = [line["scores"] for line in lines_of(folder) if line["phase"] == "retained" and line["step"] == 4]

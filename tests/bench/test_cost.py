@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from easyedit_ice.bench.cost import measured
+from easyedit_ice.bench.cost import Meter, measured
 
 MODEL = nn.Linear(2, 2)
 
@@ -34,6 +34,15 @@ def test_each_block_has_a_peak_of_its_own():
     with measured(MODEL) as small:
         pass
     assert small.peak_mib < 16
+
+
+def test_the_first_block_of_a_meter_is_told_from_the_others():
+    meter = Meter(MODEL)
+    costs = []
+    for _ in range(3):
+        with meter.measured() as cost:
+            costs.append(cost)
+    assert [cost.first for cost in costs] == [True, False, False]
 
 
 @pytest.mark.gpu

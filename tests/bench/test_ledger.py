@@ -7,19 +7,30 @@ import sys
 
 import pytest
 
-from easyedit_ice.bench.ledger import Ledger, Place, RunFolder, read_lines, write_atomically
+from easyedit_ice.bench.folder import RunFolder, write_atomically
+from easyedit_ice.bench.ledger import Ledger
+from easyedit_ice.bench.sealed import Place, read_sealed
 from easyedit_ice.errors import LedgerError, RunInUseError
 
 
 def line(position, phase="immediate", **more):
-    return {"phase": phase, "position": position, "step": 1, **more}
+    return {"phase": phase, "position": position, "step": 1, "case": {}, "scores": {}, **more}
+
+
+def read_lines(path):
+    return read_sealed(path, "").lines
+
+
+def plain(text):
+    """A line of a file as it was given to the ledger."""
+    return {key: value for key, value in json.loads(text).items() if key != "check"}
 
 
 def test_lines_are_on_the_disk_when_append_returns_and_are_known_to_the_next_process(tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append([line(0, text="Zürich"), line(1)])
+    ledger.append([line(0, answers=["Zürich"]), line(1)])
 
-    assert [json.loads(text) for text in (tmp_path / "ledger.jsonl").read_text().splitlines()] == list(ledger)
+    assert [plain(text) for text in (tmp_path / "ledger.jsonl").read_text().splitlines()] == list(ledger)
     assert Place("immediate", 1, 1) in Ledger(tmp_path / "ledger.jsonl")
 
 
@@ -28,7 +39,7 @@ def test_a_line_is_written_once_whoever_appends_it_again(tmp_path):
 
     Ledger(tmp_path / "ledger.jsonl").append([line(1), line(2)])
 
-    assert [found["position"] for found in read_lines(tmp_path / "ledger.jsonl")[0]] == [0, 1, 2]
+    assert [found["position"] for found in read_lines(tmp_path / "ledger.jsonl")] == [0, 1, 2]
 
 
 def test_what_a_kill_left_of_a_line_is_cut_off_and_complete_lines_stay_byte_for_byte(tmp_path):
@@ -60,7 +71,7 @@ def test_a_value_that_is_no_number_never_gets_into_the_ledger(tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
 
     with pytest.raises(ValueError, match="JSON"):
-        ledger.append([line(0, score=float("nan"))])
+        ledger.append([line(0, fluency=float("nan"))])
 
     assert (tmp_path / "ledger.jsonl").read_bytes() == b""
 
@@ -82,7 +93,7 @@ def test_a_full_disk_is_an_error_that_loses_nothing_and_the_run_goes_on_once_the
 
     assert path.read_bytes() == before
     ledger.append([line(1)])
-    assert len(read_lines(path)[0]) == 2
+    assert len(read_lines(path)) == 2
 
 
 def test_a_folder_that_another_process_works_in_is_refused_with_the_process_named(tmp_path):
@@ -103,7 +114,7 @@ def test_a_folder_that_another_process_works_in_is_refused_with_the_process_name
 
 _HOLD = """
 import sys, time
-from easyedit_ice.bench.ledger import RunFolder
+from easyedit_ice.bench.folder import RunFolder
 folder = RunFolder(sys.argv[1])
 print("held", flush=True)
 time.sleep(60)
@@ -124,7 +135,7 @@ def test_a_folder_whose_place_is_taken_by_a_file_is_refused(tmp_path):
 
 def test_a_folder_on_a_full_disk_is_refused_before_work_starts(tmp_path, monkeypatch):
     usage = type("usage", (), {"free": 2**20})
-    monkeypatch.setattr("easyedit_ice.bench.ledger.shutil.disk_usage", lambda path: usage)
+    monkeypatch.setattr("easyedit_ice.bench.folder.shutil.disk_usage", lambda path: usage)
 
     with pytest.raises(LedgerError, match="1 MiB left"):
         RunFolder(tmp_path / "run")

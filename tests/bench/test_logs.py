@@ -4,7 +4,6 @@ import warnings
 import pytest
 
 from easyedit_ice.bench.logs import LOG, logging_to
-from easyedit_ice.errors import RunConfigError
 
 OURS, THEIRS = logging.getLogger("easyedit_ice.bench.run"), logging.getLogger("other.library")
 
@@ -59,8 +58,3 @@ def test_a_resumed_run_adds_to_the_log(tmp_path):
             OURS.info(text)
 
     assert [line.rpartition(" ")[2] for line in (tmp_path / LOG).read_text().splitlines()] == ["first", "second"]
-
-
-def test_an_unknown_verbosity_is_refused_with_the_one_that_was_meant(tmp_path):
-    with pytest.raises(RunConfigError, match="Did you mean 'quiet'"), logging_to(tmp_path, "quite"):
-        pass

@@ -61,10 +61,27 @@ def test_a_folder_without_a_manifest_is_no_run(tmp_path):
         read(tmp_path)
 
 
-def test_a_broken_manifest_is_an_error(tmp_path):
-    (tmp_path / "manifest.json").write_text("{")
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100000, "not JSON"),
+        ("[]", "not the manifest of a run"),
+        ("5", "not the manifest of a run"),
+        ('{"resumed": 5}', "not the manifest of a run"),
+    ],
+)
+def test_a_broken_manifest_is_an_error(tmp_path, text, told):
+    (tmp_path / "manifest.json").write_text(text)
 
-    with pytest.raises(LedgerError, match="not JSON"):
+    with pytest.raises(LedgerError, match=told):
+        read(tmp_path)
+
+
+def test_a_folder_in_the_manifests_place_is_an_error(tmp_path):
+    (tmp_path / "manifest.json").mkdir()
+
+    with pytest.raises(LedgerError, match="not JSON that can be read"):
         read(tmp_path)
 
 
@@ -78,3 +95,16 @@ def test_versions_and_revision_are_plain_values():
     assert json.loads(json.dumps(versions())) == versions()
     assert {"python", "easyedit_ice", "torch", "transformers"} <= versions().keys()
     assert git_revision() is None or len(git_revision().rstrip("+")) == 12
+
+
+@pytest.mark.parametrize("content", ["[]", "5", '"x"', "null", '{"resumed": 5}', "[" * 100_000, "{"])
+def test_what_is_no_manifest_is_refused_by_name(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(LedgerError, match=r"manifest\.json is (no|not)"):
+        enter(tmp_path, RUN)
+
+
+def test_a_folder_in_the_manifests_place_is_refused_by_name(tmp_path):
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(LedgerError, match="cannot be read"):
+        read(tmp_path)

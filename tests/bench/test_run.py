@@ -8,9 +8,18 @@ import sys
 import pytest
 from runs import QUICK, configured, lines_of
 
+from easyedit_ice.apply import solve
 from easyedit_ice.bench.run import run
 from easyedit_ice.bench.shards import Process
-from easyedit_ice.errors import DataError, IncomparableRunsError, OtherRunError, RunConfigError, RunInUseError
+from easyedit_ice.errors import (
+    DataError,
+    IncomparableRunsError,
+    LedgerError,
+    OtherRunError,
+    RunConfigError,
+    RunFailedError,
+    RunInUseError,
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +64,7 @@ def test_a_folder_with_another_run_is_refused_and_stays_as_it_is(finished, other
 
 
 def test_two_runs_at_once_in_one_folder_refuse_each_other(tmp_path):
-    hold = "import sys; from easyedit_ice.bench.ledger import RunFolder; folder = RunFolder(sys.argv[1])"
+    hold = "import sys; from easyedit_ice.bench.folder import RunFolder; folder = RunFolder(sys.argv[1])"
     command = [sys.executable, "-c", f"{hold}; print('held', flush=True); input()", str(tmp_path)]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -113,10 +122,73 @@ def test_only_facts_that_the_model_knows_are_edited_if_asked(tmp_path):
     assert [str(line["case"]["index"]) for line in before] == known["indices"].split()
 
 
-@pytest.mark.parametrize("wrong", ["evaluation.known_facts=-1", "evaluation.perplexity_tokens=1"])
-def test_numbers_of_facts_and_tokens_that_make_no_sense_are_refused(tmp_path, wrong):
-    with pytest.raises(RunConfigError, match="must be at least"):
-        run(configured(*QUICK, wrong), tmp_path)
+def test_half_a_character_in_the_facts_is_refused_by_its_record(tmp_path):
+    fact = {"prompt": "Voumel \ud800 lives in", "subject": "Voumel", "target_new": "Brethdale", "ground_truth": "Zarm"}
+    (tmp_path / "facts.json").write_text(json.dumps([fact | {"portability": {}, "locality": {}}]))
+
+    with pytest.raises(RunConfigError, match="0 usable records"):
+        run(configured(*QUICK, f"data.source={tmp_path / 'facts.json'}", "data.size=1"), tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_of_our_own_ends_the_run_with_its_traceback_in_the_log(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise IndexError("index out of range in self")
+
+    monkeypatch.setattr("easyedit_ice.bench.methods.ours.solve", broken)
+
+    with pytest.raises(RunFailedError, match=r"LoRA-BF failed with IndexError: .*while it wrote '.*run\.log has the"):
+        run(configured(*QUICK), tmp_path / "run")
+
+    assert "Traceback (most recent call last)" in (tmp_path / "run/run.log").read_text()
+    assert lines_of(tmp_path / "run") == []
+
+
+def test_a_fact_whose_edit_diverges_is_a_failed_line_and_the_others_are_as_without_it(finished, tmp_path, monkeypatch):
+    solved = []
+
+    def diverging(model, tok, requests, hparams):
+        update = solve(model, tok, requests, hparams)
+        if not solved:
+            delta = next(iter(update.deltas.values()))
+            delta.b[0, 0] = float("inf")
+        solved.append(update)
+        return update
+
+    monkeypatch.setattr("easyedit_ice.bench.methods.ours.solve", diverging)
+    folder = run(configured(*QUICK, "data.size=2"), tmp_path)
+
+    failed = [line for line in lines_of(folder) if line["phase"] == "failed"]
+    assert [line["position"] for line in failed] == [0]
+    assert "Error: " in failed[0]["error"]
+    assert lines_of(folder)[-1] == lines_of(finished)[-1]
+
+
+def test_a_full_disk_ends_with_the_message_that_helps(tmp_path, monkeypatch):
+    def full(file, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("easyedit_ice.bench.ledger._write_whole", full)
+    monkeypatch.setattr("logging.FileHandler.close", lambda handler: full(None, b""))
+
+    with pytest.raises(LedgerError, match="make room and run the same command again"):
+        run(configured(*QUICK), tmp_path / "run")
+
+
+def test_a_run_that_is_interrupted_before_its_first_line_leaves_no_folder(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("easyedit_ice.bench.run._run_mode", interrupted)
+    (tmp_path / "kept").mkdir()
+
+    for folder in (tmp_path / "new/run", tmp_path / "kept"):
+        with pytest.raises(KeyboardInterrupt):
+            run(configured(*QUICK), folder)
+
+    assert not (tmp_path / "new").exists()
+    assert list((tmp_path / "kept").iterdir()) in ([], [tmp_path / "kept/lock"])
 
 
 def test_a_text_that_is_not_there_is_refused_before_work_starts(tmp_path):

@@ -1,11 +1,13 @@
 import pytest
 
-from easyedit_ice.bench.ledger import LEDGER, Ledger, read_lines
+from easyedit_ice.bench.ledger import LEDGER, Ledger
+from easyedit_ice.bench.sealed import read_sealed
 from easyedit_ice.bench.shards import SHARDS, Process, merge, open_ledger
 
 
 def lines(position):
-    return [{"phase": phase, "position": position, "step": step} for phase, step in (("before", 0), ("immediate", 1))]
+    fact = {"position": position, "case": {}, "scores": {}}
+    return [fact | {"phase": phase, "step": step} for phase, step in (("before", 0), ("immediate", 1))]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -24,7 +26,7 @@ def test_the_shares_are_whole_batches_and_together_all_items(count, batch_size):
 def test_one_process_alone_writes_the_ledger_itself(tmp_path):
     open_ledger(tmp_path, Process()).append(lines(0))
 
-    assert len(read_lines(tmp_path / LEDGER)[0]) == 2
+    assert len(read_sealed(tmp_path / LEDGER, "").lines) == 2
     assert not (tmp_path / SHARDS).exists()
 
 
@@ -52,7 +54,7 @@ def test_what_other_processes_found_before_is_not_written_again(tmp_path):
         ledger.append(lines(position))
     merge(tmp_path)
 
-    assert [line["position"] for line in read_lines(tmp_path / LEDGER)[0]] == [0, 0, 1, 1, 2, 2]
+    assert [line["position"] for line in read_sealed(tmp_path / LEDGER, "").lines] == [0, 0, 1, 1, 2, 2]
 
 
 def test_a_merge_that_was_killed_is_done_again_without_doubled_lines(tmp_path):
@@ -63,7 +65,7 @@ def test_a_merge_that_was_killed_is_done_again_without_doubled_lines(tmp_path):
     merge(tmp_path)
     merge(tmp_path)
 
-    assert [(line["position"], line["phase"]) for line in read_lines(tmp_path / LEDGER)[0]] == [
+    assert [(line["position"], line["phase"]) for line in read_sealed(tmp_path / LEDGER, "").lines] == [
         (0, "before"),
         (0, "immediate"),
         (1, "before"),

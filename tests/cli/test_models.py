@@ -60,8 +60,8 @@ def _edit(model: Path | str, *more: str) -> int:
 
 
 def test_an_edited_model_is_saved_as_gguf(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert _edit(file, "--save-gguf", str(tmp_path / "edited.gguf"), "--gguf-type", "f32") == 0
-    assert f"saved in {tmp_path / 'edited.gguf'}" in capsys.readouterr().out
+    assert _edit(file, "--save-gguf", str(tmp_path / "edited.gguf"), "--gguf-type", "f32", "--force") == 0
+    assert f"is saved in {tmp_path / 'edited.gguf'}" in capsys.readouterr().out
     before, after = (
         {tensor.name: tensor.tensor_type.name for tensor in GGUFReader(path).tensors}
         for path in (file, tmp_path / "edited.gguf")
@@ -74,7 +74,7 @@ def test_what_cannot_be_saved_is_said_before_the_edit(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert _edit(file, "--save-gguf", str(file)) == 2
-    assert "exists, and is not written over" in capsys.readouterr().err
+    assert "folder of the model that is edited" in capsys.readouterr().err
     assert _edit("gpt2-factworld", "--save-gguf", str(tmp_path / "edited.gguf")) == 2
     streams = capsys.readouterr()
     assert "gpt2-factworld is no GGUF file" in streams.err

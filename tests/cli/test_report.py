@@ -41,8 +41,9 @@ def test_it_prints_the_files_it_wrote(tmp_path, capsys):
     _run(tmp_path / "runs" / "ROME", "ROME")
     assert _report(tmp_path / "runs", "--out", tmp_path / "out", "--formats", "md,csv") == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed == [str(tmp_path / "out" / name) for name in ("report.md", "scores.csv", "differences.csv")]
-    assert all(Path(line).is_file() for line in printed)
+    assert printed[0].startswith("compared: single, ")
+    assert printed[1:] == [str(tmp_path / "out" / name) for name in ("report.md", "scores.csv", "differences.csv")]
+    assert all(Path(line).is_file() for line in printed[1:])
 
 
 def test_it_prints_what_a_reader_must_know(tmp_path, capsys):
@@ -51,7 +52,10 @@ def test_it_prints_what_a_reader_must_know(tmp_path, capsys):
         _report(*folders, "--out", tmp_path / "out", "--formats", "md")
     assert not (tmp_path / "out").exists()
     assert _report(*folders, "--out", tmp_path / "out", "--formats", "md", "--anyway") == 0
-    assert "note: model.fingerprint: ab in A (single) and ef in B (single)" in capsys.readouterr().out
+    assert (
+        "not comparable, shown anyway: model.fingerprint: ab in A (single) and ef in B (single)"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("name", ["lr=0.1,rank=4", "{path}"])

@@ -27,8 +27,8 @@ from easyedit_ice.closed_form.values import Search, find_values
 from easyedit_ice.closed_form.write import write_facts
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.host import host_info, import_easyeditor
-from easyedit_ice.host.catalogue import host_settings
 from easyedit_ice.host.locate import PACKAGE
+from easyedit_ice.host.settings import host_settings
 from easyedit_ice.moments.measured import Measuring, factors, moments
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer

@@ -11,18 +11,13 @@ from easyedit_ice.closed_form import contrast as module
 from easyedit_ice.closed_form.contrast import contrast, old_answers, read, taught
 from easyedit_ice.closed_form.stated import stated
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.models import FACTS, tokenizer
 from easyedit_ice.text.rows import given
 from easyedit_ice.training.contexts import filled
 
 PROJECTION, BLOCK = "transformer.h.0.mlp.c_proj", "transformer.h.0"
 WORDINGS = ("{fact}. ", "New fact: {fact}. ")
 REQUESTS = tuple(EditRequest.from_dict(fact) for fact in FACTS)
-
-
-@pytest.fixture(scope="module")
-def model() -> torch.nn.Module:
-    return SHAPES[0].build().eval()
 
 
 def _taught(request: EditRequest, old: str | None = None, wordings=WORDINGS, longest=None):

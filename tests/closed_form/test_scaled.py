@@ -12,15 +12,10 @@ from easyedit_ice.closed_form.stated import Stated
 from easyedit_ice.deltas import DenseDelta
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.models import FACTS, tokenizer
 from easyedit_ice.updates import WeightUpdate
 
 REQUESTS = [EditRequest.from_dict(fact) for fact in FACTS[:2]]
-
-
-@pytest.fixture
-def model() -> torch.nn.Module:
-    return SHAPES[0].build()
 
 
 def _found(model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, needs: tuple[float, float], **options: float):

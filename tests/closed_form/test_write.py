@@ -15,6 +15,7 @@ from easyedit_ice.closed_form.write import Written, write_facts
 from easyedit_ice.deltas import Delta
 from easyedit_ice.memory import edits_in
 from easyedit_ice.moments.factors import Factor, factored, identity_factor
+from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, tokenizer
@@ -108,6 +109,27 @@ def test_a_write_that_is_interrupted_leaves_the_model_as_it_was(turn: int, monke
 
     monkeypatch.setattr(WeightUpdate, "commit", interrupted)
     with pytest.raises(KeyboardInterrupt):
+        _written(model, [0, 1, 2])
+    assert state(model) == before
+    assert edits_in(model) == ()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_failure_within_the_commit_of_a_layer_comes_out_and_leaves_the_model_as_it_was(
+    turn: int, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, written, write_one = _model("Llama"), [], OriginalWeights.write
+    before = state(model)
+
+    def failing(*args: object) -> None:
+        write_one(*args)
+        written.append(args)
+        if len(written) == turn:
+            raise error("struck after the weight was written")
+
+    monkeypatch.setattr(OriginalWeights, "write", failing)
+    with pytest.raises(error, match="struck after"):
         _written(model, [0, 1, 2])
     assert state(model) == before
     assert edits_in(model) == ()

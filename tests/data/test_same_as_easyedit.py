@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hosts import found_in_host
 
 from easyedit_ice.data import Records, load_records, to_edit_kwargs, to_requests
 
@@ -20,6 +18,7 @@ KNOWEDIT_FILES = (
     "ZsRE/ZsRE-test-dev.json",
     "WikiBio/wikibio-train-all.json",
 )
+SCRIPT = Path(__file__).with_name("easyedits_records.py")
 OTHER_FILES = {
     "CounterFactDataset": "counterfact/counterfact-val.json",
     "ZsreDataset": "zsre/zsre_mend_eval_dev.json",
@@ -31,25 +30,15 @@ SECTIONS = {
     ("locality", "Relation_Specificity"): "locality_rs",
     ("locality", "Forgetfulness"): "locality_f",
 }
-DUMP = """
-import json, sys
-from easyedit_ice.host import import_easyeditor
-easyeditor = import_easyeditor()
-read = {path: list(getattr(easyeditor, name)(path)) for name, path in json.loads(sys.argv[1])}
-open(sys.argv[2], "w", encoding="utf-8").write(json.dumps(read))
-"""
 
 
 @pytest.fixture(scope="module")
-def theirs(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    """What EasyEdit's head reads, by file; in a process of its own, since one process holds one EasyEdit."""
-    if not os.environ.get("EASYEDIT_HOME"):
-        pytest.skip("needs EasyEdit's head: set EASYEDIT_HOME to a checkout")
-    out = tmp_path_factory.mktemp("theirs") / "items.json"
-    wanted = [("KnowEditDataset", str(shared_data / file)) for file in KNOWEDIT_FILES]
-    wanted += [(name, str(shared_data / file)) for name, file in OTHER_FILES.items()]
-    subprocess.run([sys.executable, "-c", DUMP, json.dumps(wanted), str(out)], check=True, cwd=out.parent)
-    return json.loads(out.read_text(encoding="utf-8"))
+def theirs(shared_data: Path) -> dict[str, list[dict[str, Any]]]:
+    """What EasyEdit's head reads, by file."""
+    folder = shared_data.resolve()
+    wanted = [("KnowEditDataset", str(folder / file)) for file in KNOWEDIT_FILES]
+    wanted += [(name, str(folder / file)) for name, file in OTHER_FILES.items()]
+    return found_in_host("head", SCRIPT, json.dumps(wanted))
 
 
 def first_alias(truth: Any) -> str | None:
@@ -82,7 +71,7 @@ def with_subject_in_prompt(records: Records) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("file", KNOWEDIT_FILES)
 def test_edit_arguments_equal_those_of_easyedits_knowedit_runner(shared_data: Path, theirs: dict, file: str):
     records = load_records(shared_data / file)
-    items = theirs[str(shared_data / file)]
+    items = theirs[str(shared_data.resolve() / file)]
     assert len(items) == len(records)
     editable = with_subject_in_prompt(records)
     kwargs = to_edit_kwargs(editable)

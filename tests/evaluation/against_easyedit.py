@@ -105,7 +105,7 @@ def published(folder: Path | None) -> list[dict[str, Any]]:
 
 def equal_scores(model: Any, tok: Any, requests: list[dict[str, Any]]) -> dict[str, Any]:
     """Which requests have other scores than EasyEdit's, and what was compared."""
-    ours = edit_qualities(model, tok, requests, max_length=MAX_LENGTH)
+    ours = edit_qualities(model, tok, requests, max_length=MAX_LENGTH, host=host_info().kind)
     theirs = easyedit_qualities(model, tok, requests, SimpleNamespace(max_length=MAX_LENGTH, alg_name="FT"))
     groups = [pairs for request in requests for *_, pairs in probe_groups(request)]
     rows = lay_out(tok, groups, max_length=MAX_LENGTH, host=host_info().kind, pad=tok.pad_token_id)
@@ -133,7 +133,7 @@ def failures(model: Any, tok: Any) -> dict[str, bool]:
     hparams = SimpleNamespace(max_length=MAX_LENGTH, alg_name="FT")
     return {
         str(request): (
-            fails(UnscorableProbeError, edit_qualities, [request], max_length=MAX_LENGTH),
+            fails(UnscorableProbeError, edit_qualities, [request], max_length=MAX_LENGTH, host=host_info().kind),
             fails(Exception, easyedit_qualities, [request], hparams),
         )
         for request in [*ODD, *FAILING]
@@ -147,13 +147,14 @@ def edited() -> dict[str, Any]:
     hparams.model_name = (model, tok)
     editor = BaseEditor.from_hparams(hparams)
     records = load_records("factworld", size=1)
-    requests, settings = to_requests(records), {"max_length": hparams.max_length}
+    requests, host = to_requests(records), host_info().kind
+    settings = {"max_length": hparams.max_length, "host": host}
     before = edit_qualities(model, editor.tok, requests, **settings)[0]
-    mode = {"sequential_edit": True} if host_info().kind == "head" else {"keep_original_weight": False}
+    mode = {"sequential_edit": True} if host == "head" else {"keep_original_weight": False}
     with redirect_stdout(io.StringIO()):
         metrics, model, _ = editor.edit(**to_edit_kwargs(records), **mode)
     after = edit_qualities(model, editor.tok, requests, **settings)[0]
-    return {"theirs": metrics[0]["post"], "ours": with_locality(before, after), "before": before}
+    return {"theirs": metrics[0]["post"], "ours": with_locality(before, after, host=host), "before": before}
 
 
 def texts() -> dict[str, list[str]]:

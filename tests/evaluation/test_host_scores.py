@@ -5,111 +5,84 @@ from __future__ import annotations
 import json
 import math
 import os
-import subprocess
-import sys
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hosts import EACH_HOST, found_in_host
 
 from easyedit_ice.errors import HyperParamsError, ScoringProtocolError, UnscorableProbeError
-from easyedit_ice.evaluation.host_scores import check_protocol, edit_qualities, with_locality
-from easyedit_ice.host.locate import HOME, PACKAGE
+from easyedit_ice.evaluation.host_scores import edit_qualities, with_locality
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 
 SCRIPT = Path(__file__).with_name("against_easyedit.py")
-HOSTS = pytest.mark.parametrize("host", ["release", "head"])
 
 
-@pytest.fixture(scope="session")
-def beside(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[str], dict[str, Any]]:
-    """What a comparison with one EasyEdit found; run once, in a process of its own."""
-    known: dict[str, dict[str, Any]] = {}
-
-    def run(host: str) -> dict[str, Any]:
-        if host == "head" and not os.environ.get(HOME):
-            pytest.skip(f"needs a checkout of EasyEdit in ${HOME}")
-        if host == "release" and find_spec(PACKAGE) is None:
-            pytest.skip("needs EasyEdit's release: pip install --no-deps easyeditor==0.0.1.dev0")
-        if host not in known:
-            known[host] = _compare(host, tmp_path_factory.mktemp(host) / "found.json")
-        return known[host]
-
-    return run
-
-
-def _compare(host: str, out: Path) -> dict[str, Any]:
-    environment = {key: value for key, value in os.environ.items() if host == "head" or key != HOME}
+def compared(host: str) -> dict[str, Any]:
+    """What a comparison with one EasyEdit found."""
     data = os.environ.get("EASYEDIT_ICE_DATA")
-    command = [sys.executable, str(SCRIPT), str(out), *([data] if data else [])]
-    done = subprocess.run(command, env=environment, cwd=out.parent, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
-    return json.loads(out.read_text())
+    return found_in_host(host, SCRIPT, *([str(Path(data).resolve())] if data else []))
 
 
-@HOSTS
+@EACH_HOST
 @pytest.mark.slow
-def test_every_score_of_every_record_is_easyedits_on_every_model_and_padding_side(beside, host: str):
-    cases = beside(host)["cases"]
+def test_every_score_of_every_record_is_easyedits_on_every_model_and_padding_side(host: str):
+    cases = compared(host)["cases"]
     assert len(cases) == 16
     for name, case in cases.items():
         assert case["probes"] > 100, name
         assert case["different"] == [], name
 
 
-@HOSTS
+@EACH_HOST
 @pytest.mark.slow
-def test_groups_are_run_again_one_by_one_seldom_in_fp32(beside, host: str):
-    for name, case in beside(host)["cases"].items():
+def test_groups_are_run_again_one_by_one_seldom_in_fp32(host: str):
+    for name, case in compared(host)["cases"].items():
         if "float32" in name:
             assert case["settled"] <= 0.1 * case["groups"], name
 
 
-@HOSTS
+@EACH_HOST
 @pytest.mark.slow
-def test_padding_is_left_out_only_where_the_model_takes_positions(beside, host: str):
-    forms = {name: case["form"] for name, case in beside(host)["cases"].items()}
+def test_padding_is_left_out_only_where_the_model_takes_positions(host: str):
+    forms = {name: case["form"] for name, case in compared(host)["cases"].items()}
     padded_on_left = [name for name in forms if host == "head" or name.endswith("left")]
     assert {forms[name] for name in padded_on_left if "OPT" in name} == {"padded"}
     assert {forms[name] for name in padded_on_left if "OPT" not in name} == {"stripped"}
     assert {forms[name] for name in forms.keys() - padded_on_left} <= {"padded"}
 
 
-@HOSTS
+@EACH_HOST
 @pytest.mark.slow
-def test_probes_are_refused_where_easyedit_fails_and_nowhere_else(beside, host: str):
-    found = beside(host)["failures"]
+def test_probes_are_refused_where_easyedit_fails_and_nowhere_else(host: str):
+    found = compared(host)["failures"]
     assert all(ours == theirs for ours, theirs in found.values()), found
     assert sum(ours for ours, _ in found.values()) == (2 if host == "release" else 1)
 
 
-@HOSTS
+@EACH_HOST
 @pytest.mark.slow
-def test_scores_before_and_after_an_edit_give_the_metrics_of_base_editor(beside, host: str):
-    found = beside(host)["edit"]
+def test_scores_before_and_after_an_edit_give_the_metrics_of_base_editor(host: str):
+    found = compared(host)["edit"]
     assert found["ours"] == found["theirs"]
     assert all(0 <= share <= 1 for share in found["ours"]["locality"]["Relation_Specificity_acc"])
 
 
-@HOSTS
+@EACH_HOST
 @pytest.mark.slow
-def test_texts_that_fluency_is_measured_on_are_those_easyedit_draws(beside, host: str):
-    texts = beside(host)["texts"]
+def test_texts_that_fluency_is_measured_on_are_those_easyedit_draws(host: str):
+    texts = compared(host)["texts"]
     assert texts["ours"] == texts["theirs"]
 
 
-@HOSTS
+@EACH_HOST
 @pytest.mark.slow
-def test_fluency_is_easyedits_formula(beside, host: str):
-    entropies = beside(host)["entropies"]
+def test_fluency_is_easyedits_formula(host: str):
+    entropies = compared(host)["entropies"]
     assert entropies["ours"] == pytest.approx(entropies["theirs"])
 
 
-@pytest.mark.parametrize("host", ["release", "head"])
+@EACH_HOST
 def test_scores_of_requests_do_not_depend_on_those_beside_them(host):
     model, tok = SHAPES[0].build(), tokenizer()
     together = edit_qualities(model, tok, FACTS, max_length=64, host=host)
@@ -123,20 +96,6 @@ def test_locality_is_the_share_of_tokens_that_stayed_and_replaces_them_on_the_re
     head = with_locality(before, after | {"metric_meta": {}}, host="head")
     assert head["locality"] == after["locality"] | {"near_acc": [0.75, 1.0]}
     assert head["metric_meta"]["locality.near"]["result_key"] == "locality.near_acc"
-
-
-@pytest.mark.parametrize(
-    "setting", [{"alg_name": "GRACE"}, {"evaluation_type": "LLM-judge"}, {"use_chat_template": True}]
-)
-def test_hparams_that_ask_for_other_scores_are_refused_at_head_and_mean_nothing_to_the_release(setting):
-    hparams = SimpleNamespace(**{"alg_name": "FT", "max_length": 40, **setting})
-    with pytest.raises(ScoringProtocolError, match="easyedit_qualities"):
-        check_protocol(hparams, host="head")
-    check_protocol(hparams, host="release")
-
-
-def test_ordinary_hparams_are_accepted():
-    check_protocol(SimpleNamespace(alg_name="FT", evaluation_type=None, use_chat_template=False), host="head")
 
 
 def test_an_encoder_decoder_is_refused():

@@ -10,24 +10,21 @@ from easyedit_ice.algorithms.svf import SVFHyperParams
 from easyedit_ice.apply import solve
 from easyedit_ice.errors import EmptyTextError, ExpertError
 from easyedit_ice.experts import LabelDispatcher, Wording, train_classifier, train_experts
+from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, tokenizer
 
 QUICK = SVFHyperParams(lr=0.1, num_steps=3)
 RELATIONS = ["capital", "work", "capital"]
 
 
-def _bits(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
 @pytest.mark.parametrize("shape", [*FP32, *BF16], ids=lambda shape: shape.name)
 def test_each_group_is_one_solve_on_the_unedited_model_which_stays(shape):
     model = shape.build()
-    before = _bits(model)
+    before = state(model)
     found = train_experts(model, tokenizer(), FACTS, QUICK, relations=RELATIONS)
     assert [expert.name for expert in found] == ["capital", "work"]
     assert [len(expert.facts) for expert in found] == [2, 1]
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert state(model) == before
     alone = solve(model, tokenizer(), FACTS[1:2], QUICK)
     for name, delta in found[1].update(model).deltas.items():
         assert torch.equal(delta.values, alone.deltas[name].values)
@@ -66,9 +63,9 @@ def test_a_classifier_learns_the_labels_of_prompts_and_which_are_of_none():
     experts = train_experts(model, tok, FACTS, QUICK, relations=["capital", "work", "river"])[:2]
     wording = Wording(template="{question}:", labels={"capital": "city"}, other="no")
     learns = SVFHyperParams(lr=0.1, num_steps=60, target_modules=["all"], append_eos=False)
-    before = _bits(model)
+    before = state(model)
     classifier = train_classifier(model, tok, experts, PROMPTS[2:], learns, wording)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert state(model) == before
     chosen = LabelDispatcher(wording, classifier=classifier).choose(model, tok, experts, PROMPTS)
     assert chosen == [0, 1, None]
     assert {fact.target_new for fact in classifier.facts} == {"city", "work", "no"}

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPTJConfig, LlamaConf
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.errors import HostError, HyperParamsError
-from easyedit_ice.host.auto import auto_settings
-from easyedit_ice.host.catalogue import HOST_METHODS, host_settings
+from easyedit_ice.host.catalogue import HOST_METHODS
+from easyedit_ice.host.settings import auto_settings, host_settings
 
 LLAMA = LlamaConfig(num_hidden_layers=32, intermediate_size=11008, hidden_size=64, num_attention_heads=4)
 GPT2 = GPT2Config(n_layer=48, n_inner=6400, n_embd=64, n_head=4)

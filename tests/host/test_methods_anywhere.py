@@ -16,8 +16,8 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.bench.methods import make_method
 from easyedit_ice.cache import fingerprint
 from easyedit_ice.errors import HostEditError
-from easyedit_ice.host.catalogue import host_settings
-from easyedit_ice.host.fitting import fit_settings
+from easyedit_ice.host.fitting import fit_kn
+from easyedit_ice.host.settings import host_settings
 
 FACT = {
     "prompt": "Voumel Quemwick lives in",
@@ -85,7 +85,7 @@ def test_the_target_is_trained_without_the_beginning_of_text(tmp_path: Path) -> 
 def test_kn_is_led_to_the_neurons_by_where_they_lie(architecture: str, name: str) -> None:
     model = tiny(architecture)
     hparams = host_settings("KN", "auto", {}, ModelAnatomy(model))
-    fit_settings("KN", hparams, model, [])
+    fit_kn(hparams, model)
     assert hparams.model_name == name
 
 
@@ -93,7 +93,7 @@ def test_kn_refuses_a_model_whose_neurons_it_does_not_find() -> None:
     model = tiny("GPTNeoX")
     hparams = host_settings("KN", "auto", {}, ModelAnatomy(model))
     with pytest.raises(HostEditError, match=r"looks for neurons in .* lie in gpt_neox\.layers\.\{\}\.mlp\.dense_h_to"):
-        fit_settings("KN", hparams, model, [])
+        fit_kn(hparams, model)
 
 
 def test_what_easyedit_raises_is_named_and_leaves_the_model_as_it_was(

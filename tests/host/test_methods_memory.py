@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from easyedit_ice import world
-from easyedit_ice.host.catalogue import host_settings
+from easyedit_ice.host.catalogue import HOST_METHODS
 from easyedit_ice.host.locate import PACKAGE
-from easyedit_ice.host.memory import CACHES, RECORDS
 from easyedit_ice.host.methods import HostMethod
+from easyedit_ice.host.settings import host_settings
 
 FACT = {"prompt": "Voumel Quemwick lives in", "subject": "Voumel Quemwick", "target_new": "Brethdale"}
 TEMPLATES = "CONTEXT_TEMPLATES_CACHE"
@@ -25,11 +25,12 @@ def rome() -> HostMethod:
 
 
 def _kept() -> dict[tuple[str, str], Any]:
+    names = {name for spec in HOST_METHODS.values() for name in (*spec.globals.caches, *spec.globals.records)}
     return {
         (name, kept): vars(module)[kept]
         for name, module in sys.modules.items()
         if name.startswith(f"{PACKAGE}.models.")
-        for kept in CACHES | RECORDS
+        for kept in names
         if kept in vars(module)
     }
 

@@ -14,8 +14,8 @@ import torch
 from easyedit_ice import world
 from easyedit_ice.errors import DataError, HyperParamsError, StatisticsError
 from easyedit_ice.host import base_editor
-from easyedit_ice.host.catalogue import host_settings
 from easyedit_ice.host.locate import PACKAGE, host_info
+from easyedit_ice.host.settings import host_settings
 from easyedit_ice.host.statistics import hand_over, provide_statistics
 from easyedit_ice.moments.measured import Measuring, moments
 from easyedit_ice.moments.statistics import second_moments

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import AlgorithmSpec
+from toy_algorithms import ToyHyperParams, toy_spec
 
 END = "<|endoftext|>"
 FACTS = {
@@ -26,13 +24,6 @@ FACTS = {
 WEIGHT, LLAMA_WEIGHT = "transformer.h.0.mlp.c_proj", "model.layers.0.mlp.down_proj"
 
 
-@dataclass
-class ToyHyperParams(EditHyperParams):
-    """Settings of the toy algorithm."""
-
-    alg_name: str = "Toy"
-
-
 def solve(model: Any, tok: Any, requests: Any, hparams: ToyHyperParams) -> Any:
     """Add ±0.1 for every fact to the elements of the first block's output projection."""
     import torch
@@ -47,7 +38,7 @@ def solve(model: Any, tok: Any, requests: Any, hparams: ToyHyperParams) -> Any:
     return WeightUpdate({target.name: delta})
 
 
-TOY = AlgorithmSpec("Toy", f"{__name__}:ToyHyperParams", f"{__name__}:solve")
+TOY = toy_spec(solve)
 
 
 def save_tokenizer(folder: Path) -> Any:

@@ -12,10 +12,10 @@ import torch
 from gguf import GGUFReader, dequantize
 from made_gguf import tiny_llama, write_gguf
 
-from easyedit_ice.errors import LoadingError
+from easyedit_ice.errors import DamagedFileError, LoadingError
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model
-from easyedit_ice.models.converted import clear_conversions, conversions, converted, folder_of
+from easyedit_ice.models.converted import CONVERSIONS, conversions, converted, folder_of
 from easyedit_ice.models.source import GgufSource
 from easyedit_ice.testing.models import tokenizer
 
@@ -106,9 +106,9 @@ def test_a_damaged_conversion_is_refused_until_it_is_cleared(tiny_file: Path, ow
         (folder / "model.safetensors").write_bytes(weights)
     else:
         (folder / ("tokenizer.json" if what == "a file" else "conversion.json")).unlink()
-    with pytest.raises(LoadingError, match=r"easyedit-ice models --clear"):
+    with pytest.raises(DamagedFileError, match=r"easyedit-ice models --clear"):
         converted(source)
-    assert clear_conversions() == 1
+    assert CONVERSIONS.clear() == 1
     assert converted(source).is_dir()
 
 

@@ -16,7 +16,7 @@ from easyedit_ice.errors import DataError, StatisticsError
 from easyedit_ice.known import known
 from easyedit_ice.moments import measured as module
 from easyedit_ice.moments.measured import Measuring, factors, moments
-from easyedit_ice.moments.stored import moments_folder
+from easyedit_ice.moments.stored import MOMENTS
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
 NAMES = ["transformer.h.0.mlp.c_proj", "transformer.h.1.mlp.c_proj"]
@@ -26,11 +26,6 @@ FEW = Measuring("factworld", dynamic_multiplier=3)
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
-@pytest.fixture
-def model() -> torch.nn.Module:
-    return SHAPES[0].build()
 
 
 @pytest.fixture
@@ -71,6 +66,17 @@ def test_edits_that_add_up_do_not_change_what_is_known_of_the_model(model, measu
     other = moments(model, tokenizer(), NAMES[1:], FEW)
     assert measured == [NAMES[:1], NAMES[1:]]
     assert len(other) == 1
+
+
+def test_what_is_measured_on_an_edited_model_is_not_kept_for_the_unedited_one(model) -> None:
+    known(model)
+    with torch.no_grad():
+        model.get_submodule("transformer.h.0.attn.c_proj").weight.add_(1.0)
+    edited = moments(model, tokenizer(), NAMES[:1], FEW)
+    assert MOMENTS.paths() == []
+    unedited = moments(SHAPES[0].build(), tokenizer(), NAMES[:1], FEW)
+    assert not torch.equal(edited[NAMES[0]][0], unedited[NAMES[0]][0])
+    assert torch.equal(moments(model, tokenizer(), NAMES[:1], FEW)[NAMES[0]][0], unedited[NAMES[0]][0])
 
 
 def test_another_model_in_the_same_object_is_another_model(model, measured) -> None:
@@ -114,7 +120,7 @@ def test_processes_that_share_the_text_measure_what_one_does(tmp_path: Path) -> 
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_CACHE_HOME", str(tmp_path / str(count)))
-            assert len(list(moments_folder().iterdir())) == 1
+            assert len(list(MOMENTS.folder.iterdir())) == 1
             model, tok = world.load()
             [found] = moments(model, tok, ["transformer.h.2.mlp.c_proj"], Measuring()).values()
         return found

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from easyedit_ice import progress
-from easyedit_ice.errors import DataError
-from easyedit_ice.moments.own_text import LENGTH, ROWS, clear_own_texts, own_texts, own_texts_folder
+from easyedit_ice.errors import DamagedFileError, DataError
+from easyedit_ice.known import known
+from easyedit_ice.moments.own_text import LENGTH, OWN_TEXTS, ROWS, own_texts
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
 
@@ -39,6 +40,17 @@ def test_another_model_writes_its_own() -> None:
     assert _texts(first) != _texts(second)
 
 
+def test_what_an_edited_model_writes_is_not_kept_for_the_unedited_one() -> None:
+    expected, model = _texts(SHAPES[0].build()), SHAPES[0].build()
+    OWN_TEXTS.clear()
+    known(model)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(3)
+    assert _texts(model) != expected
+    assert OWN_TEXTS.clear() == 0
+    assert _texts(SHAPES[0].build()) == expected
+
+
 def test_the_processs_random_state_stays_as_it_was() -> None:
     before = torch.get_rng_state()
     _texts(SHAPES[0].build())
@@ -61,11 +73,11 @@ def test_words_are_drawn_as_often_as_the_model_finds_them_likely() -> None:
 def test_a_damaged_file_is_refused_until_it_is_deleted(content: str) -> None:
     model = SHAPES[0].build()
     written = _texts(model)
-    [file] = own_texts_folder().glob("*/*.json")
+    [file] = OWN_TEXTS.paths()
     file.write_text(content)
-    with pytest.raises(DataError, match=r"0\.json.*damaged.*stats clear"):
+    with pytest.raises(DamagedFileError, match=r"0\.json cannot be read.*stats clear"):
         _texts(model)
-    assert clear_own_texts() == 1
+    assert OWN_TEXTS.clear() == 1
     assert _texts(model) == written
 
 
@@ -75,4 +87,13 @@ def test_the_log_says_now_and_then_how_far_it_has_come(
     monkeypatch.setattr(progress, "EVERY", 0.0)
     with caplog.at_level(logging.INFO):
         _texts(SHAPES[0].build())
-    assert f"the model writes texts 1 to {ROWS}: 5 of {LENGTH} tokens" in [r.getMessage() for r in caplog.records]
+    said = f"the model writes texts 1 to {ROWS}: 5 of {LENGTH} tokens, about "
+    assert any(record.getMessage().startswith(said) for record in caplog.records)
+
+
+def test_a_model_that_ends_every_text_at_once_is_refused_and_not_waited_for() -> None:
+    model = SHAPES[2].build()
+    end = torch.tensor([tokenizer().eos_token_id])
+    model.lm_head.register_forward_hook(lambda module, args, output: output.index_fill(-1, end, 100.0))
+    with pytest.raises(DataError, match=r"the model writes nothing.*mom2_dataset"):
+        _texts(model)

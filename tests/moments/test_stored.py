@@ -11,15 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from easyedit_ice.errors import StatisticsError
-from easyedit_ice.moments.stored import (
-    Origin,
-    clear_moments,
-    load_moment,
-    moments_folder,
-    save_moment,
-    stored_moments,
-)
+from easyedit_ice.errors import DamagedFileError
+from easyedit_ice.moments.stored import MOMENTS, Origin, load_moment, save_moment
 
 ORIGIN = Origin("here/gpt2", "ab" * 32, "h.1.mlp.c_proj", "wiki", "cd" * 32, 80, 128, "float64")
 MOMENT = torch.eye(8, dtype=torch.float64) / 3
@@ -93,7 +86,7 @@ DAMAGES = {
 def test_a_damaged_file_is_refused_with_the_remedy(words: str) -> None:
     save_moment(ORIGIN, MOMENT, 80)
     DAMAGES[words](ORIGIN.path)
-    with pytest.raises(StatisticsError, match=rf"{ORIGIN.path.name} {words.strip()}.*easyedit-ice stats clear"):
+    with pytest.raises(DamagedFileError, match=rf"{ORIGIN.path.name} {words.strip()}.*easyedit-ice stats clear"):
         load_moment(ORIGIN)
 
 
@@ -101,7 +94,7 @@ def test_a_file_under_anothers_name_is_refused() -> None:
     other = replace(ORIGIN, weights="0" * 64, tokens=8)
     save_moment(ORIGIN, MOMENT, 80)
     shutil.copy(ORIGIN.path, other.path)
-    with pytest.raises(StatisticsError, match="another weights and tokens than its name says"):
+    with pytest.raises(DamagedFileError, match="another weights and tokens than its name says"):
         load_moment(other)
 
 
@@ -109,19 +102,19 @@ def test_the_first_of_two_processes_that_save_at_once_wins() -> None:
     save_moment(ORIGIN, MOMENT, 80)
     save_moment(ORIGIN, 2 * MOMENT, 80)
     assert torch.equal(load_moment(ORIGIN)[0], MOMENT)
-    assert [path.name for path in moments_folder().iterdir()] == [ORIGIN.path.name]
+    assert [path.name for path in MOMENTS.folder.iterdir()] == [ORIGIN.path.name]
 
 
 def test_files_are_listed_and_deleted() -> None:
-    assert list(stored_moments()) == []
+    assert list(MOMENTS.entries()) == []
     save_moment(ORIGIN, MOMENT, 80)
     save_moment(replace(ORIGIN, module="h.2.mlp.c_proj"), MOMENT, 79)
-    assert sorted((stored.origin.module, stored.counted) for stored in stored_moments()) == [
+    assert sorted((entry.about.origin.module, entry.about.counted) for entry in MOMENTS.entries()) == [
         ("h.1.mlp.c_proj", 80),
         ("h.2.mlp.c_proj", 79),
     ]
     ORIGIN.path.write_text("damaged")
-    with pytest.raises(StatisticsError, match="cannot be read"):
-        list(stored_moments())
-    assert clear_moments() == 2
-    assert list(stored_moments()) == []
+    with pytest.raises(DamagedFileError, match="cannot be read"):
+        list(MOMENTS.entries())
+    assert MOMENTS.clear() == 2
+    assert list(MOMENTS.entries()) == []

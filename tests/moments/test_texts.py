@@ -11,12 +11,7 @@ import pytest
 from easyedit_ice import world
 from easyedit_ice.errors import DataError
 from easyedit_ice.moments.texts import text_source
-from easyedit_ice.testing.models import SHAPES, tokenizer
-
-
-@pytest.fixture(scope="module")
-def model() -> object:
-    return SHAPES[0].build()
+from easyedit_ice.testing.models import tokenizer
 
 
 def _first(name: object, model: object, count: int = 3) -> list[str]:

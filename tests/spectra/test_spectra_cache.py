@@ -12,16 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.deltas import SpectralDelta
-from easyedit_ice.errors import SpectrumError
+from easyedit_ice.errors import DamagedFileError
 from easyedit_ice.spectra import decompose, found, spectra
-from easyedit_ice.spectra.stored import (
-    Decomposed,
-    clear_spectra,
-    load_spectrum,
-    save_spectrum,
-    spectra_folder,
-    stored_spectra,
-)
+from easyedit_ice.spectra.stored import SPECTRA, Decomposed, load_spectrum, save_spectrum
 from easyedit_ice.testing.models import SHAPES
 from easyedit_ice.updates import WeightUpdate
 
@@ -95,7 +88,7 @@ def _flip_a_bit(path):
 def test_a_damaged_file_is_refused_with_the_remedy(damage, words):
     save_spectrum(OF, "h.1.mlp", SPECTRUM)
     damage(OF.path)
-    with pytest.raises(SpectrumError, match=rf"{OF.path.name} {words}.*easyedit-ice spectra clear"):
+    with pytest.raises(DamagedFileError, match=rf"{OF.path.name} {words}.*easyedit-ice spectra clear"):
         load_spectrum(OF)
 
 
@@ -106,25 +99,25 @@ def test_a_damaged_file_is_refused_with_the_remedy(damage, words):
 def test_a_file_with_other_notes_is_refused_in_lists(changes, words):
     save_spectrum(OF, "h.1.mlp", SPECTRUM)
     _with_notes(OF.path, **changes)
-    with pytest.raises(SpectrumError, match=words):
-        list(stored_spectra())
+    with pytest.raises(DamagedFileError, match=words):
+        list(SPECTRA.entries())
 
 
 def test_a_file_under_anothers_name_is_refused():
     other = replace(OF, weight="0" * 64)
     save_spectrum(OF, "h.1.mlp", SPECTRUM)
     shutil.copy(OF.path, other.path)
-    with pytest.raises(SpectrumError, match="another weight, method or rank than its name says"):
+    with pytest.raises(DamagedFileError, match="another weight, method or rank than its name says"):
         load_spectrum(other)
 
 
 def test_files_are_listed_and_deleted():
     save_spectrum(OF, "h.1.mlp", SPECTRUM)
-    (stored,) = stored_spectra()
-    assert (stored.module, stored.decomposed, stored.error) == ("h.1.mlp", OF, SPECTRUM.error)
+    (stored,) = SPECTRA.entries()
+    assert (stored.about.module, stored.about.decomposed, stored.about.error) == ("h.1.mlp", OF, SPECTRUM.error)
     assert stored.size == OF.path.stat().st_size
-    assert clear_spectra() == 1
-    assert list(stored_spectra()) == []
+    assert SPECTRA.clear() == 1
+    assert list(SPECTRA.entries()) == []
 
 
 @pytest.mark.parametrize("shape", SHAPES[:4], ids=[shape.name for shape in SHAPES[:4]])
@@ -168,4 +161,4 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(monkeypatch, caplog
     model = SHAPES[0].build()
     assert spectra(model, ModelAnatomy(model).match(["mlp.out"]))
     assert "no space left" in caplog.text
-    assert not spectra_folder().exists()
+    assert not SPECTRA.folder.exists()

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hosts import HOSTS, run_in_host
 
 from easyedit_ice.errors import ConformanceError, HostNotFoundError
-from easyedit_ice.host.locate import HOME, PACKAGE
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.testing import check_algorithm, conformance
 from easyedit_ice.testing.host import HOST_PROMISES, keys
 
-HERE = Path(__file__).resolve().parent
+SCRIPT = Path(__file__).resolve().with_name("within_host.py")
 RESTORED = "base editor restores every bit after each edit"
 STAYING = "edits of base editor add up where they stay"
 BATCH_RESTORED = "base editor restores every bit after a batch"
@@ -43,24 +39,12 @@ BREAKS = {
 }
 
 
-@pytest.fixture(scope="module", params=["release", "head"])
+@pytest.fixture(scope="module", params=HOSTS)
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """What ``within_host.py`` found in one EasyEdit; one process loads one EasyEdit."""
-    environment = dict(os.environ)
-    if request.param == "head" and not environment.get(HOME):
-        pytest.skip(f"needs a checkout of EasyEdit in ${HOME}")
-    if request.param == "release":
-        environment.pop(HOME, None)
-        if find_spec(PACKAGE) is None:
-            pytest.skip("needs EasyEdit's release: pip install --no-deps easyeditor==0.0.1.dev0")
-    places = [str(HERE.parent.parent), str(HERE.parent), str(HERE), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(places)
+    """What ``within_host.py`` found in one EasyEdit, and what it printed."""
     results = tmp_path_factory.mktemp(request.param) / "results.json"
-    command = [sys.executable, str(HERE / "within_host.py"), str(results)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    if not results.exists():
-        pytest.fail(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-    return json.loads(results.read_text()) | {"output": done.stdout}
+    output = run_in_host(request.param, SCRIPT, str(results))
+    return json.loads(results.read_text()) | {"output": output}
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))

@@ -21,29 +21,29 @@ from test_conformance import (
     careless,
     counts_its_calls,
     gradient_step,
-    spec_of,
     swallows_everything,
     takes_one_fact_only,
     tidies_up_only_at_the_end,
     writes_weights,
 )
+from toy_algorithms import toy_spec
 
 from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.testing import failures
 from easyedit_ice.testing.host import HOST_PROMISES
 from easyedit_ice.testing.models import SHAPES
 
-SOUND = spec_of(gradient_step)
+SOUND = toy_spec(gradient_step)
 TOYS = {
     "leaves every weight alone": (SOUND, {}),
-    "is untidy about all but weights": (spec_of(careless), {}),
+    "is untidy about all but weights": (toy_spec(careless), {}),
     "pads on the right": (replace(SOUND, padding_side="right"), {}),
-    "takes single facts only and says so": (spec_of(takes_one_fact_only, batchable=False), {}),
-    "takes single facts only": (spec_of(takes_one_fact_only), {}),
-    "writes weights while it solves": (spec_of(writes_weights), {}),
-    "solves differently each time": (spec_of(counts_its_calls), {}),
-    "tidies up only at the end": (spec_of(tidies_up_only_at_the_end), {}),
-    "swallows errors": (spec_of(swallows_everything), {}),
+    "takes single facts only and says so": (toy_spec(takes_one_fact_only, batchable=False), {}),
+    "takes single facts only": (toy_spec(takes_one_fact_only), {}),
+    "writes weights while it solves": (toy_spec(writes_weights), {}),
+    "solves differently each time": (toy_spec(counts_its_calls), {}),
+    "tidies up only at the end": (toy_spec(tidies_up_only_at_the_end), {}),
+    "swallows errors": (toy_spec(swallows_everything), {}),
     "has the name of one of EasyEdit's own": (
         replace(SOUND, name="FT", hparams="easyedit_ice.hparams:EditHyperParams"),
         {"alg_name": "FT"},

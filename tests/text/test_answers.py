@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import transformers
 from odd_tokenizers import chatting, rendered
 
 from easyedit_ice import world
@@ -10,7 +11,8 @@ from easyedit_ice.asking import in_chat
 from easyedit_ice.data import load_records
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.text import answers
-from easyedit_ice.text.answers import answers_right, asked_row
+from easyedit_ice.text.answers import answers_right, asked_row, rows_right
+from easyedit_ice.text.rows import Row
 from easyedit_ice.tokens import tokens
 
 
@@ -59,3 +61,10 @@ def test_in_a_chat_the_answer_begins_the_models_turn():
     row = asked_row(tok, "What is the capital of Avaria?", " Lodel ", in_chat(tok))
     assert row.ids == tokens(tok, rendered(tok, "What is the capital of Avaria?") + "Lodel")
     assert tok.decode(row.predicted) == "Lodel"
+
+
+def test_rows_beyond_the_context_are_left_out_whatever_it_is_called():
+    config = transformers.MptConfig(vocab_size=64, d_model=32, n_layers=2, n_heads=4, max_seq_len=8)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    assert rows_right(model, [Row(tuple(range(1, 31)), 2)]) == [False]
+    assert len(rows_right(model, [Row(tuple(range(1, 10)), 2)])) == 1

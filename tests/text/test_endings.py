@@ -11,11 +11,6 @@ from easyedit_ice.text import endings
 from easyedit_ice.text.endings import LENGTH, PROMPTS, ends_answers
 
 
-@pytest.fixture
-def model():
-    return SHAPES[0].build()
-
-
 def _writing(monkeypatch, texts):
     """The model writes these in turn."""
     asked = []

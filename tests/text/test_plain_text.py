@@ -9,15 +9,10 @@ import torch
 from odd_tokenizers import byte_level
 
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.models import tokenizer
 from easyedit_ice.text import plain_text
 from easyedit_ice.text.plain_text import KEPT, MEASURED, movement, said, statements
 from easyedit_ice.text.rows import Row, predict
-
-
-@pytest.fixture
-def model():
-    return SHAPES[0].build()
 
 
 def _texts(rows):

@@ -13,15 +13,10 @@ from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.prefixes import OPENINGS, context_prefixes
 from easyedit_ice.text.rows import encode, predict
-from easyedit_ice.training import solve as module
+from easyedit_ice.training import objectives as module
 from easyedit_ice.training.objectives import FineTuning
 
 QUICK = {"num_steps": 3, "rank": 2}
-
-
-@pytest.fixture(scope="module")
-def model():
-    return SHAPES[0].build()
 
 
 def test_the_first_is_empty_and_the_others_are_sentences_of_the_lengths_asked_for(model):

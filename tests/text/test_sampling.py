@@ -13,11 +13,6 @@ from easyedit_ice.text.sampling import sample, write
 PREFIXES = [(5, 6, 7), (8,), (9, 10, 11, 12, 13)]
 
 
-@pytest.fixture(scope="module")
-def model():
-    return SHAPES[0].build()
-
-
 @pytest.fixture
 def ending_model(model):
     """Writes the end of text as the second token after whatever it is given."""

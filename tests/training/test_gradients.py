@@ -10,7 +10,7 @@ from packed import packed_llama, unpacked
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.text.rows import Row, predict
+from easyedit_ice.text.rows import Row, encode, predict
 from easyedit_ice.training.gradients import weight_gradients
 from easyedit_ice.training.objectives import fact_row
 
@@ -76,3 +76,21 @@ def test_no_hook_stays_after_an_interrupt():
         _found(model)
     assert not any(projection.module._forward_hooks for projection in ModelAnatomy(model).projections)
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_block_that_also_runs_without_gradients_has_those_of_its_other_runs():
+    model = SHAPES[2].build()
+    (projection,) = ModelAnatomy(model).select("mlp", "out", [1])
+    rows = [encode(tokenizer(), "The capital of Avaria is", " Lodel")]
+    expected = weight_gradients(model, [projection], rows, side_by_side=1)[projection.name]
+    block = model.model.layers[1]
+    run = block.forward
+
+    def twice(*args, **kwargs):
+        with torch.no_grad():
+            run(*args, **kwargs)
+        return run(*args, **kwargs)
+
+    block.forward = twice
+    found = weight_gradients(model, [projection], rows, side_by_side=1)[projection.name]
+    torch.testing.assert_close(found, expected)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 
@@ -17,9 +16,10 @@ from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row, predict
 from easyedit_ice.training import loop
 from easyedit_ice.training.adapters import LowRankAdapter
-from easyedit_ice.training.loop import train
+from easyedit_ice.training.loop import Trained, train
 from easyedit_ice.training.objectives import FineTuning, Objective, Term
 from easyedit_ice.training.protection import Protection
+from easyedit_ice.training.schedule import Schedule
 from easyedit_ice.training.teacher import Teacher
 
 REQUESTS = EditRequest.prepare(FACTS)
@@ -69,19 +69,12 @@ class _Shared(Objective):
         return [Term(self.name, Row((5, 6, 7), 2), 0.3, None)]
 
 
-def _train(model, adapter, *objectives, lr=1e-2, **changes):
-    settings = {
-        "epochs": 3,
-        "optimizer": torch.optim.AdamW(adapter.parameters(), lr=lr, weight_decay=0.0),
-        "max_grad_norm": 1.0,
-        "mini_batch_size": 2,
-        "micro_batch_size": 2,
-        "stop_below": {},
-        "clamp": None,
-        "autocast": nullcontext,
-        "seed": 0,
-    }
-    return train(model, adapter, objectives, len(REQUESTS), **settings | changes)
+def _train(model, adapter, *objectives, stop_below=None, protection=None, bound=None, seed=0, **changes):
+    for objective in objectives:
+        objective.stop = (stop_below or {}).get(objective.name)
+    settings = {"num_steps": 3, "lr": 1e-2, "mini_batch_size": 2, "micro_batch_size": 2} | changes
+    trained = Trained(adapter, protection, bound)
+    return train(model, trained, objectives, len(REQUESTS), Schedule(**settings), seed=seed)
 
 
 def _prescribe(monkeypatch, losses):
@@ -116,23 +109,23 @@ def test_the_seed_shuffles_the_facts(model, adapter):
     orders = []
     for seed in (0, 0, 1):
         spy = _Spy()
-        _train(model, adapter, spy, seed=seed, epochs=6, lr=1e-9)
+        _train(model, adapter, spy, seed=seed, num_steps=6, lr=1e-9)
         orders.append(spy.batches)
     assert orders[0] == orders[1] != orders[2]
 
 
 def test_without_a_stopping_rule_the_number_of_steps_is_fixed(model, adapter):
-    course = _train(model, adapter, _Spy(), epochs=5, lr=5e-2)
+    course = _train(model, adapter, _Spy(), num_steps=5, lr=5e-2)
     assert (course.steps, len(course.losses), course.learned) == (5, 5, False)
 
 
 def test_training_lowers_the_loss_of_all_facts(model, adapter):
-    course = _train(model, adapter, _Spy(), epochs=20)
+    course = _train(model, adapter, _Spy(), num_steps=20)
     assert course.losses[-1]["target"] < 0.5 * course.losses[0]["target"]
 
 
 def test_training_stops_when_every_fact_is_learned(model, adapter):
-    course = _train(model, adapter, _Spy(), epochs=100, stop_below={"target": 3.0})
+    course = _train(model, adapter, _Spy(), num_steps=100, stop_below={"target": 3.0})
     assert course.learned
     assert course.steps < 100
     assert course.losses[-1]["target"] < 3.0 < course.losses[0]["target"]
@@ -148,7 +141,7 @@ def test_a_learned_fact_rests(model, adapter, monkeypatch):
 def test_facts_learned_at_different_times_are_looked_at_together_before_the_end(model, adapter, monkeypatch):
     _prescribe(monkeypatch, {0: [0.1], 1: [9.0, 0.1], 2: [9.0, 9.0, 0.1]})
     spy = _Spy()
-    course = _train(model, adapter, spy, epochs=9, stop_below={"target": 0.5})
+    course = _train(model, adapter, spy, num_steps=9, stop_below={"target": 0.5})
     assert [_seen(spy, epoch) for epoch in range(5)] == [[0, 1, 2], [1, 2], [2], [0, 1, 2], []]
     assert (course.learned, course.steps) == (True, 4)
 
@@ -156,7 +149,7 @@ def test_facts_learned_at_different_times_are_looked_at_together_before_the_end(
 def test_a_fact_forgotten_meanwhile_is_trained_again(model, adapter, monkeypatch):
     _prescribe(monkeypatch, {0: [0.1, 9.0, 0.1], 1: [9.0, 0.1], 2: [0.1]})
     spy = _Spy()
-    course = _train(model, adapter, spy, epochs=9, stop_below={"target": 0.5})
+    course = _train(model, adapter, spy, num_steps=9, stop_below={"target": 0.5})
     assert [_seen(spy, epoch) for epoch in range(5)] == [[0, 1, 2], [1], [0, 1, 2], [0], [0, 1, 2]]
     assert course.learned
 
@@ -168,7 +161,7 @@ def test_a_fact_is_learned_only_when_every_rule_holds(model, adapter, monkeypatc
     losses = {0: [0.1, 9.0, 0.1, 0.1], 1: [0.1], 2: [0.1]}
     _prescribe(monkeypatch, losses)
     spy = _Spy()
-    _train(model, adapter, spy, Second(), epochs=2, stop_below={"target": 0.5, "second": 0.5})
+    _train(model, adapter, spy, Second(), num_steps=2, stop_below={"target": 0.5, "second": 0.5})
     assert _seen(spy, 1) == [0]
 
 
@@ -182,7 +175,7 @@ def _gradient(model, adapter, *objectives, **changes):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim, "AdamW", Noting)
-        _train(model, adapter, *objectives, epochs=1, max_grad_norm=None, mini_batch_size=9, **changes)
+        _train(model, adapter, *objectives, num_steps=1, max_grad_norm=None, mini_batch_size=9, **changes)
     return taken[0]
 
 
@@ -270,7 +263,7 @@ def test_the_teacher_gets_no_gradient(model, adapter):
 
 
 def test_the_weight_change_stays_within_the_bound(model, adapter):
-    _train(model, adapter, _Spy(), epochs=5, lr=5e-2, clamp=1e-3)
+    _train(model, adapter, _Spy(), num_steps=5, lr=5e-2, bound=1e-3)
     assert max(delta.matrix().abs().max().item() for delta in adapter.deltas().values()) <= 1.001e-3
 
 
@@ -284,10 +277,10 @@ def test_a_loss_that_is_no_number_is_an_error_by_name(model, adapter, value):
 
 def test_a_learning_rate_far_too_high_is_an_error_by_name(model, adapter):
     with pytest.raises(TrainingDivergedError, match="the loss is"):
-        _train(model, adapter, _Spy(), epochs=10, lr=1e30)
+        _train(model, adapter, _Spy(), num_steps=10, lr=1e30)
 
 
 def test_losses_of_no_fact_are_reported_and_do_not_keep_facts_from_resting(model, adapter):
-    course = _train(model, adapter, _Spy(), _Shared(), epochs=2, stop_below={"target": 99.0})
+    course = _train(model, adapter, _Spy(), _Shared(), num_steps=2, stop_below={"target": 99.0})
     assert course.learned
     assert set(course.losses[0]) == {"target", "shared"}

@@ -11,9 +11,11 @@ from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row
-from easyedit_ice.training import objectives as module
+from easyedit_ice.training import in_context as module
 from easyedit_ice.training.adapters import LowRankAdapter
-from easyedit_ice.training.objectives import FineTuning, InContext, Locality, Opening, TargetInContext, fact_row
+from easyedit_ice.training.in_context import InContext, InContextSettings, TargetInContext, Texts
+from easyedit_ice.training.objectives import Edit, FineTuning, Locality, fact_row
+from easyedit_ice.training.openings import Opening
 
 REQUESTS = EditRequest.prepare(FACTS)
 CONTEXTS = [[f"It is so: {r.prompt}{r.completion}. ", f"{r.prompt}{r.completion}. "] for r in REQUESTS]
@@ -24,11 +26,6 @@ OPENINGS = [
 END = tokenizer().eos_token_id
 
 
-@pytest.fixture
-def model():
-    return SHAPES[0].build()
-
-
 @pytest.fixture(autouse=True)
 def _seeded():
     with torch.random.fork_rng(devices=[]):
@@ -37,8 +34,22 @@ def _seeded():
 
 
 def _in_context(model, openings=OPENINGS, **changes):
-    settings = {"weight": 1.0, "length": 6, "samples": 3, "rows_per_step": 3, "disabled": nullcontext, "static": False}
-    return InContext("in context", model, tokenizer(), openings, **settings | changes)
+    texts = Texts("in context", changes.pop("weight", 1.0), changes.pop("samples", 3), 6)
+    disabled = changes.pop("disabled", nullcontext)
+    settings = InContextSettings(**{"ice_rows": 3, "teacher": "dynamic"} | changes)
+    return InContext(texts, model, tokenizer(), openings, settings, disabled)
+
+
+def _target_in_context(longest=None):
+    model = SHAPES[0].build()
+    if longest is not None:
+        model.config.n_positions = longest
+    edit = Edit(model, tokenizer(), REQUESTS, False, (), 0)
+    return TargetInContext(edit, CONTEXTS, 3.0)
+
+
+def _teacher(static) -> str:
+    return "static" if static else "dynamic"
 
 
 def _text(ids) -> str:
@@ -81,7 +92,7 @@ def test_a_prefix_that_leaves_no_room_for_a_fact_is_left_out_and_the_bare_fact_s
 
 
 def test_a_context_that_leaves_no_room_for_a_fact_is_left_out():
-    objective = TargetInContext(tokenizer(), REQUESTS, CONTEXTS, append_eos=False, weight=3.0, longest=1)
+    objective = _target_in_context(longest=1)
     assert objective.terms([0, 1, 2], 0) == []
 
 
@@ -92,7 +103,7 @@ def test_fine_tuning_weighs_each_fact_as_one_and_has_no_teacher():
 
 
 def test_the_targets_loss_in_context_is_shared_among_the_contexts():
-    objective = TargetInContext(tokenizer(), REQUESTS, CONTEXTS, append_eos=False, weight=3.0)
+    objective = _target_in_context()
     terms = objective.terms([1], 0)
     assert [_text(term.row.ids) for term in terms] == [
         f"{context}{REQUESTS[1].prompt}{REQUESTS[1].completion}" for context in CONTEXTS[1]
@@ -119,7 +130,7 @@ def test_a_facts_texts_share_the_weight(model):
 
 @pytest.mark.parametrize("static", [True, False])
 def test_the_terms_tell_whether_the_model_before_the_edit_teaches(model, static):
-    assert {term.static for term in _in_context(model, static=static).terms([0, 1], 0)} == {static}
+    assert {term.static for term in _in_context(model, teacher=_teacher(static)).terms([0, 1], 0)} == {static}
 
 
 def test_a_static_teacher_writes_as_before_the_edit_and_a_dynamic_one_as_the_model_is():
@@ -130,7 +141,7 @@ def test_a_static_teacher_writes_as_before_the_edit_and_a_dynamic_one_as_the_mod
         with torch.no_grad():
             for parameter in adapter.parameters():
                 parameter.fill_(shift)
-        objective = _in_context(model, static=static, disabled=adapter.disabled, top_k=1)
+        objective = _in_context(model, teacher=_teacher(static), disabled=adapter.disabled, top_k=1)
         return [term.row for term in objective.terms([0], 0)]
 
     assert texts(True, 0.0) == texts(True, 0.3) == texts(False, 0.0) != texts(False, 0.3)
@@ -143,7 +154,7 @@ def test_without_a_context_teacher_and_student_read_the_same(model):
 
 
 def test_a_step_looks_at_some_of_the_texts_in_turn(model):
-    objective = _in_context(model, samples=4, rows_per_step=2)
+    objective = _in_context(model, samples=4, ice_rows=2)
     first, second, third = ([(t.row, t.weight) for t in objective.terms([0], step)] for step in range(3))
     assert {weight for _, weight in first} == {0.5}
     assert first == third != second

@@ -63,7 +63,7 @@ def _looked_at(monkeypatch, model, hparams):
     ("name", "more"),
     [
         ("LoRA-BF", {}),
-        ("LoRA-BF", {"protection": "hard", "mom2_dataset": "samples"}),
+        ("GoRA", {"protection": "hard", "neighbour_softness": None, "init": "zero", "mom2_dataset": "samples"}),
         ("LoRA-BF", {"init": "keys", "evenness": 1.0}),
         ("DoRA", {}),
         ("LocFT-BF", {}),
@@ -127,7 +127,7 @@ def test_a_rate_that_is_given_is_taken_without_a_trial(monkeypatch):
 
 def test_steps_that_move_nothing_tell_no_rate():
     """Answers that all earn the same reward have no gradient."""
-    hparams = _hparams("LoRA-BF", objective="reinforce", answers=2, answer_length=2, num_steps=2)
+    hparams = _hparams("SVF", objective="reinforce", answers=2, answer_length=2, num_steps=2)
     update = solve(SHAPES[0].build(), tokenizer(), FACTS[:1], hparams)
     assert update.info["course"]["lr"] is None
     assert all(norm == 0 for norm in update.norms().values())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 
@@ -12,9 +10,10 @@ from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.training.adapters import AdaptiveAdapter, Budget, DecomposedAdapter, DenseAdapter, LowRankAdapter
-from easyedit_ice.training.loop import train
+from easyedit_ice.training.loop import Trained, train
 from easyedit_ice.training.objectives import FineTuning
 from easyedit_ice.training.protection import Protection, giving_way, kept, share_kept
+from easyedit_ice.training.schedule import Schedule
 
 FP32 = pytest.mark.parametrize("shape", SHAPES[::2], ids=[shape.name for shape in SHAPES[::2]])
 ADAPTERS = {
@@ -33,22 +32,9 @@ def _trained(model, projections, adapter, factors):
         for name, reader in adapter.readers().items():
             reader.copy_(kept(reader, factors[name]))
     requests = EditRequest.prepare(FACTS)
-    train(
-        model,
-        adapter,
-        [FineTuning(tokenizer(), requests, append_eos=True)],
-        len(requests),
-        epochs=20,
-        optimizer=torch.optim.AdamW(adapter.parameters(), lr=3e-2, weight_decay=0.01),
-        max_grad_norm=1.0,
-        mini_batch_size=2,
-        micro_batch_size=2,
-        stop_below={},
-        clamp=None,
-        autocast=nullcontext,
-        seed=0,
-        protection=Protection(adapter, factors),
-    )
+    schedule = Schedule(num_steps=20, lr=3e-2, weight_decay=0.01, mini_batch_size=2, micro_batch_size=2)
+    trained = Trained(adapter, Protection(adapter, factors))
+    train(model, trained, [FineTuning(tokenizer(), requests, append_eos=True)], len(requests), schedule, seed=0)
     return adapter.deltas()
 
 

@@ -11,7 +11,7 @@ from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.training import reinforce as module
 from easyedit_ice.training.objectives import fact_row
-from easyedit_ice.training.reinforce import DIVERGENCE, Reinforce, reward
+from easyedit_ice.training.reinforce import DIVERGENCE, Reinforce, ReinforceSettings, reward
 
 FP32 = pytest.mark.parametrize("shape", SHAPES[:4:2], ids=[shape.name for shape in SHAPES[:4:2]])
 REQUESTS = EditRequest.prepare(FACTS[:2])
@@ -19,16 +19,8 @@ TARGET = fact_row(tokenizer(), REQUESTS[0], True).predicted
 
 
 def _objective(model, **changes):
-    settings = {
-        "append_eos": True,
-        "answers": 3,
-        "length": 4,
-        "temperature": 1.0,
-        "reward": "exact",
-        "baseline": "none",
-        "kl_weight": 0.0,
-    }
-    return Reinforce(model, tokenizer(), REQUESTS, **settings | changes)
+    settings = {"answers": 3, "answer_length": 4, "reward_baseline": "none", "reinforce_kl_weight": 0.0} | changes
+    return Reinforce(model, tokenizer(), REQUESTS, ReinforceSettings(**settings), append_eos=True)
 
 
 def _answering(monkeypatch, *answers):
@@ -62,12 +54,12 @@ def test_right_answers_are_made_likelier_and_wrong_ones_less_likely(monkeypatch)
 
 def test_with_their_mean_as_baseline_equal_rewards_move_nothing(monkeypatch):
     _answering(monkeypatch, (1, 2))
-    assert [term.weight for term in _objective(None, baseline="mean").terms([0], 0)] == [0, 0, 0]
+    assert [term.weight for term in _objective(None, reward_baseline="mean").terms([0], 0)] == [0, 0, 0]
 
 
 def test_the_divergence_is_taken_on_the_same_answers(monkeypatch):
     _answering(monkeypatch, TARGET, (1, 2), (3,))
-    terms = _objective(None, kl_weight=0.6).terms([0], 0)
+    terms = _objective(None, reinforce_kl_weight=0.6).terms([0], 0)
     pairs = list(zip(terms[::2], terms[1::2], strict=True))
     assert all(kl.objective == DIVERGENCE and kl.teacher == kl.row == own.row for own, kl in pairs)
     assert [kl.weight for _, kl in pairs] == pytest.approx([0.2] * 3)

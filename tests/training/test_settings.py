@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 
+from easyedit_ice.algorithms.gora import GoRAHyperParams
+from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
 from easyedit_ice.algorithms.locft import LocFTHyperParams
 from easyedit_ice.algorithms.lora import LoraHyperParams
+from easyedit_ice.algorithms.svf import SVFHyperParams
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.training.adapters import DecomposedSettings, DenseSettings, LowRankSettings
+from easyedit_ice.training.objectives import ObjectiveSettings
+from easyedit_ice.training.reinforce import ReinforceSettings
+from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.training.subspaces import ProtectionSettings
 
 COUNTS = (1, 2, 6, 12, 18, 30, 32)
 
@@ -38,3 +49,30 @@ def test_by_default_there_is_a_block_in_every_model_and_not_all_of_a_tall_one(hp
 def test_a_depth_that_is_none_is_refused(depth):
     with pytest.raises(HyperParamsError, match="depth is"):
         LoraHyperParams(depth=depth)
+
+
+def test_protection_of_an_adapter_that_reads_every_input_is_refused():
+    @dataclass
+    class Unprotectable(ProtectionSettings, DecomposedSettings, TrainingHyperParams):
+        adapters: ClassVar = {"dora": DecomposedSettings}
+
+    assert Unprotectable().protected is None
+    with pytest.raises(HyperParamsError, match="protection is 'soft', and DecomposedAdapter reads every input"):
+        Unprotectable(protection="soft")
+
+
+def test_a_choice_of_adapter_or_objective_gets_the_settings_of_that_one():
+    dense = IceLoraHyperParams(adapter="dense", clamp=0.5)
+    assert (type(dense.trained), dense.trained.bound) == (DenseSettings, 0.5)
+    assert type(IceLoraHyperParams(rank=3).trained) is LowRankSettings
+    assert SVFHyperParams(objective="reinforce", answers=3).towards == ReinforceSettings(answers=3)
+    assert type(SVFHyperParams().towards) is ObjectiveSettings
+    assert [kind().teaches_itself for kind in (SVFHyperParams, IceLoraHyperParams)] == [False, True]
+    assert SVFHyperParams(objective="ice").teaches_itself
+
+
+def test_what_equal_settings_protect_is_found_by_them():
+    one, other = (GoRAHyperParams(softness=0.5, rank=rank).protected for rank in (2, 3))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != GoRAHyperParams(softness=0.4).protected

@@ -12,15 +12,14 @@ from easyedit_ice.algorithms.gora import GoRAHyperParams
 from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.apply import solve
 from easyedit_ice.memory import remember
-from easyedit_ice.moments.measured import Measuring
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row
-from easyedit_ice.training import solve as module
+from easyedit_ice.training import surroundings as module
 from easyedit_ice.training.keys import text_keys
 from easyedit_ice.training.protection import kept
-from easyedit_ice.training.subspaces import SLACK, Beside, Protecting, general_subspaces, subspaces
+from easyedit_ice.training.subspaces import SLACK, Beside, SubspaceSettings, general_subspaces, subspaces
 
-HARD = Protecting("hard", 0.9, None, 0.03, 1.0, 0.95, None, Measuring(dynamic_multiplier=2))
+HARD = SubspaceSettings("hard", softness=0.03, dynamic_multiplier=2)
 SOFT = replace(HARD, protection="soft")
 BOTH = pytest.mark.parametrize("protecting", [HARD, SOFT], ids=["hard", "soft"])
 WIDTH = 24

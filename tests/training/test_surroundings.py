@@ -6,17 +6,12 @@ import pytest
 import torch
 
 from easyedit_ice.requests import EditRequest
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.models import FACTS, tokenizer
 from easyedit_ice.text.rows import Row, predict
 from easyedit_ice.training import surroundings
 from easyedit_ice.training.surroundings import beginning_texts, general_texts, neighbour_texts
 
 REQUEST = EditRequest.from_dict(FACTS[0])
-
-
-@pytest.fixture(scope="module")
-def model():
-    return SHAPES[0].build()
 
 
 @pytest.fixture(autouse=True)

@@ -6,18 +6,12 @@ import pytest
 import torch
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import SHAPES
 from easyedit_ice.text.rows import Row, predict
 from easyedit_ice.training import teacher as module
 from easyedit_ice.training.adapters import LowRankAdapter
 from easyedit_ice.training.teacher import Teacher
 
 ROWS = [Row((5, 6, 7, 8), 2), Row((9, 5, 6), 1)]
-
-
-@pytest.fixture
-def model():
-    return SHAPES[0].build()
 
 
 @pytest.fixture

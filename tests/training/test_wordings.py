@@ -8,12 +8,12 @@ from odd_tokenizers import chatting, rendered
 from easyedit_ice import solve
 from easyedit_ice.algorithms.ice_lora import IceLoraHyperParams
 from easyedit_ice.asking import PLAIN, in_chat
+from easyedit_ice.known import known
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
 from easyedit_ice.training import wordings
 from easyedit_ice.training.contexts import TEMPLATES, filled
-from easyedit_ice.training.settings import TrainingHyperParams
 from easyedit_ice.training.wordings import WORDINGS, followed_wordings, near_best, plain_requests, shares_followed
 
 SHARES = {"a": 0.5, "b": 1.0, "c": 0.8, "d": 0.79, "e": 0.9}
@@ -61,6 +61,20 @@ def test_a_model_is_tried_once_and_its_edits_change_nothing(monkeypatch, tmp_pat
     assert len(tried) == 1
 
 
+def test_what_an_edited_model_follows_is_not_kept_for_the_unedited_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    tried = []
+    shares = dict.fromkeys(WORDINGS, 0.5)
+    monkeypatch.setattr(wordings, "shares_followed", lambda *given: tried.append(given) or shares)
+    model, tok = SHAPES[0].build(), tokenizer()
+    known(model)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.add_(0.01)
+    followed_wordings(model, tok)
+    followed_wordings(SHAPES[0].build(), tok)
+    assert len(tried) == 2
+
+
 def test_in_a_chat_wordings_are_tried_in_the_users_turn_and_apart_from_the_bare_text(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model, tok, asked = SHAPES[0].build(), chatting(), {}
@@ -91,7 +105,7 @@ def test_facts_are_told_anew_that_the_model_knows_or_any_where_it_knows_too_few(
 
 def test_ice_takes_the_followed_wordings_unless_it_is_given_some(monkeypatch):
     chosen = ["Say that {fact}. "]
-    monkeypatch.setattr("easyedit_ice.training.solve.followed_wordings", lambda model, tok, asking: chosen)
+    monkeypatch.setattr("easyedit_ice.training.in_context.followed_wordings", lambda model, tok, asking: chosen)
     few = {"num_steps": 1, "num_contexts": 1, "continuation_samples": 1, "free_samples": 1, "layers": [0]}
     for given, used in ((None, chosen), (list(TEMPLATES), list(TEMPLATES))):
         hparams = IceLoraHyperParams.from_dict({**few, "context_templates": given, "device": "cpu"})
@@ -101,7 +115,7 @@ def test_ice_takes_the_followed_wordings_unless_it_is_given_some(monkeypatch):
 
 def test_the_embedded_models_preset_names_its_wordings():
     assert IceLoraHyperParams.from_hparams("ICE-LoRA/gpt2-factworld").context_templates == list(TEMPLATES)
-    assert TrainingHyperParams().context_templates is None
+    assert IceLoraHyperParams().context_templates is None
 
 
 def test_plain_facts_have_their_subject_in_the_prompt_and_two_different_answers():

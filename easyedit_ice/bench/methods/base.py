@@ -8,8 +8,15 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
+from easyedit_ice.errors import DriftError, HostEditError, RequestError, TrainingDivergedError, UpdateError
+
 Context = Callable[[str], str]
 Request = Mapping[str, Any]
+
+OURS_AT_A_FACT = (RequestError, TrainingDivergedError, DriftError, UpdateError)
+"""By which the algorithms of this package say that a fact could not be written; they raise nothing else for that."""
+THEIRS_AT_A_FACT = (*OURS_AT_A_FACT, HostEditError, ValueError, AssertionError, LookupError, ArithmeticError)
+"""How EasyEdit's methods fail on facts they were not made for: in any way."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class Method(Protocol):
         hparams: its settings, as its author's class holds them.
         preset: name or path of the preset they come from; ``"auto"`` if they were made for the model; none if they are
             those of the class.
+        fact_errors: what :meth:`apply` raises where a fact is at fault; all else is a fault of the method or the run.
     """
 
     name: str
@@ -48,6 +56,7 @@ class Method(Protocol):
     tok: Any
     hparams: Any
     preset: str | None
+    fact_errors: tuple[type[Exception], ...]
 
     def settings(self) -> dict[str, Any]:
         """All settings as plain values."""

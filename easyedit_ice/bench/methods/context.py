@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from easyedit_ice.bench.methods.base import Context, Edited, Request
+from easyedit_ice.bench.methods.base import OURS_AT_A_FACT, Context, Edited, Request
 from easyedit_ice.errors import HyperParamsError, UpdateError
 from easyedit_ice.host.ike import HostIke
 from easyedit_ice.hparams import EditHyperParams, setting
+from easyedit_ice.reading import fields_of
 
 
 @dataclass
@@ -26,6 +27,7 @@ class PromptHyperParams(EditHyperParams):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
+            fields_of(self.template)
             asked = self.template.format(prompt="", target_new="", subject="", question="?")
         except (KeyError, IndexError, ValueError) as error:
             asked = f"({error!r})"
@@ -48,6 +50,7 @@ class ContextMethod:
         settings: the same as plain values.
         context: for a fact what turns a question's prompt into what is asked once the fact is in force.
         preset: where the settings come from.
+        fact_errors: what ``context`` raises where a fact is at fault.
     """
 
     kind = "context"
@@ -62,8 +65,10 @@ class ContextMethod:
         settings: Mapping[str, Any],
         context: Callable[[Request], Context],
         preset: str | None = None,
+        fact_errors: tuple[type[Exception], ...] = OURS_AT_A_FACT,
     ) -> None:
         self.name = name
+        self.fact_errors = fact_errors
         self.preset = preset
         self.model, self.tok = model, tok
         self.hparams = hparams

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
-from easyedit_ice.bench.methods.base import Edited, Request, identity
+from easyedit_ice.bench.methods.base import OURS_AT_A_FACT, THEIRS_AT_A_FACT, Edited, Request, identity
 from easyedit_ice.bench.methods.structure import Structure, pinned
 from easyedit_ice.bench.methods.weights import BaseWeights
 from easyedit_ice.errors import RequestError, UpdateError
@@ -87,6 +87,7 @@ class ModelMethod:
         self.name = name
         self.preset = preset
         self.kind = kind
+        self.fact_errors = OURS_AT_A_FACT if kind == "ours" else THEIRS_AT_A_FACT
         self.model = model
         self.tok = tok
         self.hparams = engine.hparams

@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.bench.methods.base import Method, Request
+from easyedit_ice.bench.methods.base import THEIRS_AT_A_FACT, Method, Request
 from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
 from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError, did_you_mean
-from easyedit_ice.host.auto import AUTO
-from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT, has_host_preset, host_settings, to_plain
+from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT
 from easyedit_ice.host.ike import HostIke
 from easyedit_ice.host.methods import HostMethod
+from easyedit_ice.host.settings import AUTO, has_host_preset, host_settings, to_plain
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model, load_shapes
 from easyedit_ice.registry import ALGORITHMS
@@ -105,8 +105,8 @@ def _settled(hparams: EditHyperParams, model: Model, loaded: nn.Module) -> EditH
 def _easyedit(
     name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any], examples: Sequence[Request]
 ) -> Method:
-    chat = getattr(model, "chat", False)
-    if chat and name != "IKE":
+    demonstrates = HOST_METHODS[name].demonstrates
+    if getattr(model, "chat", False) and not demonstrates:
         raise HyperParamsError(
             f"model.chat is true, but EasyEdit's {name} edits bare prompts; set model.chat=false, or choose one of our "
             "methods, Prompt or IKE"
@@ -116,9 +116,10 @@ def _easyedit(
     loaded, tok = _loaded(model, getattr(hparams, "quantization_bit", None))
     hparams.model_name, hparams.device = _name(model), str(loaded.device)
     plain = to_plain(hparams)
-    if name == "IKE":
+    if demonstrates:
         ike = HostIke(loaded, tok, hparams, examples)
-        return ContextMethod(name, loaded, tok, ike.hparams, plain, partial(in_demonstrations, ike), _told(preset))
+        context = partial(in_demonstrations, ike)
+        return ContextMethod(name, loaded, tok, ike.hparams, plain, context, _told(preset), THEIRS_AT_A_FACT)
     engine = HostMethod(name, loaded, tok, hparams, examples)
     return ModelMethod(name, "easyedit", loaded, tok, engine, plain, _told(preset))
 

@@ -35,11 +35,8 @@ class BaseWeights:
         """Names of the tensors that are not as they were when :meth:`differing` returned ``values``."""
         return [name for name, (tensor, base) in self._tensors.items() if not same_bits(tensor, values.get(name, base))]
 
-    def put(self, values: Mapping[str, Tensor]) -> list[str]:
+    def put(self, values: Mapping[str, Tensor]) -> None:
         """Give some tensors these values and all others those of the base model.
-
-        Returns:
-            names of the tensors that were not so already.
 
         Raises:
             UpdateError: the model has no tensors of these names and shapes; nothing is written.
@@ -49,11 +46,9 @@ class BaseWeights:
             raise UpdateError(
                 f"the model has no {', '.join(wrong)} of the shapes given; load a state of the same model"
             )
-        changed = self.changed_since(values)
-        for name in changed:
+        for name in self.changed_since(values):
             tensor, base = self._tensors[name]
             tensor.data = values.get(name, base).to(tensor.device, copy=True)
-        return changed
 
 
 def same_bits(one: Tensor, other: Tensor) -> bool:

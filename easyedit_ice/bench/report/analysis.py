@@ -87,6 +87,16 @@ class Results:
         """Phases there are scores of."""
         return tuple(self.scored)
 
+    @property
+    def final_phase(self) -> str:
+        """The phase whose scores are of all edits in force, or the last there are scores of."""
+        return "retained" if "retained" in self.scored else next(iter(self.scored))
+
+    def main_style(self, phase: str) -> str:
+        """What the model writes freely, where it was asked to."""
+        styles = self.styles(phase)
+        return "generated" if "generated" in styles else styles[0]
+
     def styles(self, phase: str) -> tuple[str, ...]:
         """Styles there are scores of."""
         return tuple(style for style in STYLES if any(style in own.means for own in self.scored[phase]))

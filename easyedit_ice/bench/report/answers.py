@@ -11,8 +11,8 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from easyedit_ice.bench.ledger import Line
 from easyedit_ice.bench.report.runs import Run
+from easyedit_ice.bench.sealed import Line
 from easyedit_ice.errors import RunConfigError, did_you_mean
 
 NATURAL, LEADING = "generated", "leading"

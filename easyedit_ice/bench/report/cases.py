@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from easyedit_ice.bench.ledger import Line
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.runs import fact_key
 from easyedit_ice.bench.report.scores import baselines
 from easyedit_ice.bench.report.wording import PHASES, measure_order
+from easyedit_ice.bench.sealed import Line
 
 Asked = tuple[Any, ...]
 """What tells a question from others: its fact, measure and prompt, and how many times it stood there before."""

@@ -10,6 +10,7 @@ from typing import Any
 from easyedit_ice.bench.report.answers import as_shown
 from easyedit_ice.bench.report.runs import Run
 from easyedit_ice.bench.report.wording import mode_name, mode_order
+from easyedit_ice.bench.sealed import SCORED
 from easyedit_ice.errors import IncomparableRunsError
 
 PROTOCOL = ("model.fingerprint", "model.dtype", "data.hash", "evaluation")
@@ -20,6 +21,8 @@ IRRELEVANT = ("evaluation.answers",)
 """Entries that change no number."""
 NOTED = ("host", "versions", "git", "seed", "threads", "model.device", "model.name", "data.source")
 """Entries that may differ; a report says so."""
+MANY = 3
+"""Runs that are counted and not named."""
 NOTED_WITHIN_MODE = ("mode.retain_every",)
 
 
@@ -91,15 +94,23 @@ def compare(runs: Sequence[Run], anyway: bool = False, answers: str = "auto") ->
     """
     if not runs:
         raise IncomparableRunsError("there are no runs to compare; give at least one folder of a run")
-    named, shown = as_shown(_told_apart(runs), answers)
+    empty = [run for run in runs if not any(run.at(phase) for phase in SCORED)]
+    begun = [run for run in runs if run not in empty]
+    if not begun:
+        raise IncomparableRunsError(
+            f"none of the runs has scores yet ({', '.join(str(run.path) for run in empty)}); run them first, by the "
+            "commands in their manifests"
+        )
+    named, shown = as_shown(_told_apart(begun), answers)
     modes = sorted({run.mode for run in named}, key=mode_order)
     by_mode = {mode: [run for run in named if run.mode == mode] for mode in modes}
     differences = _differences(named, PROTOCOL)
     differences += [entry for members in by_mode.values() for entry in _differences(members, WITHIN_MODE)]
     if differences and not anyway:
         raise IncomparableRunsError(
-            f"the runs cannot be compared, since they differ in {'; '.join(differences)}. Leave some out, or give "
-            "--anyway (anyway=True) to see them side by side all the same"
+            f"the runs cannot be compared, since they differ in {'; '.join(differences)}. "
+            f"{_comparable(named, by_mode)} Leave some out, or give --anyway (anyway=True) to see them side by side "
+            "all the same"
         )
     groups = tuple(
         Group(mode, tuple(members), not _differences(members, (*PROTOCOL, *WITHIN_MODE)))
@@ -107,7 +118,25 @@ def compare(runs: Sequence[Run], anyway: bool = False, answers: str = "auto") ->
     )
     notes = _differences(named, NOTED)
     notes += [note for members in by_mode.values() for note in _differences(members, NOTED_WITHIN_MODE)]
+    notes += [f"{run.label} ({mode_name(run.mode)}) in {run.path} has no scores yet, and is left out" for run in empty]
     return Comparison(groups, tuple(differences), (*notes, *_shortcomings(named), *shown))
+
+
+def _comparable(runs: Sequence[Run], by_mode: Mapping[object, Sequence[Run]]) -> str:
+    """Which of the runs may be compared with each other."""
+    sets: dict[str, list[str]] = {}
+    for run in runs:
+        within = WITHIN_MODE if len(by_mode[run.mode]) > 1 else ()
+        entries = dict(_entries(run.manifest, ""))
+        shared = [(path, value) for path, value in sorted(entries.items()) if _is_at(path, (*PROTOCOL, *within))]
+        sets.setdefault(repr(shared), []).append(f"{run.label} ({mode_name(run.mode)})")
+    told = (f"{', '.join(own)}{'' if len(own) > 1 else ' alone'}" for own in sets.values())
+    return f"What may be compared: {'; '.join(told)}."
+
+
+def _is_at(entry: str, paths: Sequence[str]) -> bool:
+    """Whether an entry that changes numbers is one of these, or below one."""
+    return entry not in IRRELEVANT and any(entry == path or entry.startswith(f"{path}.") for path in paths)
 
 
 def _entries(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -123,9 +152,7 @@ def _differences(runs: Sequence[Run], paths: Sequence[str]) -> list[str]:
     """Entries that differ, as ``seed: 0 in A, B and 1 in C``."""
     flat = [dict(_entries(run.manifest, "")) for run in runs]
     wanted = [
-        entry
-        for entry in dict.fromkeys(entry for manifest in flat for entry in manifest)
-        if entry not in IRRELEVANT and any(entry == path or entry.startswith(f"{path}.") for path in paths)
+        entry for entry in dict.fromkeys(entry for manifest in flat for entry in manifest) if _is_at(entry, paths)
     ]
     found = []
     for entry in wanted:
@@ -133,8 +160,19 @@ def _differences(runs: Sequence[Run], paths: Sequence[str]) -> list[str]:
         for run, manifest in zip(runs, flat, strict=True):
             holders.setdefault(_shown(manifest.get(entry)), []).append(f"{run.label} ({mode_name(run.mode)})")
         if len(holders) > 1:
-            found.append(f"{entry}: " + " and ".join(f"{value} in {', '.join(own)}" for value, own in holders.items()))
+            found.append(f"{entry}: {_told(holders)}")
     return found
+
+
+def _told(holders: Mapping[str, Sequence[str]]) -> str:
+    """Which value is whose, as ``0 in A and 1 in the 7 others``: the most common one last where it is many runs'."""
+    ordered = sorted(holders.items(), key=lambda held: len(held[1]) > MANY)
+    last = len(ordered) - 1
+    whose = (
+        f"the {len(own)} others" if place == last and len(own) > MANY else ", ".join(own)
+        for place, (_, own) in enumerate(ordered)
+    )
+    return " and ".join(f"{value} in {who}" for (value, _), who in zip(ordered, whose, strict=True))
 
 
 def _shown(value: Any) -> str:
@@ -162,6 +200,11 @@ def _shortcomings(runs: Sequence[Run]) -> Iterator[str]:
         if run.state != "finished":
             alone = ", and not compared with those of longer streams" if run.is_sequential else ""
             yield f"{who} is {run.state}; its means are over what it has{alone}"
+        not_finite = sum(len(line.get("not_finite", ())) for line in run.lines)
+        if not_finite:
+            yield f"{who}: {not_finite} values were infinite or not numbers, and are left out"
+        if run.written and all(line.get("cost", {}).get("first") for line in run.at("immediate")):
+            yield f"{who}: its seconds and memory are of first edits, which also load libraries; there are no others"
         if run.cut_off:
             yield f"{who}: the last line of its ledger was cut off and is left out"
         if run.failed:

@@ -11,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from easyedit_ice.bench.report.analysis import Results
+from easyedit_ice.bench.report.headline import contenders
 from easyedit_ice.bench.report.wording import HEADINGS, KNOWN, SECTIONS, STYLES, number
 from easyedit_ice.evaluation import Interval
+from easyedit_ice.evaluation.summary import share_interval
 
 PALETTE = (
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7A5C00", "#5B4FA2", "#7F7F7F", "#8B0000"),
@@ -23,6 +25,10 @@ MARKERS = "osD^vPX*<>h"
 INK, GRID = "#333333", "#dddddd"
 WIDTH = 9.0
 """Of a figure, in inches."""
+SMALL = 5.6
+"""Of a figure that a phone shows, in inches."""
+LEAST_RANGE = 10.0
+"""Points that an axis of shares shows at least."""
 LEGEND_LETTERS = 125
 """That fit into a figure's width, of a legend's type."""
 WIDE_RANGE = 20
@@ -43,6 +49,25 @@ def drawn_as(labels: Sequence[str]) -> dict[str, Style]:
         label: Style(PALETTE[place % len(PALETTE)], MARKERS[(place + place // len(PALETTE)) % len(MARKERS)])
         for place, label in enumerate(labels)
     }
+
+
+def overview(results: Results, drawn: Mapping[str, Style]) -> Figure:
+    """Success against locality at the end, one point a method: small, and legible on a phone."""
+    figure, (axes,) = _panels(1, 1, 3.6, SMALL)
+    for own in contenders(results):
+        x, y, look = (
+            share_interval(list(own.locality.values())),
+            share_interval(list(own.success.values())),
+            drawn[own.label],
+        )
+        axes.errorbar(
+            *(_per_cent([x]), _per_cent([y]), _whiskers([y]), _whiskers([x])),
+            fmt=look.marker, color=look.colour, ecolor=look.colour, elinewidth=1.0, capsize=2, markersize=8,
+            label=own.label,
+        )  # fmt: skip
+    _frame(axes, "locality: other answers that stayed, % →", "success: what was to change, % →")
+    _legend(figure)
+    return figure
 
 
 def bars(results: Results, phase: str, drawn: Mapping[str, Style]) -> Figure:
@@ -79,8 +104,8 @@ def tradeoff(results: Results, drawn: Mapping[str, Style]) -> Figure:
 
     Beside rewrite stands portability, or rephrase where nothing was asked of that kind.
     """
-    phase = "retained" if "retained" in results.phases else results.phases[0]
-    style = _main_style(results, phase)
+    phase = results.final_phase
+    style = results.main_style(phase)
     edited = [own for own in results.scored[phase] if own.edited]
     asked = any("portability" in own.means.get(style, {}) for own in edited)
     figure, panels = _panels(1, 2, 4.2)
@@ -93,17 +118,14 @@ def tradeoff(results: Results, drawn: Mapping[str, Style]) -> Figure:
                     *(_per_cent([x]), _per_cent([y]), _whiskers([y]), _whiskers([x])),
                     fmt=look.marker, color=look.colour, ecolor=look.colour, elinewidth=1.1, capsize=2, label=own.label,
                 )  # fmt: skip
-        axes.set_xlabel(f"locality, {STYLES[style]}, %")
-        axes.set_ylabel(f"{section}, {STYLES[style]}, %")
-        axes.margins(0.08)
-        axes.grid(color=GRID, linewidth=0.7)
+        _frame(axes, f"locality, {STYLES[style]}, %", f"{section}, {STYLES[style]}, %")
     _legend(figure)
     return figure
 
 
 def course(results: Results, drawn: Mapping[str, Style]) -> Figure:
     """What is left of earlier edits, and of facts that are never edited, as edits accumulate."""
-    style = _main_style(results, "retained")
+    style = results.main_style("retained")
     wanted = [("retained", style, section) for section in SECTIONS] + [("untouched", style, "locality")]
     shown = [place for place in (*wanted, ("retained", "teacher_forced", KNOWN)) if place in results.courses]
     figure, panels = _panels(-(-len(shown) // 2), 2, 2.5)
@@ -152,8 +174,22 @@ def cost(results: Results, drawn: Mapping[str, Style]) -> Figure:
     return figure
 
 
-def _panels(rows: int, columns: int, height: float, **options: Any) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(WIDTH, max(rows * height, 1.2) + 0.9), layout="constrained")
+def _frame(axes: Axes, across: str, up: str) -> None:
+    """Axes of two shares in per cent, which end where shares do."""
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.margins(0.08)
+    axes.autoscale_view()
+    for limits, limit in ((axes.get_xlim(), axes.set_xlim), (axes.get_ylim(), axes.set_ylim)):
+        low, high = max(-3.0, limits[0]), min(103.0, limits[1])
+        limit(min(low, high - LEAST_RANGE), high) if high > LEAST_RANGE else limit(low, low + LEAST_RANGE)
+    axes.grid(color=GRID, linewidth=0.7)
+
+
+def _panels(
+    rows: int, columns: int, height: float, width: float = WIDTH, **options: Any
+) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(width, max(rows * height, 1.2) + 0.9), layout="constrained")
     panels = list(np.ravel(figure.subplots(rows, columns, squeeze=False, **options)))
     for axes in panels:
         axes.set_axisbelow(True)
@@ -166,15 +202,10 @@ def _legend(figure: Figure) -> None:
     pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
     named = {name: handle for own in pairs for handle, name in own}
     if named:
-        columns = min(5, max(1, LEGEND_LETTERS // (max(map(len, named)) + 8)))
+        letters = LEGEND_LETTERS * figure.get_figwidth() / WIDTH
+        columns = min(5, max(1, int(letters / (max(map(len, named)) + 8))))
         place = {"loc": "outside lower center", "ncols": columns}
         figure.legend(named.values(), named.keys(), frameon=False, fontsize=9, **place)
-
-
-def _main_style(results: Results, phase: str) -> str:
-    """What the model writes freely, where it was asked to."""
-    styles = results.styles(phase)
-    return "generated" if "generated" in styles else styles[0]
 
 
 def _per_cent(values: Sequence[Interval]) -> list[float]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from statistics import fmean, median
+from typing import Any
 
-from easyedit_ice.bench.ledger import Line
 from easyedit_ice.bench.report.runs import Run
+from easyedit_ice.bench.sealed import Line
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.summary import interval
 
@@ -16,13 +18,13 @@ def side_figures(run: Run) -> dict[str, Interval]:
 
     Fluency, perplexity, KL and norms are of the state after the last edit of a stream, else after each edit. Norms are
     of the change from the unedited model: Frobenius' over all tensors, and the largest over the tensors in per cent of
-    the tensor's own norm. Seconds are the median, which the first edit and a busy machine move least, and memory is the
-    highest of all edits; both have no interval.
+    the tensor's own norm. Seconds and memory are medians over edits, which a busy machine and a pause move least, and
+    without the first edit after each start, which also loads libraries; both have no interval.
     """
     edits = run.at("immediate")
     changed = edits[-1:] if run.is_sequential else edits
     norms = [list(norm.values()) for line in changed if (norm := line.get("update", {}).get("norm"))]
-    costs = [line["cost"] for line in edits if "cost" in line]
+    costs = steady([line["cost"] for line in edits if "cost" in line])
     columns = {
         "fluency": _known(run.at("retained") if run.is_sequential else edits, "fluency"),
         "perplexity": _known(_drift(run), "perplexity"),
@@ -32,10 +34,15 @@ def side_figures(run: Run) -> dict[str, Interval]:
         "relative_update_norm": [100 * max(own[1] for own in norm) for norm in norms],
     }
     found = {name: interval(values) for name, values in columns.items() if values}
-    for name, whole in (("edit_seconds", median), ("peak_mib", max)):
+    for name in ("edit_seconds", "peak_mib"):
         if values := _known(costs, name):
-            found[name] = Interval(whole(values), math.nan, math.nan, len(values))
+            found[name] = Interval(median(values), math.nan, math.nan, len(values))
     return found
+
+
+def steady(costs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What edits cost, without the first after each start; all of it where there is nothing else."""
+    return [cost for cost in costs if not cost.get("first")] or list(costs)
 
 
 def unedited_figures(run: Run) -> dict[str, float]:
@@ -53,5 +60,5 @@ def _drift(run: Run) -> list[Line]:
     return [line for line in run.at("drift") if run.steps and line["step"] == run.steps[-1]]
 
 
-def _known(lines: list[Line], name: str) -> list[float]:
+def _known(lines: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     return [line[name] for line in lines if line.get(name) is not None]

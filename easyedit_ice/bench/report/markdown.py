@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.comparison import Comparison
+from easyedit_ice.bench.report.headline import headline
 from easyedit_ice.bench.report.plots import Plot
 from easyedit_ice.bench.report.tables import Table, tables
 
@@ -27,6 +28,8 @@ def markdown(comparison: Comparison, results: Sequence[Results], plots: Mapping[
         parts.append(_list(comparison.notes))
     for found in results:
         parts.append(f"## {found.group.name.capitalize()}")
+        if found.scored:
+            parts.append(_list(headline(found)))
         parts += [f"![{plot.title}]({plot.file})" for plot in plots.get(found.group.slug, ())]
         parts += [_section(table) for table in tables(found)]
     return "\n\n".join(parts) + "\n"
@@ -46,6 +49,11 @@ def _list(items: Sequence[str]) -> str:
     return "\n".join(f"- {_escaped(item)}" for item in items)
 
 
+MARKUP = re.compile(r"[\\|*`~]|(?<!\w)_|_(?!\w)|\](?=[(\[:])|(?<=:)//")
+"""What begins or ends something in Markdown: also a link, and an address that would become one by itself."""
+
+
 def _escaped(text: str) -> str:
-    """Text in which nothing is markup."""
-    return re.sub(r"([\\|*`<])", r"\\\1", " ".join(text.split()))
+    """Text in which nothing is markup, neither Markdown's nor HTML's."""
+    plain = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.split())).replace("<", "&lt;")
+    return MARKUP.sub(lambda found: f"\\{found[0]}" if found[0] != "//" else "/\u200b/", plain)

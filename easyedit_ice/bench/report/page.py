@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from easyedit_ice.bench.report.about import TERMS, circumstances, methods
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.cases import cases
 from easyedit_ice.bench.report.comparison import Comparison
-from easyedit_ice.bench.report.drawing import drawn_as
-from easyedit_ice.bench.report.plots import Plot
+from easyedit_ice.bench.report.drawing import Style, drawn_as
+from easyedit_ice.bench.report.headline import contenders, headline
+from easyedit_ice.bench.report.plots import Plot, picture
 from easyedit_ice.bench.report.tables import tables
 
 
@@ -34,11 +37,30 @@ def page(comparison: Comparison, results: Sequence[Results], plots: Mapping[str,
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
-    environment.filters["data_uri"] = lambda png: f"data:image/png;base64,{b64encode(png).decode()}"
+    environment.filters["data_uri"] = lambda svg: f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
+    drawn = drawn_as(comparison.labels)
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
+        verdicts=[_verdict(found, drawn) for found in results if found.scored],
+        methods=methods(comparison),
+        about={label: what for label, _, what in methods(comparison)},
+        terms=TERMS,
+        colour={label: style.colour for label, style in drawn.items()},
         modes=[(found.group, tables(found), plots.get(found.group.slug, ())) for found in results],
         cases=cases(results),
-        colours=[style.colour for style in drawn_as(comparison.labels).values()],
+        colours=[style.colour for style in drawn.values()],
         manifests=[(run, json.dumps(run.manifest, indent=2, ensure_ascii=False)) for run in comparison.runs],
     )
+
+
+def _verdict(found: Results, drawn: Mapping[str, Style]) -> dict[str, Any]:
+    """What the first screen says of a mode."""
+    first, *rest = headline(found)
+    picture_of = picture(found, drawn) if contenders(found) else None
+    return {
+        "group": found.group,
+        "circumstances": circumstances(found.group),
+        "first": first,
+        "rest": rest,
+        "picture": picture_of,
+    }

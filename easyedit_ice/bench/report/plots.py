@@ -1,4 +1,4 @@
-"""The plots of a report, as PNG."""
+"""The plots of a report: PNG for files, SVG for the page."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from easyedit_ice.bench.report.analysis import Results
-from easyedit_ice.bench.report.drawing import INK, Style, bars, cost, course, tradeoff
+from easyedit_ice.bench.report.drawing import INK, Style, bars, cost, course, overview, tradeoff
 from easyedit_ice.bench.report.wording import PHASES
 
 DPI = 144
@@ -24,11 +26,13 @@ class Plot:
         file: its name.
         title: what it shows.
         png: its bytes.
+        svg: the same, sharp at any size.
     """
 
     file: str
     title: str
     png: bytes
+    svg: bytes
 
 
 def plots(results: Results, drawn: Mapping[str, Style]) -> list[Plot]:
@@ -52,8 +56,21 @@ def plots(results: Results, drawn: Mapping[str, Style]) -> list[Plot]:
     return [_plot(f"{results.group.slug}-{kind}.png", title, figure) for kind, title, figure in found]
 
 
+def picture(results: Results, drawn: Mapping[str, Style]) -> bytes:
+    """The one picture of a mode that the page begins with, as SVG."""
+    return _svg(overview(results, drawn))
+
+
 def _plot(file: str, title: str, figure: Figure) -> Plot:
+    svg = _svg(figure)
     figure.suptitle(title, fontsize=12, color=INK)
     data = io.BytesIO()
     FigureCanvasAgg(figure).print_figure(data, format="png", dpi=DPI, metadata={"Software": None})
-    return Plot(file, title, data.getvalue())
+    return Plot(file, title, data.getvalue(), svg)
+
+
+def _svg(figure: Figure) -> bytes:
+    data = io.BytesIO()
+    with rc_context({"svg.hashsalt": "easyedit_ice"}):  # equal figures give equal bytes
+        FigureCanvasSVG(figure).print_figure(data, format="svg", metadata={"Date": None, "Creator": None})
+    return data.getvalue()

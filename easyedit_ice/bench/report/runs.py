@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from easyedit_ice.bench.ledger import LEDGER, Line, read_lines
-from easyedit_ice.bench.manifest import MANIFEST, Manifest, read
+from easyedit_ice.bench.ledger import LEDGER
+from easyedit_ice.bench.manifest import MANIFEST, Manifest, origin_of, read
+from easyedit_ice.bench.sealed import Line, read_sealed
 from easyedit_ice.errors import LedgerError
 
 ENTRIES = ("algorithm", "mode.name", "model", "data.facts", "evaluation")
 """What a manifest must hold to be reported on."""
-SCORED = ("before", "immediate", "retained", "untouched")
 
 FactKey = tuple[int, str, str]
 """What tells a fact from others in any run: its index in its file, its prompt and its new target."""
@@ -115,7 +115,7 @@ def read_run(folder: str | Path, label: str | None = None) -> Run:
         label: name in tables instead of the manifest's.
 
     Raises:
-        LedgerError: there is no manifest, it lacks an entry, or a line before the last is broken.
+        LedgerError: there is no manifest, it lacks an entry, or a line is not what a run wrote there.
     """
     path = Path(folder)
     manifest = read(path)
@@ -126,14 +126,10 @@ def read_run(folder: str | Path, label: str | None = None) -> Run:
             "give the folder that `easyedit-ice run` wrote"
         )
     ledger = path / LEDGER
-    lines, end = read_lines(ledger) if ledger.exists() else ([], 0)
-    for number, line in enumerate(lines, 1):
-        if line["phase"] in SCORED and not ("scores" in line and "case" in line):
-            raise LedgerError(
-                f"line {number} of {ledger} has no scores or no case; restore the file, or run again in another folder"
-            )
-    cut_off = ledger.exists() and ledger.stat().st_size > end
-    return Run(path, label or manifest.get("label") or manifest["algorithm"], manifest, tuple(lines), cut_off)
+    found = read_sealed(ledger, origin_of(path)) if ledger.exists() else None
+    lines = found.lines if found else ()
+    cut_off = found is not None and ledger.stat().st_size > found.end
+    return Run(path, label or manifest.get("label") or manifest["algorithm"], manifest, lines, cut_off)
 
 
 def find_runs(paths: Iterable[str | Path]) -> list[Path]:

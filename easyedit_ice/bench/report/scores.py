@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from easyedit_ice.bench.ledger import Line
 from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.runs import FactKey, Run, fact_key
 from easyedit_ice.bench.report.statistics import Facts, success_score
 from easyedit_ice.bench.report.wording import KNOWN, SCORE, STYLES, measure_order
+from easyedit_ice.bench.sealed import Line
 from easyedit_ice.evaluation import Interval
-from easyedit_ice.evaluation.summary import interval, share_interval, with_sections
+from easyedit_ice.evaluation.summary import share_interval, with_sections
 
 Scores = dict[str, dict[str, Facts]]
 """Values from 0 to 1 by style, measure and fact; a section's value is the mean over a fact's kinds."""
@@ -60,18 +60,13 @@ def known_before(run: Run) -> Facts:
 def means(values: Scores) -> Means:
     """Means over facts with intervals, and the Score of the probability style where it has one."""
     found = {
-        style: {measure: _mean(measure, list(facts.values())) for measure, facts in measures.items()}
+        style: {measure: share_interval(list(facts.values())) for measure, facts in measures.items()}
         for style, measures in values.items()
     }
     success = values.get("probability", {})
     if all(measure in success for measure in SUCCESS):
         found["probability"][SCORE] = success_score([success[measure] for measure in SUCCESS])
     return found
-
-
-def _mean(measure: str, values: Sequence[float]) -> Interval:
-    """Over facts; of the known facts over edits, each of which was asked about many."""
-    return interval(values) if measure == KNOWN else share_interval(values)
 
 
 def phases(group: Group) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from scipy.stats import permutation_test
 
 from easyedit_ice.bench.report.runs import FactKey
 from easyedit_ice.evaluation import Interval
-from easyedit_ice.evaluation.summary import RESAMPLES, interval
+from easyedit_ice.evaluation.summary import RESAMPLES, interval, share_interval
 
 Facts = Mapping[FactKey, float]
 """One measure's values, by fact."""
@@ -28,7 +28,7 @@ class Difference:
     Attributes:
         one: the method that is subtracted from.
         other: the method that is subtracted.
-        interval: the mean difference with its 95 % paired bootstrap interval.
+        interval: the mean difference with its 95 % interval; see :func:`paired_interval`.
         p_value: of a two-sided sign-flip permutation test of the mean difference.
         adjusted: the same, after Holm's adjustment over all pairs of methods.
     """
@@ -57,12 +57,35 @@ def differences(methods: Mapping[str, Facts], seed: int = 0) -> list[Difference]
     """
     found = []
     for (one, first), (other, second) in combinations(methods.items(), 2):
-        paired = [value - second[fact] for fact, value in first.items() if fact in second]
+        paired = [(value, second[fact]) for fact, value in first.items() if fact in second]
         if paired:
-            p_value = sign_flip(paired, seed)
-            found.append(Difference(one, other, interval(paired, seed), p_value, p_value))
+            p_value = sign_flip([value - against for value, against in paired], seed)
+            found.append(Difference(one, other, paired_interval(paired, seed), p_value, p_value))
     adjusted = holm([difference.p_value for difference in found])
     return [replace(difference, adjusted=value) for difference, value in zip(found, adjusted, strict=True)]
+
+
+def paired_interval(pairs: Sequence[tuple[float, float]], seed: int = 0) -> Interval:
+    """The mean difference of paired scores with its 95 % interval.
+
+    Where all are right or wrong it is Newcombe's, from the Wilson intervals of both shares and their correlation
+    (Statistics in Medicine 17, 1998, method 10), which has a width also where both are always right; else that of a
+    percentile bootstrap over the pairs.
+    """
+    first, second = np.asarray(pairs, dtype=float).T
+    resampled = interval((first - second).tolist(), seed)
+    if not np.isin([first, second], (0, 1)).all():
+        return resampled
+    one, other = share_interval(first.tolist()), share_interval(second.tolist())
+    spread = first.std() * second.std()
+    linked = float(np.mean((first - one.mean) * (second - other.mean)) / spread) if spread > 0 else 0.0
+
+    def reach(up: float, down: float) -> float:
+        return float(np.sqrt(max(0.0, up**2 - 2 * linked * up * down + down**2)))
+
+    low = resampled.mean - reach(one.mean - one.low, other.high - other.mean)
+    high = resampled.mean + reach(one.high - one.mean, other.mean - other.low)
+    return Interval(resampled.mean, low, high, len(pairs))
 
 
 def sign_flip(differences: Sequence[float], seed: int = 0) -> float:
@@ -93,14 +116,22 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def success_score(measures: Sequence[Facts], seed: int = 0) -> Interval:
     """Harmonic mean of the measures' means over facts (the Score of arXiv 2202.05262), with its bootstrap interval.
 
-    Facts are resampled whole, so measures of one fact stay together; a fact may lack some of the measures.
+    Facts are resampled whole, so measures of one fact stay together; a fact may lack some of the measures. Where all
+    resamples are alike, as if every fact were right, the ends are those of the measures' own intervals.
     """
     facts = list(dict.fromkeys(fact for measure in measures for fact in measure))
     values = np.array([[measure.get(fact, np.nan) for fact in facts] for measure in measures])
     drawn = np.random.default_rng(seed).integers(len(facts), size=(RESAMPLES, len(facts)))
     resampled = _harmonic(values[:, drawn])
     low, high = np.percentile(resampled[~np.isnan(resampled)], [2.5, 97.5])
+    if low == high:
+        own = [share_interval(list(measure.values())) for measure in measures]
+        low, high = (_harmonic(np.array([[[end]] for end in ends]))[0] for ends in _ends(own))
     return Interval(float(_harmonic(values[:, None])[0]), float(low), float(high), len(facts))
+
+
+def _ends(intervals: Sequence[Interval]) -> tuple[list[float], list[float]]:
+    return [own.low for own in intervals], [own.high for own in intervals]
 
 
 def _harmonic(values: np.ndarray) -> np.ndarray:

@@ -39,14 +39,16 @@ UNTOUCHED_NOTE = (
     "should be those of the unedited model."
 )
 DIFFERENCES_NOTE = (
-    "Percentage points on the facts both methods have, with 95 % paired bootstrap intervals; p by sign-flip "
+    "Percentage points on the facts both methods have, with 95 % intervals of paired differences: Newcombe's where "
+    "facts are right or wrong, else bootstrap; p by sign-flip "
     "permutation, after Holm's adjustment over the pairs of one measure and style. A tie is a difference whose "
     f"interval holds 0; one that does not hold after adjustment has an adjusted p of {LEVEL} or more."
 )
 FIGURES_NOTE = (
     "Means over edits, with 95 % bootstrap intervals where they differ; in a stream, all but seconds and memory are "
-    "those after the last edit. Seconds are the median of all edits, peak memory is the highest. Update norm and KL "
-    "are from the unedited model; relative: the most that any one weight changed."
+    "those after the last edit. Seconds (of the edit, per fact) and peak memory are medians over edits, without the "
+    "first after each start of the program, which also loads libraries; they are of so many threads of the processor "
+    "as the table says. Update norm and KL are from the unedited model; relative: the most that any one weight changed."
 )
 
 
@@ -115,14 +117,15 @@ def _figures(results: Results, mode: str) -> Table:
     measured = {name for own in (*results.figures.values(), *results.unedited.values()) for name in own}
     named = [name for name in FIGURES if name in measured]
     rows = [
-        (label, MISSING, MISSING, *(number(own[name]) if name in own else MISSING for name in named))
+        (label, MISSING, MISSING, MISSING, *(number(own[name]) if name in own else MISSING for name in named))
         for label, own in results.unedited.items()
     ]
     for run in results.group.runs:
         own = results.figures[run.label]
         written = str(run.written) if run.state == "finished" else f"{run.written} of {run.facts}"
-        rows.append((run.label, written, str(run.failed), *(figure(own.get(name)) for name in named)))
-    header = ("method", "facts", "failed", *(FIGURES[name] for name in named))
+        threads = str(run.manifest.get("threads", MISSING))
+        rows.append((run.label, written, str(run.failed), threads, *(figure(own.get(name)) for name in named)))
+    header = ("method", "facts", "failed", "threads", *(FIGURES[name] for name in named))
     return Table(f"{mode}-cost", "Cost and side effects", header, tuple(rows), texts=1, note=FIGURES_NOTE)
 
 

@@ -29,7 +29,7 @@ FIGURES = {
     "kl": "KL, nats",
     "update_norm": "update norm",
     "relative_update_norm": "relative, %",
-    "edit_seconds": "s per edit",
+    "edit_seconds": "s per fact",
     "peak_mib": "peak MiB",
 }
 MISSING = "–"

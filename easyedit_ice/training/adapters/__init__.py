@@ -1,20 +1,28 @@
-"""What is trained: low-rank, spectral and dense changes of projections behind one interface."""
+"""What is trained: low-rank, spectral and dense changes of projections, each with its settings."""
 
-from easyedit_ice.training.adapters.adalora import AdaptiveAdapter, Budget
-from easyedit_ice.training.adapters.base import Adapter
-from easyedit_ice.training.adapters.dense import DenseAdapter
-from easyedit_ice.training.adapters.dora import DecomposedAdapter
-from easyedit_ice.training.adapters.lora import LowRankAdapter
-from easyedit_ice.training.adapters.spectral import FORMS, SpectralAdapter, places_of
+from easyedit_ice.training.adapters.adalora import AdaptiveAdapter, AdaptiveSettings, Budget
+from easyedit_ice.training.adapters.base import Adapter, AdapterSettings, BoundSettings
+from easyedit_ice.training.adapters.dense import DenseAdapter, DenseSettings
+from easyedit_ice.training.adapters.dora import DecomposedAdapter, DecomposedSettings
+from easyedit_ice.training.adapters.lora import FactorSettings, LowRankAdapter, LowRankSettings
+from easyedit_ice.training.adapters.spectral import FORMS, SpectralAdapter, SpectralSettings, places_of
 
 __all__ = [
     "FORMS",
     "Adapter",
+    "AdapterSettings",
     "AdaptiveAdapter",
+    "AdaptiveSettings",
+    "BoundSettings",
     "Budget",
     "DecomposedAdapter",
+    "DecomposedSettings",
     "DenseAdapter",
+    "DenseSettings",
+    "FactorSettings",
     "LowRankAdapter",
+    "LowRankSettings",
     "SpectralAdapter",
+    "SpectralSettings",
     "places_of",
 ]

@@ -6,16 +6,21 @@ falls, along a cubic, until ``tfinal`` steps before the last one; from there on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.activations import FP32
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.deltas import LowRankDelta
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.hparams import setting
+from easyedit_ice.training.adapters.base import BoundSettings
+from easyedit_ice.training.adapters.lora import FactorSettings
 from easyedit_ice.training.adapters.tuned import NAME, TunedAdapter
 
 MEASURED = 2
@@ -155,3 +160,66 @@ class AdaptiveAdapter(TunedAdapter):
         """The number of trained values, and the rank each projection was left with."""
         kept = {name: int((self.factor(name, "lora_E") != 0).sum()) for name in self.layers()}
         return super().report() | {"ranks": kept}
+
+
+@dataclass
+class AdaptiveSettings(FactorSettings, BoundSettings):
+    """Of AdaLoRA; the names are peft's."""
+
+    rank: int = setting(16, "mean rank of the projections' changes in the end", low=1)
+    init: str = setting("zero", "start: random A; or A along the facts' own keys", choices=("zero", "keys"))
+    init_r: int | None = setting(None, "rank at the start; None for one and a half times rank", low=2)
+    tinit: int | None = setting(None, "optimiser steps before ranks fall; None for a tenth of num_steps' steps", low=0)
+    tfinal: int | None = setting(
+        None, "optimiser steps after ranks have fallen; None for half of num_steps' steps", low=0
+    )
+    deltaT: int = setting(1, "optimiser steps between two reductions of ranks", low=1)
+    orth_reg_weight: float = setting(0.1, "weight of the factors' distance from orthogonality", low=0)
+
+    kind = AdaptiveAdapter
+
+    @property
+    def starts_along_keys(self) -> bool:
+        """``init: keys``."""
+        return self.init == "keys"
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """``rank``, and that at the start."""
+        return super().ranks | {"init_r": self.first_rank}
+
+    @property
+    def first_rank(self) -> int:
+        """``init_r``, or one and a half times ``rank``."""
+        return math.ceil(1.5 * self.rank) if self.init_r is None else self.init_r
+
+    def budget(self, steps: int) -> Budget:
+        """How the rank falls in at most so many optimiser steps."""
+        return Budget(
+            start=self.first_rank,
+            target=self.rank,
+            total=steps,
+            tinit=steps // 10 if self.tinit is None else self.tinit,
+            tfinal=steps // 2 if self.tfinal is None else self.tfinal,
+            interval=self.deltaT,
+            orthogonality=self.orth_reg_weight,
+        )
+
+    def build_adapter(
+        self, model: nn.Module, projections: Sequence[Projection], *, steps: int, gradients: Mapping[str, Tensor]
+    ) -> AdaptiveAdapter:
+        """Triplets of more rank than shall be left."""
+        scale = {"alpha": self.lora_alpha, "dropout": self.lora_dropout}
+        return AdaptiveAdapter(model, projections, budget=self.budget(steps), **scale)
+
+    def trained_values(self, projection: Projection, steps: int) -> int:
+        """r₀ (in + out + 1), where r₀ is the rank at the start (arXiv 2303.10512)."""
+        return self.budget(steps).start * (projection.in_features + projection.out_features + 1)
+
+    def held_bytes(self, projections: Sequence[Projection], trained: int) -> int:
+        """Moving averages of importance, of its mean and of its uncertainty (arXiv 2303.10512, section 3.2)."""
+        return 3 * FP32 * trained
+
+    def update_bytes(self, projections: Sequence[Projection]) -> int:
+        """The factors of the rank that is left in the mean."""
+        return sum(FP32 * self.rank * (p.in_features + p.out_features) for p in projections)

@@ -10,14 +10,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.activations import FP32
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.deltas import Delta
-from easyedit_ice.errors import AnatomyError
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.hparams import Section, setting
+from easyedit_ice.weights import refuse_laid_out
 
 
 class Adapter(ABC):
@@ -27,12 +31,19 @@ class Adapter(ABC):
         model: holds the projections.
         projections: what is changed; all of this model.
 
+    Attributes:
+        draws: whether a forward pass in training draws from the process's generators, as dropout does.
+
     Raises:
         AnatomyError: gradients do not pass through the model's weights.
     """
 
+    protectable: ClassVar[bool] = True
+    """Whether matrices are trained that read inputs, and that can be kept off directions."""
+    draws = False
+
     def __init__(self, model: nn.Module, projections: Sequence[Projection]) -> None:
-        _check_differentiable(model)
+        refuse_laid_out(model)
         self.model = model
         self.projections = tuple(projections)
         for parameter in model.parameters():
@@ -46,9 +57,16 @@ class Adapter(ABC):
         """All trained tensors."""
         return [tensor for tensors in self.trained().values() for tensor in tensors]
 
-    @abstractmethod
     def readers(self) -> Mapping[str, Tensor]:
-        """For each projection, by name, the trained matrix that is applied to its input first: (…, in)."""
+        """For each projection, by name, the trained matrix that is applied to its input first: (…, in).
+
+        Raises:
+            HyperParamsError: the change reads every input, whatever is trained.
+        """
+        raise HyperParamsError(
+            f"{type(self).__name__} reads every input, so that nothing can be protected; use an algorithm whose "
+            "adapter is lora, adalora or dense"
+        )
 
     @abstractmethod
     def disabled(self) -> AbstractContextManager[None]:
@@ -58,9 +76,13 @@ class Adapter(ABC):
     def deltas(self) -> dict[str, Delta]:
         """ΔW of each projection, by name, as copies."""
 
-    @abstractmethod
     def shrink(self, name: str, factor: float) -> None:
-        """Multiply the ΔW of a projection by a factor."""
+        """Multiply the ΔW of a projection by a factor.
+
+        Raises:
+            HyperParamsError: ΔW is no multiple of anything that is trained.
+        """
+        raise HyperParamsError(f"the change of {type(self).__name__} cannot be scaled down; set no clamp")
 
     def train(self, *, gradient_checkpointing: bool) -> None:
         """Switch on what is on in training only: on request gradient checkpointing.
@@ -99,16 +121,84 @@ class Adapter(ABC):
         return True
 
     def report(self) -> dict[str, Any]:
-        """What became of it, as plain values."""
+        """Summary of what was trained, as plain values."""
         return {"trained": sum(parameter.numel() for parameter in self.parameters())}
 
 
-def _check_differentiable(model: nn.Module) -> None:
-    """Refuse 4-bit weights that bitsandbytes has laid out for inference: they pass no gradient on, and say nothing."""
-    for name, parameter in model.named_parameters():
-        if getattr(getattr(parameter, "quant_state", None), "packing_format_for_cpu", False):
-            raise AnatomyError(
-                f"{name} was laid out for inference on the CPU by bitsandbytes and passes no gradients on; load the "
-                "model with easyedit_ice.load_model, or set support_avx512bf16_for_cpu = False on its Linear4bit "
-                "modules before its first use"
-            )
+@dataclass
+class AdapterSettings(Section, ABC):
+    """What is trained, and what that takes. Beside each kind of adapter there are its own."""
+
+    kind: ClassVar[type[Adapter]]
+    """The adapter that is built."""
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether it is built by the gradient of the facts' loss: its ranks, its start, or its places."""
+        return False
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Ranks that are asked for, by the names of their settings."""
+        return {}
+
+    @property
+    def starts_along_keys(self) -> bool:
+        """Whether what reads inputs starts along the facts' own keys."""
+        return False
+
+    @property
+    def bound(self) -> float | None:
+        """Bound on the absolute value of every element of the weight change, or ``None``."""
+        return None
+
+    def prepare_adapter(self, model: nn.Module, projections: Sequence[Projection]) -> None:
+        """Do what is done once, on the model before any edit."""
+
+    @abstractmethod
+    def build_adapter(
+        self, model: nn.Module, projections: Sequence[Projection], *, steps: int, gradients: Mapping[str, Tensor]
+    ) -> Adapter:
+        """Put the adapter into a model.
+
+        Args:
+            model: gets the adapter.
+            projections: that are changed.
+            steps: most optimiser steps that it is trained for.
+            gradients: G (out, in) of the facts' loss for each projection, by name, if they are needed.
+        """
+
+    def start_adapter(self, adapter: Adapter, gradients: Mapping[str, Tensor]) -> None:
+        """Where the adapter starts, if not at zero."""
+
+    @abstractmethod
+    def trained_values(self, projection: Projection, steps: int) -> int:
+        """Values that are trained for a projection, in at most so many steps."""
+
+    def held_bytes(self, projections: Sequence[Projection], trained: int) -> int:
+        """What is held in training besides so many trained values and their optimiser's state."""
+        return 0
+
+    def bytes_per_token(self, projections: Sequence[Projection]) -> int:
+        """What a pass keeps for each token, besides what the model keeps."""
+        return 0
+
+    def work_bytes(self, projections: Sequence[Projection]) -> int:
+        """Tensors of the size of weights that a forward pass makes and drops."""
+        return 0
+
+    def update_bytes(self, projections: Sequence[Projection]) -> int:
+        """The update in fp32: all of ΔW, where nothing else is said."""
+        return sum(FP32 * projection.size for projection in projections)
+
+
+@dataclass
+class BoundSettings(AdapterSettings):
+    """Of adapters whose change can be scaled down."""
+
+    clamp: float | None = setting(None, "bound on the absolute value of every element of the weight change", above=0)
+
+    @property
+    def bound(self) -> float | None:
+        """``clamp``."""
+        return self.clamp

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
+from easyedit_ice.side_branch import SideBranch
 from easyedit_ice.training.adapters.base import Adapter
 
 
@@ -25,7 +25,7 @@ class BesideAdapter(Adapter):
         super().__init__(model, projections)
         self._on = True
         for projection in projections:
-            projection.module.register_forward_hook(self._hook(projection.name))
+            SideBranch(self._change(projection.name)).attach(projection.module)
 
     @abstractmethod
     def change(self, name: str, inputs: Tensor) -> Tensor:
@@ -40,10 +40,5 @@ class BesideAdapter(Adapter):
         finally:
             self._on = True
 
-    def _hook(self, name: str) -> Any:
-        def add(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            if not self._on:
-                return output
-            return output + self.change(name, args[0].float()).to(output.dtype)
-
-        return add
+    def _change(self, name: str) -> Callable[[Tensor], Tensor | None]:
+        return lambda inputs: self.change(name, inputs.float()) if self._on else None

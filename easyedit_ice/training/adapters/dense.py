@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn.functional import linear
 
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.deltas import DenseDelta
+from easyedit_ice.training.adapters.base import BoundSettings
 from easyedit_ice.training.adapters.beside import BesideAdapter
 
 
@@ -50,3 +52,20 @@ class DenseAdapter(BesideAdapter):
     def shrink(self, name: str, factor: float) -> None:
         """Multiply D."""
         self._changes[name].mul_(factor)
+
+
+@dataclass
+class DenseSettings(BoundSettings):
+    """Of a change of whole weights; there is nothing to choose."""
+
+    kind = DenseAdapter
+
+    def build_adapter(
+        self, model: nn.Module, projections: Sequence[Projection], *, steps: int, gradients: Mapping[str, Tensor]
+    ) -> DenseAdapter:
+        """D beside each projection."""
+        return DenseAdapter(model, projections)
+
+    def trained_values(self, projection: Projection, steps: int) -> int:
+        """in · out."""
+        return projection.size

@@ -5,19 +5,24 @@ Norms are those of rows of the (out, in) weight, one for each output; m, which i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.activations import FP32
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.deltas import DenseDelta
-from easyedit_ice.errors import AnatomyError, HyperParamsError
+from easyedit_ice.errors import AnatomyError
+from easyedit_ice.training.adapters.lora import FactorSettings
 from easyedit_ice.training.adapters.tuned import NAME, TunedAdapter
 
 
 class DecomposedAdapter(TunedAdapter):
     """LoRA of directions beside a trained magnitude; the change of the weight is dense.
+
+    Whole rows of W are scaled, so that the change reads every input.
 
     Args:
         model: gets the adapter's layers in place of the projections'.
@@ -29,6 +34,8 @@ class DecomposedAdapter(TunedAdapter):
     Raises:
         AnatomyError: the weights are in 8 bits on a CPU.
     """
+
+    protectable = False
 
     def __init__(
         self, model: nn.Module, projections: Sequence[Projection], *, rank: int, alpha: float, dropout: float
@@ -48,17 +55,6 @@ class DecomposedAdapter(TunedAdapter):
         """A (rank, in), B (out, rank) and m (out,) of each projection."""
         return self.factors("lora_A", "lora_B", "lora_magnitude_vector")
 
-    def readers(self) -> dict[str, Tensor]:
-        """Nothing: whole rows of W are scaled, so that the change reads every input.
-
-        Raises:
-            HyperParamsError: always.
-        """
-        raise HyperParamsError(
-            "adapter is dora, whose change scales whole rows of the weight and so reads every input; protection needs "
-            "adapter: lora, adalora or dense"
-        )
-
     @torch.no_grad()
     def deltas(self) -> dict[str, DenseDelta]:
         """W′ − W of each projection."""
@@ -72,13 +68,31 @@ class DecomposedAdapter(TunedAdapter):
             found[projection.name] = DenseDelta((magnitude / turned.norm(dim=1))[:, None] * turned - weight)
         return found
 
-    def shrink(self, name: str, factor: float) -> None:
-        """Not possible: ΔW is no multiple of anything that is trained.
 
-        Raises:
-            HyperParamsError: always.
-        """
-        raise HyperParamsError("clamp is set, and the change of adapter: dora cannot be scaled down; set clamp: null")
+@dataclass
+class DecomposedSettings(FactorSettings):
+    """Of DoRA."""
+
+    kind = DecomposedAdapter
+
+    def build_adapter(
+        self, model: nn.Module, projections: Sequence[Projection], *, steps: int, gradients: Mapping[str, Tensor]
+    ) -> DecomposedAdapter:
+        """Factors and magnitudes."""
+        scale = {"alpha": self.lora_alpha, "dropout": self.lora_dropout}
+        return DecomposedAdapter(model, projections, rank=self.rank, **scale)
+
+    def trained_values(self, projection: Projection, steps: int) -> int:
+        """r (in + out), and out magnitudes (arXiv 2402.09353)."""
+        return super().trained_values(projection, steps) + projection.out_features
+
+    def bytes_per_token(self, projections: Sequence[Projection]) -> int:
+        """Outputs of the projection and of the factors, both multiplied by what m gives."""
+        return 2 * FP32 * sum(projection.out_features for projection in projections)
+
+    def work_bytes(self, projections: Sequence[Projection]) -> int:
+        """peft finds ‖W + s B A‖ from a unit matrix (in, in), B A, s B A and the sum (out, in)."""
+        return FP32 * max(projection.in_features**2 + 3 * projection.size for projection in projections)
 
 
 def _check_weights(projections: Sequence[Projection]) -> None:
@@ -88,5 +102,5 @@ def _check_weights(projections: Sequence[Projection]) -> None:
         if projection.quantized and hasattr(weight, "SCB") and weight.device.type == "cpu":
             raise AnatomyError(
                 f"{projection.name} is in 8 bits on a CPU, where peft's DoRA does not work; load it in 4 bits, or "
-                "use adapter: lora"
+                "use QLoRA-BF"
             )

@@ -10,16 +10,19 @@ Shapes: out and in are the widths of a projection, r the number of its singular 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.activations import FP32
 from easyedit_ice.anatomy import Projection
 from easyedit_ice.deltas import SpectralDelta, spectral_change
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.spectra import Spectrum
+from easyedit_ice.hparams import setting
+from easyedit_ice.spectra import METHODS, Spectrum, spectra
+from easyedit_ice.training.adapters.base import BoundSettings
 from easyedit_ice.training.adapters.beside import BesideAdapter
 
 FORMS = ("diagonal", "banded", "top")
@@ -28,6 +31,8 @@ FORMS = ("diagonal", "banded", "top")
 class SpectralAdapter(BesideAdapter):
     """D of each projection, in fp32 whatever the weight's type is; inputs go through the factors.
 
+    V is not trained, and reads every input.
+
     Args:
         model: gets hooks on the projections.
         projections: where; all of this model.
@@ -35,6 +40,8 @@ class SpectralAdapter(BesideAdapter):
         places: rows and columns (m,) of D's elements, by name.
         sum_normalised: rescale all singular values so that their sum stays, as Transformer² does.
     """
+
+    protectable = False
 
     def __init__(
         self,
@@ -53,10 +60,6 @@ class SpectralAdapter(BesideAdapter):
     def trained(self) -> dict[str, list[Tensor]]:
         """D's elements (m,) of each projection."""
         return {name: [values] for name, values in self._values.items()}
-
-    def readers(self) -> Mapping[str, Tensor]:
-        """Refused: V is not trained, and reads every input."""
-        raise HyperParamsError("adapter: svf reads along all singular directions; use lora, adalora or dense")
 
     def change(self, name: str, inputs: Tensor) -> Tensor:
         """U S^½ D S^½ Vᵀ x, through the factors."""
@@ -122,3 +125,79 @@ def places_of(spectrum: Spectrum, form: str, count: int, gradient: Tensor | None
         rows.append(best // spectrum.rank)
         columns.append(best % spectrum.rank)
     return torch.cat(rows), torch.cat(columns)
+
+
+@dataclass
+class SpectralSettings(BoundSettings):
+    """Of SVF."""
+
+    svd: str = setting("exact", "how weights are decomposed, once", choices=METHODS)
+    svd_rank: int | None = setting(
+        None, "greatest singular values that are found and scaled; None for all, which svd: randomised may not", low=1
+    )
+    spectral_form: str = setting(
+        "diagonal",
+        "what may change: singular values alone; elements in bands beside them; or elements beside them where the "
+        "facts' gradient is greatest",
+        choices=FORMS,
+    )
+    off_diagonals: int = setting(
+        1, "banded: diagonals on either side of the singular values; top: elements of each projection", low=1
+    )
+    sum_normalised: bool = setting(False, "keep the sum of singular values, as Transformer² does")
+
+    kind = SpectralAdapter
+
+    def check(self) -> None:
+        """Refuse a randomised decomposition of no given rank."""
+        if self.svd == "randomised" and self.svd_rank is None:
+            raise HyperParamsError("svd is 'randomised', which needs svd_rank: set how many singular values to find")
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Elements lie where the gradient is greatest."""
+        return self.spectral_form == "top"
+
+    def prepare_adapter(self, model: nn.Module, projections: Sequence[Projection]) -> None:
+        """Decompose the weights."""
+        spectra(model, projections, self.svd, self.svd_rank)
+
+    def build_adapter(
+        self, model: nn.Module, projections: Sequence[Projection], *, steps: int, gradients: Mapping[str, Tensor]
+    ) -> SpectralAdapter:
+        """D of each projection, in the form asked for."""
+        decomposed = spectra(model, projections, self.svd, self.svd_rank)
+        places = {
+            name: places_of(spectrum, self.spectral_form, self.off_diagonals, gradients.get(name))
+            for name, spectrum in decomposed.items()
+        }
+        return SpectralAdapter(
+            model, projections, spectra=decomposed, places=places, sum_normalised=self.sum_normalised
+        )
+
+    def trained_values(self, projection: Projection, steps: int = 0) -> int:
+        """One for each singular value, and those beside the diagonal (arXiv 2405.19597, section 3)."""
+        rank, count = self._rank(projection), self.off_diagonals
+        match self.spectral_form:
+            case "banded":
+                count = min(count, rank - 1)
+                return rank + count * (2 * rank - count - 1)
+            case "top":
+                return rank + min(count, rank * (rank - 1))
+        return rank
+
+    def held_bytes(self, projections: Sequence[Projection], trained: int) -> int:
+        """U (out, r), V (in, r) and s."""
+        return sum(FP32 * self._rank(p) * (p.in_features + p.out_features + 1) for p in projections)
+
+    def bytes_per_token(self, projections: Sequence[Projection]) -> int:
+        """What is read along singular directions, moved, and written."""
+        return FP32 * sum(3 * self._rank(p) + p.out_features for p in projections)
+
+    def update_bytes(self, projections: Sequence[Projection]) -> int:
+        """D's elements, and their places as two whole numbers of 8 bytes."""
+        return sum(5 * FP32 * self.trained_values(projection) for projection in projections)
+
+    def _rank(self, projection: Projection) -> int:
+        most = min(projection.in_features, projection.out_features)
+        return most if self.svd_rank is None else min(self.svd_rank, most)

@@ -10,6 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from easyedit_ice.anatomy import Projection
+from easyedit_ice.errors import AnatomyError
+from easyedit_ice.randomness import lent_to_libraries
 from easyedit_ice.training.adapters.base import Adapter
 
 NAME = "edit"
@@ -24,15 +26,19 @@ class TunedAdapter(Adapter):
         projections: where; all of this model.
         tuner: class of the tuner.
         config: its configuration, without ``target_modules``.
+
+    Raises:
+        AnatomyError: peft has no such layers for these projections.
     """
 
     def __init__(self, model: nn.Module, projections: Sequence[Projection], tuner: type, config: Any) -> None:
         super().__init__(model, projections)
+        self.draws = config.lora_dropout > 0
         config.target_modules = {projection.name for projection in projections}
         config.fan_in_fan_out = any(projection.transposed for projection in projections)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), lent_to_libraries(model):
             warnings.simplefilter("ignore")
-            self.tuner = tuner(model, {NAME: config}, NAME)
+            self.tuner = _put_in(model, tuner, config, [projection.name for projection in projections])
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         for parameter in self.parameters():
@@ -72,3 +78,19 @@ class TunedAdapter(Adapter):
             yield
         finally:
             self.tuner.enable_adapter_layers()
+
+
+def _put_in(model: nn.Module, tuner: type, config: Any, names: Sequence[str]) -> nn.Module:
+    """peft's layers in place of these modules; peft renames what it is told for some kinds of models."""
+    try:
+        put = tuner(model, {NAME: config}, NAME)
+        reason = "it has passed them over"
+    except ValueError as error:
+        put, reason = None, str(error)
+    left = [name for name in names if not hasattr(model.get_submodule(name), "base_layer")]
+    if put is None or left:
+        raise AnatomyError(
+            f"peft has no {tuner.__name__.removesuffix('Model')} layers for {', '.join(left[:3])} ({reason}); choose "
+            "other target_modules, or adapter: dense"
+        )
+    return put

@@ -25,7 +25,7 @@ def test_all_that_was_written_is_found_and_put_back(model: nn.Module) -> None:
         model[1].running_mean += 1
         model[2].bias.data = model[2].bias.float()
     assert set(base.differing()) == {"0.weight", "1.running_mean", "2.bias"}
-    assert set(base.put({})) == {"0.weight", "1.running_mean", "2.bias"}
+    base.put({})
     assert all(same_bits(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert base.differing() == {}
 

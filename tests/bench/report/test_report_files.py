@@ -105,13 +105,13 @@ def test_the_unedited_model_stands_above_the_methods(report):
 def test_cost_and_failures_are_shown(runs, report):
     rows = _table((report / "report.md").read_text(), "Cost and side effects", "Sequential")
     [row] = [row for row in rows if row[0] == "ROME"]
-    assert row[1:3] == ["11", "1"]
-    perplexity, kl, norm, relative = row[4:8]
+    assert row[1:4] == ["11", "1", "1"]
+    perplexity, kl, norm, relative = row[5:9]
     assert (perplexity, kl, norm, relative) == ("16.8", "0.4", "1.73", "3.46")
     edits = _lines(runs / "sequential" / "ROME", "immediate")
     seconds = [line["cost"]["edit_seconds"] for line in edits if "cost" in line]
-    assert float(row[8]) == pytest.approx(median(seconds), abs=0.05)
-    assert row[9] == "101"
+    assert float(row[9]) == pytest.approx(median(seconds), abs=0.05)
+    assert row[10] == "96"
 
 
 def test_differences_are_called_by_name_or_ties(runs, report):
@@ -187,7 +187,7 @@ def test_markdown_links_only_to_plots_that_are_there(runs, report, tmp_path):
 def test_names_with_markup_stay_text_in_markdown(tmp_path):
     run = read_run(write_run(tmp_path / "run", size=3), label="a|b*<i>")
     write_report(compare([run]), tmp_path, ["md"])
-    assert r"a\|b\*\<i>" in (tmp_path / "report.md").read_text()
+    assert r"a\|b\*&lt;i>" in (tmp_path / "report.md").read_text()
 
 
 def test_a_run_whose_every_fact_failed_is_reported(tmp_path):
@@ -235,3 +235,23 @@ def test_runs_of_different_models_shown_anyway_keep_their_own_baselines(tmp_path
 def test_unknown_formats_are_refused_with_the_known_ones(runs, tmp_path, formats):
     with pytest.raises(RunConfigError, match=", ".join(FORMATS)):
         write_report(_compared(runs), tmp_path, formats)
+
+
+def test_what_the_first_edit_after_a_start_costs_is_not_the_methods(tmp_path):
+    def first_is_dear(line):
+        if line["phase"] == "immediate" and line["position"] == 0:
+            line["cost"] = {"edit_seconds": 900.0, "evaluation_seconds": 1.0, "peak_mib": 9000.0, "first": True}
+        return line
+
+    for size, seconds, peak in ((2, "9.13", "91"), (1, "900", "9000")):
+        folder = write_run(tmp_path / str(size), size=size)
+        rewrite_lines(folder, first_is_dear)
+        comparison = compare([read_run(folder)])
+        write_report(comparison, tmp_path / f"report{size}", ["md"])
+        [row] = [
+            row
+            for row in _table((tmp_path / f"report{size}/report.md").read_text(), "Cost and side effects", "Single")
+            if row[0] == "ICE-LoRA"
+        ]
+        assert row[-2:] == [seconds, peak]
+        assert any("of first edits" in note for note in comparison.notes) == (size == 1)

@@ -58,7 +58,7 @@ def page(tmp_path_factory):
 def test_nothing_is_loaded_from_elsewhere(page):
     links = [value for name, value in page.attributes if name in ("src", "href", "action", "srcset")]
     assert links
-    assert all(link.startswith(("data:image/png;base64,", "#")) for link in links)
+    assert all(link.startswith(("data:image/svg+xml;base64,", "#")) for link in links)
     assert "link" not in page.tags and "iframe" not in page.tags
     assert any(name == "content" and value.startswith("default-src 'none'") for name, value in page.attributes)
 

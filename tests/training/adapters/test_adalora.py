@@ -117,8 +117,12 @@ def test_training_ends_early_only_after_the_ranks_have_fallen():
     assert set(update.info["adapter"]["ranks"].values()) <= set(range(4))
 
 
+def _budget(facts, hparams):
+    return hparams.trained.budget(hparams.most_steps(facts))
+
+
 def test_the_schedule_counts_the_steps_of_all_mini_batches():
-    budget = making.budget_of(5, AdaLoraHyperParams(num_steps=30, mini_batch_size=2, rank=8))
+    budget = _budget(5, AdaLoraHyperParams(num_steps=30, mini_batch_size=2, rank=8))
     assert (budget.start, budget.target, budget.total, budget.tinit, budget.tfinal) == (12, 8, 90, 9, 45)
 
 

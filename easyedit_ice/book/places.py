@@ -1,0 +1,57 @@
+"""Where a book or an export may be written: beside what is there, and never into the base model's own folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from easyedit_ice.base import Base
+from easyedit_ice.errors import ExistsError
+from easyedit_ice.models.converted import CONVERSIONS
+from easyedit_ice.models.named import EMBEDDED
+from easyedit_ice.world import model_path
+
+RECORD = "edits.json"
+"""Of an export: what it was made of; by it an export is told from other folders."""
+
+
+def require_apart(path: Path, base: Base) -> None:
+    """Refuse a place that is the base's own, or would hold or lie in it.
+
+    Raises:
+        ExistsError: it is.
+    """
+    target = path.expanduser().resolve()
+    for own in _places(base):
+        if target == own or target in own.parents or own in target.parents:
+            raise ExistsError(f"{path} and the base model's own {own} lie in one another; choose another place")
+
+
+def require_free(path: Path, overwrite: bool) -> None:
+    """Refuse a place where something is that may not be replaced.
+
+    Args:
+        path: of a file, or of a folder.
+        overwrite: whether a file, or the folder of an earlier export, may be replaced.
+
+    Raises:
+        ExistsError: it may not.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not overwrite:
+        raise ExistsError(f"{path} exists, and is not written over; choose another place, or pass overwrite=True")
+    if path.is_dir() and not (path / RECORD).is_file():
+        raise ExistsError(f"{path} holds no export of a book ({RECORD} is not there); choose another place")
+
+
+def base_folder(base: Base) -> Path | None:
+    """The base's checkpoint on the disk, if that is what its name says."""
+    path = Path(base.name).expanduser()
+    if path.exists():
+        return path.resolve()
+    return model_path().resolve() if base.name == EMBEDDED else None
+
+
+def _places(base: Base) -> list[Path]:
+    own = base_folder(base)
+    return [model_path().resolve(), CONVERSIONS.folder.resolve(), *([] if own is None else [own])]

@@ -1,0 +1,54 @@
+"""Which algorithm for which job, with the figures that say so and where they stand."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from easyedit_ice.choosing import JOBS, choose
+from easyedit_ice.cli.console import table
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--facts", metavar="FILE", help="recommend one for these facts")
+    parser.add_argument("--subject", help="recommend one for a fact with a subject")
+    parser.add_argument("--no-subject", action="store_true", help="recommend one for a fact without a subject")
+    parser.add_argument("--stream", action="store_true", help="facts are written one after the other, and all stay")
+    parser.add_argument("--for", dest="job", metavar="JOB", help=f"what matters: {', '.join(own.name for own in JOBS)}")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table, or one recommendation."""
+    facts = _facts(arguments)
+    wanted = arguments.job or ("stream" if arguments.stream else None)
+    if facts is None and wanted is None:
+        if arguments.json:
+            print(json.dumps([asdict(job) for job in JOBS], ensure_ascii=False))
+        else:
+            print(table(("--for", "job", "take", "why", "from"), [_row(job) for job in JOBS]))
+        return 0
+    choice = choose(facts or [{"subject": "any"}], wanted=wanted)
+    if arguments.json:
+        print(json.dumps(asdict(choice), ensure_ascii=False))
+    else:
+        print(f"{choice.algorithm}, for {choice.what}: {choice.why} ({choice.doc})")
+    return 0
+
+
+def _row(job: Any) -> tuple[str, ...]:
+    return job.name, job.what, job.algorithm, job.why, job.doc
+
+
+def _facts(arguments: argparse.Namespace) -> Sequence[Mapping[str, Any]] | None:
+    if arguments.facts:
+        from easyedit_ice.data.facts import read_facts
+
+        return read_facts(arguments.facts)
+    if arguments.subject or arguments.no_subject:
+        return [{"subject": arguments.subject}]
+    return None

@@ -1,0 +1,24 @@
+"""What the commands about a folder of the cache have in common: listing it and clearing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from easyedit_ice.cli.console import table
+
+
+def show_kept(header: Sequence[str], rows: Sequence[Sequence[object]], folder: Path) -> None:
+    """Print a table of what is kept, and where."""
+    print(table(header, rows) if rows else "there are none")
+    print(f"\nin {folder}")
+
+
+def show_cleared(count: int, folder: Path, what: str = "files") -> None:
+    """Print what was deleted."""
+    print(f"deleted {count} {what} from {folder}")
+
+
+def mebibytes(size: int) -> str:
+    """A number of bytes, as a cell of the table."""
+    return f"{size / 2**20:.1f}"

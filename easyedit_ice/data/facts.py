@@ -1,0 +1,145 @@
+"""A user's file of facts: JSON, JSON lines, CSV or TSV, with the keys of a request, or in a published form.
+
+Where a published benchmark may hold anything, here a key that is not known is a mistake, and named.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from easyedit_ice.data.editing import to_requests
+from easyedit_ice.data.forms import FORMS, recognise
+from easyedit_ice.data.load import read_records
+from easyedit_ice.errors import DataError, did_you_mean
+
+KEYS = (
+    "prompt",
+    "subject",
+    "target_new",
+    "ground_truth",
+    "rephrase_prompt",
+    "locality",
+    "portability",
+    "context",
+)
+"""Of a fact; all but ``prompt`` and ``target_new`` may be left out."""
+OTHER_NAMES = {"target": "target_new", "rephrase": "rephrase_prompt"}
+NOTES = ("id", "case_id", "index", "relation", "relation_id", "target_new_id", "ground_truth_id", "cond")
+"""Keys that published files have, and that say nothing about how a fact is edited."""
+_PLAIN = FORMS["knowedit"]
+
+
+def read_facts(path: str | Path) -> list[dict[str, Any]]:
+    """Facts of a file, as request dicts.
+
+    Args:
+        path: ``.csv`` and ``.tsv`` have a header; ``.jsonl`` has an object in each line; anything else is JSON, a list
+            of objects or a single one, or else JSON lines. Keys are :data:`KEYS`, also by their :data:`OTHER_NAMES`, or
+            those of a form that EasyEdit publishes. A cell of a table that begins with ``{`` or ``[`` is JSON.
+
+    Raises:
+        DataError: there is no such file, it holds no fact, or one that cannot be read; with the record at fault.
+    """
+    rows = [_renamed(row) for row in _rows(Path(path))]
+    if not rows:
+        raise DataError("the file holds no fact; expected at least one, with prompt and target_new", str(path))
+    odd = next((index for index, row in enumerate(rows) if not isinstance(row, Mapping)), None)
+    if odd is not None:
+        raise DataError(f"it is {rows[odd]!r}; expected an object with prompt and target_new", str(path), odd)
+    if _published(rows, str(path)):
+        return to_requests(read_records(rows, path=str(path), on_error="raise"))
+    return [_fact(row, index, str(path)) for index, row in enumerate(rows)]
+
+
+def _published(rows: Sequence[Mapping[str, Any]], path: str) -> bool:
+    """Whether the records are of a form that has other keys than a request."""
+    marked = any(form.marks <= row.keys() for row in rows for form in FORMS.values() if form is not _PLAIN)
+    return marked and recognise(rows, path) is not _PLAIN
+
+
+def _fact(row: Mapping[str, Any], index: int, path: str) -> dict[str, Any]:
+    known = (*KEYS, *OTHER_NAMES, *NOTES)
+    for key in row:
+        if key not in known:
+            raise DataError(
+                f"the key {key!r} is not known.{did_you_mean(str(key).lower(), known)} A fact has: {', '.join(KEYS)}",
+                path,
+                index,
+            )
+    for key in ("prompt", "target_new"):
+        if not isinstance(row.get(key), str) or not row[key].strip():
+            what = "is missing" if row.get(key) is None else f"is {row[key]!r}"
+            raise DataError(f"{key} {what}; expected text. It has: {', '.join(row) or 'nothing'}", path, index)
+    return {key: row[key] for key in KEYS if row.get(key) is not None}
+
+
+def _renamed(row: Any) -> Any:
+    """The record with a request's own names, unless it has other ones of its form."""
+    if not isinstance(row, Mapping) or "prompt" not in row:
+        return row
+    return {OTHER_NAMES.get(key, key) if OTHER_NAMES.get(key) not in row else key: value for key, value in row.items()}
+
+
+def _rows(path: Path) -> list[Any]:
+    try:
+        text = path.expanduser().read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError("there is no such file; give a .json, .jsonl, .csv or .tsv file of facts", str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the file cannot be read as UTF-8 text: {error}", str(path)) from error
+    if not text.strip():
+        return []
+    kind = path.suffix.lower()
+    if kind in (".csv", ".tsv"):
+        return _table(text, "\t" if kind == ".tsv" else ",", str(path))
+    if kind in (".jsonl", ".ndjson"):
+        return _lines(text, str(path))
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        if "\n" in text.strip() and text.lstrip().startswith("{"):
+            return _lines(text, str(path))
+        raise DataError(f"the file is not valid JSON: {error}", str(path)) from error
+    return found if isinstance(found, list) else [found]
+
+
+def _lines(text: str, path: str) -> list[Any]:
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise DataError(f"line {number} is not valid JSON: {error}", path) from error
+    return found
+
+
+def _table(text: str, delimiter: str, path: str) -> list[dict[str, Any]]:
+    """Rows of a table, without their empty cells."""
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    rows = []
+    for index, row in enumerate(reader):
+        if None in row:
+            raise DataError(
+                f"the row has more cells than the header has names ({', '.join(reader.fieldnames or ())}); put a cell "
+                'that holds a separator into quotes ("…")',
+                path,
+                index,
+            )
+        rows.append({str(key).strip(): _cell(cell) for key, cell in row.items() if (cell or "").strip()})
+    return [row for row in rows if row]
+
+
+def _cell(cell: str) -> Any:
+    if not cell.lstrip().startswith(("{", "[")):
+        return cell
+    try:
+        return json.loads(cell)
+    except json.JSONDecodeError:
+        return cell

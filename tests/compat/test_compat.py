@@ -1,0 +1,124 @@
+"""What an earlier build wrote is read, and equal settings give equal bits.
+
+The files under `fixtures/` are those of `make_fixtures.py`, by the revision that `bits.json` names.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
+
+from compat_cases import HELD, SHAPES_HELD, digest, machine, sketch, solved
+from make_fixtures import FIXTURES, RUN
+from runs import configured, lines_of, shape_of
+
+from easyedit_ice.apply import solve
+from easyedit_ice.bench.report.runs import read_run
+from easyedit_ice.bench.run import run
+from easyedit_ice.experts import Library
+from easyedit_ice.host import host_info
+from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.updates import WeightUpdate
+
+BITS = json.loads((FIXTURES / "bits.json").read_text())
+SAVED = sorted(path.name for path in (FIXTURES / "updates").iterdir())
+EXPECTED = [
+    pytest.param(case, shape, marks=[] if case in ALGORITHMS and shape == "gpt2" else pytest.mark.slow)
+    for case, shape in HELD
+]
+
+
+@pytest.fixture(scope="module")
+def same_kernels():
+    """Whether this machine computes as the one did that wrote the fixtures."""
+    same = machine() == BITS["machine"]
+    if not same:
+        warnings.warn("other kernels than the fixtures' machine has: updates are compared within 1e-5", stacklevel=1)
+    return same
+
+
+@pytest.mark.parametrize(("case", "shape"), EXPECTED)
+def test_equal_settings_give_the_bits_of_earlier_builds(case, shape, same_kernels):
+    update, expected = solved(case, shape), BITS["updates"][f"{case}, {shape}"]
+    if same_kernels:
+        assert digest(update) == expected["bits"]
+    found = sketch(update)
+    assert found.keys() == expected["sketch"].keys()
+    for name, values in expected["sketch"].items():
+        torch.testing.assert_close(torch.tensor(found[name]), torch.tensor(values), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_saved_update_of_an_earlier_build_loads_and_edits(name):
+    update, model = WeightUpdate.load(FIXTURES / "updates" / name), SHAPES_HELD["gpt2"].build()
+    assert update.info["hparams"]["alg_name"] == name
+    before = {path: model.get_parameter(f"{path}.weight").clone() for path in update.deltas}
+    update.commit(model)
+    assert not any(torch.equal(model.get_parameter(f"{path}.weight"), own) for path, own in before.items())
+    update.revert(model)
+    assert all(torch.equal(model.get_parameter(f"{path}.weight"), own) for path, own in before.items())
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_the_settings_in_a_saved_update_make_an_edit_again(name):
+    update = WeightUpdate.load(FIXTURES / "updates" / name)
+    hparams = ALGORITHMS[name].hparams_class.from_dict(update.info["hparams"])
+    now = hparams.to_dict()
+    assert {key: now[key] for key in now.keys() & update.info["hparams"].keys()} == {
+        key: value for key, value in update.info["hparams"].items() if key in now
+    }
+
+
+def test_a_saved_expert_of_an_earlier_build_edits_its_model():
+    one, other = Library(FIXTURES / "experts").load()
+    assert (one.name, other.name) == ("fact-0", "fact-1")
+    model = SHAPES_HELD["gpt2"].build()
+    settings = ALGORITHMS["SVF"].hparams_class.from_dict(one.settings)
+    again = solve(model, tokenizer(), list(FACTS[:1]), settings)
+    update = one.update(model)
+    for name, delta in update.deltas.items():
+        torch.testing.assert_close(delta.matrix(), again.deltas[name].matrix(), atol=1e-5, rtol=1e-5)
+    update.commit(model)
+    update.revert(model)
+
+
+@pytest.mark.parametrize("path", sorted((FIXTURES / "presets").iterdir()), ids=lambda path: path.stem)
+def test_a_file_with_every_setting_of_an_earlier_build_is_read(path):
+    kind, written = ALGORITHMS[path.stem].hparams_class, yaml.safe_load(path.read_text())
+    assert kind.from_hparams(path) == kind.from_hparams(f"{path.stem}/gpt2-factworld")
+    assert len(written) > 90
+
+
+@pytest.fixture
+def earlier_run(tmp_path):
+    folder = shutil.copytree(FIXTURES / "run", tmp_path / "run")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"host": str(host_info())}))
+    return folder
+
+
+def test_a_finished_run_of_an_earlier_build_is_read_and_stays_as_it_is(earlier_run):
+    ledger = (earlier_run / "ledger.jsonl").read_bytes()
+    assert read_run(earlier_run).written == 4
+    run(configured(*RUN), earlier_run)
+    assert (earlier_run / "ledger.jsonl").read_bytes() == ledger
+    assert len(json.loads((earlier_run / "manifest.json").read_text())["resumed"]) == 1
+
+
+def test_half_a_run_of_an_earlier_build_is_gone_on_with(earlier_run):
+    whole = lines_of(earlier_run)
+    ledger = (earlier_run / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    (earlier_run / "ledger.jsonl").write_bytes(b"".join(ledger[: len(ledger) // 2]))
+    (earlier_run / "stream.safetensors").unlink()
+    run(configured(*RUN), earlier_run)
+    assert shape_of(earlier_run) == [(line["phase"], line["position"], line["step"]) for line in whole]
