@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -103,7 +103,7 @@ class BookFolder:
                 require_base(
                     update.info, manifest.base, f"the edit {name!r}", "pass check_base=False (--other-base) to add it"
                 )
-            added = datetime.now(UTC).isoformat(timespec="seconds")
+            added = datetime.now(timezone.utc).isoformat(timespec="seconds")
             entry = save_edit(self.folder, name, update, on=old is None or old.on, added=added)
             manifest.with_entry(entry).save(self.folder)
             if old is not None:
