@@ -26,6 +26,7 @@ from easyedit_ice.interrupts import ending_with, finish, held_back
 from easyedit_ice.memory import edits_in
 from easyedit_ice.originals import OriginalWeights
 from easyedit_ice.preserve import Frame, preserved
+from easyedit_ice.randomness import process_state_kept, seeded
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.state import ATTRIBUTE, state_of
 from easyedit_ice.testing.cases import state
@@ -405,3 +406,25 @@ def test_a_solve_struck_anywhere_leaves_the_model_and_the_process_as_they_were(a
         assert state(model) == weights
         assert torch.equal(torch.get_rng_state(), generators)
         assert state_of(model).edits == ()
+
+
+def test_generators_struck_at_any_line_can_be_taken_by_another_thread() -> None:
+    model = SHAPES[0].build()
+
+    def taken_elsewhere() -> None:
+        free = threading.Event()
+
+        def take() -> None:
+            with process_state_kept(model):
+                free.set()
+
+        threading.Thread(target=take, daemon=True).start()
+        assert free.wait(10), "the process's generators are locked for good"
+
+    def take_twice() -> None:
+        with process_state_kept(model):
+            pass
+        with seeded(3, model):
+            pass
+
+    assert _struck_everywhere(take_twice, lambda: None, taken_elsewhere) > 50
