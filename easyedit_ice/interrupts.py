@@ -7,6 +7,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Protocol
+
+
+class Lock(Protocol):
+    """A lock of :mod:`threading`."""
+
+    def acquire(self) -> bool:
+        """Wait until it is free, and take it."""
+
+    def release(self) -> None:
+        """Free it."""
 
 
 @contextmanager
@@ -54,6 +65,18 @@ def ending_with(action: Callable[[], object]) -> Iterator[None]:
                 action()
         finally:
             raise first or error
+
+
+@contextmanager
+def holding(lock: Lock) -> Iterator[None]:
+    """Hold a lock for the block; it is free again however that ends.
+
+    The lock's own ``with`` keeps it where an exception strikes between the end of its block and its release.
+    """
+    taken = ExitStack()
+    with ending_with(taken.close):
+        _ = lock.acquire() and taken.callback(lock.release)  # on one line, which nothing strikes in two
+        yield
 
 
 def finish(action: Callable[[], object]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.interrupts import ending_with
+from easyedit_ice.interrupts import ending_with, holding
 
 _PROCESS = threading.RLock()
 """Held while the process's generators are read, written, or in use."""
@@ -63,7 +63,7 @@ def lent_to_libraries(model: nn.Module) -> Iterator[None]:
         yield
         return
     devices = [torch.device("cpu"), *(torch.device("cuda", index) for index in cuda_devices(model))]
-    with _PROCESS, process_state_kept(model):
+    with holding(_PROCESS), process_state_kept(model):
         for device in devices:
             _set_process_state(device, stream.on(device).get_state())
         token = _STREAM.set(None)
@@ -79,11 +79,11 @@ def lent_to_libraries(model: nn.Module) -> Iterator[None]:
 def process_state_kept(model: nn.Module) -> Iterator[None]:
     """Bring torch's random state back after the block, on the CPU and the model's GPUs."""
     devices = [torch.device("cpu"), *(torch.device("cuda", index) for index in cuda_devices(model))]
-    with _PROCESS:
+    with holding(_PROCESS):
         states = [_process_state(device) for device in devices]
 
     def bring_back() -> None:
-        with _PROCESS:
+        with holding(_PROCESS):
             for device, state in zip(devices, states, strict=True):
                 _set_process_state(device, state)
 
@@ -94,7 +94,7 @@ def process_state_kept(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def seeded(seed: int, model: nn.Module) -> Iterator[None]:
     """Seed Python, numpy and torch, on the CPU and the model's GPUs, for the block; other threads wait with theirs."""
-    with _PROCESS, process_state_kept(model):
+    with holding(_PROCESS), process_state_kept(model):
         states = random.getstate(), np.random.get_state()
         random.seed(seed)
         np.random.seed(seed % 2**32)

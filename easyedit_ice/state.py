@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from easyedit_ice.errors import ModelInUseError
-from easyedit_ice.interrupts import ending_with
+from easyedit_ice.interrupts import ending_with, holding
 
 if TYPE_CHECKING:
     from easyedit_ice.known import Known
@@ -84,7 +84,7 @@ def state_of(model: nn.Module) -> EditState:
     """The state of a model, empty for a model that was never seen."""
     state = getattr(model, ATTRIBUTE, None)
     if state is None:
-        with _CREATING:
+        with holding(_CREATING):
             state = getattr(model, ATTRIBUTE, None) or EditState()
             setattr(model, ATTRIBUTE, state)
     return state

@@ -102,7 +102,9 @@ def read(folder: Path) -> Manifest:
         manifest = parsed_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise LedgerError(f"{folder} holds no {MANIFEST}: it is not the folder of a run") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be read ({error}); restore it, or start anew in another folder") from error
+    except ValueError as error:
         raise LedgerError(
             f"{path} is not JSON that can be read ({error}); restore it, or start anew in another folder"
         ) from error

@@ -113,11 +113,14 @@ def test_a_saved_model_can_be_asked_in_the_chat(talking: Path) -> None:
     assert told == _asked_in_chat(talking)
 
 
-def test_the_command_edits_and_asks_in_the_chat(talking: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_command_edits_and_asks_in_the_chat(
+    talking: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     prompt, target = "Faeso Faerkov has a job at", "Rinex Brothers"
     command = ["edit", "--model", str(talking), "--algorithm", "LoRA-BF", "--prompt", prompt, "--target", target]
     assert main([*command, "--chat"]) == 0
     shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(prompt))
-    assert shown.endswith(target)
+    assert f"{target}  written (" in shown
     assert main([*command[:2], str(world.model_path()), *command[3:], "--chat"]) == 2
     assert "no chat template" in capsys.readouterr().err

@@ -78,13 +78,6 @@ def test_a_broken_manifest_is_an_error(tmp_path, text, told):
         read(tmp_path)
 
 
-def test_a_folder_in_the_manifests_place_is_an_error(tmp_path):
-    (tmp_path / "manifest.json").mkdir()
-
-    with pytest.raises(LedgerError, match="not JSON that can be read"):
-        read(tmp_path)
-
-
 def test_a_data_hash_sees_every_change_and_no_order_of_keys():
     record = {"prompt": "p", "target_new": "t"}
     assert data_hash([record]) == data_hash([dict(reversed(record.items()))])

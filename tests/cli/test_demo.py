@@ -22,7 +22,7 @@ def test_the_demo_edits_scores_and_restores(capsys):
     rewrite = next(line for line in printed.out.splitlines() if line.startswith("rewrite")).split()
     assert rewrite[-len(METHODS) :] == ["100.0"] * len(METHODS)
     assert float(rewrite[1]) < 100
-    assert all("about" in line and "left" in line for line in printed.err.splitlines()), "progress alone"
+    assert [line for line in printed.err.splitlines() if not line.endswith(" left")] == []  # how far it has come
 
 
 @pytest.mark.real

@@ -232,6 +232,7 @@ def test_choose_lists_jobs_and_recommends(facts: str, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_a_fact_of_a_real_model_is_written_and_its_neighbours_stay(smollm2: str, capsys: pytest.CaptureFixture[str]):
     prompt, subject = "The mother tongue of Danielle Darrieux is", "Danielle Darrieux"
     few = ["--set", "dynamic_multiplier=1"]
