@@ -312,4 +312,5 @@ def _norm(projection: Projection) -> float:
     """‖W‖, not zero."""
     weight = projection.module.weight
     matrix = projection.matrix() if projection.quantized or weight.element_size() == 1 else weight
-    return max(torch.linalg.vector_norm(matrix, dtype=torch.float32).item(), torch.finfo(torch.float32).tiny)
+    norm = torch.linalg.vector_norm(matrix, dtype=torch.promote_types(matrix.dtype, torch.float32))
+    return max(norm.item(), torch.finfo(torch.float32).tiny)

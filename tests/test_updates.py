@@ -462,3 +462,14 @@ def test_updates_of_a_packed_model_add_up_and_come_out_in_turn():
     assert torch.equal(logits(model), with_first)
     first.revert(model)
     assert torch.equal(logits(model), said)
+
+
+def test_a_model_in_double_precision_is_edited_and_restored():
+    model = SHAPES[0].build().double()
+    before = state(model)
+    update = _update(model)
+    update.commit(model)
+    assert state(model) != before
+    update.revert(model)
+    assert state(model) == before
+    assert all(0 < size < torch.inf for size in update.sizes(model).values())
