@@ -101,7 +101,7 @@ class _Pool:
         self._bench = bench
         self._model = bench.method.model
         self._untouched = untouched
-        before = bench.examiner.ask(self._model, [*facts, *untouched])
+        before = bench.examiner.ask_unedited(self._model, [*facts, *untouched])
         self._known, self._beside = before[: len(facts)], before[len(facts) :]
         self._contexts: dict[int, Context] = {}
         self.written: list[Fact] = []
@@ -182,7 +182,7 @@ class _Done:
 def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
     """All lines of a batch that is written to the base model and undone; the first one's say how that model was."""
     step = len(batch)
-    before = bench.examiner.ask(bench.method.model, batch)
+    before = bench.examiner.ask_unedited(bench.method.model, batch)
     unedited = bench.examiner.drift(bench.method.model, 0, 0) if batch[0].position == 0 else []
     known = {fact.position: answers for fact, answers in zip(batch, before, strict=True)}
     done = _edit(bench, batch, step)

@@ -180,7 +180,8 @@ def _choose(config: DictConfig, shown: bool) -> Facts:
         model, tok = load_model(EditHyperParams(**settings))
         return Knowledge(model, tok, asking_for(tok, config.model.chat), progress=shown)
 
-    return choose(config.data, config.evaluation.known_facts, knowledge, None if config.confirm else MOST_FACTS)
+    facts = choose(config.data, config.evaluation.known_facts, knowledge, None if config.confirm else MOST_FACTS)
+    return facts.with_claims(config.seed) if config.evaluation.probes else facts
 
 
 @contextmanager

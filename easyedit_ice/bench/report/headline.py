@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from easyedit_ice.bench.report.analysis import Results, Scored
+from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.runs import FactKey
+from easyedit_ice.bench.report.scores import Scored
 from easyedit_ice.bench.report.statistics import Facts, differences
 from easyedit_ice.bench.report.wording import PHASES, STYLES, p_value, points
 from easyedit_ice.evaluation import Interval
