@@ -33,7 +33,8 @@ class ModelConfig:
     device: Any = setting("cpu", "'cpu', 'cuda:0', or a GPU's number; null takes the GPU if there is one")
     dtype: str = setting("auto", "type of the weights; auto keeps the checkpoint's")
     chat: bool = setting(
-        False, "edit and ask in the user's turn of the model's chat template; for our methods, Prompt and IKE"
+        False,
+        "edit and ask in the user's turn of the model's chat template; for our methods, Prompt, Retrieval and IKE",
     )
     preset: str | None = setting(None, "name of the presets made for it; by default the last part of its own")
 

@@ -104,6 +104,7 @@ class _Pool:
         before = bench.examiner.ask_unedited(self._model, [*facts, *untouched])
         self._known, self._beside = before[: len(facts)], before[len(facts) :]
         self._contexts: dict[int, Context] = {}
+        self._everywhere: Context | None = None
         self.written: list[Fact] = []
         bench.ledger.append(
             [
@@ -132,7 +133,7 @@ class _Pool:
                 bench.method.undo(edited)
                 edited, lines = None, [*lines, *(failure_line(fact, step, error) for fact in done.facts)]
         if edited is not None:
-            self._model = edited.model
+            self._model, self._everywhere = edited.model, edited.everywhere
             self.written += done.facts
             self._contexts |= dict(zip((fact.position for fact in done.facts), edited.contexts, strict=True))
         bench.ledger.append(lines)
@@ -146,7 +147,7 @@ class _Pool:
         if not bench.ledger.holds(places):
             contexts = [self._contexts.get(fact.position) for fact in self.written]
             now = bench.examiner.ask(self._model, self.written, contexts)
-            beside = bench.examiner.ask(self._model, self._untouched)
+            beside = bench.examiner.ask(self._model, self._untouched, [self._everywhere] * len(self._untouched))
             bench.ledger.append(
                 [
                     later_line("retained", fact, step, self._known[fact.position], answers)

@@ -145,7 +145,7 @@ def _method(config: DictConfig, facts: Facts) -> Method:
         raise RunConfigError(
             "the method's settings ask in a chat, but known facts are sought as model.chat says; set model.chat=true"
         )
-    if config.evaluation.scorer == "easyedit" and method.kind == "context":
+    if config.evaluation.scorer == "easyedit" and method.kind in ("context", "retrieval"):
         raise RunConfigError(
             f"EasyEdit's evaluator asks edited models, and {algorithm.name} edits none; choose "
             "evaluation.scorer=batched"

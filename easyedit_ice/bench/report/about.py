@@ -12,8 +12,11 @@ from easyedit_ice.bench.report.wording import MISSING
 from easyedit_ice.host.summaries import SUMMARIES
 from easyedit_ice.registry import ALGORITHMS
 
-PROMPT = "the new fact stands before the question; no weight changes"
-WHOSE = {"ours": "easyedit_ice", "easyedit": "EasyEdit", "context": "in the question"}
+IN_THE_QUESTION = {
+    "Prompt": "the new fact stands before the question; no weight changes",
+    "Retrieval": "of all new facts the likest to the question is found and stands before it; no weight changes",
+}
+WHOSE = {"ours": "easyedit_ice", "easyedit": "EasyEdit", "context": "in the question", "retrieval": "in the question"}
 TERMS = {
     "rewrite": "the fact's own prompt: is the new answer given?",
     "rephrase": "the same in other words",
@@ -34,8 +37,8 @@ TERMS = {
 
 def described(algorithm: str) -> str:
     """A method in a line; empty for one that is not known here."""
-    if algorithm == "Prompt":
-        return PROMPT
+    if algorithm in IN_THE_QUESTION:
+        return IN_THE_QUESTION[algorithm]
     return ALGORITHMS[algorithm].summary if algorithm in ALGORITHMS else SUMMARIES.get(algorithm, "")
 
 
