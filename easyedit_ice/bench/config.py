@@ -177,7 +177,7 @@ MODELS = {
     "qwen2.5-7b": "Qwen/Qwen2.5-7B",
 }
 """Names on the hub by those of the presets."""
-DATA = ("wiki_counterfact", "wiki_recent", "zsre", "wikibio", "counterfact")
+DATA = ("wiki_counterfact", "wiki_recent", "zsre", "wikibio", "counterfact", "wikibigedit", "ultraeditbench", "mquake")
 
 
 def store_configs(host_methods: Iterable[str]) -> None:
