@@ -15,7 +15,7 @@ from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.bench.config import EvaluationConfig
 from easyedit_ice.bench.facts import Fact
 from easyedit_ice.bench.finite import with_nulls
-from easyedit_ice.bench.sealed import Line
+from easyedit_ice.bench.sealed import OLD, TOLD, Line
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context, Drift, Observation, observe
 from easyedit_ice.evaluation.fluency import fluency
@@ -24,8 +24,6 @@ from easyedit_ice.evaluation.rest import Rest
 from easyedit_ice.host.scoring import easyedit_qualities
 from easyedit_ice.world import general_text
 
-PROBED, TOLD, OLD = "probe", "probe_told", "probe_old"
-"""Styles of scores: of probes, and of what the unedited model answers to them once it is told, and of old facts."""
 _TEXT_SEED = 2 * 10**6
 _MOST_TEXTS = 10**6
 _WORDS = 8
@@ -68,7 +66,7 @@ class Examiner:
         asking: how questions are put to the model.
 
     Raises:
-        HyperParamsError: probes are asked for, and the tokenizer's chat template cannot hold a question and an answer.
+        HyperParamsError: a dialogue is asked for, and the tokenizer's chat template cannot hold one.
     """
 
     def __init__(

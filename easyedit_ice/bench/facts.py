@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -105,6 +105,12 @@ class Facts:
         world = self.source.startswith(f"{WORLD}/")
         claims = Claims(self.records, [fact.record for fact in self.edited], seed, inverses=world)
         return replace(self, edited=tuple(replace(fact, claim=claims.of(fact.record)) for fact in self.edited))
+
+    @property
+    def claims_hash(self) -> str | None:
+        """Hash of what the probes are made of; none where none are asked."""
+        claims = [asdict(fact.claim) for fact in self.edited if fact.claim is not None]
+        return data_hash(claims) if claims else None
 
     @property
     def hash(self) -> str:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from easyedit_ice.bench.cost import Cost
-from easyedit_ice.bench.examine import PROBED, Answers
+from easyedit_ice.bench.examine import Answers
 from easyedit_ice.bench.facts import Fact
 from easyedit_ice.bench.finite import with_nulls
-from easyedit_ice.bench.sealed import Line
+from easyedit_ice.bench.sealed import PROBED, Line
 from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right, leads_right
 from easyedit_ice.evaluation.host_scores import by_measure, with_locality
 from easyedit_ice.evaluation.probes import shares

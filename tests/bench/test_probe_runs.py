@@ -83,6 +83,12 @@ def test_runs_with_other_probes_are_not_compared(prompted: Path, without: Path) 
         compare([read_run(prompted), read_run(without, "plain")])
 
 
+def test_runs_whose_probes_are_drawn_by_other_seeds_are_not_compared(prompted: Path, tmp_path: Path) -> None:
+    other = run(configured("algorithm=Prompt", *SHORT, PROBES, "seed=1", "label=other"), tmp_path)
+    with pytest.raises(IncomparableRunsError, match=r"data\.probes"):
+        compare([read_run(prompted), read_run(other)])
+
+
 def test_an_unknown_probe_ends_a_run_before_it_begins(tmp_path: Path) -> None:
     with pytest.raises(RunConfigError, match="there is no probe 'negated'"):
         run(configured("algorithm=Prompt", *SHORT, "evaluation.probes=[negated]"), tmp_path / "none")

@@ -23,6 +23,7 @@ TERMS = {
     "portability": "what follows from the new fact, such as another question about its new answer",
     "locality": "questions about other facts: is the answer what it was before the edit?",
     "known kept": "share of other facts the unedited model answers right that the edited one still does",
+    "probe": "a harder question made from the record, such as multiple choice; its table says what is right",
     "success": "mean of rewrite, rephrase and portability, as far as they were asked",
     "generated": "the model writes freely; right if that is the answer",
     "teacher-forced": "share of the answer's tokens that are the likeliest, given the right ones before; easier",

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-from easyedit_ice.bench.examine import PROBED
 from easyedit_ice.bench.report.comparison import Comparison, Group
 from easyedit_ice.bench.report.figures import side_figures, unedited_figures
 from easyedit_ice.bench.report.probes import PHASES as PROBE_PHASES
@@ -23,6 +22,7 @@ from easyedit_ice.bench.report.scores import (
 )
 from easyedit_ice.bench.report.statistics import Difference, differences
 from easyedit_ice.bench.report.wording import MEASURES, STYLES
+from easyedit_ice.bench.sealed import PROBED
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.summary import share_interval
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from easyedit_ice.bench.examine import PROBED
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.probes import asked, can_answer, chance, explained
 from easyedit_ice.bench.report.statistics import LEVEL
@@ -26,6 +25,7 @@ from easyedit_ice.bench.report.wording import (
     percent,
     points,
 )
+from easyedit_ice.bench.sealed import PROBED
 
 SCORES_NOTE = (
     "Per cent, with 95 % intervals over facts: Wilson's where facts are right or wrong, else bootstrap. A fact counts "

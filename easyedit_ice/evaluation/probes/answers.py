@@ -12,7 +12,7 @@ from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.blocks import context_length
 from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.evaluation.probes.claim import Claim
-from easyedit_ice.evaluation.probes.dialogue import conversation
+from easyedit_ice.evaluation.probes.dialogue import DIALOGUE, conversation
 from easyedit_ice.evaluation.probes.item import Item, Probe
 from easyedit_ice.text.rows import answered
 
@@ -45,12 +45,12 @@ class Prober:
         asking: how texts are put to the model that stand in no conversation of their own.
 
     Raises:
-        HyperParamsError: the tokenizer's chat template cannot hold a question and an answer.
+        HyperParamsError: a dialogue is asked, and the tokenizer's chat template cannot hold a question and an answer.
     """
 
     def __init__(self, probes: Sequence[Probe], tok: Any, asking: Asking = PLAIN) -> None:
         self._probes, self._tok, self._asking = tuple(probes), tok, asking
-        self._conversation = conversation(tok)
+        self._conversation = conversation(tok) if DIALOGUE in self._probes else asking
 
     def ask(
         self, model: nn.Module, claims: Sequence[Claim | None], contexts: Sequence[Context | None] | None = None

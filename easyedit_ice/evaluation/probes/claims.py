@@ -18,6 +18,8 @@ OTHERS = 3
 """Other answers of a claim: with an old answer two of them are options, without one all."""
 _SUBJECTS = 2
 _SENTENCES = 24
+_LOOKED_AT = 1000
+"""Names and sentences that are looked at for one claim, of files that have more."""
 _SLOT = "\0"
 
 
@@ -40,18 +42,17 @@ class Claims:
         self, records: Sequence[Record], edited: Sequence[Record], seed: int, *, inverses: bool = False
     ) -> None:
         self._seed, self._inverses = seed, inverses
-        self._answers: dict[str, dict[str, None]] = {}
-        self._subjects: dict[str, dict[str, None]] = {}
+        self._answers = _Names()
+        self._subjects = _Names()
         for record in records:
-            answers = [record["target_new"].strip(), *_old(record)[:1]]
-            self._answers.setdefault(_relation(record), {}).update(dict.fromkeys(answers))
+            self._answers.add(_relation(record), record["target_new"].strip(), *_old(record)[:1])
             if record.get("subject"):
-                self._subjects.setdefault(_relation(record), {})[record["subject"]] = None
-        self._all_answers = list(dict.fromkeys(answer for own in self._answers.values() for answer in own))
-        self._all_subjects = list(dict.fromkeys(subject for own in self._subjects.values() for subject in own))
+                self._subjects.add(_relation(record), record["subject"])
         prompts = {record["prompt"] for record in edited}
         spared = [record for record in records if record["prompt"] not in prompts]
-        self._sentences = [_sentence(record) for record in (spared if len(spared) >= _SENTENCES else records)]
+        sources = spared if len(spared) >= _SENTENCES else records
+        drawn = random.Random(f"{seed} sentences").sample(range(len(sources)), min(_LOOKED_AT, len(sources)))
+        self._sentences = [_sentence(sources[place]) for place in drawn]
 
     def of(self, record: Record) -> Claim:
         """The claim of one of the edited records."""
@@ -60,9 +61,8 @@ class Claims:
         subject = record.get("subject")
         rival = old[0] if old and not _same(old[0], answer) else None
         relation = _relation(record)
-        others = _drawn(rng, (self._answers[relation], self._all_answers), OTHERS, (answer, *old))
-        about = (self._subjects.get(relation, {}), self._all_subjects)
-        subjects = _drawn(rng, about, _SUBJECTS, (subject, answer, *old)) if subject else ()
+        others = self._answers.drawn(rng, relation, OTHERS, (answer, *old))
+        subjects = self._subjects.drawn(rng, relation, _SUBJECTS, (subject, answer, *old)) if subject else ()
         named = [name.casefold() for name in (subject, answer, rival) if name]
         fitting = [text for text in self._sentences if not any(name in text.casefold() for name in named)]
         return Claim(
@@ -76,6 +76,34 @@ class Claims:
             statements=tuple(rng.sample(fitting, min(_SENTENCES, len(fitting)))),
             seed=str(self._seed),
         )
+
+
+class _Names:
+    """Names by relation, each once."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+        self._by_relation: dict[str, list[str]] = {}
+        self._all: list[str] = []
+
+    def add(self, relation: str, *names: str) -> None:
+        """Names of a relation."""
+        for name in names:
+            if (relation, name) not in self._known:
+                self._known.add((relation, name))
+                self._by_relation.setdefault(relation, []).append(name)
+                self._all.append(name)
+
+    def drawn(self, rng: random.Random, relation: str, count: int, taken: Iterable[str]) -> tuple[str, ...]:
+        """So many of them at random, of the relation where it has enough; none could be taken for one of ``taken``."""
+        found: list[str] = []
+        used = list(taken)
+        for names in (self._by_relation.get(relation, []), self._all):
+            for place in rng.sample(range(len(names)), min(_LOOKED_AT, len(names))):
+                if len(found) < count and not any(_overlaps(names[place], other) for other in used):
+                    found.append(names[place])
+                    used.append(names[place])
+        return tuple(found)
 
 
 def _old(record: Record) -> list[str]:
@@ -94,21 +122,6 @@ def _relation(record: Record) -> str:
 
 def _sentence(record: Record) -> str:
     return stated(record["prompt"], next(iter(_old(record)), record["target_new"]))
-
-
-def _drawn(
-    rng: random.Random, pools: Iterable[Iterable[str]], count: int, taken: Iterable[str | None]
-) -> tuple[str, ...]:
-    """So many names at random from the first pool that has some left, then from the next."""
-    found: list[str] = []
-    used = [name for name in taken if name]
-    for pool in pools:
-        names = list(pool)
-        for name in rng.sample(names, len(names)):
-            if len(found) < count and not any(_overlaps(name, other) for other in used):
-                found.append(name)
-                used.append(name)
-    return tuple(found)
 
 
 def _same(one: str, other: str) -> bool:

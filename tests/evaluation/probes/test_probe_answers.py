@@ -10,6 +10,7 @@ import pytest
 from easyedit_ice import world
 from easyedit_ice.asking import asking_for
 from easyedit_ice.data import read_records
+from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.evaluation.alternatives import alternatives
 from easyedit_ice.evaluation.probes import PROBES, Claims, Prober, chosen, shares, told
 from easyedit_ice.evaluation.probes.dialogue import OPENING, conversation
@@ -80,6 +81,17 @@ def test_a_conversation_stands_in_the_chat_template_where_there_is_one(embedded:
         assert conversation(tok).text("Who?") == said
         assert conversation(tok).gap_after(said) == ""
         assert asking_for(tok, True).text("Who?") == "<user>Who?</user><assistant>"
+    finally:
+        tok.chat_template = None
+
+
+def test_a_template_that_holds_no_conversation_matters_to_dialogues_alone(embedded: Any) -> None:
+    _, tok = embedded
+    tok.chat_template = "always the same"
+    try:
+        Prober(chosen(["choice"]), tok)
+        with pytest.raises(HyperParamsError, match="chat template"):
+            Prober(chosen(["dialogue"]), tok)
     finally:
         tok.chat_template = None
 
