@@ -69,11 +69,15 @@ def asking_for(tok: Any, chat: bool) -> Asking:
     return in_chat(tok) if chat else Asking(opening=opening(tok))
 
 
-def in_chat(tok: Any) -> Asking:
+def in_chat(tok: Any, earlier: tuple[str, str] | None = None) -> Asking:
     """A question as the user's turn, and the answer as the model's, by the tokenizer's template.
 
     Templates that let a model think are asked for an answer without it. What a template puts before the answer, and
     the token by which the model's turn ends, are read from a turn that the template itself writes.
+
+    Args:
+        tok: a tokenizer.
+        earlier: what the user and the model say before that; none if the question is the first turn.
 
     Raises:
         HyperParamsError: as for :func:`asking_for`.
@@ -84,8 +88,9 @@ def in_chat(tok: Any) -> Asking:
             "tokenizer its model's template (tok.chat_template)"
         )
     user, model = {"role": "user", "content": _QUESTION}, {"role": "assistant", "content": _ANSWER}
-    before, asked, after = _rendered(tok, [user], add_generation_prompt=True).partition(_QUESTION)
-    answered = _rendered(tok, [user, model]).partition(_QUESTION)[2]
+    said = [{"role": role, "content": text} for role, text in zip(("user", "assistant"), earlier or (), strict=False)]
+    before, asked, after = _rendered(tok, [*said, user], add_generation_prompt=True).partition(_QUESTION)
+    answered = _rendered(tok, [*said, user, model]).partition(_QUESTION)[2]
     head, told, closing = answered.partition(_ANSWER)
     if not asked or not told or not after:
         raise HyperParamsError(

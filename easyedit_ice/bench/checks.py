@@ -11,6 +11,7 @@ from easyedit_ice.bench.config import given
 from easyedit_ice.bench.logs import LEVELS
 from easyedit_ice.bench.shards import Process
 from easyedit_ice.errors import RunConfigError, did_you_mean
+from easyedit_ice.evaluation.probes import chosen
 
 MODES = ("single", "batch", "sequential")
 SCORERS = ("batched", "easyedit")
@@ -61,6 +62,7 @@ def check(config: DictConfig) -> None:
             raise RunConfigError(
                 f"{name} is {value!r}; expected one of {', '.join(known)}.{did_you_mean(value, known)}"
             )
+    chosen(evaluation.probes or ())
     for name, (low, high) in BOUNDS.items():
         _check_bounds(name, _at(config, name), low, high)
     if mode.name == "single" and mode.batch_size != 1:

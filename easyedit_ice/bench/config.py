@@ -33,7 +33,8 @@ class ModelConfig:
     device: Any = setting("cpu", "'cpu', 'cuda:0', or a GPU's number; null takes the GPU if there is one")
     dtype: str = setting("auto", "type of the weights; auto keeps the checkpoint's")
     chat: bool = setting(
-        False, "edit and ask in the user's turn of the model's chat template; for our methods, Prompt and IKE"
+        False,
+        "edit and ask in the user's turn of the model's chat template; for our methods, Prompt, Retrieval and IKE",
     )
     preset: str | None = setting(None, "name of the presets made for it; by default the last part of its own")
 
@@ -82,6 +83,9 @@ class EvaluationConfig:
     perplexity_text: str | None = setting(None, "a text file whose beginning's perplexity is measured after each edit")
     perplexity_tokens: int = setting(256, "how many tokens of it")
     answers: bool = setting(True, "keep every answer in the ledger")
+    probes: list[str] | None = setting(
+        None, "harder questions made from each record, such as [choice,negation], or [all]; null: none (docs/probes.md)"
+    )
 
 
 def _help() -> str:
@@ -173,7 +177,7 @@ MODELS = {
     "qwen2.5-7b": "Qwen/Qwen2.5-7B",
 }
 """Names on the hub by those of the presets."""
-DATA = ("wiki_counterfact", "wiki_recent", "zsre", "wikibio", "counterfact")
+DATA = ("wiki_counterfact", "wiki_recent", "zsre", "wikibio", "counterfact", "wikibigedit", "ultraeditbench", "mquake")
 
 
 def store_configs(host_methods: Iterable[str]) -> None:

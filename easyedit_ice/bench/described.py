@@ -45,6 +45,7 @@ def manifest_of(config: DictConfig, method: Method, facts: Facts) -> Manifest:
             "untouched_hash": facts.untouched_hash,
             **{key: config.data[key] for key in ("start", "size", "seed")},
             "known": None if facts.chosen is None else facts.chosen.entry(),
+            **({"probes": facts.claims_hash} if facts.claims_hash else {}),
         },
         "known_facts": facts.kept.entry() if facts.kept.records else None,
         "evaluation": OmegaConf.to_container(config.evaluation, resolve=True),

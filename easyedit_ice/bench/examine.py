@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from easyedit_ice.asking import PLAIN, Asking
 from easyedit_ice.bench.config import EvaluationConfig
 from easyedit_ice.bench.facts import Fact
 from easyedit_ice.bench.finite import with_nulls
-from easyedit_ice.bench.sealed import Line
+from easyedit_ice.bench.sealed import OLD, TOLD, Line
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context, Drift, Observation, observe
 from easyedit_ice.evaluation.fluency import fluency
+from easyedit_ice.evaluation.probes import Answered, Prober, chosen, told
 from easyedit_ice.evaluation.rest import Rest
 from easyedit_ice.host.scoring import easyedit_qualities
 from easyedit_ice.world import general_text
@@ -38,6 +39,9 @@ class Answers:
         quality: the dict of EasyEdit's own evaluator; none if it was not asked for.
         seconds: that asking took, as this fact's share.
         kept: whether the answers go into the ledger.
+        probed: its answers to the probes that were asked.
+        able: where the unedited model was asked: its answers to the same probes when it is told the fact
+            (``probe_told``), and to those of the old fact (``probe_old``), which say what it can answer at all.
     """
 
     observations: tuple[Observation, ...]
@@ -45,6 +49,8 @@ class Answers:
     quality: dict[str, Any] | None
     seconds: float
     kept: bool
+    probed: tuple[Answered, ...] = ()
+    able: Mapping[str, tuple[Answered, ...]] = field(default_factory=dict)
 
 
 class Examiner:
@@ -58,6 +64,9 @@ class Examiner:
         drift: what was said of fixed text before; none if drift is not measured.
         rest: known facts and text to ask about after edits; none if there is nothing of either.
         asking: how questions are put to the model.
+
+    Raises:
+        HyperParamsError: a dialogue is asked for, and the tokenizer's chat template cannot hold one.
     """
 
     def __init__(
@@ -77,6 +86,22 @@ class Examiner:
         self._drift = drift
         self._rest = rest
         self._asking = asking
+        self._prober = Prober(chosen(config.probes), tok, asking) if config.probes else None
+
+    def ask_unedited(self, model: nn.Module, facts: Sequence[Fact]) -> list[Answers]:
+        """What a model says of each fact before any edit, and whether it can answer the probes at all."""
+        answers = self.ask(model, facts)
+        if self._prober is None:
+            return answers
+        claims = [fact.claim for fact in facts]
+        able = {
+            TOLD: self._prober.ask(model, claims, [None if claim is None else told(claim) for claim in claims]),
+            OLD: self._prober.ask(model, [None if claim is None else claim.of_old_facts() for claim in claims]),
+        }
+        return [
+            replace(own, able={style: found[place] for style, found in able.items()})
+            for place, own in enumerate(answers)
+        ]
 
     def ask(
         self, model: nn.Module, facts: Sequence[Fact], contexts: Sequence[Context | None] | None = None
@@ -107,10 +132,13 @@ class Examiner:
             ]
             fluencies = fluency(model, self._tok, prompts, seed=self._seed)
         qualities = self._qualities(model, facts)
+        probed: Sequence[tuple[Answered, ...]] = [()] * len(facts)
+        if self._prober is not None:
+            probed = self._prober.ask(model, [fact.claim for fact in facts], contexts)
         seconds = (time.perf_counter() - started) / max(1, len(facts))
         return [
-            Answers(own, entropy, quality, seconds, config.answers)
-            for own, entropy, quality in zip(observations, fluencies, qualities, strict=True)
+            Answers(own, entropy, quality, seconds, config.answers, hard)
+            for own, entropy, quality, hard in zip(observations, fluencies, qualities, probed, strict=True)
         ]
 
     def drift(self, model: nn.Module, position: int, step: int, contexts: Sequence[Context] = ()) -> list[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +15,12 @@ from easyedit_ice.data import Record, load_records, to_requests
 from easyedit_ice.errors import DataError, LongRunError, RunConfigError
 from easyedit_ice.evaluation import Question, questions
 from easyedit_ice.evaluation.knowledge import Knowledge
+from easyedit_ice.evaluation.probes import Claim, Claims
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.text.answers import Asked
 
+WORLD = "factworld"
+"""The source of the embedded world's records."""
 _ORDER = 0
 """Seed of the order in which known facts are looked for."""
 
@@ -31,12 +34,14 @@ class Fact:
         record: as read from its file.
         request: as EasyEdit takes it.
         asked: every question that scores it.
+        claim: what its probes are made of; none where it is not probed.
     """
 
     position: int
     record: Record
     request: dict[str, Any]
     asked: tuple[Question, ...]
+    claim: Claim | None = None
 
     @cached_property
     def case(self) -> dict[str, Any]:
@@ -84,6 +89,7 @@ class Facts:
         examples: requests of further records, for methods that show some to the model.
         kept: yet others that the model knows, asked again after edits.
         chosen: the edited and untouched ones, where only known facts were taken.
+        records: all of the source, in the order in which they were chosen from.
     """
 
     source: str
@@ -92,6 +98,19 @@ class Facts:
     examples: tuple[dict[str, Any], ...]
     kept: KnownFacts = KnownFacts()
     chosen: KnownFacts | None = None
+    records: tuple[Record, ...] = ()
+
+    def with_claims(self, seed: int) -> Facts:
+        """The same facts, those that are edited with what their probes are made of, drawn by a seed."""
+        world = self.source.startswith(f"{WORLD}/")
+        claims = Claims(self.records, [fact.record for fact in self.edited], seed, inverses=world)
+        return replace(self, edited=tuple(replace(fact, claim=claims.of(fact.record)) for fact in self.edited))
+
+    @property
+    def claims_hash(self) -> str | None:
+        """Hash of what the probes are made of; none where none are asked."""
+        claims = [asdict(fact.claim) for fact in self.edited if fact.claim is not None]
+        return data_hash(claims) if claims else None
 
     @property
     def hash(self) -> str:
@@ -154,7 +173,7 @@ def choose(
         kept = _known(random.Random(_ORDER).sample(others, len(others)), known_facts, knowledge())
     again = {id(record) for record in kept.records}
     examples = to_requests(record for record in others if id(record) not in again)
-    return Facts(records.path, _facts(edited), _facts(untouched), tuple(examples), kept, chosen)
+    return Facts(records.path, _facts(edited), _facts(untouched), tuple(examples), kept, chosen, tuple(records.records))
 
 
 def _refuse_many(config: DataConfig, found: int, most: int | None) -> None:
@@ -190,7 +209,7 @@ def _asked(record: Record) -> Asked:
 
 def _others(config: DataConfig, records: Sequence[Record], used: Sequence[Record]) -> list[Record]:
     """The world's dev facts; of any other source the records that are neither edited nor asked, nor about the same."""
-    if config.source == "factworld":
+    if config.source == WORLD:
         others: Sequence[Record] = load_records(
             config.source, split="dev" if config.split == "test" else "test"
         ).records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,10 @@ from easyedit_ice.bench.cost import Cost
 from easyedit_ice.bench.examine import Answers
 from easyedit_ice.bench.facts import Fact
 from easyedit_ice.bench.finite import with_nulls
-from easyedit_ice.bench.sealed import Line
+from easyedit_ice.bench.sealed import PROBED, Line
 from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right, leads_right
 from easyedit_ice.evaluation.host_scores import by_measure
+from easyedit_ice.evaluation.probes import shares
 
 
 def before_line(fact: Fact, answers: Answers) -> Line:
@@ -60,7 +61,7 @@ def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers,
         "position": fact.position,
         "step": step,
         "case": fact.case,
-        "scores": scores.to_dict(),
+        "scores": scores.to_dict() | _of_probes(phase, after),
     }
     ends = [seen.stopped for seen in after.observations if seen.stopped is not None]
     if ends:
@@ -69,8 +70,30 @@ def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers,
         line["fluency"] = after.fluency
     if after.kept:
         pairs = zip(fact.asked, before.observations, after.observations, strict=True)
-        line["answers"] = [_answer(*triple) for triple in pairs]
+        line["answers"] = [*(_answer(*triple) for triple in pairs), *_probe_answers(after)]
     return line
+
+
+def _of_probes(phase: str, answers: Answers) -> dict[str, dict[str, float]]:
+    """Scores of probes by style: as all are asked, and before any edit also those of what the model can answer."""
+    asked = {PROBED: answers.probed} | (dict(answers.able) if phase == "before" else {})
+    return {style: shares(own) for style, own in asked.items() if own}
+
+
+def _probe_answers(answers: Answers) -> Iterator[dict[str, Any]]:
+    """What the model chose of the options of each probe's texts."""
+    for own in answers.probed:
+        for item, log_probs in zip(own.items, own.log_probs, strict=True):
+            chosen = max(range(len(log_probs)), key=log_probs.__getitem__)
+            yield {
+                "measure": f"{PROBED}.{own.probe}",
+                "prompt": item.prompt,
+                "answer": item.options[item.right],
+                "options": list(item.options),
+                "log_probs": list(log_probs),
+                "chosen": item.options[chosen],
+                "right": chosen == item.right,
+            }
 
 
 def _answer(question: Question, before: Observation, after: Observation) -> dict[str, Any]:

@@ -102,9 +102,10 @@ class _Pool:
         self._bench = bench
         self._model = bench.method.model
         self._untouched = untouched
-        before = bench.examiner.ask(self._model, [*facts, *untouched])
+        before = bench.examiner.ask_unedited(self._model, [*facts, *untouched])
         self._known, self._beside = before[: len(facts)], before[len(facts) :]
         self._contexts: dict[int, Context] = {}
+        self._everywhere: Context | None = None
         self.written: list[Fact] = []
         bench.ledger.append(
             [
@@ -133,7 +134,7 @@ class _Pool:
                 bench.method.undo(edited)
                 edited, lines = None, [*lines, *(failure_line(fact, step, error) for fact in done.facts)]
         if edited is not None:
-            self._model = edited.model
+            self._model, self._everywhere = edited.model, edited.everywhere
             self.written += done.facts
             self._contexts |= dict(zip((fact.position for fact in done.facts), edited.contexts, strict=True))
         bench.ledger.append(lines)
@@ -147,7 +148,7 @@ class _Pool:
         if not bench.ledger.holds(places):
             contexts = [self._contexts.get(fact.position) for fact in self.written]
             now = bench.examiner.ask(self._model, self.written, contexts)
-            beside = bench.examiner.ask(self._model, self._untouched)
+            beside = bench.examiner.ask(self._model, self._untouched, [self._everywhere] * len(self._untouched))
             bench.ledger.append(
                 [
                     later_line("retained", fact, step, self._known[fact.position], answers)
@@ -183,7 +184,7 @@ class _Done:
 def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
     """All lines of a batch that is written to the base model and undone; the first one's say how that model was."""
     step = len(batch)
-    before = bench.examiner.ask(bench.method.model, batch)
+    before = bench.examiner.ask_unedited(bench.method.model, batch)
     unedited = bench.examiner.drift(bench.method.model, 0, 0) if batch[0].position == 0 else []
     known = {fact.position: answers for fact, answers in zip(batch, before, strict=True)}
     done = _edit(bench, batch, step)

@@ -145,7 +145,7 @@ def _method(config: DictConfig, facts: Facts) -> Method:
         raise RunConfigError(
             "the method's settings ask in a chat, but known facts are sought as model.chat says; set model.chat=true"
         )
-    if config.evaluation.scorer == "easyedit" and method.kind == "context":
+    if config.evaluation.scorer == "easyedit" and method.kind in ("context", "retrieval"):
         raise RunConfigError(
             f"EasyEdit's evaluator asks edited models, and {algorithm.name} edits none; choose "
             "evaluation.scorer=batched"
@@ -180,7 +180,8 @@ def _choose(config: DictConfig, shown: bool) -> Facts:
         model, tok = load_model(EditHyperParams(**settings))
         return Knowledge(model, tok, asking_for(tok, config.model.chat), progress=shown)
 
-    return choose(config.data, config.evaluation.known_facts, knowledge, None if config.confirm else MOST_FACTS)
+    facts = choose(config.data, config.evaluation.known_facts, knowledge, None if config.confirm else MOST_FACTS)
+    return facts.with_claims(config.seed) if config.evaluation.probes else facts
 
 
 @contextmanager

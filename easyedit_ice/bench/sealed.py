@@ -23,6 +23,8 @@ PHASES = ("before", "drift", "failed", "immediate", "retained", "untouched")
 """In the order in which a fact's lines are written."""
 SCORED = ("before", "immediate", "retained", "untouched")
 """Phases whose lines have scores of a fact."""
+PROBED, TOLD, OLD = "probe", "probe_told", "probe_old"
+"""Styles of scores: of probes, and of what the unedited model answers to them once it is told, and of old facts."""
 KEYS = frozenset(
     (
         *("phase", "position", "step", "case", "error", "scores", "answers", "stopped", "fluency", "update", "cost"),

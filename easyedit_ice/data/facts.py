@@ -5,8 +5,6 @@ Where a published benchmark may hold anything, here a key that is not known is a
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 from easyedit_ice.data.editing import to_requests
 from easyedit_ice.data.forms import FORMS, recognise
 from easyedit_ice.data.load import read_records
+from easyedit_ice.data.rows import json_lines, table
 from easyedit_ice.errors import DataError, did_you_mean
 
 KEYS = (
@@ -45,7 +44,7 @@ def read_facts(path: str | Path) -> list[dict[str, Any]]:
     Raises:
         DataError: there is no such file, it holds no fact, or one that cannot be read; with the record at fault.
     """
-    rows = [_renamed(row) for row in _rows(Path(path))]
+    rows = _rows(Path(path))
     if not rows:
         raise DataError("the file holds no fact; expected at least one, with prompt and target_new", str(path))
     odd = next((index for index, row in enumerate(rows) if not isinstance(row, Mapping)), None)
@@ -53,12 +52,12 @@ def read_facts(path: str | Path) -> list[dict[str, Any]]:
         raise DataError(f"it is {rows[odd]!r}; expected an object with prompt and target_new", str(path), odd)
     if _published(rows, str(path)):
         return to_requests(read_records(rows, path=str(path), on_error="raise"))
-    return [_fact(row, index, str(path)) for index, row in enumerate(rows)]
+    return [_fact(_renamed(row), index, str(path)) for index, row in enumerate(rows)]
 
 
 def _published(rows: Sequence[Mapping[str, Any]], path: str) -> bool:
     """Whether the records are of a form that has other keys than a request."""
-    marked = any(form.marks <= row.keys() for row in rows for form in FORMS.values() if form is not _PLAIN)
+    marked = any(form.shown_by(row) for row in rows for form in FORMS.values() if form is not _PLAIN)
     return marked and recognise(rows, path) is not _PLAIN
 
 
@@ -96,50 +95,13 @@ def _rows(path: Path) -> list[Any]:
         return []
     kind = path.suffix.lower()
     if kind in (".csv", ".tsv"):
-        return _table(text, "\t" if kind == ".tsv" else ",", str(path))
+        return table(text, "\t" if kind == ".tsv" else ",", str(path))
     if kind in (".jsonl", ".ndjson"):
-        return _lines(text, str(path))
+        return json_lines(text, str(path))
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
         if "\n" in text.strip() and text.lstrip().startswith("{"):
-            return _lines(text, str(path))
+            return json_lines(text, str(path))
         raise DataError(f"the file is not valid JSON: {error}", str(path)) from error
     return found if isinstance(found, list) else [found]
-
-
-def _lines(text: str, path: str) -> list[Any]:
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(f"line {number} is not valid JSON: {error}", path) from error
-    return found
-
-
-def _table(text: str, delimiter: str, path: str) -> list[dict[str, Any]]:
-    """Rows of a table, without their empty cells."""
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
-    rows = []
-    for index, row in enumerate(reader):
-        if None in row:
-            raise DataError(
-                f"the row has more cells than the header has names ({', '.join(reader.fieldnames or ())}); put a cell "
-                'that holds a separator into quotes ("…")',
-                path,
-                index,
-            )
-        rows.append({str(key).strip(): _cell(cell) for key, cell in row.items() if (cell or "").strip()})
-    return [row for row in rows if row]
-
-
-def _cell(cell: str) -> Any:
-    if not cell.lstrip().startswith(("{", "[")):
-        return cell
-    try:
-        return json.loads(cell)
-    except json.JSONDecodeError:
-        return cell

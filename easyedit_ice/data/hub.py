@@ -1,8 +1,9 @@
-"""Benchmarks from the Hugging Face hub, through ``datasets``: KnowEdit and CounterFact."""
+"""Benchmarks from the Hugging Face hub, through ``datasets``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from easyedit_ice.errors import DataError
@@ -48,6 +49,29 @@ BENCHMARKS: dict[str, HubBenchmark] = {
         },
     ),
     "counterfact": HubBenchmark("azhx/counterfact", {"train": None, "test": None}),
+    "wikibigedit": HubBenchmark(
+        "lukasthede/WikiBigEdit",
+        {
+            f"{begin}_{end}": f"wiki_big_edit_{begin}_{end}.json"
+            for begin, end in pairwise(
+                (
+                    "20240201",
+                    "20240220",
+                    "20240301",
+                    "20240320",
+                    "20240401",
+                    "20240501",
+                    "20240601",
+                    "20240620",
+                    "20240701",
+                )
+            )
+        },
+    ),
+    "ultraeditbench": HubBenchmark("XiaojieGu/UltraEditBench", {"train": None}),
+    "mquake": HubBenchmark(
+        "henryzhongsc/MQuAKE-Remastered", {split: None for split in ("CF3k", "CF9k", "CF6334", "T")}
+    ),
 }
 """Benchmarks that are known by name."""
 
@@ -59,7 +83,7 @@ def download(name: str, split: str) -> list[dict[str, Any]]:
 
     Args:
         name: a key of ``BENCHMARKS``.
-        split: ``"train"`` or ``"test"``.
+        split: one of its own.
 
     Raises:
         DataError: the benchmark has no such split, or it can be neither downloaded nor found in the cache.

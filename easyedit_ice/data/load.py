@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +11,12 @@ from easyedit_ice.data.forms import form_named, recognise
 from easyedit_ice.data.hub import BENCHMARKS, download
 from easyedit_ice.data.normalise import normalise
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
+from easyedit_ice.data.rows import json_lines, table
 from easyedit_ice.errors import DataError, did_you_mean
 from easyedit_ice.reading import is_file, parsed_json
 
 _FACTWORLD = "factworld"
+_TABLES = {".csv": ",", ".tsv": "\t"}
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +33,8 @@ def load_records(
     """Read a benchmark.
 
     Args:
-        source: a JSON file; or ``"factworld"``, the embedded world; or the name of a benchmark
-            (``wiki_counterfact``, ``wiki_recent``, ``zsre``, ``wikibio``, ``counterfact``), to be downloaded. A file
-            of that name takes precedence.
+        source: a file: a JSON list, JSON lines, CSV or TSV; or ``"factworld"``, the embedded world; or the name of a
+            benchmark, a key of ``BENCHMARKS``, to be downloaded. A file of that name takes precedence.
         split: which part of a benchmark given by name.
         form: the records' form, a key of ``FORMS``; by default told by their keys.
         start: position in the file of the first record to read.
@@ -78,9 +79,9 @@ def read_records(
                 raise DataError(reason, path, index)
             problems.append(DataProblem(path, index, severity, reason))
 
-        record = normalise(raw, index, chosen_form, report)
-        if record is not None:
-            records.append(record)
+        facts = chosen_form.facts(raw) if isinstance(raw, Mapping) else (raw,)
+        read = [normalise(fact, index, chosen_form, report) for fact in facts]
+        records += [record for record in read if record is not None]
     problems += _repeated_prompts(records, path)
     problems.sort(key=lambda problem: problem.index)
     result = Records(path, tuple(records), tuple(problems))
@@ -92,7 +93,7 @@ def read_records(
 def _raw_records(source: str | Path, split: str) -> tuple[list[Any], str]:
     path, name = Path(source), str(source).lower()
     if is_file(path):
-        return _read_json(path), str(source)
+        return _read_file(path), str(source)
     if name == _FACTWORLD:
         from easyedit_ice.world.records import records
 
@@ -103,19 +104,30 @@ def _raw_records(source: str | Path, split: str) -> tuple[list[Any], str]:
     raise DataError(f"{str(source)!r} is neither a file nor one of {', '.join(names)}.{did_you_mean(name, names)}")
 
 
-def _read_json(path: Path) -> list[Any]:
+def _read_file(path: Path) -> list[Any]:
+    """The records of a table, of JSON lines, or of a JSON list, whatever the suffix of one that holds JSON."""
     try:
-        raws = parsed_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"the file cannot be read: {error}", str(path)) from error
     except UnicodeDecodeError as error:
         raise DataError(f"the file is not UTF-8 text: {error}", str(path)) from error
-    except ValueError as error:
-        raise DataError(f"the file is not valid JSON: {error}", str(path)) from error
+    kind = path.suffix.lower()
+    raws = table(text, _TABLES[kind], str(path)) if kind in _TABLES else _json(text, str(path))
     if not isinstance(raws, list) or not raws:
         held = "an empty list" if raws == [] else f"a {type(raws).__name__}"
         raise DataError(f"the file holds {held}; expected a list of records", str(path))
     return raws
+
+
+def _json(text: str, path: str) -> Any:
+    try:
+        return parsed_json(text)
+    except ValueError as error:
+        first, *others = (line for line in text.splitlines() if line.strip())
+        if others and first.rstrip().endswith("}"):
+            return json_lines(text, path)
+        raise DataError(f"the file is not valid JSON: {error}", path) from error
 
 
 def _repeated_prompts(records: Sequence[Record], path: str) -> list[DataProblem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from easyedit_ice.data.forms import Form
+from easyedit_ice.data.form import Form
 from easyedit_ice.data.records import Record, Severity
 from easyedit_ice.reading import is_unicode
 

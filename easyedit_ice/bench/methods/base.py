@@ -27,11 +27,13 @@ class Edited:
         model: what answers now; a wrapper where the method needs one.
         originals: the base model's values of the plain parameters that the edit changed, by name.
         contexts: one for each request: turns the prompt of a question into the text that the model is asked with.
+        everywhere: the same for every other question; none where these are asked as they are.
     """
 
     model: Any
     originals: Mapping[str, Tensor]
     contexts: tuple[Context, ...]
+    everywhere: Context | None = None
 
 
 class Method(Protocol):
@@ -39,7 +41,8 @@ class Method(Protocol):
 
     Attributes:
         name: as in tables.
-        kind: ``"ours"``, ``"easyedit"``, or ``"context"`` if it edits no weights.
+        kind: ``"ours"``, ``"easyedit"``; where it edits no weights ``"context"`` if it is told which fact a question is
+            about, ``"retrieval"`` if it is not.
         batchable: whether it writes several facts together.
         model: the base model, edited in place.
         tok: its tokenizer.
@@ -50,7 +53,7 @@ class Method(Protocol):
     """
 
     name: str
-    kind: Literal["ours", "easyedit", "context"]
+    kind: Literal["ours", "easyedit", "context", "retrieval"]
     batchable: bool
     model: Any
     tok: Any

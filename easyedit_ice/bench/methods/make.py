@@ -15,6 +15,8 @@ from easyedit_ice.bench.methods.base import THEIRS_AT_A_FACT, Method, Request
 from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
 from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
+from easyedit_ice.bench.methods.retrieval import RetrievalHyperParams, RetrievalMethod
+from easyedit_ice.bench.methods.searching import searcher
 from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError, did_you_mean
 from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT
 from easyedit_ice.host.ike import HostIke
@@ -24,7 +26,7 @@ from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.loading import load_model, load_shapes
 from easyedit_ice.registry import ALGORITHMS
 
-METHODS = ("Prompt", *HOST_METHODS)
+METHODS = ("Prompt", "Retrieval", *HOST_METHODS)
 """Names that :func:`make_method` knows besides those of the table of algorithms."""
 
 
@@ -51,7 +53,7 @@ def make_method(
     """Load a model and what edits it.
 
     Args:
-        name: an algorithm of the table, one of EasyEdit's methods, or ``"Prompt"``.
+        name: an algorithm of the table, one of EasyEdit's methods, ``"Prompt"``, or ``"Retrieval"``.
         model: what to load; or a model and its tokenizer, loaded already.
         preset: a file of settings, or the name of a preset; by default the one that is named like the model. For
             EasyEdit's methods ``"auto"`` makes settings from the model's shape, as the lack of such a preset does.
@@ -75,6 +77,8 @@ def make_method(
         return _ours(name, model, preset, settings)
     if name == "Prompt":
         return _prompt(model, preset, settings)
+    if name == "Retrieval":
+        return _retrieval(model, preset, settings)
     return _easyedit(name, model, preset, settings, examples)
 
 
@@ -96,6 +100,15 @@ def _prompt(model: Model, preset: str | Path | None, settings: Mapping[str, Any]
     return ContextMethod("Prompt", loaded, tok, hparams, hparams.to_dict(), context, _told(preset))
 
 
+def _retrieval(model: Model, preset: str | Path | None, settings: Mapping[str, Any]) -> Method:
+    kind = RetrievalHyperParams
+    hparams = kind.from_hparams(preset, **settings) if preset else kind.from_dict(settings)
+    loaded, tok = _loaded(model)
+    tok.padding_side = "left"
+    hparams = _settled(hparams, model, loaded)
+    return RetrievalMethod(loaded, tok, hparams, searcher(hparams.search, loaded, tok), _told(preset))
+
+
 def _settled(hparams: EditHyperParams, model: Model, loaded: nn.Module) -> EditHyperParams:
     """Settings with what is said of the model elsewhere."""
     chat = hparams.chat or getattr(model, "chat", False)
@@ -109,7 +122,7 @@ def _easyedit(
     if getattr(model, "chat", False) and not demonstrates:
         raise HyperParamsError(
             f"model.chat is true, but EasyEdit's {name} edits bare prompts; set model.chat=false, or choose one of our "
-            "methods, Prompt or IKE"
+            "methods, Prompt, Retrieval or IKE"
         )
     preset = preset or (_stem(model) if has_host_preset(name, _stem(model)) else AUTO)
     hparams = host_settings(name, preset, settings, _anatomy(model) if preset == AUTO else None)

@@ -12,14 +12,18 @@ from easyedit_ice.bench.report.wording import MISSING
 from easyedit_ice.host.summaries import SUMMARIES
 from easyedit_ice.registry import ALGORITHMS
 
-PROMPT = "the new fact stands before the question; no weight changes"
-WHOSE = {"ours": "easyedit_ice", "easyedit": "EasyEdit", "context": "in the question"}
+IN_THE_QUESTION = {
+    "Prompt": "the new fact stands before the question; no weight changes",
+    "Retrieval": "of all new facts the likest to the question is found and stands before it; no weight changes",
+}
+WHOSE = {"ours": "easyedit_ice", "easyedit": "EasyEdit", "context": "in the question", "retrieval": "in the question"}
 TERMS = {
     "rewrite": "the fact's own prompt: is the new answer given?",
     "rephrase": "the same in other words",
     "portability": "what follows from the new fact, such as another question about its new answer",
     "locality": "questions about other facts: is the answer what it was before the edit?",
     "known kept": "share of other facts the unedited model answers right that the edited one still does",
+    "probe": "a harder question made from the record, such as multiple choice; its table says what is right",
     "success": "mean of rewrite, rephrase and portability, as far as they were asked",
     "generated": "the model writes freely; right if that is the answer",
     "teacher-forced": "share of the answer's tokens that are the likeliest, given the right ones before; easier",
@@ -34,8 +38,8 @@ TERMS = {
 
 def described(algorithm: str) -> str:
     """A method in a line; empty for one that is not known here."""
-    if algorithm == "Prompt":
-        return PROMPT
+    if algorithm in IN_THE_QUESTION:
+        return IN_THE_QUESTION[algorithm]
     return ALGORITHMS[algorithm].summary if algorithm in ALGORITHMS else SUMMARIES.get(algorithm, "")
 
 

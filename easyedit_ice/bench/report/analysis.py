@@ -8,9 +8,10 @@ from itertools import product
 
 from easyedit_ice.bench.report.comparison import Comparison, Group
 from easyedit_ice.bench.report.figures import side_figures, unedited_figures
+from easyedit_ice.bench.report.probes import PHASES as PROBE_PHASES
+from easyedit_ice.bench.report.probes import probe_differences, probed
 from easyedit_ice.bench.report.scores import (
-    Means,
-    Scores,
+    Scored,
     baselines,
     known_before,
     means,
@@ -21,28 +22,12 @@ from easyedit_ice.bench.report.scores import (
 )
 from easyedit_ice.bench.report.statistics import Difference, differences
 from easyedit_ice.bench.report.wording import MEASURES, STYLES
+from easyedit_ice.bench.sealed import PROBED
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.summary import share_interval
 
 AGAIN = ("retained", "untouched")
 """Phases in which facts are asked again after some steps of a stream."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A method's scores in one phase.
-
-    Attributes:
-        label: the method, or the unedited model.
-        edited: whether it is a method.
-        values: its scores by style, measure and fact.
-        means: over facts.
-    """
-
-    label: str
-    edited: bool
-    values: Scores
-    means: Means
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,7 @@ class Compared:
     Attributes:
         phase: of the ledger.
         style: of the scores.
-        measure: one of the sections, or the known facts.
+        measure: one of the sections, the known facts, or a probe.
         difference: what was found.
     """
 
@@ -72,6 +57,7 @@ class Results:
         figures: by method: cost and side effects.
         unedited: fluency and perplexity before any edit, by name of the unedited model.
         compared: every pair of methods, in every section, style and phase.
+        probes: by phase in which they were asked, what the unedited model and the methods answered to probes.
         courses: by phase, style, section and method, the mean after each step at which all facts were asked again.
     """
 
@@ -80,6 +66,7 @@ class Results:
     figures: dict[str, dict[str, Interval]]
     unedited: dict[str, dict[str, float]]
     compared: tuple[Compared, ...]
+    probes: dict[str, tuple[Scored, ...]]
     courses: dict[tuple[str, str, str], dict[str, dict[int, Interval]]]
 
     @property
@@ -109,12 +96,17 @@ def analyse(comparison: Comparison) -> tuple[Results, ...]:
 
 def _results(group: Group) -> Results:
     scored = {phase: tuple(_scored(group, phase)) for phase in phases(group)}
+    probes = {phase: found for phase in PROBE_PHASES if (found := probed(group, phase)) and found[-1].edited}
     return Results(
         group=group,
         scored=scored,
         figures={run.label: side_figures(run) for run in group.runs},
         unedited={name: unedited_figures(run) for name, run, _ in baselines(group, "immediate")},
-        compared=tuple(entry for phase, own in scored.items() for entry in _compared(group, phase, own)),
+        compared=(
+            *(entry for phase, own in scored.items() for entry in _compared(group, phase, own)),
+            *(Compared(phase, PROBED, *found) for phase, own in probes.items() for found in probe_differences(own)),
+        ),
+        probes=probes,
         courses=_courses(group),
     )
 

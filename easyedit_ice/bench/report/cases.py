@@ -66,7 +66,7 @@ def _rows(group: Group, phase: str) -> Iterator[list[Any]]:
             question["measure"],
             question["prompt"],
             question["answer"],
-            before.get(asked, {}).get("generated"),
+            _said(before.get(asked, {})),
             [_shown(answers[asked][1]) if asked in answers else None for answers in given],
         ]
 
@@ -88,4 +88,9 @@ def _shown(answer: Answer) -> list[Any]:
         right = accuracy >= 1
     known = (accuracy, answer.get("p_new"), answer.get("p_old"))
     numbers = [None if value is None else round(value, 3) for value in known]
-    return [None if right is None else int(right), answer.get("generated"), *numbers]
+    return [None if right is None else int(right), _said(answer), *numbers]
+
+
+def _said(answer: Answer) -> str | None:
+    """What the model wrote, or which option it chose."""
+    return answer.get("generated", answer.get("chosen"))

@@ -13,7 +13,7 @@ from easyedit_ice.bench.report.wording import mode_name, mode_order
 from easyedit_ice.bench.sealed import SCORED
 from easyedit_ice.errors import IncomparableRunsError
 
-PROTOCOL = ("model.fingerprint", "model.dtype", "data.hash", "evaluation")
+PROTOCOL = ("model.fingerprint", "model.dtype", "data.hash", "data.probes", "evaluation")
 """Entries that all runs of a report must share."""
 WITHIN_MODE = ("data.untouched", "data.untouched_hash")
 """Entries that runs of one mode must share besides."""

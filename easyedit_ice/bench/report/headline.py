@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from easyedit_ice.bench.report.analysis import Results, Scored
+from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.runs import FactKey
+from easyedit_ice.bench.report.scores import Scored
 from easyedit_ice.bench.report.statistics import Facts, differences
 from easyedit_ice.bench.report.wording import PHASES, STYLES, p_value, points
 from easyedit_ice.evaluation import Interval
@@ -57,7 +58,7 @@ class Contest:
     """Methods against each other.
 
     Attributes:
-        contenders: those that change the model.
+        contenders: those that are not told which fact a question is about.
         unbeaten: of these, those that no other beats.
         beaten: by label, the clearest defeat of each of the others.
     """
@@ -101,7 +102,7 @@ def headline(results: Results) -> list[str]:
     context = [run.label for run in group.runs if run.manifest.get("kind") == "context"]
     found = [own for own in contenders(results) if own.label not in context]
     if not found:
-        return ["No method that changes the model has scores of both success and locality."]
+        return ["No method that is not told what a question is about has scores of both success and locality."]
     if len(found) == 1:
         sentences = [f"{_scores(found[0])}. There is no other method beside it to compare with."]
     else:

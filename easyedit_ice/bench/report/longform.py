@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from easyedit_ice.bench.report.analysis import AGAIN, Results
+from easyedit_ice.bench.sealed import PROBED
 from easyedit_ice.evaluation import Interval
 
 SCORE_COLUMNS = ("run", "mode", "phase", "step", "style", "measure", "mean", "low", "high", "facts")
@@ -51,6 +52,12 @@ def _rows(found: Results) -> Iterator[tuple[object, ...]]:
             for style, measures in own.means.items():
                 for measure, value in measures.items():
                     yield own.label, mode, *place, style, measure, *_numbers(value)
+    for phase, scored in found.probes.items():
+        for own in scored:
+            if own.edited or phase == next(iter(found.probes)):
+                place = (phase, ends[own.label] if phase in AGAIN else None) if own.edited else ("before", None)
+                for measure, value in own.means[PROBED].items():
+                    yield own.label, mode, *place, PROBED, measure, *_numbers(value)
     for (phase, style, section), methods in found.courses.items():
         for label, course in methods.items():
             for step, value in course.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.runs import FactKey, Run, fact_key
@@ -21,14 +22,31 @@ SUCCESS = ("rewrite", "rephrase", "locality")
 """What ROME's Score is the harmonic mean of: efficacy, paraphrase and neighbourhood success."""
 
 
-def scores(lines: Sequence[Line]) -> Scores:
-    """Every fact's scores, among them its sections' means."""
+@dataclass(frozen=True)
+class Scored:
+    """A method's scores in one phase.
+
+    Attributes:
+        label: the method, or the unedited model.
+        edited: whether it is a method.
+        values: its scores by style, measure and fact.
+        means: over facts.
+    """
+
+    label: str
+    edited: bool
+    values: Scores
+    means: Means
+
+
+def scores(lines: Sequence[Line], styles: Iterable[str] = tuple(STYLES)) -> Scores:
+    """Every fact's scores of some styles, among them its sections' means."""
     found: Scores = {}
     for line in lines:
         for style, measures in line["scores"].items():
             for measure, value in with_sections(measures).items():
                 found.setdefault(style, {}).setdefault(measure, {})[fact_key(line)] = value
-    return {style: _ordered(found[style]) for style in STYLES if style in found}
+    return {style: _ordered(found[style]) for style in styles if style in found}
 
 
 def scores_of(run: Run, phase: str, step: int | None = None) -> Scores:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from easyedit_ice.bench.report.analysis import Results
+from easyedit_ice.bench.report.probes import asked, can_answer, chance, explained
 from easyedit_ice.bench.report.statistics import LEVEL
 from easyedit_ice.bench.report.wording import (
     FIGURES,
@@ -24,6 +25,7 @@ from easyedit_ice.bench.report.wording import (
     percent,
     points,
 )
+from easyedit_ice.bench.sealed import PROBED
 
 SCORES_NOTE = (
     "Per cent, with 95 % intervals over facts: Wilson's where facts are right or wrong, else bootstrap. A fact counts "
@@ -33,6 +35,12 @@ SCORES_NOTE = (
 KNOWN_NOTE = (
     "Known kept: of other facts that the unedited model answers right, the share that the edited one still does; the "
     "interval is over edits, or after a stream over these facts."
+)
+PROBES_NOTE = (
+    "Per cent, with 95 % intervals over facts, of right answers: of given options the likeliest, by the mean "
+    "log-probability of its tokens. The unedited model is also asked when the new fact's sentence stands before the "
+    "question, and whether the old facts hold, with old and new exchanged. Where it can do neither better than by "
+    "guessing, it cannot answer such questions, and the column says nothing of edits."
 )
 UNTOUCHED_NOTE = (
     "Nobody edited these facts. Rewrite and rephrase say how often the model gives the new answer all the same, and "
@@ -79,6 +87,7 @@ def tables(results: Results) -> list[Table]:
     """All tables of one mode: scores by phase, cost and side effects, scores by kind of question, differences."""
     mode = results.group.slug
     found = [_scores(results, phase, mode) for phase in results.phases]
+    found += [_probes(results, phase, mode) for phase in results.probes]
     found.append(_figures(results, mode))
     found += [table for phase in results.phases if (table := _kinds(results, phase, mode)).rows]
     found += [table for phase in results.phases if (table := _differences(results, phase, mode)).rows]
@@ -113,6 +122,16 @@ def _kinds(results: Results, phase: str, mode: str) -> Table:
     return Table(f"{mode}-{phase}-kinds", f"By kind of question, {_when(phase)}", header, _once(rows), folded=True)
 
 
+def _probes(results: Results, phase: str, mode: str) -> Table:
+    scored = results.probes[phase]
+    named = asked(scored)
+    rows = [(own.label, *(percent(own.means[PROBED].get(probe)) for probe in named)) for own in scored]
+    rows.append(("by guessing", *map(chance, named)))
+    rows.append(("can the model answer?", *(can_answer(scored, probe) for probe in named)))
+    note = f"{PROBES_NOTE} {explained(named)}"
+    return Table(f"{mode}-{phase}-probes", f"Probes, {PHASES[phase]}", ("method", *named), tuple(rows), 1, note)
+
+
 def _figures(results: Results, mode: str) -> Table:
     measured = {name for own in (*results.figures.values(), *results.unedited.values()) for name in own}
     named = [name for name in FIGURES if name in measured]
@@ -132,7 +151,7 @@ def _figures(results: Results, mode: str) -> Table:
 def _differences(results: Results, phase: str, mode: str) -> Table:
     rows = [
         (
-            STYLES[entry.style],
+            STYLES.get(entry.style, entry.style),
             entry.measure,
             f"{entry.difference.one} − {entry.difference.other}",
             entry.difference.verdict,

@@ -20,6 +20,7 @@ _MOMENTS = _KEYED | {"mom2_n_samples": 40}
 QUICK: dict[str, dict[str, Any]] = {
     "LoRA-BF": {"num_steps": 3},
     "Prompt": {},
+    "Retrieval": {},
     "IKE": {},
     "FT": {"num_steps": 3},
     "LoRA": {"num_steps": 3},

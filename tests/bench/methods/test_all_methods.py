@@ -16,7 +16,7 @@ from easyedit_ice.testing.cases import raising
 NAMES = [
     pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in available() if name != "SimIE"
 ]
-CHANGING = [name for name in NAMES if name.values[0] not in ("Prompt", "IKE")]
+CHANGING = [name for name in NAMES if name.values[0] not in ("Prompt", "Retrieval", "IKE")]
 
 
 @pytest.mark.parametrize("name", NAMES)
