@@ -184,6 +184,13 @@ class HubError(BookError):
     """The Hugging Face Hub does not give or take an edit book."""
 
 
+# --- what is installed ----------------------------------------------------------------------------
+
+
+class MissingExtraError(EasyEditIceError, ImportError):
+    """A command or function needs packages of an extra, which are not installed."""
+
+
 # --- the host -----------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "choose": "which algorithm for which job, with the figures that say so",
     "demo": "watch a model's facts being edited and restored: of the embedded model, or of any other",
     "edit": "edit facts of any model, see whether they took and what else moved, and save the result",
+    "ui": "edit facts on a page in the browser, on this machine",
     "edits": "keep edits in a book: put any of them into a model, take them out, ask, compare, export",
     "run": "run methods on benchmarks, singly or as sweeps, resumably",
     "eval": "evaluate a saved edit or an edited model, without editing",

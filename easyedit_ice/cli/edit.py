@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from easyedit_ice.choosing import JOBS, Choice, choose
 from easyedit_ice.cli.console import whole_number, working
 from easyedit_ice.cli.results import add_results, check_model, check_places, save
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, settings_for, usual_source
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, settings_for
 from easyedit_ice.cli.shown_verdict import show_answers, show_verdict
 from easyedit_ice.cli.status import DONE, EPILOG, INTERRUPTED, MISSED
 from easyedit_ice.errors import RequestError
@@ -21,6 +21,7 @@ from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.threads import threads
+from easyedit_ice.usual import usual_source
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from dataclasses import fields
-from types import MappingProxyType
 
 from easyedit_ice.cli.console import whole_number
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.hparams import AUTO, EditHyperParams
+from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.synonyms import usual_name
 from easyedit_ice.threads import USUAL
+from easyedit_ice.usual import usual_settings
 
 MODEL_HELP = "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists; the embedded model if not given"
 
@@ -26,23 +25,6 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def settings_for(hparams_class: type[EditHyperParams], model: str, arguments: argparse.Namespace) -> EditHyperParams:
     """From the file or preset asked for, else :func:`usual_settings`; with the settings that were given singly."""
     return usual_settings(hparams_class, model, arguments.hparams, _changes(arguments.set, hparams_class))
-
-
-def usual_settings(
-    hparams_class: type[EditHyperParams],
-    model: str,
-    source: str | None = None,
-    changes: Mapping[str, object] = MappingProxyType({}),
-) -> EditHyperParams:
-    """Settings for a model: those of the preset named like it, else the defaults, unless ``source`` names others."""
-    return hparams_class.from_hparams(source or usual_source(hparams_class, model), **{"model_name": model, **changes})
-
-
-def usual_source(hparams_class: type[EditHyperParams], model: str) -> str:
-    """The preset named like a model, else ``auto``."""
-    own = model.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
-    named = (preset for preset in hparams_class.presets() if preset.rpartition("/")[2] == own)
-    return next(named, AUTO)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.cli.console import working
-from easyedit_ice.cli.edits.shared import Actions, action, add_overwrite, recorded
+from easyedit_ice.cli.edits.shared import Actions, action, add_overwrite
 from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, settings_for
 from easyedit_ice.cli.status import DONE, MISSED
 from easyedit_ice.errors import BookError
@@ -96,6 +96,7 @@ def _facts(arguments: argparse.Namespace) -> list[dict[str, Any]] | None:
 def _book(arguments: argparse.Namespace, base: tuple[Any, str] | None) -> EditBook:
     """The book that is there, or a new one."""
     from easyedit_ice.book import EditBook
+    from easyedit_ice.book.places import recorded
     from easyedit_ice.hparams import EditHyperParams
     from easyedit_ice.loading import load_model
     from easyedit_ice.models.named import EMBEDDED
