@@ -16,7 +16,7 @@ EVERY = 10.0
 _DELAY = 0.5
 """Seconds that work must take before there is a bar."""
 
-_TELL: ContextVar[tuple[Callable[[str], None], float] | None] = ContextVar("tell", default=None)
+_TELL: ContextVar[tuple[Callable[[str], None], float | None] | None] = ContextVar("tell", default=None)
 """Who is told, and after how many seconds again."""
 
 
@@ -44,8 +44,8 @@ def progress(logger: logging.Logger, what: str, total: int | None, unit: str) ->
             if now - logged >= EVERY:
                 logged = now
                 logger.info("%s", line)
-            tell, every = _TELL.get() or (None, EVERY)
-            if tell is not None and now - last_told >= every:
+            tell, every = _TELL.get() or (None, None)
+            if tell is not None and now - last_told >= (EVERY if every is None else every):
                 last_told = now
                 tell(line)
 
@@ -61,12 +61,12 @@ def steps(logger: logging.Logger, what: str, total: int, unit: str) -> Iterator[
 
 
 @contextmanager
-def told(tell: Callable[[str], None], every: float = EVERY) -> Iterator[None]:
+def told(tell: Callable[[str], None], every: float | None = None) -> Iterator[None]:
     """Have the lines of all progress within go to a function.
 
     Args:
         tell: the function.
-        every: seconds between two lines.
+        every: seconds between two lines, by default :data:`EVERY`.
     """
     token = _TELL.set((tell, every))
     try:

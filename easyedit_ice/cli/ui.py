@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     with working():
         desk = Desk.load(arguments.model, arguments.book, arguments.threads)
-        address = serve(desk, arguments.book, port=arguments.port, browser=not arguments.no_browser)
-    print(f"The page is at {address} (on this machine alone; Ctrl-C ends it).", flush=True)
+        served = serve(desk, arguments.book, port=arguments.port, browser=not arguments.no_browser)
+    print(f"The page is at {served.address} (on this machine alone; Ctrl-C ends it).", flush=True)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from easyedit_ice.book import EditBook
-from easyedit_ice.errors import BookError, EasyEditIceError, RequestError, UpdateError
+from easyedit_ice.errors import BookError, EasyEditIceError, EmptyTextError, RequestError, UpdateError
 from easyedit_ice.models.named import EMBEDDED
 from easyedit_ice.threads import USUAL
 from easyedit_ice.ui import keeping, shown, words
@@ -66,6 +66,7 @@ class Desk:
         """Make an edit, and put it into the model if the fact took."""
 
         def act() -> Seen:
+            _refuse_empty(fact)
             with self.bench.alone():
                 made = self.bench.make(fact, algorithm, tell)
                 if not made.verdict.took:
@@ -73,19 +74,20 @@ class Desk:
                 name = self.bench.put(made).name
             return Seen(shown.said(f"Done: the edit {name} is in the model.", "good"), shown.trial(made))
 
-        return _in_words(act)
+        return _in_words(act, otherwise="")
 
     def compare(self, fact: TypedFact, algorithms: Sequence[str], tell: Tell | None = None) -> Seen:
         """Make an edit with two methods; neither goes into the model."""
 
         def act() -> Seen:
+            _refuse_empty(fact)
             if len(set(algorithms)) < len(algorithms):
                 raise RequestError(f"{algorithms[0]} stands on both sides; choose two methods")
             with self.bench.alone():
                 made = tuple(self.bench.make(fact, algorithm, tell) for algorithm in algorithms)
             return Seen(shown.said("Neither is in the model; take one if you like."), shown.trials(made), made)
 
-        return _in_words(act)
+        return _in_words(act, otherwise="")
 
     def take(self, trials: Sequence[Trial], place: int) -> Seen:
         """Put one of the trials into the model."""
@@ -162,12 +164,23 @@ class Desk:
         return f"{first.statement}{more} · {edit.algorithm}{kept}"
 
 
-def _in_words(act: Callable[[], Seen]) -> Seen:
-    """What came of it, or what is wrong, as a sentence."""
+def _refuse_empty(fact: TypedFact) -> None:
+    for text, what in ((fact.prompt, words.PROMPT), (fact.target, words.TARGET)):
+        if not text.strip():
+            raise EmptyTextError(words.EMPTY.format(what=what))
+
+
+def _in_words(act: Callable[[], Seen], otherwise: str | None = None) -> Seen:
+    """What came of it, or what is wrong, as a sentence.
+
+    Args:
+        act: what the button does.
+        otherwise: what stands below the sentence; by default what is there.
+    """
     try:
         return act()
     except (EasyEditIceError, OSError) as error:
-        return Seen(shown.said(str(error), "bad"))
+        return Seen(shown.said(str(error).removeprefix("fact 0: "), "bad"), otherwise)
     except Exception as error:
         logger.exception("the page met an error that nobody raised on purpose")
-        return Seen(shown.said(f"{words.UNEXPECTED} {type(error).__name__}: {error}", "bad"))
+        return Seen(shown.said(f"{words.UNEXPECTED} {type(error).__name__}: {error}", "bad"), otherwise)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +15,27 @@ from easyedit_ice.ui.desk import Desk, Seen
 from easyedit_ice.ui.facts import TypedFact
 from easyedit_ice.ui.subject import subject_in
 
+_COUNTED = re.compile(r"(\d+) of (\d+)")
 _SANS = ["system-ui", "sans-serif"]
-THEME = gr.themes.Soft(primary_hue="blue", neutral_hue="slate", font=_SANS, font_mono=["ui-monospace", "monospace"])
-STYLE = shown.STYLE + ".gradio-container { max-width: 60rem !important; margin: auto; } footer { display: none; }"
+THEME = gr.themes.Soft(
+    primary_hue="blue", neutral_hue="slate", font=_SANS, font_mono=["ui-monospace", "monospace"]
+).set(
+    block_title_background_fill="transparent",
+    block_title_padding="0",
+    block_title_text_color="*body_text_color",
+    block_border_width="1px",
+    input_border_width="1px",
+    button_secondary_border_color="*neutral_300",
+    button_secondary_border_color_dark="*neutral_600",
+    checkbox_border_color="*neutral_400",
+    checkbox_label_border_width="1px",
+)
+HEAD = f"""<style>{shown.STYLE}
+.gradio-container {{ max-width: 60rem !important; margin: auto; }}
+footer {{ display: none !important; }}
+#load, #keep {{ align-self: end; }}
+</style>"""
+"""Style sheets go here, since Gradio takes what it does not know out of those it is given as such."""
 
 
 def page(desk: Desk, book: str) -> gr.Blocks:
@@ -43,9 +62,13 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         with gr.Group():
             prompt = gr.Textbox(label=words.PROMPT, placeholder=words.PROMPT_SHOWN, lines=1, elem_id="prompt")
             with gr.Row():
-                target = gr.Textbox(label=words.TARGET, placeholder=words.TARGET_SHOWN, elem_id="target")
+                target = gr.Textbox(label=words.TARGET, placeholder=words.TARGET_SHOWN, min_width=260, elem_id="target")
                 subject = gr.Textbox(
-                    label=words.SUBJECT, placeholder=words.SUBJECT_SHOWN, info=words.SUBJECT_HELP, elem_id="subject"
+                    label=words.SUBJECT,
+                    placeholder=words.SUBJECT_SHOWN,
+                    info=words.SUBJECT_HELP,
+                    min_width=260,
+                    elem_id="subject",
                 )
             wordings = gr.Textbox(
                 label=words.WORDINGS, placeholder=words.WORDINGS_SHOWN, lines=2, max_lines=6, elem_id="wordings"
@@ -57,13 +80,20 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         with gr.Row():
             edit = gr.Button(words.EDIT, variant="primary", elem_id="edit")
             example = gr.Button(words.EXAMPLE, elem_id="example")
-        message = gr.HTML(elem_id="message")
-        body = gr.HTML(elem_id="body")
+        with gr.Accordion(words.COMPARE_TWO, open=False):
+            gr.Markdown(words.COMPARE_HELP)
+            with gr.Row():
+                names = list(ALGORITHMS)
+                left = gr.Dropdown(names, value="FastMEMIT", label=words.FIRST, filterable=False, elem_id="left")
+                right = gr.Dropdown(names, value="LoRA-BF", label=words.SECOND, filterable=False, elem_id="right")
+            compare = gr.Button(words.COMPARE, elem_id="compare")
+        message = gr.HTML(elem_id="message", padding=False)
+        body = gr.HTML(elem_id="body", padding=False)
         anyway = gr.Button(words.ANYWAY, visible=False, elem_id="anyway")
         with gr.Row():
             first = gr.Button(words.TAKE_LEFT, visible=False, elem_id="first")
             second = gr.Button(words.TAKE_RIGHT, visible=False, elem_id="second")
-        state = gr.HTML(elem_id="state")
+        state = gr.HTML(elem_id="state", padding=False)
         within = gr.CheckboxGroup([], label=words.IN_MODEL, info=words.IN_MODEL_HELP, elem_id="within")
         with gr.Row():
             undo = gr.Button(words.UNDO_LAST, elem_id="undo")
@@ -71,17 +101,10 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         with gr.Row(equal_height=False):
             folder = gr.Textbox(book, label=words.BOOK, info=words.BOOK_HELP, scale=4, elem_id="folder")
             keep = gr.Button(words.KEEP, scale=1, elem_id="keep")
-        with gr.Accordion("Ask the model", open=False):
+        with gr.Accordion(words.ASK_MODEL, open=False):
             lines = gr.Textbox(label=words.ASK_LABEL, placeholder=words.ASK_SHOWN, lines=2, elem_id="lines")
             ask = gr.Button(words.ASK, elem_id="ask")
-            answers = gr.HTML(elem_id="answers")
-        with gr.Accordion("Compare two methods", open=False):
-            gr.Markdown(words.COMPARE_HELP)
-            with gr.Row():
-                names = list(ALGORITHMS)
-                left = gr.Dropdown(names, value="FastMEMIT", label="First", filterable=False, elem_id="left")
-                right = gr.Dropdown(names, value="LoRA-BF", label="Second", filterable=False, elem_id="right")
-            compare = gr.Button(words.COMPARE, elem_id="compare")
+            answers = gr.HTML(elem_id="answers", padding=False)
 
         def after(seen: Seen, *, asked: bool = False) -> dict[Any, Any]:
             """What changes on the page."""
@@ -109,15 +132,14 @@ def page(desk: Desk, book: str) -> gr.Blocks:
             button(handler, inputs, changed, show_progress_on=[answers if asked else message])
 
         def make(*typed: str, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
-            progress(None, desc="starting")
-            return after(desk.edit(TypedFact(*typed[:4]), typed[4] or None, lambda line: progress(None, desc=line)))
+            return after(desk.edit(TypedFact(*typed[:4]), typed[4] or None, _telling(progress)))
 
         def make_both(*typed: str, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
-            progress(None, desc="starting")
-            return after(desk.compare(TypedFact(*typed[:4]), typed[4:], lambda line: progress(None, desc=line)))
+            return after(desk.compare(TypedFact(*typed[:4]), typed[4:], _telling(progress)))
 
-        edit.click(make, [*fact, method], changed, show_progress_on=[message])
-        compare.click(make_both, [*fact, left, right], changed, show_progress_on=[message])
+        shown_there = {"show_progress_on": [message], "scroll_to_output": True}
+        edit.click(make, [*fact, method], changed, **shown_there)
+        compare.click(make_both, [*fact, left, right], changed, **shown_there)
         on(load.click, desk.load_model, [model])
         on(anyway.click, lambda made: desk.take(made, 0), [trials])
         on(first.click, lambda made: desk.take(made, 0), [trials])
@@ -131,6 +153,17 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         prompt.change(lambda text: gr.Textbox(placeholder=_placeholder(text)), prompt, subject, show_progress="hidden")
         example.click(lambda: _example(desk), None, fact, show_progress="hidden")
     return blocks
+
+
+def _telling(progress: gr.Progress) -> Callable[[str], None]:
+    """Shows how far the work has come, from the first moment on."""
+
+    def tell(line: str) -> None:
+        counted = _COUNTED.search(line)
+        progress(int(counted[1]) / int(counted[2]) if counted else 0, desc=line)
+
+    tell(words.STARTING)
+    return tell
 
 
 def _methods() -> list[tuple[str, str]]:

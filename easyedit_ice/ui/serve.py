@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from easyedit_ice.extras import require
 from easyedit_ice.ui.desk import Desk
@@ -10,7 +12,20 @@ from easyedit_ice.ui.desk import Desk
 ADDRESS = "127.0.0.1"
 
 
-def serve(desk: Desk, book: str, *, port: int | None = None, browser: bool = False) -> str:
+@dataclass(frozen=True)
+class Served:
+    """A page that is being served.
+
+    Attributes:
+        address: of it.
+        close: ends it.
+    """
+
+    address: str
+    close: Callable[[], None]
+
+
+def serve(desk: Desk, book: str, *, port: int | None = None, browser: bool = False) -> Served:
     """Serve the page until the process ends.
 
     Args:
@@ -19,16 +34,13 @@ def serve(desk: Desk, book: str, *, port: int | None = None, browser: bool = Fal
         port: by default the first free one from 7860 on.
         browser: open it there.
 
-    Returns:
-        its address.
-
     Raises:
         MissingExtraError: Gradio is not installed.
         OSError: the port is taken.
     """
     require("ui", "the page")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from easyedit_ice.ui.page import STYLE, THEME, page
+    from easyedit_ice.ui.page import HEAD, THEME, page
 
     blocks = page(desk, book)
     _, address, _ = blocks.launch(
@@ -45,6 +57,6 @@ def serve(desk: Desk, book: str, *, port: int | None = None, browser: bool = Fal
         ssr_mode=False,
         pwa=False,
         theme=THEME,
-        css=STYLE,
+        head=HEAD,
     )
-    return address
+    return Served(address, blocks.close)
