@@ -13,8 +13,6 @@ import pytest
 from easyedit_ice.ui.desk import Desk
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-pytest.importorskip("gradio")
-playwright = pytest.importorskip("playwright.sync_api")
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 WAIT = 60_000
@@ -25,7 +23,8 @@ WAIT = 60_000
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("needs a Chromium: none is on the path, and $CHROMIUM names none")
-    with playwright.sync_playwright() as driver:
+    pytest.importorskip("gradio")
+    with pytest.importorskip("playwright.sync_api").sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
         opened.close()
