@@ -15,7 +15,7 @@ from easyedit_ice.cli.console import whole_number, working
 from easyedit_ice.cli.results import add_results, check_model, check_places, save
 from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, settings_for
 from easyedit_ice.cli.shown_verdict import show_answers, show_verdict
-from easyedit_ice.cli.status import DONE, EPILOG, INTERRUPTED, MISSED
+from easyedit_ice.cli.status import DONE, INTERRUPTED, MISSED
 from easyedit_ice.errors import RequestError
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.registry import ALGORITHMS
@@ -34,7 +34,6 @@ Answers = list[tuple[str, str, str]]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = EPILOG
     parser.add_argument("--model", help=MODEL_HELP)
     fact = parser.add_argument_group("one fact")
     fact.add_argument("--prompt", help="text the target shall follow")

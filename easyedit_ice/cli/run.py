@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from easyedit_ice.cli.overrides import as_overrides
 from easyedit_ice.errors import IncomparableRunsError
 
 
@@ -15,6 +16,7 @@ def main(arguments: Sequence[str]) -> int:
     from easyedit_ice.bench.app import with_usual_names
     from easyedit_ice.bench.shards import Process
 
+    arguments = as_overrides(arguments)
     quiet = [argument for argument in arguments if argument.startswith("verbosity=")][-1:] == ["verbosity=quiet"]
     named, notes = with_usual_names(arguments)
     if not quiet:
