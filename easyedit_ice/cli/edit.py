@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from easyedit_ice.choosing import JOBS, Choice, choose
 from easyedit_ice.cli.console import whole_number, working
 from easyedit_ice.cli.results import add_results, check_model, check_places, save
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, settings_for
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, algorithm_named, settings_for
 from easyedit_ice.cli.shown_verdict import show_answers, show_verdict
 from easyedit_ice.cli.status import DONE, INTERRUPTED, MISSED
 from easyedit_ice.errors import RequestError
@@ -132,7 +132,7 @@ def _job(arguments: argparse.Namespace) -> _Job:
     records = _records(arguments)
     one_by_one = arguments.one_by_one and len(records) > 1
     choice = None if arguments.algorithm else choose(records, one_by_one=one_by_one, wanted=arguments.job)
-    spec = ALGORITHMS[arguments.algorithm or choice.algorithm]
+    spec = algorithm_named(arguments.algorithm or choice.algorithm)
     name = arguments.model or str(world.model_path())
     hparams = settings_for(spec.hparams_class, name, arguments)
     return _Job(

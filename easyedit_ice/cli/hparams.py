@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from easyedit_ice.cli.console import table
+from easyedit_ice.cli.settings import algorithm_named
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.registry import ALGORITHMS
 
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"\nLeft out: {name} of another package: {why}")
         print("\nThe settings of one: easyedit-ice hparams ALGORITHM")
     else:
-        hparams_class = ALGORITHMS[arguments.algorithm].hparams_class
+        hparams_class = algorithm_named(arguments.algorithm).hparams_class
         for title, rows in grouped(hparams_class):
             print(f"{title}\n\n{table(('setting', 'type', 'default', 'meaning'), rows)}\n")
         print(f"One is changed by --set NAME=VALUE. Presets: {', '.join(_presets(hparams_class))}")

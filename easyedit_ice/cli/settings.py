@@ -7,8 +7,9 @@ import sys
 from dataclasses import fields
 
 from easyedit_ice.cli.console import whole_number
-from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError
 from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.registry import ALGORITHMS, Algorithm
 from easyedit_ice.synonyms import usual_name
 from easyedit_ice.threads import USUAL
 from easyedit_ice.usual import usual_settings
@@ -20,6 +21,24 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """Declare ``--hparams`` and ``--set``."""
     parser.add_argument("--hparams", help="file or preset; by default that of the model's name, else the defaults")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting")
+
+
+def algorithm_named(name: str) -> Algorithm:
+    """An algorithm of ours.
+
+    Raises:
+        UnknownAlgorithmError: there is none of that name; of EasyEdit's own, it says which command runs them.
+    """
+    try:
+        return ALGORITHMS[name]
+    except UnknownAlgorithmError as error:
+        from easyedit_ice.host.catalogue import HOST_METHODS
+
+        if name not in HOST_METHODS:
+            raise
+        raise UnknownAlgorithmError(
+            f"{error}. {name} is a method of EasyEdit's own: `easyedit-ice run algorithm={name}` runs it"
+        ) from error
 
 
 def settings_for(hparams_class: type[EditHyperParams], model: str, arguments: argparse.Namespace) -> EditHyperParams:
