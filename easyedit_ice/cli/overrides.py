@@ -59,8 +59,8 @@ def _overrides(rest: Iterator[str]) -> Iterator[str]:
 
 
 def _quoted(value: str) -> str:
-    """As Hydra's grammar has it; commas sweep, as they do there."""
+    """As Hydra's grammar has it: a backslash counts before a quote alone. Commas sweep, as they do there."""
     if _PLAIN.fullmatch(value):
         return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + (found[2] and "\\'"), value)
     return f"'{escaped}'"
