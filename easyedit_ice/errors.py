@@ -253,6 +253,13 @@ class IncomparableRunsError(EasyEditIceError, ValueError):
     """Runs of different models, facts or ways to measure were to be put side by side."""
 
 
+# --- the page -----------------------------------------------------------------------------------
+
+
+class PageError(EasyEditIceError, OSError):
+    """The page cannot be served where it was to be."""
+
+
 # --- conformance --------------------------------------------------------------------------------
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from easyedit_ice.errors import PageError
 from easyedit_ice.extras import require
 from easyedit_ice.ui.desk import Desk
 
@@ -36,9 +38,11 @@ def serve(desk: Desk, book: str, *, port: int | None = None, browser: bool = Fal
 
     Raises:
         MissingExtraError: Gradio is not installed.
-        OSError: the port is taken.
+        PageError: the port is taken.
     """
     require("ui", "the page")
+    if port is not None:
+        _refuse_taken(port)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from easyedit_ice.ui.page import HEAD, THEME, page
 
@@ -60,3 +64,14 @@ def serve(desk: Desk, book: str, *, port: int | None = None, browser: bool = Fal
         head=HEAD,
     )
     return Served(address, blocks.close)
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((ADDRESS, port))
+        except OSError as error:
+            raise PageError(
+                f"port {port} cannot be had ({error.strerror}); give another, or none for the first that is free"
+            ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from easyedit_ice.cli import main
@@ -13,6 +15,20 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
     printed = capsys.readouterr()
     assert "MissingExtraError: the page needs gradio" in printed.err
     assert "pip install 'easyedit-ice[ui]'" in printed.err
+
+
+def test_a_port_that_is_taken_is_told(bench, tmp_path):
+    pytest.importorskip("gradio")
+    from easyedit_ice.errors import PageError
+    from easyedit_ice.ui.desk import Desk
+    from easyedit_ice.ui.serve import ADDRESS, serve
+
+    with socket.socket() as other:
+        other.bind((ADDRESS, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(PageError, match=f"port {port} cannot be had"):
+            serve(Desk(bench), str(tmp_path / "book"), port=port)
 
 
 @pytest.mark.slow
