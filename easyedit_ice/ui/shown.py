@@ -79,7 +79,7 @@ def _figures(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
 def _answers(fact: FactVerdict) -> str:
     written = ("written", _GOOD) if fact.written else ("NOT written", _BAD)
     asked = [(fact.prompt, fact.before, fact.after, *written)]
-    for wording in fact.wordings:
+    for wording in sorted(fact.wordings, key=lambda own: own.kind == "opening"):
         held = ("holds", _GOOD) if wording.written else ("does not hold", _FAIR)
         asked.append((wording.prompt, wording.before or "", wording.after or "", *held))
     neighbours = [
@@ -118,7 +118,7 @@ STYLE = """
   gap: .5rem; margin: .5rem 0; }
 .ice-tile { border: 1px solid color-mix(in srgb, var(--ice, #8a8f98) 45%, transparent); border-radius: 8px;
   padding: .5rem .75rem; display: flex; flex-direction: column; }
-.ice-tile b { font-size: 1.25rem; color: var(--ice, inherit); } .ice-tile > span { opacity: .8; font-size: .9rem; }
+.ice-tile b, .ice-tile b * { font-size: 1.25rem; color: var(--ice, inherit) !important; } .ice-tile > span { opacity: .8; font-size: .9rem; }
 .ice-table { width: 100%; border-collapse: collapse; margin: 1rem 0 !important; border: 0 !important; }
 .ice-table tr { border: 0 !important; }
 .ice-table caption { text-align: left; font-weight: 600; padding: .25rem 0; caption-side: top; }
