@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from easyedit_ice.book import EditBook
-from easyedit_ice.errors import BookError, EasyEditIceError, EmptyTextError, RequestError, UpdateError
+from easyedit_ice.errors import BookError, EasyEditIceError, EmptyTextError, ModelInUseError, RequestError, UpdateError
 from easyedit_ice.models.named import EMBEDDED
 from easyedit_ice.threads import USUAL
 from easyedit_ice.ui import keeping, shown, words
@@ -100,12 +100,20 @@ class Desk:
 
         return _in_words(act)
 
-    def hold(self, names: Sequence[str], book: str) -> Seen:
-        """Have exactly these edits in the model; a book that has them follows."""
+    def hold(self, names: Sequence[str], book: str, listed: Sequence[str] | None = None) -> Seen:
+        """Have exactly these edits in the model; a book that has them follows.
+
+        Args:
+            names: of the edits.
+            book: its folder, if there is one.
+            listed: those that the tab shows as being in the model; where others are, nothing is done.
+        """
 
         def act() -> Seen:
             with self.bench.alone():
                 before = self.bench.within
+                if listed is not None and tuple(listed) != before:
+                    raise UpdateError(words.OUTDATED)
                 self.bench.hold(names)
                 if any(edit.key for edit in self.bench.edits) and keeping.is_book(book):
                     keeping.follow(self.bench, EditBook.open(book))
@@ -116,9 +124,10 @@ class Desk:
 
         return _in_words(act)
 
-    def undo_last(self, book: str) -> Seen:
-        """Take out the edit that was put in last."""
-        return self.hold(self.bench.within[:-1], book)
+    def undo_last(self, book: str, listed: Sequence[str] | None = None) -> Seen:
+        """Take out the edit that was put in last; arguments as for :meth:`hold`."""
+        within = self.bench.within if listed is None else listed
+        return self.hold(within[:-1], book, listed)
 
     def keep(self, book: str) -> Seen:
         """Write the edits in the model into a book."""
@@ -145,7 +154,11 @@ class Desk:
     def state(self) -> str:
         """What is in the model, in a box."""
         bench = self.bench
-        untouched = not bench.within and bench.untouched
+        try:
+            with bench.alone():
+                untouched = not bench.within and bench.untouched
+        except ModelInUseError:
+            return shown.said(words.BUSY.format(model=bench.name))
         told = f"{bench.name}: {words.state_of(len(bench.within), untouched)}"
         if bench.unkept:
             told += " Not in a book yet: " + ", ".join(bench.unkept) + "."

@@ -46,7 +46,7 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         book: folder that edits are kept in, unless another is typed.
     """
     with gr.Blocks(title=words.TITLE, analytics_enabled=False) as blocks:
-        trials = gr.State(())
+        trials, listed = gr.State(()), gr.State(())
         gr.Markdown(f"# {words.TITLE}\n{words.INTRODUCTION}")
         with gr.Row(equal_height=False):
             model = gr.Dropdown(
@@ -112,6 +112,7 @@ def page(desk: Desk, book: str) -> gr.Blocks:
                 message: gr.HTML(seen.message),
                 state: gr.HTML(desk.state),
                 within: gr.CheckboxGroup(desk.choices, value=list(desk.bench.within)),
+                listed: desk.bench.within,
             }
             if asked:
                 return found | {answers: gr.HTML(seen.body or "")}
@@ -123,7 +124,7 @@ def page(desk: Desk, book: str) -> gr.Blocks:
                 found |= {side: gr.Button(visible=len(seen.trials) > 1) for side in (first, second)}
             return found
 
-        changed = [message, body, trials, anyway, first, second, state, within, answers]
+        changed = [message, body, trials, anyway, first, second, state, within, listed, answers]
 
         def on(button: Any, act: Callable[..., Seen], inputs: list[Any], asked: bool = False) -> None:
             def handler(*values: Any) -> dict[Any, Any]:
@@ -144,9 +145,9 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         on(anyway.click, lambda made: desk.take(made, 0), [trials])
         on(first.click, lambda made: desk.take(made, 0), [trials])
         on(second.click, lambda made: desk.take(made, 1), [trials])
-        on(within.input, desk.hold, [within, folder])
-        on(undo.click, desk.undo_last, [folder])
-        on(undo_all.click, lambda place: desk.hold((), place), [folder])
+        on(within.input, desk.hold, [within, folder, listed])
+        on(undo.click, desk.undo_last, [folder, listed])
+        on(undo_all.click, lambda place, names: desk.hold((), place, names), [folder, listed])
         on(keep.click, desk.keep, [folder])
         on(ask.click, desk.ask, [lines], asked=True)
         on(blocks.load, Seen, [])

@@ -118,7 +118,8 @@ STYLE = """
   gap: .5rem; margin: .5rem 0; }
 .ice-tile { border: 1px solid color-mix(in srgb, var(--ice, #8a8f98) 45%, transparent); border-radius: 8px;
   padding: .5rem .75rem; display: flex; flex-direction: column; }
-.ice-tile b, .ice-tile b * { font-size: 1.25rem; color: var(--ice, inherit) !important; } .ice-tile > span { opacity: .8; font-size: .9rem; }
+.ice-tile b, .ice-tile b * { font-size: 1.25rem; color: var(--ice, inherit) !important; }
+.ice-tile > span { opacity: .8; font-size: .9rem; }
 .ice-table { width: 100%; border-collapse: collapse; margin: 1rem 0 !important; border: 0 !important; }
 .ice-table tr { border: 0 !important; }
 .ice-table caption { text-align: left; font-weight: 600; padding: .25rem 0; caption-side: top; }

@@ -59,6 +59,11 @@ REAL_EXAMPLE = TypedFact(
 
 UNEXPECTED = "This was not expected, and the log has more of it. The model is as it was before."
 NOT_TAKEN = "The fact did not take, so it is not in the model. What to try next stands below."
+BUSY = "{model}: being edited just now, perhaps from another tab."
+OUTDATED = (
+    "Another tab has changed the model since this list was shown, so nothing was done. The list is up to date now; "
+    "choose again."
+)
 NOTHING_TO_ASK = "Write a line for the model to go on from."
 STARTING = "looking at the model"
 EMPTY = "{what!r} is empty; write something there."

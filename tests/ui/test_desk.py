@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -57,6 +58,34 @@ def test_a_kept_edit_that_is_taken_out_is_off_in_its_book(desk, tmp_path):
     assert "Not in a book yet" not in desk.state
     desk.hold((), folder)
     assert EditBook.open(folder).on == ()
+
+
+def test_a_tab_whose_list_is_out_of_date_takes_nothing_out(desk, tmp_path):
+    desk.edit(FACT, None)
+    before = desk.bench.within
+    for act in (desk.hold((), "", ()), desk.undo_last("", ("an edit of before",))):
+        assert "Another tab has changed the model" in act.message
+    assert desk.bench.within == before
+    assert "Taken out" in desk.undo_last("", before).message
+
+
+def test_a_tab_that_is_opened_during_an_edit_is_told_of_it(desk):
+    inside, leave = threading.Event(), threading.Event()
+
+    def editing() -> None:
+        with desk.bench.alone():
+            inside.set()
+            leave.wait(10)
+
+    tab = threading.Thread(target=editing)
+    tab.start()
+    inside.wait(10)
+    try:
+        assert "being edited just now" in desk.state
+    finally:
+        leave.set()
+        tab.join()
+    assert "every weight has the bits" in desk.state
 
 
 def test_another_model_is_not_loaded_over_an_edit_that_nobody_kept(desk):
