@@ -257,6 +257,13 @@ class IncomparableRunsError(EasyEditIceError, ValueError):
     """Runs of different models, facts or ways to measure were to be put side by side."""
 
 
+# --- the page -----------------------------------------------------------------------------------
+
+
+class PageError(EasyEditIceError, OSError):
+    """The page cannot be served where it was to be."""
+
+
 # --- conformance --------------------------------------------------------------------------------
 
 
@@ -265,8 +272,12 @@ class ConformanceError(EasyEditIceError, AssertionError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``" Did you mean 'rank'?"`` if a known name is ``name`` with an ending, or close to it, else an empty string."""
-    names = list(known)
-    begun = [own for own in names if own.partition("-")[0] == name]
-    close = begun or get_close_matches(name, names, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """``" Did you mean 'rank'?"`` if a known name is ``name`` with an ending, or close to it, else an empty string.
+
+    Capital letters do not count.
+    """
+    names = {own.lower(): own for own in known}
+    wanted = name.lower()
+    begun = [own for own in names if own.partition("-")[0] == wanted]
+    close = begun or get_close_matches(wanted, names, n=1)
+    return f" Did you mean {names[close[0]]!r}?" if close else ""

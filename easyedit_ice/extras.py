@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from easyedit_ice.errors import MissingExtraError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "bench": ("hydra", "matplotlib", "pandas", "scipy"),
+    "bench": ("bm25s", "hydra", "matplotlib", "pandas", "scipy"),
     "data": ("datasets",),
     "experts": ("matplotlib", "sklearn"),
     "quant": ("bitsandbytes",),
+    "ui": ("gradio",),
 }
 """Modules that each extra of setup.cfg brings, of those that this package imports."""
 

@@ -138,6 +138,8 @@ def _checkpoint(hparams: EditHyperParams) -> str:
                 f"(AutoPeftModelForCausalLM.from_pretrained({name!r}).merge_and_unload().save_pretrained(...)), and "
                 "give the folder of the merged model"
             )
+        if Path(name).expanduser().is_file() and not name.lower().endswith(".gguf"):
+            raise LoadingError(f"{name} is a file; give the folder of a transformers checkpoint, or a .gguf file")
         return checkpoint_of(name)
     except (OSError, ValueError) as error:
         raise LoadingError(f"{name[:80]!r} is no name of a model or folder ({error})") from error

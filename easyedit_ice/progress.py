@@ -16,7 +16,8 @@ EVERY = 10.0
 _DELAY = 0.5
 """Seconds that work must take before there is a bar."""
 
-_TELL: ContextVar[Callable[[str], None] | None] = ContextVar("tell", default=None)
+_TELL: ContextVar[tuple[Callable[[str], None], float | None] | None] = ContextVar("tell", default=None)
+"""Who is told, and after how many seconds again."""
 
 
 @contextmanager
@@ -30,21 +31,23 @@ def progress(logger: logging.Logger, what: str, total: int | None, unit: str) ->
         unit: their name.
     """
     done, started = 0, time.monotonic()
-    last = started
+    logged = last_told = started
 
     with tqdm(total=total, desc=what, unit=unit, leave=False, disable=None, delay=_DELAY) as bar:
 
         def advance(count: int) -> None:
-            nonlocal done, last
+            nonlocal done, logged, last_told
             done += count
             bar.update(count)
             now = time.monotonic()
-            if now - last >= EVERY:
-                last = now
-                line = f"{what}: {_state(done, total, unit, now - started)}"
+            line = f"{what}: {_state(done, total, unit, now - started)}"
+            if now - logged >= EVERY:
+                logged = now
                 logger.info("%s", line)
-                if (tell := _TELL.get()) is not None:
-                    tell(line)
+            tell, every = _TELL.get() or (None, None)
+            if tell is not None and now - last_told >= (EVERY if every is None else every):
+                last_told = now
+                tell(line)
 
         yield advance
 
@@ -58,9 +61,14 @@ def steps(logger: logging.Logger, what: str, total: int, unit: str) -> Iterator[
 
 
 @contextmanager
-def told(tell: Callable[[str], None]) -> Iterator[None]:
-    """Have the lines of all progress within go to a function."""
-    token = _TELL.set(tell)
+def told(tell: Callable[[str], None], every: float | None = None) -> Iterator[None]:
+    """Have the lines of all progress within go to a function.
+
+    Args:
+        tell: the function.
+        every: seconds between two lines, by default :data:`EVERY`.
+    """
+    token = _TELL.set((tell, every))
     try:
         yield
     finally:

@@ -18,11 +18,27 @@ SYNONYMS = {
     "modules": "target_modules",
     "wd": "weight_decay",
     "random_seed": "seed",
+    "layers_to_transform": "layers",
+    "target_layers": "layers",
+    "layer": "layers",
+    "num_train_epochs": "num_steps",
+    "num_epoch": "num_steps",
+    "iterations": "num_steps",
+    "max_grad": "max_grad_norm",
+    "grad_clip": "max_grad_norm",
+    "torch_dtype": "dtype",
+    "model": "model_name",
+    "use_chat_template": "chat",
+    "v_steps": "v_num_grad_steps",
 }
 """The name of a setting by what it is called elsewhere."""
 
 
 def usual_name(name: str, known: Collection[str]) -> str:
-    """The name a setting has here: itself, unless it is not among the known ones and another name for it is."""
+    """The name a setting has here: itself, unless it is not among the known ones and another name for it is.
+
+    Dashes stand for underscores.
+    """
+    name = name.replace("-", "_")
     other = SYNONYMS.get(name)
     return other if name not in known and other in known else name

@@ -39,7 +39,7 @@ def test_a_command_whose_extra_is_missing_ends_with_the_line_for_pip(arguments):
 
     assert done.returncode == 2
     assert done.stderr.startswith(f"easyedit-ice {arguments[0]}: MissingExtraError: ")
-    assert "hydra, matplotlib, pandas, scipy, which are not installed" in done.stderr
+    assert "bm25s, hydra, matplotlib, pandas, scipy, which are not installed" in done.stderr
     assert "pip install 'easyedit-ice[bench]'" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -40,3 +40,11 @@ def test_torch_has_its_threads_again_afterwards() -> None:
         assert torch.get_num_threads() == before + 1
         raise RuntimeError
     assert torch.get_num_threads() == before
+
+
+def test_whoever_wants_lines_more_often_gets_them() -> None:
+    lines: list[str] = []
+    with progress.told(lines.append, every=0.0), progress.progress(logger, "editing", 2, "epoch") as advance:
+        advance(1)
+        advance(1)
+    assert [line[:19] for line in lines] == ["editing: 1 of 2 epo", "editing: 2 of 2 epo"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Literal, Protocol
 
 from easyedit_ice.book.edits import Edit
 from easyedit_ice.deltas import Delta, LowRankDelta
@@ -20,6 +20,18 @@ DISTURBED = 0.5
 """Share of an edit's own writing from which another edit is taken to disturb it."""
 
 Kind = Literal["contradiction", "repeat", "overlap", "base"]
+
+
+class NamedFacts(Protocol):
+    """Facts under a name, such as an edit of a book."""
+
+    @property
+    def name(self) -> str:
+        """By which a conflict names them."""
+
+    @property
+    def facts(self) -> tuple[EditRequest, ...]:
+        """What is to follow what."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ def conflicts(edits: Sequence[Edit]) -> tuple[Conflict, ...]:
     return (*_of_facts(edits), *_of_weights(edits))
 
 
-def contradictions(edits: Sequence[Edit]) -> tuple[Conflict, ...]:
+def contradictions(edits: Sequence[NamedFacts]) -> tuple[Conflict, ...]:
     """Questions with two targets; the weights are not read."""
     return tuple(conflict for conflict in _of_facts(edits) if conflict.kind == "contradiction")
 
@@ -60,7 +72,7 @@ def disturbance(by: WeightUpdate, of: WeightUpdate) -> float:
     return (sum(_crossed(by.deltas[name], of.deltas[name]) for name in shared) / own) ** 0.5 if own else 0.0
 
 
-def _of_facts(edits: Sequence[Edit]) -> list[Conflict]:
+def _of_facts(edits: Sequence[NamedFacts]) -> list[Conflict]:
     said: dict[str, dict[str, tuple[str, EditRequest]]] = {}
     for edit in edits:
         for fact in edit.facts:

@@ -16,6 +16,7 @@ from easyedit_ice.book.diff import Difference, difference
 from easyedit_ice.book.edits import EDITS, Edit, save_edit
 from easyedit_ice.book.manifest import MANIFEST, NAME, Manifest
 from easyedit_ice.errors import BookError, BookInUseError
+from easyedit_ice.shown import html_table
 from easyedit_ice.updates import WeightUpdate
 
 LOCK = ".lock"
@@ -71,6 +72,14 @@ class BookFolder:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r}, {len(self)} edits of {self.base.name})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (edit.name, "on" if edit.on else "off", edit.algorithm, "; ".join(fact.statement for fact in edit.facts))
+            for edit in self.edits(self.names)
+        ]
+        caption = f"{type(self).__name__} of {self.base.name} in {self.folder}"
+        return html_table(caption, ("edit", "state", "algorithm", "facts"), rows)
 
     def edits(self, names: Names = None) -> tuple[Edit, ...]:
         """Some edits, in this order; by default those that are on."""

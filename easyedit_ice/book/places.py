@@ -55,3 +55,9 @@ def base_folder(base: Base) -> Path | None:
 def _places(base: Base) -> list[Path]:
     own = base_folder(base)
     return [model_path().resolve(), CONVERSIONS.folder.resolve(), *([] if own is None else [own])]
+
+
+def recorded(name: str) -> str:
+    """A model's name as a book keeps it: of what is on the disk, the whole path."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name

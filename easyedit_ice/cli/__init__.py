@@ -3,53 +3,87 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
-from easyedit_ice.cli.status import BAD_INPUT, INTERRUPTED
-from easyedit_ice.errors import EasyEditIceError
+from easyedit_ice.cli.commands import BY_HYDRA, COMMANDS, ELSEWHERE, INTERNALS, module_of, parser_of
+from easyedit_ice.cli.parsing import Parser
+from easyedit_ice.cli.status import BAD_INPUT, DONE, INTERRUPTED
+from easyedit_ice.errors import EasyEditIceError, did_you_mean
 
-COMMANDS = {
-    "choose": "which algorithm for which job, with the figures that say so",
-    "demo": "watch a model's facts being edited and restored: of the embedded model, or of any other",
-    "edit": "edit facts of any model, see whether they took and what else moved, and save the result",
-    "edits": "keep edits in a book: put any of them into a model, take them out, ask, compare, export",
-    "run": "run methods on benchmarks, singly or as sweeps, resumably",
-    "eval": "evaluate a saved edit or an edited model, without editing",
-    "probe": "look at a model before you edit it: what it knows, and how far it follows a new fact",
-    "report": "tables, plots and a page of runs side by side",
-    "doctor": "see what is installed, and what to do about what is missing",
-    "experts": "train, list, show, delete or ask experts of singular values",
-    "hparams": "list algorithms, presets, and the meaning of every setting",
-    "models": "list the models that come in packages, and convert one or a .gguf file",
-    "plan": "what an edit would take, and which GPU has room for it, without loading the model",
-    "spectra": "list or delete the decompositions of weights that SVF scales",
-    "stats": "measure, list or delete the second moments of closed-form editors",
-    "world": "train, measure or export the embedded world",
-}
-"""Name of each command, which is also its module's, and what it is for."""
-BY_HYDRA = ("run",)
-"""Commands whose arguments Hydra reads."""
+__all__ = ["COMMANDS", "INTERNALS", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status, of :mod:`easyedit_ice.cli.status`."""
-    parser = argparse.ArgumentParser(prog="easyedit-ice", description="Efficient knowledge editors for EasyEdit.")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, purpose in COMMANDS.items():
-        subparsers.add_parser(name, help=purpose, add_help=False)
     given = list(sys.argv[1:] if arguments is None else arguments)
-    chosen, rest = parser.parse_args(given[:1]), given[1:]
-    module = import_module(f"easyedit_ice.cli.{chosen.command}")
+    parser = _parser()
+    if not given or given == ["help"]:
+        parser.print_help()
+        return DONE
+    if given[0] in ("-V", "--version", "version"):
+        return _show_version()
+    if given[0] == "help":
+        given = [given[1], "--help"]
+    command, rest = given[0], given[1:]
+    if command.startswith("-"):
+        parser.parse_args(given[:1])
+    if command not in COMMANDS and command not in INTERNALS:
+        parser.error(_unknown(command))
+    return _run(command, rest)
+
+
+def _run(command: str, rest: Sequence[str]) -> int:
     try:
-        if chosen.command in BY_HYDRA:
-            return module.main(rest)
-        command = argparse.ArgumentParser(prog=f"easyedit-ice {chosen.command}", description=module.__doc__)
-        module.configure(command)
-        return module.run(command.parse_args(rest))
+        if command in BY_HYDRA:
+            status = module_of(command).main(rest)
+        else:
+            status = module_of(command).run(parser_of(command).parse_args(rest))
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read what is printed wants no more of it, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except (EasyEditIceError, OSError) as error:
-        sys.stderr.write(f"easyedit-ice {chosen.command}: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"easyedit-ice {command}: {type(error).__name__}: {error}\n")
         return BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="easyedit-ice",
+        description="Change single facts in a language model's weights, see what else moved, and take changes back.",
+        usage="easyedit-ice [--version] [--help] command ...",
+    )
+    parser.add_argument("-V", "--version", action="store_true", help="print the version, and what it runs on")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="")
+    for name, purpose in COMMANDS.items():
+        commands.add_parser(name, help=purpose, add_help=False)
+    return parser
+
+
+def _unknown(command: str) -> str:
+    names = [*COMMANDS, *INTERNALS]
+    other = ELSEWHERE.get(command.lower())
+    hint = f" That is `easyedit-ice {other}`." if other else did_you_mean(command, names)
+    return f"there is no command {command!r}.{hint} Commands: {', '.join(COMMANDS)}"
+
+
+def _show_version() -> int:
+    from importlib.metadata import PackageNotFoundError, version
+
+    import easyedit_ice
+
+    def installed(package: str) -> str:
+        try:
+            return f"{package} {version(package)}"
+        except PackageNotFoundError:
+            return f"no {package}"
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    others = ", ".join(map(installed, ("torch", "transformers", "peft")))
+    print(f"easyedit-ice {easyedit_ice.__version__} (Python {python}, {others})")
+    return DONE

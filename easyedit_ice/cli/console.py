@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import shutil
 import sys
 import warnings
@@ -17,13 +19,25 @@ from easyedit_ice.progress import told
 
 GAP = "  "
 NARROWEST = 12
+_STYLES = (
+    (re.compile(r"^NOT? |^NO$|: MOVED$|does not hold$|^missing$"), "red"),
+    (re.compile(r"^written\b|: holds$|^ok$|^installed$"), "green"),
+)
+"""Cells that are shown in colour; the first pattern that is found."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell, wrapped where the terminal is narrower; numbers to the right."""
+    """Columns as wide as their widest cell, wrapped where the terminal is narrower; numbers to the right.
+
+    On a terminal with bold headings, and what is well or amiss in colour unless ``NO_COLOR`` is set; elsewhere plain.
+    """
     cells = [[str(cell) for cell in row] for row in rows]
-    widths = _fitted([max(map(len, column)) for column in zip(header, *cells, strict=True)])
     numeric = [all(_is_number(row[index]) for row in cells) for index in range(len(header))]
+    return (_styled if _on_a_terminal() else _plain)(header, cells, numeric)
+
+
+def _plain(header: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
+    widths = _fitted([max(map(len, column)) for column in zip(header, *cells, strict=True)])
 
     def line(row: Sequence[str]) -> str:
         padded = (
@@ -38,6 +52,32 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
     body = [part for row in cells for part in lines(row)]
     return "\n".join([*lines(header), line(["-" * width for width in widths]), *body])
+
+
+def _styled(header: Sequence[str], cells: Sequence[Sequence[str]], numeric: Sequence[bool]) -> str:
+    """For a terminal; wide characters of Chinese, Japanese and Korean line up too."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name, right in zip(header, numeric, strict=True):
+        shown.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    for row in cells:
+        shown.add_row(*(Text(cell, _style(cell)) for cell in row))
+    written = StringIO()
+    Console(file=written, force_terminal=True, width=shutil.get_terminal_size((120, 24)).columns).print(shown)
+    return "\n".join(line.rstrip() for line in written.getvalue().strip("\n").splitlines())
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _style(cell: str) -> str:
+    """The colour of what says that something is well or amiss."""
+    return next((style for pattern, style in _STYLES if pattern.search(cell)), "")
 
 
 @contextmanager

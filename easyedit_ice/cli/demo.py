@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from easyedit_ice.cli.console import table, whole_number, working
-from easyedit_ice.cli.settings import MODEL_HELP, add_threads, usual_settings
+from easyedit_ice.cli.settings import MODEL_HELP, add_threads
 from easyedit_ice.cli.shown_facts import MOST_FACTS, shown_facts
 from easyedit_ice.models.named import EMBEDDED
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.threads import threads
+from easyedit_ice.usual import usual_settings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from easyedit_ice.choosing import JOBS, Choice, choose
 from easyedit_ice.cli.console import whole_number, working
 from easyedit_ice.cli.results import add_results, check_model, check_places, save
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, settings_for, usual_source
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, algorithm_named, settings_for
 from easyedit_ice.cli.shown_verdict import show_answers, show_verdict
-from easyedit_ice.cli.status import DONE, EPILOG, INTERRUPTED, MISSED
+from easyedit_ice.cli.status import DONE, INTERRUPTED, MISSED
 from easyedit_ice.errors import RequestError
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.requests import EditRequest
 from easyedit_ice.threads import threads
+from easyedit_ice.usual import usual_source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +34,6 @@ Answers = list[tuple[str, str, str]]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.epilog = EPILOG
     parser.add_argument("--model", help=MODEL_HELP)
     fact = parser.add_argument_group("one fact")
     fact.add_argument("--prompt", help="text the target shall follow")
@@ -132,7 +132,7 @@ def _job(arguments: argparse.Namespace) -> _Job:
     records = _records(arguments)
     one_by_one = arguments.one_by_one and len(records) > 1
     choice = None if arguments.algorithm else choose(records, one_by_one=one_by_one, wanted=arguments.job)
-    spec = ALGORITHMS[arguments.algorithm or choice.algorithm]
+    spec = algorithm_named(arguments.algorithm or choice.algorithm)
     name = arguments.model or str(world.model_path())
     hparams = settings_for(spec.hparams_class, name, arguments)
     return _Job(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from easyedit_ice.cli.console import quiet, table, whole_number
+from easyedit_ice.destinations import refuse_unwritable
+from easyedit_ice.errors import SaveError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +33,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher-forced-only", action="store_true", help="neither write answers nor compare probabilities"
     )
-    parser.add_argument("--out", type=Path, default=Path("eval.json"), help="the JSON file to write")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("eval.json"),
+        help="the JSON file to write; an earlier evaluation there is replaced",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.bench.config import DataConfig, EvaluationConfig
     from easyedit_ice.bench.evaluate import evaluate_checkpoint
 
+    require_free(arguments.out)
     more = not arguments.teacher_forced_only
     data = DataConfig(
         source=arguments.data,
@@ -67,6 +75,24 @@ def run(arguments: argparse.Namespace) -> int:
     print(table(("measure", *modes), rows))
     print(f"\n{found['data']['facts']} facts; written to {arguments.out}")
     return 0
+
+
+def require_free(path: Path) -> None:
+    """Refuse to write over what is no earlier evaluation.
+
+    Raises:
+        SaveError: it would be, or nothing can be written there.
+    """
+    refuse_unwritable(path)
+    if path.exists() and not _is_evaluation(path):
+        raise SaveError(f"{path} is there, and is no earlier evaluation; give another place by --out")
+
+
+def _is_evaluation(path: Path) -> bool:
+    try:
+        return {"summary", "data"} <= json.loads(path.read_text(encoding="utf-8")).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _cell(interval: dict[str, Any] | None) -> str:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterator
+from dataclasses import fields
 
 from easyedit_ice.cli.console import table
+from easyedit_ice.cli.settings import algorithm_named
 from easyedit_ice.hparams import EditHyperParams
 from easyedit_ice.registry import ALGORITHMS
+
+OFTEN = ("layers", "target_modules", "rank", "lr", "num_steps", "max_drift", "chat", "seed")
+"""Settings that are often turned, besides those that a verdict's advice names."""
+FIRST = "Those that matter most"
+
+Row = tuple[str, str, object, str]
+"""Name, type, default and meaning of a setting."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +34,42 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"\nLeft out: {name} of another package: {why}")
         print("\nThe settings of one: easyedit-ice hparams ALGORITHM")
     else:
-        hparams_class = ALGORITHMS[arguments.algorithm].hparams_class
-        print(table(("setting", "type", "default", "meaning"), hparams_class.describe()))
-        print(f"\nPresets: {', '.join(_presets(hparams_class))}")
+        hparams_class = algorithm_named(arguments.algorithm).hparams_class
+        for title, rows in grouped(hparams_class):
+            print(f"{title}\n\n{table(('setting', 'type', 'default', 'meaning'), rows)}\n")
+        print(f"One is changed by --set NAME=VALUE. Presets: {', '.join(_presets(hparams_class))}")
     return 0
+
+
+def grouped(hparams_class: type[EditHyperParams]) -> Iterator[tuple[str, list[Row]]]:
+    """All settings of an algorithm in groups with titles: those that matter most, and then by what they set."""
+    rows = {row[0]: row for row in hparams_class.describe()}
+    most = [name for name in _told(hparams_class) if name in rows]
+    most += [name for name in OFTEN if name in rows and name not in most]
+    yield FIRST, [rows.pop(name) for name in most]
+    by_section: dict[type, list[Row]] = {}
+    for field in fields(hparams_class):
+        if field.name in rows:
+            by_section.setdefault(_section_of(hparams_class, field.name), []).append(rows[field.name])
+    general = by_section.pop(EditHyperParams, [])
+    for section, own in by_section.items():
+        yield _title(section), own
+    yield _title(EditHyperParams), general
+
+
+def _told(hparams_class: type[EditHyperParams]) -> list[str]:
+    """The settings that a verdict's advice names, in its order."""
+    advice = " ".join((hparams_class.stronger, hparams_class.gentler, hparams_class.wider))
+    return list(dict.fromkeys(re.findall(r"\w+", advice)))
+
+
+def _section_of(hparams_class: type[EditHyperParams], name: str) -> type:
+    """The class that brings a setting in."""
+    return next(kind for kind in reversed(hparams_class.__mro__) if name in vars(kind).get("__annotations__", {}))
+
+
+def _title(section: type) -> str:
+    return (section.__doc__ or section.__name__).partition("\n")[0].rstrip(".")
 
 
 def _presets(hparams_class: type[EditHyperParams]) -> list[str]:

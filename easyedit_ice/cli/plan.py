@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, algorithm_named, settings_for
 from easyedit_ice.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.loading import load_shapes
 
     name = arguments.model or str(world.model_path())
-    hparams = settings_for(ALGORITHMS[arguments.algorithm].hparams_class, name, arguments)
+    hparams = settings_for(algorithm_named(arguments.algorithm).hparams_class, name, arguments)
     device = "cpu" if hparams.device == "cpu" else "cuda"
     with quiet():
         model = load_shapes(hparams)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from easyedit_ice.errors import IncomparableRunsError
+from easyedit_ice.cli.overrides import as_overrides
+from easyedit_ice.errors import IncomparableRunsError, RunConfigError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,14 +16,26 @@ def main(arguments: Sequence[str]) -> int:
     from easyedit_ice.bench.app import with_usual_names
     from easyedit_ice.bench.shards import Process
 
+    arguments = as_overrides(arguments)
     quiet = [argument for argument in arguments if argument.startswith("verbosity=")][-1:] == ["verbosity=quiet"]
     named, notes = with_usual_names(arguments)
     if not quiet:
         sys.stderr.writelines(f"note: {note}\n" for note in notes)
-    folder = app(named)
+    try:
+        folder = app(named)
+    except RunConfigError as error:
+        raise _with_the_key_meant(error) from error
     if folder is not None and not quiet and Process.current().index == 0:
         _show(folder)
     return 0
+
+
+def _with_the_key_meant(error: RunConfigError) -> RunConfigError:
+    """Of a group that has no such choice, the key by which anything else is named."""
+    for group, key in (("model", "model.name"), ("data", "data.source")):
+        if str(error).startswith(f"{group} is "):
+            return type(error)(f"{error}. Any other is named by {key}=...")
+    return error
 
 
 def _show(folder: Path) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from dataclasses import fields
-from types import MappingProxyType
 
 from easyedit_ice.cli.console import whole_number
-from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.hparams import AUTO, EditHyperParams
+from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError
+from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.registry import ALGORITHMS, Algorithm
 from easyedit_ice.synonyms import usual_name
 from easyedit_ice.threads import USUAL
+from easyedit_ice.usual import usual_settings
 
 MODEL_HELP = "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists; the embedded model if not given"
 
@@ -23,26 +23,27 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting")
 
 
+def algorithm_named(name: str) -> Algorithm:
+    """An algorithm of ours.
+
+    Raises:
+        UnknownAlgorithmError: there is none of that name; of EasyEdit's own, it says which command runs them.
+    """
+    try:
+        return ALGORITHMS[name]
+    except UnknownAlgorithmError as error:
+        from easyedit_ice.host.catalogue import HOST_METHODS
+
+        if name not in HOST_METHODS:
+            raise
+        raise UnknownAlgorithmError(
+            f"{error}. {name} is a method of EasyEdit's own: `easyedit-ice run algorithm={name}` runs it"
+        ) from error
+
+
 def settings_for(hparams_class: type[EditHyperParams], model: str, arguments: argparse.Namespace) -> EditHyperParams:
     """From the file or preset asked for, else :func:`usual_settings`; with the settings that were given singly."""
     return usual_settings(hparams_class, model, arguments.hparams, _changes(arguments.set, hparams_class))
-
-
-def usual_settings(
-    hparams_class: type[EditHyperParams],
-    model: str,
-    source: str | None = None,
-    changes: Mapping[str, object] = MappingProxyType({}),
-) -> EditHyperParams:
-    """Settings for a model: those of the preset named like it, else the defaults, unless ``source`` names others."""
-    return hparams_class.from_hparams(source or usual_source(hparams_class, model), **{"model_name": model, **changes})
-
-
-def usual_source(hparams_class: type[EditHyperParams], model: str) -> str:
-    """The preset named like a model, else ``auto``."""
-    own = model.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
-    named = (preset for preset in hparams_class.presets() if preset.rpartition("/")[2] == own)
-    return next(named, AUTO)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:

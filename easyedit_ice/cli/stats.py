@@ -8,8 +8,7 @@ from typing import Any
 
 from easyedit_ice.cli.console import quiet, table
 from easyedit_ice.cli.kept import mebibytes, show_cleared, show_kept
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, algorithm_named, settings_for
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +56,7 @@ def _compute(arguments: argparse.Namespace) -> int:
     from easyedit_ice.processes import Share
 
     name = arguments.model or str(world.model_path())
-    algorithm = ALGORITHMS[arguments.algorithm]
+    algorithm = algorithm_named(arguments.algorithm)
     hparams = settings_for(algorithm.hparams_class, name, arguments)
     share = Share.current()
     with quiet(progress=sys.stderr.isatty() and share.index == 0):

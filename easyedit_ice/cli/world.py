@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     records = actions.add_parser("records", help="write records in KnowEdit form")
     records.add_argument("file", help="JSON file to write")
     records.add_argument("--split", choices=("dev", "test"), default="test", help="which records")
+    records.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     testbed = actions.add_parser("testbed", help="the folder of a file's testbed, built where there is none yet")
     testbed.add_argument("file", help="the records it is for")
     facts = actions.add_parser("facts", help="what a testbed for a file would know, and what it leaves out")
@@ -45,8 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.action == "facts":
         _show_facts(arguments.file)
     else:
+        from easyedit_ice.destinations import refuse_existing
         from easyedit_ice.world import write_records
 
+        refuse_existing(arguments.file, arguments.overwrite)
         print(write_records(arguments.file, arguments.split))
     return 0
 

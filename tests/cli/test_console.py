@@ -52,3 +52,39 @@ def test_quiet_ends_with_an_error_too(capsys):
     print("heard")
     assert logging.root.manager.disable == before
     assert capsys.readouterr().out == "heard\n"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed goes to a terminal, 60 columns wide."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+VERDICT = (
+    ("asked", "verdict"),
+    [("The capital of France is", "NOT written (5.00 nats a token)"), ("日本", "[b]kept[/b]")],
+)
+
+
+def test_on_a_terminal_what_is_amiss_is_red_and_no_text_is_markup(terminal):
+    shown = table(*VERDICT)
+    assert "\x1b[31mNOT written" in shown
+    assert "[b]kept[/b]" in shown
+
+
+def test_no_color_takes_the_colours_away(terminal, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = table(*VERDICT)
+    assert "\x1b[31m" not in shown
+    assert "NOT written (5.00 nats a token)" in shown
+
+
+def test_elsewhere_and_on_a_dumb_terminal_a_table_is_plain(terminal, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b" not in table(*VERDICT)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert "\x1b" not in table(*VERDICT)

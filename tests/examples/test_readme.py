@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_ice.cli import COMMANDS
+from easyedit_ice.cli import COMMANDS, INTERNALS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def test_every_command_can_be_typed(command):
     parser = argparse.ArgumentParser()
     module.configure(parser)
     parser.parse_args(arguments)
-    assert name in COMMANDS
+    assert name in COMMANDS | INTERNALS
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c[0] == "run"], ids=" ".join)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.cli.console import working
-from easyedit_ice.cli.edits.shared import Actions, action, add_overwrite, recorded
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, settings_for
+from easyedit_ice.cli.edits.shared import Actions, action, add_overwrite
+from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, algorithm_named, settings_for
 from easyedit_ice.cli.status import DONE, MISSED
 from easyedit_ice.errors import BookError
-from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.threads import threads
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _solve(arguments: argparse.Namespace, groups: dict[str, list[Any]]) -> int:
     name = arguments.model or (EditBook.open(arguments.book).base.name if _is_book(arguments.book) else EMBEDDED)
     facts = next(iter(groups.values()))
     algorithm = arguments.algorithm or choose(facts).algorithm
-    hparams = settings_for(ALGORITHMS[algorithm].hparams_class, name, arguments)
+    hparams = settings_for(algorithm_named(algorithm).hparams_class, name, arguments)
     hparams = hparams.replace(chat=hparams.chat or arguments.chat, device=arguments.device)
     with working():
         model, tok = load_model(hparams)
@@ -96,6 +95,7 @@ def _facts(arguments: argparse.Namespace) -> list[dict[str, Any]] | None:
 def _book(arguments: argparse.Namespace, base: tuple[Any, str] | None) -> EditBook:
     """The book that is there, or a new one."""
     from easyedit_ice.book import EditBook
+    from easyedit_ice.book.places import recorded
     from easyedit_ice.hparams import EditHyperParams
     from easyedit_ice.loading import load_model
     from easyedit_ice.models.named import EMBEDDED

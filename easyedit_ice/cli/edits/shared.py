@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.cli.console import working
@@ -79,9 +78,3 @@ def say_kept(book: EditBook, names: tuple[str, ...]) -> None:
 def counted(number: int, what: str) -> str:
     """``1 edit``, ``2 edits``."""
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def recorded(name: str) -> str:
-    """A model's name as a book keeps it: of what is on the disk, the whole path."""
-    path = Path(name).expanduser()
-    return str(path.resolve()) if path.exists() else name

@@ -1,0 +1,100 @@
+"""Arguments that are not understood, and what was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NoReturn
+
+from easyedit_ice.cli.status import BAD_INPUT, EPILOG
+from easyedit_ice.errors import did_you_mean
+
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "--target-new": "--target",
+        "--new": "--target",
+        "--answer": "--target",
+        "--model-name": "--model",
+        "--model-path": "--model",
+        "--file": "--facts",
+        "--data": "--facts",
+        "--method": "--algorithm",
+        "--alg": "--algorithm",
+        "--alg-name": "--algorithm",
+        "--editing-method": "--algorithm",
+        "--hparams-dir": "--hparams",
+        "--preset": "--hparams",
+        "--config": "--hparams",
+        "--out": "--save",
+        "--output": "--save",
+        "--output-dir": "--save",
+        "--rephrase-prompt": "--rephrase",
+        "--query": "--ask",
+        "--yes": "--overwrite",
+    }
+)
+"""The name of an option by what it is called elsewhere."""
+_CHOICE = re.compile(r"invalid choice: '?(.*?)'? \(choose from (.*)\)$")
+_UNKNOWN = "unrecognized arguments: "
+_MISSING = "the following arguments are required: "
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what was probably meant, and ends with the status of bad input."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **{"epilog": EPILOG, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in a line, and where there is more."""
+        self.exit(BAD_INPUT, f"{self.prog}: {explained(message, self)}\n`{self.prog} --help` says more.\n")
+
+
+def explained(message: str, parser: argparse.ArgumentParser) -> str:
+    """An error of argparse with what was probably meant."""
+    if message.startswith(_UNKNOWN):
+        return _unknown(message.removeprefix(_UNKNOWN).split(), parser)
+    if (found := _CHOICE.search(message)) is not None:
+        names = [name.strip("' ") for name in found[2].split(",")]
+        what = message[: found.start()].removeprefix("argument ").rstrip(": ")
+        return f"{what} is {found[1]!r}.{did_you_mean(found[1], names)} There are: {', '.join(names)}"
+    if message.startswith(_MISSING):
+        below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        return message + "".join(f". There are: {', '.join(action.choices)}" for action in below)
+    return message
+
+
+def _unknown(given: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    options = list(dict.fromkeys(_options(parser)))
+    told = []
+    for name in (argument.partition("=")[0] for argument in given if argument.startswith("-")):
+        dashed = name.replace("_", "-").lower()
+        if (other := ELSEWHERE.get(dashed)) in options:
+            hint = f" It is called {other} here."
+        elif dashed in options:
+            hint = f" It is spelt {dashed}."
+        elif "--set" in options and _is_setting(dashed):
+            hint = f" A setting is given as --set {dashed.lstrip('-').replace('-', '_')}=VALUE."
+        else:
+            hint = did_you_mean(dashed, options)
+        told.append(f"there is no option {name}.{hint}")
+    return " ".join(told) or f"there is nothing to do with {' '.join(given)}; text with spaces belongs in quotes"
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Of a parser and of those below it."""
+    for action in parser._actions:
+        yield from (name for name in action.option_strings if name.startswith("--"))
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _options(below)
+
+
+def _is_setting(option: str) -> bool:
+    from easyedit_ice.registry import ALGORITHMS
+    from easyedit_ice.synonyms import SYNONYMS
+
+    name = option.lstrip("-").replace("-", "_")
+    return name in SYNONYMS or any(spec.has_setting(name) for spec in ALGORITHMS.values())
