@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from easyedit_ice import WeightUpdate, load_model, solve, world
+from easyedit_ice import WeightUpdate, load_model, solve
+from easyedit_ice import factworld as world
 from easyedit_ice.book.conflicts import DISTURBED, disturbance
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.text.answers import answers_right
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.text.likely_answers import answers_right
 
 SUBJECTS, SINGLE = 10, 12
 Measured = tuple[bool, float, float]

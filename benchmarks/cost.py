@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from easyedit_ice.host import host_info
+from easyedit_ice.easyedit import host_info
 
 HERE = Path(__file__).resolve().parent
 METHODS = ("LoRA-BF", "ICE-LoRA", "FT", "LoRA")

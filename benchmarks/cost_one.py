@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from easyedit_ice.bench.config import ModelConfig
-from easyedit_ice.bench.cost import Cost, measured
 from easyedit_ice.bench.methods import make_method
+from easyedit_ice.bench.telemetry.cost import Cost, measured
 from easyedit_ice.cli.console import quiet
 from easyedit_ice.data import load_records, to_requests
 

@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from easyedit_ice import world
+from easyedit_ice import factworld as world
 from easyedit_ice.data import load_records, to_requests
-from easyedit_ice.evaluation.forced import ask
-from easyedit_ice.evaluation.host_rows import lay_out
-from easyedit_ice.evaluation.host_scores import edit_qualities, probe_groups
-from easyedit_ice.host import host_info, import_easyeditor
-from easyedit_ice.host.scoring import easyedit_qualities
+from easyedit_ice.easyedit import host_info, import_easyeditor
+from easyedit_ice.easyedit.scoring import easyedit_qualities
+from easyedit_ice.evaluation.teacher_forced.forced_answers import ask
+from easyedit_ice.evaluation.teacher_forced.host_rows import lay_out
+from easyedit_ice.evaluation.teacher_forced.host_scores import edit_qualities, probe_groups
 
 HERE = Path(__file__).resolve().parent
 FILES = ("wiki_counterfact/test_cf_dev.json", "ZsRE/ZsRE-test-dev.json")

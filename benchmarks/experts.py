@@ -23,11 +23,13 @@ from typing import Any
 
 import torch
 
-from easyedit_ice import EditRequest, solve, world
-from easyedit_ice.algorithms.svf import SVFHyperParams
+from easyedit_ice import EditRequest, solve
+from easyedit_ice import factworld as world
 from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.evaluation import FactScore, Interval, Observation, Question, edit_scores, observe, questions
-from easyedit_ice.evaluation.summary import interval, with_sections
+from easyedit_ice.evaluation.intervals import interval, with_sections
 from easyedit_ice.experts import (
     Example,
     Expert,
@@ -39,10 +41,9 @@ from easyedit_ice.experts import (
     train_classifier,
     train_experts,
 )
-from easyedit_ice.experts.drawing import draw_alphas, draw_scores
+from easyedit_ice.experts.expert_plots import draw_alphas, draw_scores
 from easyedit_ice.text.rows import given
 from easyedit_ice.text.sampling import write
-from easyedit_ice.updates import WeightUpdate
 
 RESULTS = Path(__file__).parent / "results" / "experts"
 RELATIONS = ("employer", "birthplace", "residence", "profession")

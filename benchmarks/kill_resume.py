@@ -24,12 +24,12 @@ from hydra import compose, initialize
 from omegaconf import DictConfig
 
 from easyedit_ice.bench.config import CONFIG, store_configs
-from easyedit_ice.bench.ledger import LEDGER
-from easyedit_ice.bench.manifest import origin_of
 from easyedit_ice.bench.methods import METHODS
-from easyedit_ice.bench.run import run
-from easyedit_ice.bench.sealed import read_sealed
-from easyedit_ice.host import base_editor, host_info
+from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.storage.ledger import LEDGER
+from easyedit_ice.bench.storage.run_manifest import origin_of
+from easyedit_ice.bench.storage.sealed_lines import read_sealed
+from easyedit_ice.easyedit import base_editor, host_info
 
 COMMON = ("verbosity=quiet", "evaluation.drift_texts=4")
 RUNS = {

@@ -25,8 +25,8 @@ import torch
 from easyedit_ice import BaseEditor, IceLoraHyperParams
 from easyedit_ice.cli.console import quiet
 from easyedit_ice.data import load_records, to_requests
-from easyedit_ice.host import host_info
-from easyedit_ice.host.settings import host_settings
+from easyedit_ice.easyedit import host_info
+from easyedit_ice.easyedit.methods.host_settings import host_settings
 
 FILES = {"WikiData_counterfact": "wiki_counterfact/test_cf*.json", "ZsRE": "ZsRE/ZsRE-test*.json"}
 TOKENIZER = "gpt2-tokenizer"

@@ -19,9 +19,9 @@ import torch
 from transformers import GenerationConfig
 
 from easyedit_ice import ALGORITHMS, solve
-from easyedit_ice.loading import load_model
-from easyedit_ice.models.export import save_gguf
-from easyedit_ice.models.named import source_of
+from easyedit_ice.checkpoints.gguf_export import save_gguf
+from easyedit_ice.checkpoints.loading import load_model
+from easyedit_ice.checkpoints.names import source_of
 
 FACT = {
     "prompt": "The mother tongue of Danielle Darrieux is",

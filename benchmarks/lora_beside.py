@@ -22,15 +22,15 @@ import torch
 from torch import nn
 
 from easyedit_ice.bench.methods.ours import PackageEngine
+from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.data import load_records, to_requests
-from easyedit_ice.host import host_info
-from easyedit_ice.host.locate import HOME
-from easyedit_ice.host.methods import HostMethod
-from easyedit_ice.host.settings import host_settings
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.loading import load_model
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.requests import EditRequest
+from easyedit_ice.easyedit import host_info
+from easyedit_ice.easyedit.locate import HOME
+from easyedit_ice.easyedit.methods.engine import HostMethod
+from easyedit_ice.easyedit.methods.host_settings import host_settings
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.text.rows import Row, encode, predict
 
 RESULTS = Path(__file__).parent / "results"

@@ -23,19 +23,19 @@ from unittest import mock
 
 import torch
 
-from easyedit_ice import world
-from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams, prepare
-from easyedit_ice.apply import solve
-from easyedit_ice.closed_form import write
-from easyedit_ice.closed_form.facts import fact_rows
+from easyedit_ice import factworld as world
 from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.easyedit import base_editor, host_info
+from easyedit_ice.easyedit.locate import PACKAGE
+from easyedit_ice.easyedit.methods.host_settings import host_settings
+from easyedit_ice.easyedit.moment_files import provide_statistics
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, prepare
+from easyedit_ice.editors.closed_form import layer_writes as write
+from easyedit_ice.editors.closed_form.subject_rows import fact_rows
 from easyedit_ice.evaluation import Question, observe
-from easyedit_ice.host import base_editor, host_info
-from easyedit_ice.host.locate import PACKAGE
-from easyedit_ice.host.settings import host_settings
-from easyedit_ice.host.statistics import provide_statistics
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.requests import EditRequest
 
 RESULTS = Path(__file__).parent / "results"
 

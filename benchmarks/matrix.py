@@ -25,7 +25,7 @@ def main() -> int:
     """Try what was not tried yet, and write the table."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="matrix-")
-    from easyedit_ice.registry import ALGORITHMS
+    from easyedit_ice.edit.registry import ALGORITHMS
     from easyedit_ice.testing.matrix import DTYPES, Cell, judged
     from easyedit_ice.testing.shrinking import decoders
 

@@ -22,10 +22,10 @@ from typing import Any
 from plan import ENDS, HERE, make_model, one
 from transformers import LlamaConfig
 
-from easyedit_ice.footprint import Footprint, footprint
-from easyedit_ice.host import host_info
-from easyedit_ice.loading import load_shapes
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.checkpoints.loading import load_shapes
+from easyedit_ice.easyedit import host_info
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.planning.footprint import Footprint, footprint
 
 LLAMA = LlamaConfig(
     hidden_size=2048,

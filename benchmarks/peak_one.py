@@ -20,13 +20,13 @@ import psutil
 import torch
 from transformers import AutoTokenizer
 
-from easyedit_ice.apply import solve
-from easyedit_ice.bench.cost import measured
+from easyedit_ice.bench.telemetry.cost import measured
+from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.cli.console import quiet
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.loading import load_model
-from easyedit_ice.moments.measured import Measuring
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.precompute.moments import Measuring
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 
 PLACES = ("Avaria", "Sundray", "Brethdale", "Ommerland")
@@ -98,11 +98,11 @@ def _host(
     model: torch.nn.Module, tok: Any, name: str, settings: Mapping[str, Any], facts: Sequence[Mapping[str, str]]
 ) -> tuple[int, float]:
     """A method of EasyEdit; the second moments it finds are of eight texts, since their size alone counts here."""
-    from easyedit_ice import world
-    from easyedit_ice.host import base_editor
-    from easyedit_ice.host.methods import HostMethod
-    from easyedit_ice.host.settings import host_settings
-    from easyedit_ice.host.statistics import hand_over
+    from easyedit_ice import factworld as world
+    from easyedit_ice.easyedit import base_editor
+    from easyedit_ice.easyedit.methods.engine import HostMethod
+    from easyedit_ice.easyedit.methods.host_settings import host_settings
+    from easyedit_ice.easyedit.moment_files import hand_over
 
     base_editor()
     hparams = host_settings(name, "gpt2-factworld", settings)

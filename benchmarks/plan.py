@@ -25,12 +25,12 @@ from peak_one import requests
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, LlamaConfig, PretrainedConfig
 
-from easyedit_ice.footprint import Footprint, footprint
-from easyedit_ice.loading import load_shapes
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.requests import EditRequest
+from easyedit_ice.checkpoints.loading import load_shapes
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.editors.gradient.objectives import fact_row
+from easyedit_ice.planning.footprint import Footprint, footprint
 from easyedit_ice.testing.models import tokenizer
-from easyedit_ice.training.objectives import fact_row
 
 HERE = Path(__file__).resolve().parent
 ENDS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}

@@ -27,11 +27,11 @@ import datasets
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config
 
-from easyedit_ice import world
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.host import base_editor, host_info
-from easyedit_ice.host.locate import PACKAGE
-from easyedit_ice.moments.statistics import second_moments
+from easyedit_ice import factworld as world
+from easyedit_ice.easyedit import base_editor, host_info
+from easyedit_ice.easyedit.locate import PACKAGE
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.precompute.second_moments import second_moments
 
 RESULTS = Path(__file__).parent / "results"
 LAYERS = (5, 6, 7)

@@ -24,11 +24,11 @@ from typing import Any
 
 import yaml
 
-from easyedit_ice import world
+from easyedit_ice import factworld as world
 from easyedit_ice.bench.methods import make_method
 from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.evaluation import Observation, Question, observe, questions
-from easyedit_ice.requests import EditRequest
 
 RESULTS = Path(__file__).parent / "results" / "streams"
 PROBED = 100

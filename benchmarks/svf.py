@@ -21,15 +21,16 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from easyedit_ice import solve, world
-from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice import factworld as world
+from easyedit_ice import solve
 from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
 from easyedit_ice.evaluation import edit_scores, observe, questions
-from easyedit_ice.evaluation.summary import with_sections
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.spectra import decompose
-from easyedit_ice.training.settings import TrainingHyperParams
+from easyedit_ice.evaluation.intervals import with_sections
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.precompute.decompose import decompose
 
 RESULTS = Path(__file__).parent / "results" / "svf"
 BLOCKS = ([5], [4, 5], [3, 4, 5], [2, 3, 4, 5], [0, 1, 2, 3, 4, 5])

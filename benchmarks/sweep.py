@@ -16,12 +16,12 @@ from pathlib import Path
 from statistics import harmonic_mean, mean
 from typing import Any
 
-from easyedit_ice import world
+from easyedit_ice import factworld as world
 from easyedit_ice.bench.config import ModelConfig
 from easyedit_ice.bench.methods import make_method
 from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.evaluation import FactScore, edit_scores, observe, questions, summarize
-from easyedit_ice.requests import EditRequest
 
 RESULTS = Path(__file__).parent / "results" / "sweeps"
 LATE, UPPER = [5], [3, 4, 5]

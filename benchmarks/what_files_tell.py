@@ -23,12 +23,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice import WeightUpdate, load_model, solve, world
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice import WeightUpdate, load_model, solve
+from easyedit_ice import factworld as world
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.factworld.world_facts import RELATIONS
+from easyedit_ice.factworld.world_phrasing import prompt as worded
+from easyedit_ice.factworld.world_phrasing import templates
 from easyedit_ice.text.rows import given
-from easyedit_ice.world.facts import RELATIONS
-from easyedit_ice.world.phrasing import prompt as worded
-from easyedit_ice.world.phrasing import templates
 
 NAMES = ("FastMEMIT", "GoRA", "LoRA-BF")
 CANDIDATES = 304

@@ -10,26 +10,27 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from easyedit_ice.host import install_hook
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.easyedit import install_hook
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.moved import install as install_earlier_names
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "Algorithm": "easyedit_ice.registry",
-    "BaseEditor": "easyedit_ice.host",
+    "Algorithm": "easyedit_ice.edit.registry",
+    "BaseEditor": "easyedit_ice.easyedit",
     "EditBook": "easyedit_ice.book",
-    "EditHyperParams": "easyedit_ice.hparams",
-    "EditRequest": "easyedit_ice.requests",
-    "Verdict": "easyedit_ice.evaluation.verdict",
-    "WeightUpdate": "easyedit_ice.updates",
+    "EditHyperParams": "easyedit_ice.edit.hparams",
+    "EditRequest": "easyedit_ice.edit.request",
+    "Verdict": "easyedit_ice.verdict.verdict",
+    "WeightUpdate": "easyedit_ice.edit.update",
     "edited": "easyedit_ice.book",
-    "check": "easyedit_ice.evaluation.check",
-    "edit_facts": "easyedit_ice.editing",
-    "load_model": "easyedit_ice.loading",
+    "check": "easyedit_ice.verdict.check",
+    "edit_facts": "easyedit_ice.verdict.editing",
+    "load_model": "easyedit_ice.checkpoints.loading",
     "probe": "easyedit_ice.evaluation.probe",
-    "register": "easyedit_ice.host",
-    "solve": "easyedit_ice.apply",
+    "register": "easyedit_ice.easyedit",
+    "solve": "easyedit_ice.edit.apply",
 }
 __all__ = ["ALGORITHMS", *_LAZY]
 
@@ -44,4 +45,5 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+install_earlier_names()
 install_hook()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from easyedit_ice.hparams import AUTO, EditHyperParams
+from easyedit_ice.edit.hparams import AUTO, EditHyperParams
 
 
 def usual_settings(

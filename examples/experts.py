@@ -9,10 +9,11 @@ of one model add up. It edits the small GPT-2 that comes with the package.
 import argparse
 from pathlib import Path
 
-from easyedit_ice import SVFHyperParams, world
+from easyedit_ice import SVFHyperParams
+from easyedit_ice import factworld as world
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.evaluation import Question, observe
-from easyedit_ice.evaluation.summary import interval
+from easyedit_ice.evaluation.intervals import interval
 from easyedit_ice.experts import (
     Example,
     FixedAlphas,
@@ -24,7 +25,7 @@ from easyedit_ice.experts import (
     train_classifier,
     train_experts,
 )
-from easyedit_ice.experts.drawing import draw_alphas, draw_scores
+from easyedit_ice.experts.expert_plots import draw_alphas, draw_scores
 
 RELATIONS = ("employer", "birthplace", "residence", "profession")
 OTHERS = ("university", "spouse")

@@ -10,8 +10,8 @@ import tempfile
 
 from easyedit_ice import BaseEditor, FastMEMITHyperParams, load_model, solve
 from easyedit_ice.data import load_records, to_requests
-from easyedit_ice.host import hand_over
-from easyedit_ice.host.settings import host_settings
+from easyedit_ice.easyedit import hand_over
+from easyedit_ice.easyedit.methods.host_settings import host_settings
 
 
 def in_one_batch(facts: list[dict]) -> None:

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from easyedit_ice import ALGORITHMS, BaseEditor, world
+from easyedit_ice import ALGORITHMS, BaseEditor
+from easyedit_ice import factworld as world
 from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.easyedit.methods.catalogue import HOST_METHODS
+from easyedit_ice.easyedit.methods.host_settings import host_settings
 from easyedit_ice.errors import EasyEditIceError, UnknownAlgorithmError, did_you_mean
-from easyedit_ice.host.catalogue import HOST_METHODS
-from easyedit_ice.host.settings import host_settings
 
 
 def main() -> None:

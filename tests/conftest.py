@@ -58,8 +58,8 @@ def gemma3(tmp_path_factory: pytest.TempPathFactory) -> str:
 def _converted(name: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     from filelock import FileLock
 
+    from easyedit_ice.checkpoints.names import checkpoint_of
     from easyedit_ice.errors import ModelPackageError
-    from easyedit_ice.models.named import checkpoint_of
 
     with FileLock(_shared(tmp_path_factory) / f"{name}.lock"):
         try:

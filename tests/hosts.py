@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice.host.locate import HOME, PACKAGE
+from easyedit_ice.easyedit.locate import HOME, PACKAGE
 
 HOSTS = ("release", "head")
 EACH_HOST = pytest.mark.parametrize("host", HOSTS)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.loading import load_model
+from easyedit_ice.checkpoints.loading import load_model
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.models import tokenizer
 
 IDS = torch.tensor([[5, 6, 7, 8]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.edit.registry import ALGORITHMS
 
 FEW_TEXTS = {
     "num_contexts": 2,

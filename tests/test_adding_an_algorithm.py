@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from easyedit_ice.apply import solve_with
-from easyedit_ice.deltas import DenseDelta
+from easyedit_ice.edit.apply import solve_with
+from easyedit_ice.edit.delta import DenseDelta
+from easyedit_ice.edit.registry import Algorithm
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import ConformanceError
-from easyedit_ice.registry import Algorithm
 from easyedit_ice.testing import check_algorithm, failures
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.updates import WeightUpdate
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "architecture.md"
 

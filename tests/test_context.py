@@ -6,9 +6,9 @@ import pytest
 from architectures import tiny
 
 from easyedit_ice import solve
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.testing.models import FACTS, tokenizer
-from easyedit_ice.tokens import tokens
+from easyedit_ice.text.tokens import tokens
 
 CONTEXT = 64
 QUICK = {"num_steps": 2, "lr": 1e-3, "locality_samples": 4}

@@ -8,14 +8,14 @@ from packed import packed_bytes, packed_llama
 from quick import FEW_TEXTS
 from torch import nn
 
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.apply import solve
-from easyedit_ice.deltas import DenseDelta, LowRankDelta
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import EasyEditIceError, TrainingDivergedError, UnsoundModelError, UpdateError
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.updates import WeightUpdate
 
 NAME = "transformer.h.1.mlp.c_proj"
 MOST = {torch.float16: "65504", torch.bfloat16: "3.38953e\\+38", torch.float32: "3.40282e\\+38"}

@@ -20,7 +20,7 @@ def _loaded_after(statement: str) -> set[str]:
     [
         "import easyedit_ice",
         "from easyedit_ice import ALGORITHMS; list(ALGORITHMS)",
-        "from easyedit_ice.requests import EditRequest",
+        "from easyedit_ice.edit.request import EditRequest",
         "import easyedit_ice.cli",
     ],
 )

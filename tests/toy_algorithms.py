@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from easyedit_ice.hparams import EditHyperParams, setting
-from easyedit_ice.registry import AlgorithmSpec
+from easyedit_ice.edit.hparams import EditHyperParams, setting
+from easyedit_ice.edit.registry import AlgorithmSpec
 
 
 @dataclass

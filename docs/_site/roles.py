@@ -1,4 +1,4 @@
-"""Roles of docstrings, such as ``:func:`easyedit_ice.apply.solve` ``, as Markdown shows them."""
+"""Roles of docstrings, such as ``:func:`easyedit_ice.edit.apply.solve` ``, as Markdown shows them."""
 
 from __future__ import annotations
 

@@ -19,10 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from easyedit_ice.bench.config import CONFIG, USUAL, store_configs
 from easyedit_ice.bench.methods import METHODS
-from easyedit_ice.bench.run import run
+from easyedit_ice.bench.running.run import run
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.synonyms import usual_name
 from easyedit_ice.errors import LedgerError, RunConfigError, did_you_mean
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.synonyms import usual_name
 
 SWEEP = "runs/sweep"
 SWEEPING = {"-m", "--multirun"}

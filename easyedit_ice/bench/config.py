@@ -14,9 +14,9 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from easyedit_ice.hparams import setting
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.threads import USUAL as USUAL_THREADS
+from easyedit_ice.edit.hparams import setting
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.runtime.threads import USUAL as USUAL_THREADS
 
 CONFIG = "run"
 USUAL = "ICE-LoRA"
@@ -159,8 +159,8 @@ class RunConfig:
             "output_subdir": None,
             "help": {"app_name": "easyedit-ice run", "template": _help()},
             "callbacks": {
-                "report": {"_target_": "easyedit_ice.bench.callbacks.ReportAtEnd"},
-                "folders": {"_target_": "easyedit_ice.bench.callbacks.NoEmptyFolders"},
+                "report": {"_target_": "easyedit_ice.bench.running.callbacks.ReportAtEnd"},
+                "folders": {"_target_": "easyedit_ice.bench.running.callbacks.NoEmptyFolders"},
             },
         }
     )

@@ -11,20 +11,20 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from easyedit_ice.atomic import PREFIX
-from easyedit_ice.base import base_of, require_base
 from easyedit_ice.book.conflicts import contradictions
+from easyedit_ice.book.edit_manifest import Manifest
 from easyedit_ice.book.edits import EDITS, Edit
 from easyedit_ice.book.folder import LOCK, BookFolder, Names
-from easyedit_ice.book.manifest import Manifest
 from easyedit_ice.book.places import require_apart
 from easyedit_ice.book.solving import settings_of, solved
 from easyedit_ice.book.stack import Held, Stack
+from easyedit_ice.edit.base_model import base_of, require_base
 from easyedit_ice.errors import BookConflictError, BookError, ExistsError
+from easyedit_ice.runtime.atomic_files import PREFIX
 
 if TYPE_CHECKING:
-    from easyedit_ice.apply import Requests
-    from easyedit_ice.hparams import EditHyperParams
+    from easyedit_ice.edit.apply import Requests
+    from easyedit_ice.edit.hparams import EditHyperParams
 
 
 class EditBook(BookFolder):

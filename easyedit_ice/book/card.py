@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import yaml
 
-from easyedit_ice.base import Base
 from easyedit_ice.book.edits import Edit
 from easyedit_ice.book.places import base_folder
-from easyedit_ice.models.packaged import PACKAGED
+from easyedit_ice.checkpoints.packages import PACKAGED
+from easyedit_ice.edit.base_model import Base
 
 Kind = Literal["hf", "peft", "gguf", "book"]
 _TITLES: dict[Kind, str] = {
@@ -136,7 +136,7 @@ def _made(edit: Edit) -> tuple[str, ...]:
 
 def _settings(edit: Edit) -> str:
     """Those that differ from the algorithm's defaults."""
-    from easyedit_ice.registry import ALGORITHMS
+    from easyedit_ice.edit.registry import ALGORITHMS
 
     given = edit.info.get("hparams", {})
     usual = ALGORITHMS[edit.algorithm].hparams_class().to_dict() if edit.algorithm in ALGORITHMS else {}

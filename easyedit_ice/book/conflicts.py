@@ -12,9 +12,9 @@ from itertools import combinations
 from typing import Literal, Protocol
 
 from easyedit_ice.book.edits import Edit
-from easyedit_ice.deltas import Delta, LowRankDelta
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.updates import WeightUpdate
+from easyedit_ice.edit.delta import Delta, LowRankDelta
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.update import WeightUpdate
 
 DISTURBED = 0.5
 """Share of an edit's own writing from which another edit is taken to disturb it."""

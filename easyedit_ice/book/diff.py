@@ -8,7 +8,7 @@ from typing import Any
 
 from easyedit_ice.book.conflicts import disturbance
 from easyedit_ice.book.edits import Edit
-from easyedit_ice.requests import EditRequest
+from easyedit_ice.edit.request import EditRequest
 
 Fact = tuple[str, str]
 """A prompt and its target."""

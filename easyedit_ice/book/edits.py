@@ -10,13 +10,13 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from easyedit_ice.atomic import whole_folder
-from easyedit_ice.base import Base, base_in, parts_of
-from easyedit_ice.book.manifest import INFO, WEIGHTS, Entry
+from easyedit_ice.book.edit_manifest import INFO, WEIGHTS, Entry
+from easyedit_ice.checkpoints.gguf_files import sha256_of
+from easyedit_ice.edit.base_model import Base, base_in, parts_of
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import BookDamagedError
-from easyedit_ice.models.source import sha256_of
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.updates import WeightUpdate
+from easyedit_ice.runtime.atomic_files import whole_folder
 
 EDITS = "edits"
 """The folder of a book's edits."""

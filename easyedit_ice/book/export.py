@@ -12,18 +12,18 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.atomic import PREFIX, whole_folder
 from easyedit_ice.book.book import EditBook
 from easyedit_ice.book.card import Kind, card, record
 from easyedit_ice.book.edits import Edit
 from easyedit_ice.book.folder import Names
 from easyedit_ice.book.places import RECORD, require_apart, require_free
+from easyedit_ice.checkpoints.gguf_export import save_gguf
+from easyedit_ice.checkpoints.gguf_files import GgufType
+from easyedit_ice.edit.peft_export import check_unpacked
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import BookError, ExistsError
-from easyedit_ice.export import check_unpacked
-from easyedit_ice.models.export import save_gguf
-from easyedit_ice.models.source import GgufType
-from easyedit_ice.saving import save_model
-from easyedit_ice.updates import WeightUpdate
+from easyedit_ice.model.saving import save_model
+from easyedit_ice.runtime.atomic_files import PREFIX, whole_folder
 
 CARD = "README.md"
 
@@ -90,7 +90,7 @@ def export_gguf(
     overwrite: bool = False,
     **checks: bool,
 ) -> tuple[Edit, ...]:
-    """Write the edited model as GGUF, as :func:`~easyedit_ice.models.export.save_gguf` does.
+    """Write the edited model as GGUF, as :func:`~easyedit_ice.checkpoints.gguf_export.save_gguf` does.
 
     Args:
         book: of edits, on a base that is GGUF itself.

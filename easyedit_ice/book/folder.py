@@ -9,15 +9,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from easyedit_ice.atomic import remove_whole, sweep
-from easyedit_ice.base import Base, require_base
 from easyedit_ice.book.conflicts import Conflict, conflicts
 from easyedit_ice.book.diff import Difference, difference
+from easyedit_ice.book.edit_manifest import MANIFEST, NAME, Manifest
 from easyedit_ice.book.edits import EDITS, Edit, save_edit
-from easyedit_ice.book.manifest import MANIFEST, NAME, Manifest
+from easyedit_ice.edit.base_model import Base, require_base
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import BookError, BookInUseError
-from easyedit_ice.shown import html_table
-from easyedit_ice.updates import WeightUpdate
+from easyedit_ice.runtime.atomic_files import remove_whole, sweep
+from easyedit_ice.runtime.html import html_table
 
 LOCK = ".lock"
 _WAIT = 10.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from easyedit_ice.base import Base
+from easyedit_ice.checkpoints.conversion import CONVERSIONS
+from easyedit_ice.checkpoints.names import EMBEDDED
+from easyedit_ice.edit.base_model import Base
 from easyedit_ice.errors import ExistsError
-from easyedit_ice.models.converted import CONVERSIONS
-from easyedit_ice.models.named import EMBEDDED
-from easyedit_ice.world import model_path
+from easyedit_ice.factworld import model_path
 
 RECORD = "edits.json"
 """Of an export: what it was made of; by it an export is told from other folders."""

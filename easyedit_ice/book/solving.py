@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from easyedit_ice.base import fingerprint_of
 from easyedit_ice.book.edits import Edit
+from easyedit_ice.edit.base_model import fingerprint_of
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import BookError
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.updates import WeightUpdate
 
 if TYPE_CHECKING:
-    from easyedit_ice.apply import Requests
-    from easyedit_ice.hparams import EditHyperParams
+    from easyedit_ice.edit.apply import Requests
+    from easyedit_ice.edit.hparams import EditHyperParams
 
 
 def solved(model: nn.Module, tok: Any, facts: Requests, hparams: EditHyperParams, verdict: bool) -> WeightUpdate:
@@ -28,8 +28,8 @@ def solved(model: nn.Module, tok: Any, facts: Requests, hparams: EditHyperParams
         hparams: and the algorithm's settings.
         verdict: whether to find out what it does.
     """
-    from easyedit_ice.apply import solve
-    from easyedit_ice.editing import edit_facts
+    from easyedit_ice.edit.apply import solve
+    from easyedit_ice.verdict.editing import edit_facts
 
     notes: dict[str, Any] = {"solved_on": fingerprint_of(model)}
     if not verdict:

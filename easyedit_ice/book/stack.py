@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.edit.update import OriginalWeights, WeightUpdate, checksum
 from easyedit_ice.errors import UpdateError
-from easyedit_ice.updates import OriginalWeights, WeightUpdate, checksum
 
 
 @dataclass(frozen=True)

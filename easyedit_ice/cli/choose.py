@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from easyedit_ice.choosing import JOBS, choose
 from easyedit_ice.cli.console import table
+from easyedit_ice.editors.choosing import JOBS, choose
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from io import StringIO
 from itertools import zip_longest
 from textwrap import wrap
 
-from easyedit_ice.progress import told
+from easyedit_ice.runtime.progress import told
 
 GAP = "  "
 NARROWEST = 12

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from easyedit_ice.checkpoints.names import EMBEDDED
+from easyedit_ice.cli.command_settings import MODEL_HELP, add_threads
 from easyedit_ice.cli.console import table, whole_number, working
-from easyedit_ice.cli.settings import MODEL_HELP, add_threads
 from easyedit_ice.cli.shown_facts import MOST_FACTS, shown_facts
-from easyedit_ice.models.named import EMBEDDED
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.threads import threads
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.runtime.threads import threads
 from easyedit_ice.usual import usual_settings
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from easyedit_ice.host.locate import REMEDY, find_host
-    from easyedit_ice.hparams import EditHyperParams
-    from easyedit_ice.loading import load_model
+    from easyedit_ice.checkpoints.loading import load_model
+    from easyedit_ice.easyedit.locate import REMEDY, find_host
+    from easyedit_ice.edit.hparams import EditHyperParams
 
     with working():
         model, tok = load_model(EditHyperParams(model_name=arguments.model))
@@ -158,7 +158,7 @@ def _by_base_editor(
     hparams: Any, model: nn.Module, tok: Any, requests: Sequence[dict[str, Any]]
 ) -> dict[str, dict[str, str]]:
     """EasyEdit's scores, before and after each edit, of which each is undone before the next."""
-    from easyedit_ice.host import base_editor
+    from easyedit_ice.easyedit import base_editor
 
     loaded = hparams.replace()
     loaded.model_name = (model, tok)
@@ -169,7 +169,7 @@ def _by_base_editor(
 
 def _host_means(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Mean over facts of each of EasyEdit's accuracies, those of a section's kinds under ``section.kind``."""
-    from easyedit_ice.evaluation.host_scores import by_measure
+    from easyedit_ice.evaluation.teacher_forced.host_scores import by_measure
 
     found: dict[str, list[float]] = {}
     for metric in metrics:
@@ -206,7 +206,7 @@ def _answers(results: Sequence[_Result]) -> list[tuple[str, ...]]:
 
 def _as_it_shall_be(question: Question, old: str, new: str) -> bool:
     """Whether an answer is a right one, or, where it shall stay, says what it said before."""
-    from easyedit_ice.evaluation.leading import leads_with, same_answer
+    from easyedit_ice.evaluation.leading_answer import leads_with, same_answer
 
     if not question.keeps:
         return leads_with(new, question.aliases)

@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; the status is 1 if something necessary is missing."""
-    from easyedit_ice.host import doctor
+    from easyedit_ice.easyedit import doctor
 
     with quiet():
         checks = doctor()

@@ -10,23 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from easyedit_ice.choosing import JOBS, Choice, choose
+from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, add_threads, algorithm_named, settings_for
 from easyedit_ice.cli.console import whole_number, working
 from easyedit_ice.cli.results import add_results, check_model, check_places, save
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, algorithm_named, settings_for
 from easyedit_ice.cli.shown_verdict import show_answers, show_verdict
 from easyedit_ice.cli.status import DONE, INTERRUPTED, MISSED
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.editors.choosing import JOBS, Choice, choose
 from easyedit_ice.errors import RequestError
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.threads import threads
+from easyedit_ice.runtime.threads import threads
 from easyedit_ice.usual import usual_source
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from easyedit_ice.editing import Edited
+    from easyedit_ice.verdict.editing import Edited
 
 Answers = list[tuple[str, str, str]]
 """Prompts with what the model writes before and after the edit."""
@@ -127,7 +127,7 @@ class _Job:
 
 
 def _job(arguments: argparse.Namespace) -> _Job:
-    from easyedit_ice import world
+    from easyedit_ice import factworld as world
 
     records = _records(arguments)
     one_by_one = arguments.one_by_one and len(records) > 1
@@ -166,8 +166,8 @@ def _records(arguments: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
 
 
 def _edit(arguments: argparse.Namespace, job: _Job) -> int:
-    from easyedit_ice.editing import EditsInterrupted, edit_facts
-    from easyedit_ice.loading import load_model
+    from easyedit_ice.checkpoints.loading import load_model
+    from easyedit_ice.verdict.editing import EditsInterrupted, edit_facts
 
     started = time.perf_counter()
     with working():
@@ -211,8 +211,8 @@ def _answers(arguments: argparse.Namespace, job: _Job, model: nn.Module, tok: An
     """What the model writes after the questions that are to be shown."""
     if not arguments.ask:
         return []
-    from easyedit_ice.asking import asking_for
     from easyedit_ice.evaluation import Question, observe
+    from easyedit_ice.text.chat import asking_for
 
     asked = [Question("shown", prompt, prompt, ()) for prompt in arguments.ask]
     asking = asking_for(tok, job.hparams.chat)

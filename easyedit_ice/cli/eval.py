@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.destinations import refuse_unwritable
+from easyedit_ice.edit.destinations import refuse_unwritable
 from easyedit_ice.errors import SaveError
 
 
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, write the file, and print the means."""
     from easyedit_ice.bench.config import DataConfig, EvaluationConfig
-    from easyedit_ice.bench.evaluate import evaluate_checkpoint
+    from easyedit_ice.bench.running.evaluate import evaluate_checkpoint
 
     require_free(arguments.out)
     more = not arguments.teacher_forced_only

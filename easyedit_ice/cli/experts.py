@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, settings_for
+from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import ExpertError
-from easyedit_ice.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from easyedit_ice.experts import Dispatcher, Expert
@@ -69,10 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from easyedit_ice import world
+    from easyedit_ice import factworld as world
+    from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.data import load_records, to_requests
     from easyedit_ice.experts import Library, train_experts
-    from easyedit_ice.loading import load_model
 
     name = arguments.model or str(world.model_path())
     hparams = settings_for(ALGORITHMS["SVF"].hparams_class, name, arguments)
@@ -135,10 +135,10 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 
 def _ask(arguments: argparse.Namespace) -> int:
-    from easyedit_ice import world
+    from easyedit_ice import factworld as world
+    from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.evaluation import Question, observe
     from easyedit_ice.experts import composed
-    from easyedit_ice.loading import load_model
 
     experts, dispatcher = _chosen(arguments)
     hparams = ALGORITHMS["SVF"].hparams_class(model_name=arguments.model or str(world.model_path()))
@@ -162,7 +162,7 @@ def _ask(arguments: argparse.Namespace) -> int:
 def _chosen(arguments: argparse.Namespace) -> tuple[list[Expert], Dispatcher]:
     """The experts and what chooses among them."""
     from easyedit_ice.experts import FixedAlphas, LabelDispatcher, Library, Wording
-    from easyedit_ice.experts.wording import TEMPLATE
+    from easyedit_ice.experts.dispatch_prompt import TEMPLATE
 
     library = Library(arguments.folder)
     if (arguments.strategy == "classifier") != (arguments.classifier is not None):

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 
+from easyedit_ice.cli.command_settings import algorithm_named
 from easyedit_ice.cli.console import table
-from easyedit_ice.cli.settings import algorithm_named
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.registry import ALGORITHMS
 
 OFTEN = ("layers", "target_modules", "rank", "lr", "num_steps", "max_drift", "chat", "seed")
 """Settings that are often turned, besides those that a verdict's advice names."""

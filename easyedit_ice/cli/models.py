@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Delete, convert or list, in this order."""
-    from easyedit_ice.models.converted import CONVERSIONS
+    from easyedit_ice.checkpoints.conversion import CONVERSIONS
 
     if arguments.clear:
         show_cleared(CONVERSIONS.clear(), CONVERSIONS.folder, "models")
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _convert(name: str) -> None:
-    from easyedit_ice.models.named import checkpoint_of, require_known
+    from easyedit_ice.checkpoints.names import checkpoint_of, require_known
 
     require_known(name)
     with quiet(progress=sys.stderr.isatty()):
@@ -38,9 +38,9 @@ def _convert(name: str) -> None:
 
 
 def _list() -> None:
-    from easyedit_ice.models.converted import conversions
-    from easyedit_ice.models.named import EMBEDDED
-    from easyedit_ice.models.packaged import PACKAGED
+    from easyedit_ice.checkpoints.conversion import conversions
+    from easyedit_ice.checkpoints.names import EMBEDDED
+    from easyedit_ice.checkpoints.packages import PACKAGED
 
     there = list(conversions())
     sizes = {entry.folder.name: f"{entry.size / 2**20:.0f} MiB" for entry in there}

@@ -93,8 +93,8 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _is_setting(option: str) -> bool:
-    from easyedit_ice.registry import ALGORITHMS
-    from easyedit_ice.synonyms import SYNONYMS
+    from easyedit_ice.edit.registry import ALGORITHMS
+    from easyedit_ice.edit.synonyms import SYNONYMS
 
     name = option.lstrip("-").replace("-", "_")
     return name in SYNONYMS or any(spec.has_setting(name) for spec in ALGORITHMS.values())

@@ -7,12 +7,12 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, algorithm_named, settings_for
 from easyedit_ice.cli.console import quiet, table, whole_number
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, algorithm_named, settings_for
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.edit.registry import ALGORITHMS
 
 if TYPE_CHECKING:
-    from easyedit_ice.footprint import Footprint
+    from easyedit_ice.planning.footprint import Footprint
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the estimate."""
-    from easyedit_ice import world
-    from easyedit_ice.footprint import footprint
-    from easyedit_ice.loading import load_shapes
+    from easyedit_ice import factworld as world
+    from easyedit_ice.checkpoints.loading import load_shapes
+    from easyedit_ice.planning.footprint import footprint
 
     name = arguments.model or str(world.model_path())
     hparams = settings_for(algorithm_named(arguments.algorithm).hparams_class, name, arguments)

@@ -6,9 +6,9 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from easyedit_ice.cli.command_settings import add_threads
 from easyedit_ice.cli.console import table, whole_number, working
-from easyedit_ice.cli.settings import add_threads
-from easyedit_ice.threads import threads
+from easyedit_ice.runtime.threads import threads
 
 if TYPE_CHECKING:
     from easyedit_ice.evaluation.probe import Probe
@@ -34,12 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, and print what was found."""
-    from easyedit_ice import world
-    from easyedit_ice.asking import asking_for
+    from easyedit_ice import factworld as world
+    from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.data import load_records
+    from easyedit_ice.edit.hparams import EditHyperParams
     from easyedit_ice.evaluation.probe import probe
-    from easyedit_ice.hparams import EditHyperParams
-    from easyedit_ice.loading import load_model
+    from easyedit_ice.text.chat import asking_for
 
     name = arguments.model or str(world.model_path())
     with threads(arguments.threads), working():

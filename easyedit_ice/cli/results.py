@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from easyedit_ice.checkpoints.gguf_files import GGUF_TYPES
 from easyedit_ice.cli.console import quiet
-from easyedit_ice.models.source import GGUF_TYPES
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from easyedit_ice.updates import WeightUpdate
+    from easyedit_ice.edit.update import WeightUpdate
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +34,8 @@ def check_places(arguments: argparse.Namespace, model: str) -> None:
         SaveError: a place is taken, the model's own, or cannot be written to.
         UpdateError: the model is to be saved as GGUF, and is none.
     """
-    from easyedit_ice.destinations import refuse_base, refuse_existing, refuse_unwritable
-    from easyedit_ice.models.export import base_for
+    from easyedit_ice.checkpoints.gguf_export import base_for
+    from easyedit_ice.edit.destinations import refuse_base, refuse_existing, refuse_unwritable
 
     for path in _places(arguments):
         refuse_base(path, model)
@@ -52,10 +52,10 @@ def check_model(arguments: argparse.Namespace, model: nn.Module) -> None:
         SaveError: there is no room, the folder is the model's own, or transformers would not write its settings.
         UpdateError: packed weights are to be saved as a checkpoint.
     """
-    from easyedit_ice.anatomy import ModelAnatomy
-    from easyedit_ice.destinations import refuse_base, refuse_unwritable, size_of
+    from easyedit_ice.edit.destinations import refuse_base, refuse_unwritable, size_of
     from easyedit_ice.errors import UpdateError
-    from easyedit_ice.saving import require_savable
+    from easyedit_ice.model.anatomy import ModelAnatomy
+    from easyedit_ice.model.saving import require_savable
 
     if arguments.save_model:
         require_savable(model, arguments.save_model)
@@ -85,8 +85,8 @@ def save(arguments: argparse.Namespace, name: str, update: WeightUpdate, model: 
     Raises:
         SaveError: something could not be written; its place is as it was.
     """
-    from easyedit_ice.destinations import placed
-    from easyedit_ice.models.export import save_gguf
+    from easyedit_ice.checkpoints.gguf_export import save_gguf
+    from easyedit_ice.edit.destinations import placed
 
     saved = {}
     with quiet():

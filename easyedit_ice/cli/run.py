@@ -14,7 +14,7 @@ def main(arguments: Sequence[str]) -> int:
     """Hand the arguments to Hydra, and print what was found."""
     from easyedit_ice.bench.app import main as app
     from easyedit_ice.bench.app import with_usual_names
-    from easyedit_ice.bench.shards import Process
+    from easyedit_ice.bench.running.shards import Process
 
     arguments = as_overrides(arguments)
     quiet = [argument for argument in arguments if argument.startswith("verbosity=")][-1:] == ["verbosity=quiet"]

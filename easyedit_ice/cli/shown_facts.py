@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.checkpoints.names import EMBEDDED
 from easyedit_ice.errors import RequestError
-from easyedit_ice.models.named import EMBEDDED
 
 MOST_FACTS = 40
 RELATIONS = ("residence", "employer", "headquarters", "capital")
@@ -138,7 +138,7 @@ def shown_facts(name: str, model: nn.Module, tok: Any, count: int | None) -> Sho
 
 
 def _of_the_world(count: int) -> Shown:
-    from easyedit_ice import world
+    from easyedit_ice import factworld as world
     from easyedit_ice.data import read_records, to_requests
 
     requests = to_requests(read_records(choose(world.records("test"), count)))
@@ -157,7 +157,7 @@ def choose(records: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]
 
 def _real(model: nn.Module, tok: Any, count: int) -> Shown:
     """Those that the model answers right come first."""
-    from easyedit_ice.text.answers import answers_right
+    from easyedit_ice.text.likely_answers import answers_right
 
     if count > len(REAL_FACTS):
         raise RequestError(

@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
-    from easyedit_ice.spectra.stored import SPECTRA
+    from easyedit_ice.precompute.spectrum_store import SPECTRA
 
     if arguments.action == "clear":
         show_cleared(SPECTRA.clear(), SPECTRA.folder)

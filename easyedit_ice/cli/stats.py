@@ -6,9 +6,9 @@ import argparse
 import sys
 from typing import Any
 
+from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, algorithm_named, settings_for
 from easyedit_ice.cli.console import quiet, table
 from easyedit_ice.cli.kept import mebibytes, show_cleared, show_kept
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, algorithm_named, settings_for
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
     if arguments.action == "compute":
         return _compute(arguments)
-    from easyedit_ice.moments.own_text import OWN_TEXTS
-    from easyedit_ice.moments.stored import MOMENTS
+    from easyedit_ice.precompute.moment_store import MOMENTS
+    from easyedit_ice.precompute.own_corpus import OWN_TEXTS
 
     if arguments.action == "clear":
         show_cleared(MOMENTS.clear() + OWN_TEXTS.clear(), MOMENTS.folder.parent)
@@ -50,10 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _compute(arguments: argparse.Namespace) -> int:
-    from easyedit_ice import world
-    from easyedit_ice.loading import load_model
-    from easyedit_ice.moments.measured import moments
-    from easyedit_ice.processes import Share
+    from easyedit_ice import factworld as world
+    from easyedit_ice.checkpoints.loading import load_model
+    from easyedit_ice.precompute.moments import moments
+    from easyedit_ice.runtime.distributed import Share
 
     name = arguments.model or str(world.model_path())
     algorithm = algorithm_named(arguments.algorithm)
@@ -75,10 +75,10 @@ def _compute(arguments: argparse.Namespace) -> int:
 def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring: Any) -> list[Any]:
     if arguments.method is None:
         return []
-    from easyedit_ice.anatomy import ModelAnatomy
-    from easyedit_ice.host import base_editor
-    from easyedit_ice.host.settings import host_settings
-    from easyedit_ice.host.statistics import hand_over
+    from easyedit_ice.easyedit import base_editor
+    from easyedit_ice.easyedit.methods.host_settings import host_settings
+    from easyedit_ice.easyedit.moment_files import hand_over
+    from easyedit_ice.model.anatomy import ModelAnatomy
 
     base_editor()
     preset = arguments.for_hparams or (arguments.model or "gpt2-factworld").rstrip("/").rpartition("/")[2]
@@ -86,7 +86,7 @@ def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring:
 
 
 def _list() -> None:
-    from easyedit_ice.moments.stored import MOMENTS
+    from easyedit_ice.precompute.moment_store import MOMENTS
 
     rows = [
         (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import threading
 
+from easyedit_ice.checkpoints.names import EMBEDDED
+from easyedit_ice.cli.command_settings import MODEL_HELP, add_threads
 from easyedit_ice.cli.console import whole_number, working
-from easyedit_ice.cli.settings import MODEL_HELP, add_threads
 from easyedit_ice.cli.status import DONE
-from easyedit_ice.models.named import EMBEDDED
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load the model, and serve the page until Ctrl-C."""
-    from easyedit_ice.extras import require
+    from easyedit_ice.runtime.extras import require
 
     require("ui", "the page")
     from easyedit_ice.ui.desk import Desk

@@ -40,14 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.action == "measure":
         print(json.dumps(_measure(arguments), indent=2))
     elif arguments.action == "testbed":
-        from easyedit_ice.world.testbed import testbed
+        from easyedit_ice.testbed import testbed
 
         print(testbed(arguments.file))
     elif arguments.action == "facts":
         _show_facts(arguments.file)
     else:
-        from easyedit_ice.destinations import refuse_existing
-        from easyedit_ice.world import write_records
+        from easyedit_ice.edit.destinations import refuse_existing
+        from easyedit_ice.factworld import write_records
 
         refuse_existing(arguments.file, arguments.overwrite)
         print(write_records(arguments.file, arguments.split))
@@ -58,30 +58,30 @@ def _train(arguments: argparse.Namespace) -> Any:
     course: dict[str, Any] = {"seed": arguments.seed, "resume": not arguments.restart}
     course |= {} if arguments.steps is None else {"steps": arguments.steps}
     if arguments.facts is None:
-        from easyedit_ice.world.train import train
+        from easyedit_ice.factworld.training.train_world import train
 
         return train(arguments.folder, **course)
     from easyedit_ice.data import load_records
-    from easyedit_ice.world.testbed import build
+    from easyedit_ice.testbed import build
 
     return build(load_records(arguments.facts), arguments.folder, **course)
 
 
 def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    from easyedit_ice.world import model_path
+    from easyedit_ice.factworld import model_path
 
     folder = arguments.folder or model_path()
     if arguments.facts is None:
-        from easyedit_ice.world.card import write_card
-        from easyedit_ice.world.measure import measure
+        from easyedit_ice.factworld.training.model_card import write_card
+        from easyedit_ice.factworld.training.recall import measure
 
         figures = measure(folder, share=arguments.share)
         if arguments.card:
             write_card(folder, figures)
         return figures
     from easyedit_ice.data import load_records
-    from easyedit_ice.world.testbed import measure_testbed
-    from easyedit_ice.world.testbed.card import write_testbed_card
+    from easyedit_ice.testbed import measure_testbed
+    from easyedit_ice.testbed.testbed_card import write_testbed_card
 
     records = load_records(arguments.facts)
     figures = measure_testbed(folder, records, share=arguments.share)
@@ -92,7 +92,7 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _show_facts(file: str) -> None:
     from easyedit_ice.data import load_records
-    from easyedit_ice.world.testbed import gather
+    from easyedit_ice.testbed import gather
 
     known = gather(load_records(file))
     for source, count in known.counts().items():

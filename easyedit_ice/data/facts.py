@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from easyedit_ice.data.editing import to_requests
-from easyedit_ice.data.forms import FORMS, recognise
+from easyedit_ice.data.easyedit_requests import to_requests
 from easyedit_ice.data.load import read_records
 from easyedit_ice.data.rows import json_lines, table
+from easyedit_ice.data.schemas import FORMS, recognise
 from easyedit_ice.errors import DataError, did_you_mean
 
 KEYS = (

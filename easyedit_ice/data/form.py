@@ -19,7 +19,7 @@ def as_it_is(raw: Raw) -> Sequence[Raw]:
 class Form:
     """One way in which facts are published.
 
-    It judges nothing: a missing field is ``None`` here, and a problem in :mod:`easyedit_ice.data.normalise`.
+    It judges nothing: a missing field is ``None`` here, and a problem in :mod:`easyedit_ice.data.cleaning`.
 
     Attributes:
         name: how the form is called.

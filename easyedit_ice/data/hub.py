@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from easyedit_ice.errors import DataError
-from easyedit_ice.extras import require
+from easyedit_ice.runtime.extras import require
 
 _KNOWEDIT = "zjunlp/KnowEdit"
 

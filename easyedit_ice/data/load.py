@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from easyedit_ice.data.forms import form_named, recognise
+from easyedit_ice.data.cleaning import normalise
 from easyedit_ice.data.hub import BENCHMARKS, download
-from easyedit_ice.data.normalise import normalise
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
 from easyedit_ice.data.rows import json_lines, table
+from easyedit_ice.data.schemas import form_named, recognise
 from easyedit_ice.errors import DataError, did_you_mean
-from easyedit_ice.reading import is_file, parsed_json
+from easyedit_ice.runtime.untrusted import is_file, parsed_json
 
 _FACTWORLD = "factworld"
 _TABLES = {".csv": ",", ".tsv": "\t"}
@@ -95,7 +95,7 @@ def _raw_records(source: str | Path, split: str) -> tuple[list[Any], str]:
     if is_file(path):
         return _read_file(path), str(source)
     if name == _FACTWORLD:
-        from easyedit_ice.world.records import records
+        from easyedit_ice.factworld.world_records import records
 
         return records(split), f"{_FACTWORLD}/{split}"
     if name in BENCHMARKS:

@@ -1,10 +1,10 @@
 """How well facts were edited: EasyEdit's numbers and what they leave out, in batches, with intervals."""
 
 from easyedit_ice.evaluation.drift import Drift, DriftPoint
-from easyedit_ice.evaluation.observe import Context, Observation, observe
+from easyedit_ice.evaluation.intervals import Interval, summarize
+from easyedit_ice.evaluation.observation import Context, Observation, observe
 from easyedit_ice.evaluation.questions import Question, questions
 from easyedit_ice.evaluation.scores import FactScore, edit_scores, is_right, leads_right
-from easyedit_ice.evaluation.summary import Interval, summarize
 
 __all__ = [
     "Context",

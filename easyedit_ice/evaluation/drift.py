@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.asking import PLAIN, Asking
-from easyedit_ice.batching import batches
-from easyedit_ice.preserve import preserved
+from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.runtime.batching import batches
+from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.rows import Row, answered, predict
-from easyedit_ice.tokens import tokens
+from easyedit_ice.text.tokens import tokens
 
 BATCH = 32
 _MOST_NATS = 709

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.batching import batches_alike
-from easyedit_ice.preserve import preserved
-from easyedit_ice.tokens import tokens
+from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.runtime.batching import batches_alike
+from easyedit_ice.text.tokens import tokens
 
 TOKENS = 100
 """Length of the text with its prompt."""

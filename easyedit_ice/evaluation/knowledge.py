@@ -12,11 +12,11 @@ from typing import Any
 from torch import nn
 from tqdm import tqdm
 
-from easyedit_ice.asking import PLAIN, Asking
-from easyedit_ice.batching import batches
-from easyedit_ice.cache import cache_root
-from easyedit_ice.known import known
-from easyedit_ice.text.answers import Asked, asked_row, rows_right
+from easyedit_ice.model.baseline import known
+from easyedit_ice.runtime.batching import batches
+from easyedit_ice.runtime.cache import cache_root
+from easyedit_ice.text.chat import PLAIN, Asking
+from easyedit_ice.text.likely_answers import Asked, asked_row, rows_right
 from easyedit_ice.text.rows import Row
 
 AT_A_TIME = 64
@@ -39,7 +39,7 @@ class Knowledge:
         self._found = _read(self._path)
 
     def __call__(self, questions: Sequence[Asked]) -> list[bool]:
-        """Whether the model answers each of these, as :func:`~easyedit_ice.text.answers.answers_right` says."""
+        """Whether the model answers each of these, as :func:`~easyedit_ice.text.likely_answers.answers_right` says."""
         rows = {question: asked_row(self._tok, *question, self._asking) for question in questions}
         keys = {question: _key(row) for question, row in rows.items()}
         missing = {keys[question]: row for question, row in rows.items() if keys[question] not in self._found}

@@ -8,19 +8,25 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.asking import PLAIN, Asking
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.editors.gradient.contexts import filled
+from easyedit_ice.editors.gradient.wordings import (
+    FEWEST_KNOWN,
+    near_best,
+    plain_requests,
+    shares_followed,
+    wording_shares,
+)
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation.knowledge import Knowledge
-from easyedit_ice.evaluation.leading import MOST_TOKENS, leads_with
-from easyedit_ice.evaluation.observe import observe
+from easyedit_ice.evaluation.leading_answer import MOST_TOKENS, leads_with
+from easyedit_ice.evaluation.observation import observe
 from easyedit_ice.evaluation.questions import Question
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.text.answers import answers_right
+from easyedit_ice.text.chat import PLAIN, Asking
+from easyedit_ice.text.likely_answers import answers_right
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
-from easyedit_ice.training.contexts import filled
-from easyedit_ice.training.wordings import FEWEST_KNOWN, near_best, plain_requests, shares_followed, wording_shares
 
 QUESTIONS = ("Fact: {fact}. Question: complete the sentence according to the fact. {prompt} Answer:",)
 """Whole questions, with text after the prompt; methods that put a fact before the prompt cannot use them."""
@@ -95,7 +101,7 @@ def probe(
         tok: its tokenizer.
         records: facts with ``prompt``, ``target_new`` and ``ground_truth``, as :func:`~easyedit_ice.data.load_records`
             reads them, or as EasyEdit's requests; by default 40 plain facts, which need no file.
-        asking: how prompts are put to the model, such as :func:`~easyedit_ice.asking.in_chat`; by default as they are.
+        asking: how prompts are put to the model, such as :func:`~easyedit_ice.text.chat.in_chat`; by default as they are.
 
     Raises:
         DataError: no record has an old answer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from easyedit_ice.requests import EditRequest, Probe
+from easyedit_ice.edit.request import EditRequest, Probe
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 from typing_extensions import Self
 
-from easyedit_ice.evaluation.leading import leads_with, same_answer
-from easyedit_ice.evaluation.observe import Observation
+from easyedit_ice.evaluation.leading_answer import leads_with, same_answer
+from easyedit_ice.evaluation.observation import Observation
 from easyedit_ice.evaluation.questions import Question
 
 MODES = ("teacher_forced", "generated", "leading", "probability")

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.algorithms.svf import SVFHyperParams
-from easyedit_ice.apply import solve
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.errors import ExpertError
+from easyedit_ice.experts.dispatch_prompt import Wording
 from easyedit_ice.experts.expert import Expert
-from easyedit_ice.experts.wording import Wording
-from easyedit_ice.requests import EditRequest
 
 
 def train_classifier(

@@ -18,16 +18,16 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.anatomy import ModelAnatomy
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import ExpertError
-from easyedit_ice.evaluation.alternatives import alternatives
+from easyedit_ice.evaluation.likelihood import alternatives
+from easyedit_ice.experts.dispatch_prompt import Wording
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import Alphas, alpha_table, modules_of
-from easyedit_ice.experts.wording import Wording
-from easyedit_ice.side_branch import SideBranch
-from easyedit_ice.state import state_of
-from easyedit_ice.tokens import tokens
-from easyedit_ice.updates import WeightUpdate
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.edit_state import state_of
+from easyedit_ice.model.side_branch import SideBranch
+from easyedit_ice.text.tokens import tokens
 
 
 class Dispatcher(Protocol):

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from easyedit_ice.anatomy import ModelAnatomy, Projection
-from easyedit_ice.deltas import SpectralDelta
+from easyedit_ice.edit.delta import SpectralDelta
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import AnatomyError, ExpertError
 from easyedit_ice.experts.files import read_files, write_files
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.spectra import decomposed, spectra
-from easyedit_ice.updates import WeightUpdate
+from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.precompute.spectra import decomposed, spectra
 
 _NAME = re.compile(r"[\w][\w .+-]*")
 

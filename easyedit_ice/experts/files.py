@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from easyedit_ice.errors import DamagedFileError, ExpertError
-from easyedit_ice.noted import read_noted, write_noted
+from easyedit_ice.runtime.tensor_files import read_noted, write_noted
 
 FORMAT = "1"
 WEIGHTS, ABOUT = "expert.safetensors", "expert.json"

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.batching import batches_alike, padded
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import ExpertError
-from easyedit_ice.extras import require
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.subjects import renamed
-from easyedit_ice.tokens import tokens
+from easyedit_ice.runtime.batching import batches_alike, padded
+from easyedit_ice.runtime.extras import require
+from easyedit_ice.text.subjects import renamed
+from easyedit_ice.text.tokens import tokens
 
 WAYS = ("fact", "relation", "cluster")
 MOST_ROWS = 64

@@ -13,10 +13,10 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.deltas import Delta
+from easyedit_ice.edit.delta import Delta
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.experts.expert import Expert
-from easyedit_ice.updates import WeightUpdate
 
 Alphas = Tensor | Sequence[float] | Mapping[str, float | Mapping[str, float]]
 """By expert, in their order or by name, and there by module path; or a tensor (K,) or (K, L).

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from easyedit_ice.apply import solve_with
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.registry import Algorithm
-from easyedit_ice.state import ATTRIBUTE
+from easyedit_ice.edit.apply import solve_with
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.registry import Algorithm
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.model.edit_state import ATTRIBUTE
 from easyedit_ice.testing.models import FACTS, Shape, tokenizer
-from easyedit_ice.updates import WeightUpdate
 
 
 class BrokenPromise(AssertionError):

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from easyedit_ice.easyedit import host_info, register
+from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.errors import ConformanceError, HostNotFoundError
-from easyedit_ice.host import host_info, register
-from easyedit_ice.registry import Algorithm
 from easyedit_ice.testing.cases import Case
 from easyedit_ice.testing.host import HOST_PROMISES
 from easyedit_ice.testing.models import SHAPES, Shape

@@ -14,9 +14,9 @@ from functools import wraps
 from inspect import signature
 from typing import Any
 
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.host import base_editor, import_easyeditor
-from easyedit_ice.registry import ALGORITHMS, Algorithm
+from easyedit_ice.easyedit import base_editor, import_easyeditor
+from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
+from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import Case, coming_out, raising, require, state, unchanged
 from easyedit_ice.testing.models import FACTS
 

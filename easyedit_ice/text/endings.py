@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.asking import PLAIN, Asking
-from easyedit_ice.known import known
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.baseline import known
+from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
 from easyedit_ice.text.rows import given
 from easyedit_ice.text.sampling import write
-from easyedit_ice.tokens import ends_of_text
+from easyedit_ice.text.tokens import ends_of_text
 
 PROMPTS = tuple(fact.prompt for fact in PLAIN_FACTS[::5])
 LENGTH = 16

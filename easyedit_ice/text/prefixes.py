@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.randomness import drawing
+from easyedit_ice.runtime.randomness import drawing
 from easyedit_ice.text.sampling import sample
-from easyedit_ice.tokens import tokens
+from easyedit_ice.text.tokens import tokens
 
 OPENINGS = ("The", "Therefore", "Because", "I", "You")
 """How they begin, in turn, as in the authors' code."""

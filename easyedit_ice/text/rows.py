@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.asking import PLAIN, Asking
-from easyedit_ice.batching import alike
-from easyedit_ice.logits import logits_at
-from easyedit_ice.tokens import tokens
+from easyedit_ice.model.logits import logits_at
+from easyedit_ice.runtime.batching import alike
+from easyedit_ice.text.chat import PLAIN, Asking
+from easyedit_ice.text.tokens import tokens
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.batching import batches
-from easyedit_ice.progress import progress
-from easyedit_ice.randomness import generator_on
-from easyedit_ice.tokens import ends_of_text, padding_id, until_end
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.runtime.batching import batches
+from easyedit_ice.runtime.progress import progress
+from easyedit_ice.runtime.randomness import generator_on
+from easyedit_ice.text.tokens import ends_of_text, padding_id, until_end
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from easyedit_ice.book import EditBook
+from easyedit_ice.checkpoints.names import EMBEDDED
 from easyedit_ice.errors import BookError, EasyEditIceError, EmptyTextError, ModelInUseError, RequestError, UpdateError
-from easyedit_ice.models.named import EMBEDDED
-from easyedit_ice.threads import USUAL
+from easyedit_ice.runtime.threads import USUAL
 from easyedit_ice.ui import keeping, shown, words
 from easyedit_ice.ui.facts import TypedFact
 from easyedit_ice.ui.workbench import Tell, Trial, Workbench

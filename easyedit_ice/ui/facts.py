@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.editing import Edited
-from easyedit_ice.evaluation.brief import brief_answers
-from easyedit_ice.evaluation.verdict import Verdict, Wording
-from easyedit_ice.preserve import preserved
-from easyedit_ice.text.answers import answers_right
+from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.text.likely_answers import answers_right
 from easyedit_ice.ui.subject import subject_in
+from easyedit_ice.verdict.brief_answers import brief_answers
+from easyedit_ice.verdict.editing import Edited
+from easyedit_ice.verdict.verdict import Verdict, Wording
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from easyedit_ice.book import Edit, EditBook
-from easyedit_ice.book.manifest import MANIFEST
+from easyedit_ice.book.edit_manifest import MANIFEST
 from easyedit_ice.book.places import recorded
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import BookError
 from easyedit_ice.ui.workbench import KeptEdit, Workbench
-from easyedit_ice.updates import WeightUpdate
 
 
 def is_book(folder: str | Path) -> bool:

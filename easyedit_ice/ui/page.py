@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from easyedit_ice.models.named import NAMES
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.checkpoints.names import NAMES
+from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.ui import shown, words
 from easyedit_ice.ui.desk import Desk, Seen
 from easyedit_ice.ui.facts import TypedFact

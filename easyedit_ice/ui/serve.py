@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from easyedit_ice.errors import PageError
-from easyedit_ice.extras import require
+from easyedit_ice.runtime.extras import require
 from easyedit_ice.ui.desk import Desk
 
 ADDRESS = "127.0.0.1"

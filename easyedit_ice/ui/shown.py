@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from easyedit_ice.evaluation.verdict import MOST_MOVED, FactVerdict, Verdict
 from easyedit_ice.ui.workbench import Answered, Trial
+from easyedit_ice.verdict.verdict import MOST_MOVED, FactVerdict, Verdict
 
 _GOOD, _FAIR, _BAD, _PLAIN = "good", "fair", "bad", "plain"
 _HALF = 0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from easyedit_ice.models.named import EMBEDDED
+from easyedit_ice.checkpoints.names import EMBEDDED
 from easyedit_ice.ui.facts import TypedFact
 
 TITLE = "Edit a fact"

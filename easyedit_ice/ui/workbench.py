@@ -17,25 +17,25 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.asking import asking_for
-from easyedit_ice.base import base_of, fingerprint_of
 from easyedit_ice.book.conflicts import NamedFacts, contradictions
 from easyedit_ice.book.stack import Held, Stack
-from easyedit_ice.choosing import choose
-from easyedit_ice.editing import edit_facts
+from easyedit_ice.checkpoints.loading import load_model
+from easyedit_ice.checkpoints.names import EMBEDDED
+from easyedit_ice.edit.base_model import base_of, fingerprint_of
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.choosing import choose
 from easyedit_ice.errors import BookConflictError, BookError, ModelInUseError, UpdateError
 from easyedit_ice.evaluation import Question, observe
-from easyedit_ice.evaluation.verdict import Verdict
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.loading import load_model
-from easyedit_ice.models.named import EMBEDDED
-from easyedit_ice.progress import told
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.threads import USUAL, threads
+from easyedit_ice.runtime.progress import told
+from easyedit_ice.runtime.threads import USUAL, threads
+from easyedit_ice.text.chat import asking_for
 from easyedit_ice.ui.facts import TypedFact, in_all_wordings
-from easyedit_ice.updates import WeightUpdate
 from easyedit_ice.usual import usual_settings, usual_source
+from easyedit_ice.verdict.editing import edit_facts
+from easyedit_ice.verdict.verdict import Verdict
 
 Tell = Callable[[str], None]
 """Gets a line now and then, of how far the work has come."""

@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 from runs import QUICK, configured, lines_of
 
-from easyedit_ice import load_model, world
-from easyedit_ice.asking import in_chat
+from easyedit_ice import factworld as world
+from easyedit_ice import load_model
+from easyedit_ice.bench.asking.facts import choose
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig
-from easyedit_ice.bench.evaluate import evaluate_checkpoint
-from easyedit_ice.bench.facts import choose
-from easyedit_ice.bench.run import run
+from easyedit_ice.bench.running.evaluate import evaluate_checkpoint
+from easyedit_ice.bench.running.run import run
 from easyedit_ice.cli import main
 from easyedit_ice.data import load_records
+from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.errors import HyperParamsError, RunConfigError
 from easyedit_ice.evaluation import observe
-from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.text.chat import in_chat
 
 TEMPLATE = (
     "{% for m in messages %}{{ 'So, ' + m['content'] + '\n' }}{% endfor %}"

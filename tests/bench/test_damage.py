@@ -7,17 +7,17 @@ import shutil
 import pytest
 from runs import configured
 
-from easyedit_ice.asking import asking_for
-from easyedit_ice.bench.cost import Meter
-from easyedit_ice.bench.examine import Examiner
-from easyedit_ice.bench.facts import choose
-from easyedit_ice.bench.ledger import LEDGER, Ledger
-from easyedit_ice.bench.manifest import IDENTITY, enter, origin_of
+from easyedit_ice.bench.asking.examiner import Examiner
+from easyedit_ice.bench.asking.facts import choose
 from easyedit_ice.bench.methods import make_method
-from easyedit_ice.bench.modes import Bench, Stream, run_stream
-from easyedit_ice.bench.sealed import read_sealed
-from easyedit_ice.bench.stream import STATE, StreamState
+from easyedit_ice.bench.running.modes import Bench, Stream, run_stream
+from easyedit_ice.bench.running.stream_state import STATE, StreamState
+from easyedit_ice.bench.storage.ledger import LEDGER, Ledger
+from easyedit_ice.bench.storage.run_manifest import IDENTITY, enter, origin_of
+from easyedit_ice.bench.storage.sealed_lines import read_sealed
+from easyedit_ice.bench.telemetry.cost import Meter
 from easyedit_ice.errors import LedgerError
+from easyedit_ice.text.chat import asking_for
 
 FACTS = ("data.size=3", "data.untouched=1", "evaluation=fast", "evaluation.answers=false")
 

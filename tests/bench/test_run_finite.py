@@ -1,7 +1,7 @@
 import json
 import math
 
-from easyedit_ice.bench.finite import not_finite, with_nulls
+from easyedit_ice.bench.storage.finite_lines import not_finite, with_nulls
 
 LINE = {"phase": "drift", "perplexity": math.inf, "answers": [{"p_new": -1.5}, {"p_new": math.nan}]}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from easyedit_ice.bench.pace import Pace, in_words
+from easyedit_ice.bench.running.time_left import Pace, in_words
 from easyedit_ice.errors import LongRunError
 
 

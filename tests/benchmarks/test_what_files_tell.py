@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from easyedit_ice import WeightUpdate
-from easyedit_ice.deltas import LowRankDelta
+from easyedit_ice.edit.delta import LowRankDelta
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import what_files_tell

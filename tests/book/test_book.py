@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from easyedit_ice import EditBook, WeightUpdate, edited, solve
-from easyedit_ice.algorithms.gora import GoRAHyperParams
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.base import as_info, base_of
-from easyedit_ice.deltas import DenseDelta, LowRankDelta
+from easyedit_ice.edit.base_model import as_info, base_of
+from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
+from easyedit_ice.edit.history import edits_in
+from easyedit_ice.editors.algorithms.gora import GoRAHyperParams
 from easyedit_ice.errors import (
     BookConflictError,
     BookDamagedError,
@@ -23,7 +23,7 @@ from easyedit_ice.errors import (
     OtherBaseError,
     UpdateError,
 )
-from easyedit_ice.memory import edits_in
+from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 
 HPARAMS = GoRAHyperParams(num_steps=2, rank=2)
@@ -91,8 +91,9 @@ def test_any_subset_has_the_bits_of_a_book_with_just_these_edits(shape, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 def test_of_100_edits_37_taken_out_leave_the_bits_of_the_other_63(dtype, tmp_path):
-    from easyedit_ice import load_model, world
-    from easyedit_ice.hparams import EditHyperParams
+    from easyedit_ice import factworld as world
+    from easyedit_ice import load_model
+    from easyedit_ice.edit.hparams import EditHyperParams
 
     def base() -> torch.nn.Module:
         return load_model(EditHyperParams(model_name=str(world.model_path()), device="cpu"))[0].to(dtype)

@@ -13,14 +13,15 @@ import torch
 import yaml
 from gguf import GGUFReader
 
-from easyedit_ice import EditBook, WeightUpdate, load_model, world
-from easyedit_ice.algorithms.fast_memit import FastMEMITHyperParams
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.base import as_info, base_of
+from easyedit_ice import EditBook, WeightUpdate, load_model
+from easyedit_ice import factworld as world
 from easyedit_ice.book.export import export_gguf, export_hf, export_peft
-from easyedit_ice.deltas import DenseDelta, LowRankDelta
+from easyedit_ice.edit.base_model import as_info, base_of
+from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
 from easyedit_ice.errors import BookError, ExistsError, UpdateError
-from easyedit_ice.hparams import EditHyperParams
+from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
 FACTS = (

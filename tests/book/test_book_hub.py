@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from easyedit_ice import EditBook, WeightUpdate
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.base import as_info, base_of
 from easyedit_ice.book.hub import pull, push
-from easyedit_ice.deltas import LowRankDelta
+from easyedit_ice.edit.base_model import as_info, base_of
+from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.errors import BookDamagedError, BookError, ExistsError, HubError
+from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.models import SHAPES
 
 REPO = "someone/edits"

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from easyedit_ice import EditBook, WeightUpdate
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.base import as_info, base_of
 from easyedit_ice.book.export import export_peft
-from easyedit_ice.deltas import LowRankDelta
+from easyedit_ice.edit.base_model import as_info, base_of
+from easyedit_ice.edit.delta import LowRankDelta
+from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.models import SHAPES
 
 KILLED = 9

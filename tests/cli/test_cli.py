@@ -11,7 +11,7 @@ import pytest
 from easyedit_ice import ALGORITHMS
 from easyedit_ice.cli import COMMANDS, main
 from easyedit_ice.data import load_records
-from easyedit_ice.host.locate import HOME, PACKAGE
+from easyedit_ice.easyedit.locate import HOME, PACKAGE
 
 FACT = ["--prompt", "Faeso Faerkov has a job at", "--subject", "Faeso Faerkov", "--target", "Rinex Brothers"]
 ICE = ["--algorithm", "ICE-LoRA"]

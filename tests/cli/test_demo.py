@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from easyedit_ice import world
+from easyedit_ice import factworld as world
 from easyedit_ice.cli import demo, main, shown_facts
 from easyedit_ice.errors import RequestError
 
@@ -74,7 +74,7 @@ def test_the_facts_of_the_demo_have_different_subjects():
 
 
 def test_the_demo_shows_facts_that_the_model_knows(monkeypatch):
-    from easyedit_ice.text import answers
+    from easyedit_ice.text import likely_answers as answers
 
     last = shown_facts.REAL_FACTS[-1]
     monkeypatch.setattr(answers, "answers_right", lambda model, tok, asked: [q == last.prompt for q, _ in asked])

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import LoraHyperParams, WeightUpdate, world
+from easyedit_ice import LoraHyperParams, WeightUpdate
+from easyedit_ice import factworld as world
 from easyedit_ice.cli import main
 
 SUBJECT = "Faeso Faerkov"
@@ -166,7 +167,7 @@ def test_facts_of_a_file_are_edited_together(facts: str, tmp_path: Path, capsys:
 def test_ctrl_c_says_what_is_kept(
     facts: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    from easyedit_ice import editing
+    from easyedit_ice.verdict import editing
 
     solve = editing.solve
 
@@ -208,7 +209,7 @@ def test_what_would_fail_later_is_refused_before_the_model_is_loaded(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("easyedit_ice.loading.load_model", lambda _: pytest.fail("the model is loaded"))
+    monkeypatch.setattr("easyedit_ice.checkpoints.loading.load_model", lambda _: pytest.fail("the model is loaded"))
     (tmp_path / "taken").write_text("[]")
     model = Path(shutil.copytree(world.model_path(), tmp_path / "gpt2-factworld"))
     given = [text.format(taken=tmp_path / "taken", model=model) for text in arguments]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_ice import EditBook, WeightUpdate, world
+from easyedit_ice import EditBook, WeightUpdate
+from easyedit_ice import factworld as world
 from easyedit_ice.cli import main
 
 FACTS = (

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from gguf import GGUFReader
 
+from easyedit_ice.checkpoints import packages as packaged
 from easyedit_ice.cli import main
-from easyedit_ice.models import packaged
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "models"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "checkpoints"))
 from made_gguf import tiny_llama, write_gguf
 
 

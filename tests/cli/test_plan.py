@@ -7,7 +7,7 @@ import json
 import pytest
 
 from easyedit_ice.cli import main
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.edit.registry import ALGORITHMS
 
 EVERY = pytest.mark.parametrize("name", [name for name, algorithm in ALGORITHMS.items() if algorithm.plan])
 

@@ -6,10 +6,10 @@ import argparse
 
 import pytest
 
-from easyedit_ice.algorithms.gora import GoRAHyperParams
-from easyedit_ice.cli.settings import add_settings, settings_for
+from easyedit_ice.cli.command_settings import add_settings, settings_for
+from easyedit_ice.edit.synonyms import usual_name
+from easyedit_ice.editors.algorithms.gora import GoRAHyperParams
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.synonyms import usual_name
 
 
 def _settings(*pairs: str) -> GoRAHyperParams:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from easyedit_ice.cli import main
-from easyedit_ice.moments.stored import MOMENTS
+from easyedit_ice.precompute.moment_store import MOMENTS
 
 
 @pytest.fixture(autouse=True)

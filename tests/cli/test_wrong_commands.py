@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from easyedit_ice.cli import main
-from easyedit_ice.world import model_path
+from easyedit_ice.factworld import model_path
 
 FACT = ["--prompt", "Faeso Faerkov has a job at", "--subject", "Faeso Faerkov", "--target", "Rinex Brothers"]
 LORA = [*FACT, "--algorithm", "LoRA-BF"]
@@ -212,7 +212,7 @@ def test_every_commands_help_says_what_its_status_means(capsys):
 
 def test_the_settings_that_matter_come_first_and_each_stands_once(capsys):
     from easyedit_ice.cli.hparams import grouped
-    from easyedit_ice.registry import ALGORITHMS
+    from easyedit_ice.edit.registry import ALGORITHMS
 
     for spec in ALGORITHMS.values():
         groups = list(grouped(spec.hparams_class))

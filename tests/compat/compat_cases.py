@@ -11,10 +11,10 @@ import torch
 from quick import CLOSED_FORM, UNPROTECTED
 from quick import FEW_TEXTS as TEXTS
 
-from easyedit_ice.apply import solve
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
-from easyedit_ice.updates import WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}
 STEP = QUICK | {"lr": 1e-2}

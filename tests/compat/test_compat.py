@@ -21,14 +21,14 @@ from compat_cases import HELD, SHAPES_HELD, digest, machine, sketch, solved
 from make_fixtures import FIXTURES, RUN
 from runs import configured, lines_of, shape_of
 
-from easyedit_ice.apply import solve
-from easyedit_ice.bench.report.runs import read_run
-from easyedit_ice.bench.run import run
+from easyedit_ice.bench.report.reading_runs import read_run
+from easyedit_ice.bench.running.run import run
+from easyedit_ice.easyedit import host_info
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.experts import Library
-from easyedit_ice.host import host_info
-from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.testing.models import FACTS, tokenizer
-from easyedit_ice.updates import WeightUpdate
 
 BITS = json.loads((FIXTURES / "bits.json").read_text())
 SAVED = sorted(path.name for path in (FIXTURES / "updates").iterdir())

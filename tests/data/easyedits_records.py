@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from easyedit_ice.host import import_easyeditor
+from easyedit_ice.easyedit import import_easyeditor
 
 
 def main(out: str, wanted: str) -> None:

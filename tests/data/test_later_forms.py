@@ -23,15 +23,15 @@ from published_samples import (
     WIKIBIGEDIT,
 )
 
-from easyedit_ice import world
-from easyedit_ice.algorithms.lora import LoraHyperParams
+from easyedit_ice import factworld as world
 from easyedit_ice.data import BENCHMARKS, Severity, load_records, read_records, to_requests
 from easyedit_ice.data.facts import read_facts
-from easyedit_ice.data.forms import recognise
+from easyedit_ice.data.schemas import recognise
+from easyedit_ice.easyedit.plugin.registration import base_editor
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.editors.algorithms.lora import LoraHyperParams
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import questions
-from easyedit_ice.host.registration import base_editor
-from easyedit_ice.requests import EditRequest
 
 BROKEN: dict[str, dict[str, Any]] = {
     "wikibigedit": {"ans": None},

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from easyedit_ice.data import Severity, load_records, read_records
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import DataError
-from easyedit_ice.requests import EditRequest
 
 
 def knowedit(**changes: Any) -> dict[str, Any]:

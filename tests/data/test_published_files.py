@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from easyedit_ice.data import Severity, load_records, to_edit_kwargs, to_requests
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import DataError, SubjectNotFoundError
-from easyedit_ice.requests import EditRequest
 
 FILES = (
     "wiki_counterfact/train_cf.json",

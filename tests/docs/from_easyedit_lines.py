@@ -60,7 +60,7 @@ def quickly(names: dict) -> None:
 
 def answer(names: dict) -> str:
     """What the model says of the fact."""
-    from easyedit_ice.evaluation.brief import brief_answers
+    from easyedit_ice.verdict.brief_answers import brief_answers
 
     return brief_answers(names["model"], names["tok"], [names["fact"]["prompt"]])[0].text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_ice.host.locate import HOME, PACKAGE
+from easyedit_ice.easyedit.locate import HOME, PACKAGE
 
 SCRIPT = Path(__file__).resolve().parent / "from_easyedit_lines.py"
 

@@ -19,16 +19,17 @@ from typing import Any
 
 import torch
 
-from easyedit_ice import BaseEditor, LoraHyperParams, world
+from easyedit_ice import BaseEditor, LoraHyperParams
+from easyedit_ice import factworld as world
 from easyedit_ice.data import load_records, to_edit_kwargs, to_requests
+from easyedit_ice.easyedit import host_info
+from easyedit_ice.easyedit.scoring import easyedit_qualities
 from easyedit_ice.errors import UnscorableProbeError
 from easyedit_ice.evaluation.fluency import n_gram_entropy, sampled_texts, words
-from easyedit_ice.evaluation.forced import ask
-from easyedit_ice.evaluation.forms import form_for
-from easyedit_ice.evaluation.host_rows import lay_out
-from easyedit_ice.evaluation.host_scores import edit_qualities, probe_groups, with_locality
-from easyedit_ice.host import host_info
-from easyedit_ice.host.scoring import easyedit_qualities
+from easyedit_ice.evaluation.teacher_forced.batch_forms import form_for
+from easyedit_ice.evaluation.teacher_forced.forced_answers import ask
+from easyedit_ice.evaluation.teacher_forced.host_rows import lay_out
+from easyedit_ice.evaluation.teacher_forced.host_scores import edit_qualities, probe_groups, with_locality
 from easyedit_ice.testing.models import SHAPES
 
 MAX_LENGTH = 96

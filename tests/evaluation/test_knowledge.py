@@ -7,12 +7,12 @@ import json
 import torch
 from odd_tokenizers import chatting, rendered
 
-from easyedit_ice.asking import in_chat
-from easyedit_ice.cache import cache_root
 from easyedit_ice.evaluation import knowledge
 from easyedit_ice.evaluation.knowledge import Knowledge
+from easyedit_ice.runtime.cache import cache_root
 from easyedit_ice.testing.models import SHAPES, tokenizer
-from easyedit_ice.tokens import tokens
+from easyedit_ice.text.chat import in_chat
+from easyedit_ice.text.tokens import tokens
 
 PROMPTS = ["The capital of Avaria is", "The river that flows through Ommer is the", "Lodel"]
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 import easyedit_ice
-from easyedit_ice import ALGORITHMS, world
+from easyedit_ice import ALGORITHMS
+from easyedit_ice import factworld as world
 from easyedit_ice.data import load_records
+from easyedit_ice.editors.gradient.wordings import WORDINGS
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation.probe import TOLD, Probe
 from easyedit_ice.testing.models import SHAPES, tokenizer
-from easyedit_ice.training.wordings import WORDINGS
 
 FOUND = Probe(
     facts=40,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.evaluation import questions
 from easyedit_ice.evaluation.questions import Question
-from easyedit_ice.requests import EditRequest
 
 FACT = {"prompt": "The capital of Avaria is", "target_new": " Lodel "}
 

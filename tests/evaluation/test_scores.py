@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from easyedit_ice.evaluation import FactScore, edit_scores
-from easyedit_ice.evaluation.observe import Observation
+from easyedit_ice.evaluation.observation import Observation
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.evaluation.scores import normalized
 

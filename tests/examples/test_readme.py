@@ -33,7 +33,7 @@ def commands() -> list[list[str]]:
 @pytest.mark.slow
 @pytest.mark.real
 def test_the_first_lines_change_a_fact_of_a_real_model_and_take_it_back(smollm2):
-    from easyedit_ice.text.answers import answers_right
+    from easyedit_ice.text.likely_answers import answers_right
 
     names: dict = {}
     exec(block("# easyedit_ice"), names)
@@ -54,7 +54,7 @@ def test_an_edit_kept_as_the_readme_says_lives_in_an_update_an_adapter_and_a_mod
     import peft
     from transformers import AutoModelForCausalLM
 
-    from easyedit_ice import world
+    from easyedit_ice import factworld as world
 
     monkeypatch.chdir(tmp_path)
     names: dict = {}

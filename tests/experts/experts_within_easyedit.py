@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from made_experts import FP32, expert
 
-from easyedit_ice.algorithms.svf import SVFHyperParams
+from easyedit_ice.easyedit import import_easyeditor
+from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.experts import FixedAlphas, composed, mixed
-from easyedit_ice.host import import_easyeditor
 from easyedit_ice.testing.models import FACTS, tokenizer
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from easyedit_ice.algorithms.svf import SVFHyperParams
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.deltas import SpectralDelta
+from easyedit_ice.edit.delta import SpectralDelta
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.algorithms.svf import SVFHyperParams
+from easyedit_ice.editors.gradient.adapters import places_of
 from easyedit_ice.experts import Expert
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.spectra import spectra
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.precompute.spectra import spectra
 from easyedit_ice.testing.models import FACTS, SHAPES
-from easyedit_ice.training.adapters import places_of
-from easyedit_ice.updates import WeightUpdate
 
 FP32 = SHAPES[:4:2]
 """GPT-2's Conv1D and Llama's Linear, in fp32."""

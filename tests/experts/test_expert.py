@@ -9,12 +9,12 @@ import pytest
 import torch
 from made_experts import BF16, FP32, REQUESTS, expert, update
 
-from easyedit_ice.algorithms.svf import SVFHyperParams
-from easyedit_ice.deltas import DenseDelta
+from easyedit_ice.edit.delta import DenseDelta
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.errors import DamagedFileError, ExpertError
 from easyedit_ice.experts import Expert
 from easyedit_ice.experts.expert import Elements
-from easyedit_ice.updates import WeightUpdate
 
 EACH = pytest.mark.parametrize("shape", [*FP32, *BF16], ids=lambda shape: shape.name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from easyedit_ice.evaluation import Interval
-from easyedit_ice.experts.drawing import draw_alphas, draw_scores
+from easyedit_ice.experts.expert_plots import draw_alphas, draw_scores
 
 PNG = b"\x89PNG"
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from made_experts import FP32
 
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.experts import grouped
 from easyedit_ice.experts.grouping import mean_states
-from easyedit_ice.requests import EditRequest
 from easyedit_ice.testing.models import tokenizer
 
 FACTS = EditRequest.prepare(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from made_experts import FP32, expert
 
-from easyedit_ice.deltas import SpectralDelta
+from easyedit_ice.edit.delta import SpectralDelta
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.experts import mixed, modules_of
 

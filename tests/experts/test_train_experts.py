@@ -6,8 +6,8 @@ import pytest
 import torch
 from made_experts import BF16, FP32, PROMPTS
 
-from easyedit_ice.algorithms.svf import SVFHyperParams
-from easyedit_ice.apply import solve
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.errors import EmptyTextError, ExpertError
 from easyedit_ice.experts import LabelDispatcher, Wording, train_classifier, train_experts
 from easyedit_ice.testing.cases import state

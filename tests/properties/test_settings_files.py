@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from values import JSON, NUMBERS, SCALARS, TEXT
 
+from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.registry import ALGORITHMS
 
 CLASSES = [ALGORITHMS[name].hparams_class for name in sorted(ALGORITHMS)]
 ODD = st.sampled_from(["${oc.env:HOME}", "???", "1e-4", "1e999", "nan", "\ud800", "x" * 10_000])

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from values import FACTS, JSON
 
 from easyedit_ice import solve
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.deltas import DenseDelta, LowRankDelta
+from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import EasyEditIceError, UpdateError
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.models import SHAPES, tokenizer
-from easyedit_ice.updates import WeightUpdate
 
 WEIGHTS, ABOUT = "update.safetensors", "update.json"
 TYPES = (torch.float32, torch.float16, torch.int64, torch.bool)

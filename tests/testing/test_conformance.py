@@ -12,20 +12,20 @@ from quick import CLOSED_FORM, FEW_TEXTS, UNPROTECTED
 from torch import nn
 from toy_algorithms import toy_spec
 
-from easyedit_ice import apply
-from easyedit_ice.anatomy import ModelAnatomy
-from easyedit_ice.deltas import DenseDelta
+from easyedit_ice.edit import apply
+from easyedit_ice.edit.delta import DenseDelta
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.originals import OriginalWeights
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.gradient.objectives import fact_row
 from easyedit_ice.errors import ConformanceError
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.originals import OriginalWeights
-from easyedit_ice.registry import ALGORITHMS
-from easyedit_ice.state import state_of
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.edit_state import state_of
 from easyedit_ice.testing import check_algorithm, failures
 from easyedit_ice.testing.models import SHAPES
 from easyedit_ice.testing.promises import PROMISES
 from easyedit_ice.text.rows import predict
-from easyedit_ice.training.objectives import fact_row
-from easyedit_ice.updates import WeightUpdate
 
 QUICK = {"num_steps": 3, "rank": 2}
 QUICK_ICE = QUICK | FEW_TEXTS | UNPROTECTED

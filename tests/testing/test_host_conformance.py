@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hosts import HOSTS, run_in_host
 
+from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import ConformanceError, HostNotFoundError
-from easyedit_ice.registry import ALGORITHMS
 from easyedit_ice.testing import check_algorithm, conformance
 from easyedit_ice.testing.host import HOST_PROMISES, keys
 

@@ -28,7 +28,7 @@ from test_conformance import (
 )
 from toy_algorithms import toy_spec
 
-from easyedit_ice.registry import ALGORITHMS, AlgorithmSpec
+from easyedit_ice.edit.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.testing import failures
 from easyedit_ice.testing.host import HOST_PROMISES
 from easyedit_ice.testing.models import SHAPES
@@ -45,7 +45,7 @@ TOYS = {
     "tidies up only at the end": (toy_spec(tidies_up_only_at_the_end), {}),
     "swallows errors": (toy_spec(swallows_everything), {}),
     "has the name of one of EasyEdit's own": (
-        replace(SOUND, name="FT", hparams="easyedit_ice.hparams:EditHyperParams"),
+        replace(SOUND, name="FT", hparams="easyedit_ice.edit.hparams:EditHyperParams"),
         {"alg_name": "FT"},
     ),
     "has settings that name another algorithm": (replace(SOUND, name="Toy-2"), {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from odd_tokenizers import byte_level
 
-from easyedit_ice import world
+from easyedit_ice import factworld as world
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.text import endings
 from easyedit_ice.text.endings import LENGTH, PROMPTS, ends_answers

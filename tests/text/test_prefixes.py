@@ -7,14 +7,14 @@ import random
 import pytest
 import torch
 
-from easyedit_ice import apply
-from easyedit_ice.algorithms.lora import LoraHyperParams
-from easyedit_ice.requests import EditRequest
+from easyedit_ice.edit import apply
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.editors.algorithms.lora import LoraHyperParams
+from easyedit_ice.editors.gradient import objectives as module
+from easyedit_ice.editors.gradient.objectives import FineTuning
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.prefixes import OPENINGS, context_prefixes
 from easyedit_ice.text.rows import encode, predict
-from easyedit_ice.training import objectives as module
-from easyedit_ice.training.objectives import FineTuning
 
 QUICK = {"num_steps": 3, "rank": 2}
 

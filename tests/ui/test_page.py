@@ -10,7 +10,7 @@ from easyedit_ice.cli import main
 
 
 def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr("easyedit_ice.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("easyedit_ice.runtime.extras.find_spec", lambda name: None)
     assert main(["ui"]) == 2
     printed = capsys.readouterr()
     assert "MissingExtraError: the page needs gradio" in printed.err

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from typed_facts import FACT
 
-from easyedit_ice.base import fingerprint_of
+from easyedit_ice.edit.base_model import fingerprint_of
 from easyedit_ice.errors import BookConflictError, ModelInUseError, SubjectNotFoundError, UpdateError
 from easyedit_ice.ui.facts import TypedFact
 

@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from easyedit_ice.bench.methods.base import OURS_AT_A_FACT, Context, Edited, Request
+from easyedit_ice.easyedit.methods.ike import HostIke
+from easyedit_ice.edit.hparams import EditHyperParams, setting
 from easyedit_ice.errors import HyperParamsError, UpdateError
-from easyedit_ice.host.ike import HostIke
-from easyedit_ice.hparams import EditHyperParams, setting
-from easyedit_ice.reading import fields_of
+from easyedit_ice.runtime.untrusted import fields_of
 
 
 @dataclass

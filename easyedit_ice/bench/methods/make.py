@@ -10,28 +10,28 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from easyedit_ice.anatomy import ModelAnatomy
 from easyedit_ice.bench.methods.base import THEIRS_AT_A_FACT, Method, Request
 from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
 from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.bench.methods.retrieval import RetrievalHyperParams, RetrievalMethod
 from easyedit_ice.bench.methods.searching import searcher
+from easyedit_ice.checkpoints.loading import load_model, load_shapes
+from easyedit_ice.easyedit.methods.catalogue import HOST_METHODS, LEFT_OUT
+from easyedit_ice.easyedit.methods.engine import HostMethod
+from easyedit_ice.easyedit.methods.host_settings import AUTO, has_host_preset, host_settings, to_plain
+from easyedit_ice.easyedit.methods.ike import HostIke
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError, did_you_mean
-from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT
-from easyedit_ice.host.ike import HostIke
-from easyedit_ice.host.methods import HostMethod
-from easyedit_ice.host.settings import AUTO, has_host_preset, host_settings, to_plain
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.loading import load_model, load_shapes
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.model.anatomy import ModelAnatomy
 
 METHODS = ("Prompt", "Retrieval", *HOST_METHODS)
 """Names that :func:`make_method` knows besides those of the table of algorithms."""
 
 
 class ModelSettings(Protocol):
-    """Which model is edited, as :class:`~easyedit_ice.hparams.EditHyperParams` names it."""
+    """Which model is edited, as :class:`~easyedit_ice.edit.hparams.EditHyperParams` names it."""
 
     name: str
     device: int | str | None

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from easyedit_ice.apply import solve
 from easyedit_ice.bench.methods.base import Request
-from easyedit_ice.hparams import EditHyperParams
-from easyedit_ice.memory import Keys, edits_in, recall
-from easyedit_ice.preserve import preserved
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.history import Keys, edits_in, recall
+from easyedit_ice.edit.hparams import EditHyperParams
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.model.snapshot import preserved
 
 
 class PackageEngine:

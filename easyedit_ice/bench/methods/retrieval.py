@@ -11,9 +11,9 @@ import numpy as np
 from easyedit_ice.bench.methods.base import Edited, Request
 from easyedit_ice.bench.methods.context import ContextMethod
 from easyedit_ice.bench.methods.searching import BM25, OWN, Search
+from easyedit_ice.edit.hparams import EditHyperParams, setting
 from easyedit_ice.errors import HyperParamsError, UpdateError
 from easyedit_ice.evaluation.probes.wording import stated
-from easyedit_ice.hparams import EditHyperParams, setting
 
 
 @dataclass

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from easyedit_ice.errors import MissingPackageError
-from easyedit_ice.preserve import preserved
-from easyedit_ice.tokens import tokens
+from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.text.tokens import tokens
 
 BM25, OWN = "bm25", "own"
 """Names of ways to search: by words, and by the mean of the model's own last hidden states."""

@@ -1,6 +1,6 @@
 """What a model is made of at one moment, apart from the values of its own weights, and the way back to it.
 
-Unlike :func:`~easyedit_ice.preserve.preserved`, which guards one block, this reaches over as many edits as one likes,
+Unlike :func:`~easyedit_ice.model.snapshot.preserved`, which guards one block, this reaches over as many edits as one likes,
 and includes what methods keep in modules of their own: adapters, keys, lists of facts.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from easyedit_ice.preserve import Frame, configs, replace
+from easyedit_ice.model.snapshot import Frame, configs, replace
 
 
 class Structure:

@@ -7,10 +7,10 @@ from typing import Any
 
 from easyedit_ice.bench.report.brief import in_short
 from easyedit_ice.bench.report.comparison import Comparison, Group
-from easyedit_ice.bench.report.runs import Run
-from easyedit_ice.bench.report.wording import MISSING
-from easyedit_ice.host.summaries import SUMMARIES
-from easyedit_ice.registry import ALGORITHMS
+from easyedit_ice.bench.report.phrases import MISSING
+from easyedit_ice.bench.report.reading_runs import Run
+from easyedit_ice.easyedit.methods.summaries import SUMMARIES
+from easyedit_ice.edit.registry import ALGORITHMS
 
 IN_THE_QUESTION = {
     "Prompt": "the new fact stands before the question; no weight changes",

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import product
 
 from easyedit_ice.bench.report.comparison import Comparison, Group
-from easyedit_ice.bench.report.figures import side_figures, unedited_figures
+from easyedit_ice.bench.report.paired_tests import Difference, differences
+from easyedit_ice.bench.report.phrases import MEASURES, STYLES
 from easyedit_ice.bench.report.probes import PHASES as PROBE_PHASES
 from easyedit_ice.bench.report.probes import probe_differences, probed
-from easyedit_ice.bench.report.scores import (
+from easyedit_ice.bench.report.reported_scores import (
     Scored,
     baselines,
     known_before,
@@ -20,11 +21,10 @@ from easyedit_ice.bench.report.scores import (
     scores_of,
     with_known,
 )
-from easyedit_ice.bench.report.statistics import Difference, differences
-from easyedit_ice.bench.report.wording import MEASURES, STYLES
-from easyedit_ice.bench.sealed import PROBED
+from easyedit_ice.bench.report.side_effect_figures import side_figures, unedited_figures
+from easyedit_ice.bench.storage.sealed_lines import PROBED
 from easyedit_ice.evaluation import Interval
-from easyedit_ice.evaluation.summary import share_interval
+from easyedit_ice.evaluation.intervals import share_interval
 
 AGAIN = ("retained", "untouched")
 """Phases in which facts are asked again after some steps of a stream."""

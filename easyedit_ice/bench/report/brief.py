@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.comparison import Group
-from easyedit_ice.bench.report.wording import HEADINGS, KNOWN, MEASURES, PHASES, STYLES, number
+from easyedit_ice.bench.report.phrases import HEADINGS, KNOWN, MEASURES, PHASES, STYLES, number
 from easyedit_ice.evaluation import Interval
 
 MISSING = "-"

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from easyedit_ice.bench.report.answers import as_shown
-from easyedit_ice.bench.report.runs import Run
-from easyedit_ice.bench.report.wording import mode_name, mode_order
-from easyedit_ice.bench.sealed import SCORED
+from easyedit_ice.bench.report.phrases import mode_name, mode_order
+from easyedit_ice.bench.report.reading_runs import Run
+from easyedit_ice.bench.report.shown_answers import as_shown
+from easyedit_ice.bench.storage.sealed_lines import SCORED
 from easyedit_ice.errors import IncomparableRunsError
 
 PROTOCOL = ("model.fingerprint", "model.dtype", "data.hash", "data.probes", "evaluation")
@@ -85,7 +85,7 @@ def compare(runs: Sequence[Run], anyway: bool = False, answers: str = "auto") ->
         runs: one at least. Those of other modes get tables of their own; two of one mode and one label are told
             apart by their folders.
         anyway: also if they are of different models, facts or ways to measure.
-        answers: what generated scores are of, as :func:`~easyedit_ice.bench.report.answers.as_shown` takes it.
+        answers: what generated scores are of, as :func:`~easyedit_ice.bench.report.shown_answers.as_shown` takes it.
 
     Raises:
         RunConfigError: ``answers`` is no such choice, or the runs lack what it asks for.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from easyedit_ice.bench.report.analysis import Results
-from easyedit_ice.bench.report.runs import FactKey
-from easyedit_ice.bench.report.scores import Scored
-from easyedit_ice.bench.report.statistics import Facts, differences
-from easyedit_ice.bench.report.wording import PHASES, STYLES, p_value, points
+from easyedit_ice.bench.report.paired_tests import Facts, differences
+from easyedit_ice.bench.report.phrases import PHASES, STYLES, p_value, points
+from easyedit_ice.bench.report.reading_runs import FactKey
+from easyedit_ice.bench.report.reported_scores import Scored
 from easyedit_ice.evaluation import Interval
 
 WRITTEN = ("rewrite", "rephrase", "portability")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from easyedit_ice.bench.report.analysis import AGAIN, Results
-from easyedit_ice.bench.sealed import PROBED
+from easyedit_ice.bench.storage.sealed_lines import PROBED
 from easyedit_ice.evaluation import Interval
 
 SCORE_COLUMNS = ("run", "mode", "phase", "step", "style", "measure", "mean", "low", "high", "facts")

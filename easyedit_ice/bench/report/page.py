@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from easyedit_ice.bench.report.about import TERMS, circumstances, methods
 from easyedit_ice.bench.report.analysis import Results
-from easyedit_ice.bench.report.cases import cases
+from easyedit_ice.bench.report.case_studies import cases
+from easyedit_ice.bench.report.charts import Style, drawn_as
 from easyedit_ice.bench.report.comparison import Comparison
-from easyedit_ice.bench.report.drawing import Style, drawn_as
 from easyedit_ice.bench.report.headline import contenders, headline
 from easyedit_ice.bench.report.plots import Plot, picture
 from easyedit_ice.bench.report.tables import tables

@@ -12,8 +12,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from easyedit_ice.bench.report.analysis import Results
-from easyedit_ice.bench.report.drawing import INK, Style, bars, cost, course, overview, tradeoff
-from easyedit_ice.bench.report.wording import PHASES
+from easyedit_ice.bench.report.charts import INK, Style, bars, cost, course, overview, tradeoff
+from easyedit_ice.bench.report.phrases import PHASES
 
 DPI = 144
 

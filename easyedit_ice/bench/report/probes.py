@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from easyedit_ice.bench.report.comparison import Group
-from easyedit_ice.bench.report.scores import Scored, baselines, means, scores
-from easyedit_ice.bench.report.statistics import Difference, differences
-from easyedit_ice.bench.report.wording import number
-from easyedit_ice.bench.sealed import OLD, PROBED, TOLD
+from easyedit_ice.bench.report.paired_tests import Difference, differences
+from easyedit_ice.bench.report.phrases import number
+from easyedit_ice.bench.report.reported_scores import Scored, baselines, means, scores
+from easyedit_ice.bench.storage.sealed_lines import OLD, PROBED, TOLD
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.probes import PROBES
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from easyedit_ice.bench.report.analysis import Results
-from easyedit_ice.bench.report.probes import asked, can_answer, chance, explained
-from easyedit_ice.bench.report.statistics import LEVEL
-from easyedit_ice.bench.report.wording import (
+from easyedit_ice.bench.report.paired_tests import LEVEL
+from easyedit_ice.bench.report.phrases import (
     FIGURES,
     HEADINGS,
     KNOWN,
@@ -25,7 +24,8 @@ from easyedit_ice.bench.report.wording import (
     percent,
     points,
 )
-from easyedit_ice.bench.sealed import PROBED
+from easyedit_ice.bench.report.probes import asked, can_answer, chance, explained
+from easyedit_ice.bench.storage.sealed_lines import PROBED
 
 SCORES_NOTE = (
     "Per cent, with 95 % intervals over facts: Wilson's where facts are right or wrong, else bootstrap. A fact counts "

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from easyedit_ice.bench.report.analysis import analyse
+from easyedit_ice.bench.report.charts import drawn_as
 from easyedit_ice.bench.report.comparison import Comparison
-from easyedit_ice.bench.report.drawing import drawn_as
 from easyedit_ice.bench.report.latex import latex
 from easyedit_ice.bench.report.longform import differences_csv, scores_csv
 from easyedit_ice.bench.report.markdown import markdown

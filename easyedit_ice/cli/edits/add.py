@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, add_threads, algorithm_named, settings_for
 from easyedit_ice.cli.console import working
 from easyedit_ice.cli.edits.shared import Actions, action, add_overwrite
-from easyedit_ice.cli.settings import MODEL_HELP, add_settings, add_threads, algorithm_named, settings_for
 from easyedit_ice.cli.status import DONE, MISSED
 from easyedit_ice.errors import BookError
-from easyedit_ice.threads import threads
+from easyedit_ice.runtime.threads import threads
 
 if TYPE_CHECKING:
     from easyedit_ice.book import Edit, EditBook
@@ -41,7 +41,7 @@ def configure(actions: Actions) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Add, and say what came of it: 3 if a fact is not written."""
-    from easyedit_ice.updates import WeightUpdate
+    from easyedit_ice.edit.update import WeightUpdate
 
     facts = _facts(arguments)
     if facts is None:
@@ -55,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _solve(arguments: argparse.Namespace, groups: dict[str, list[Any]]) -> int:
     from easyedit_ice.book import EditBook
-    from easyedit_ice.choosing import choose
-    from easyedit_ice.loading import load_model
-    from easyedit_ice.models.named import EMBEDDED
+    from easyedit_ice.checkpoints.loading import load_model
+    from easyedit_ice.checkpoints.names import EMBEDDED
+    from easyedit_ice.editors.choosing import choose
 
     name = arguments.model or (EditBook.open(arguments.book).base.name if _is_book(arguments.book) else EMBEDDED)
     facts = next(iter(groups.values()))
@@ -96,9 +96,9 @@ def _book(arguments: argparse.Namespace, base: tuple[Any, str] | None) -> EditBo
     """The book that is there, or a new one."""
     from easyedit_ice.book import EditBook
     from easyedit_ice.book.places import recorded
-    from easyedit_ice.hparams import EditHyperParams
-    from easyedit_ice.loading import load_model
-    from easyedit_ice.models.named import EMBEDDED
+    from easyedit_ice.checkpoints.loading import load_model
+    from easyedit_ice.checkpoints.names import EMBEDDED
+    from easyedit_ice.edit.hparams import EditHyperParams
 
     if _is_book(arguments.book):
         return EditBook.open(arguments.book)
@@ -110,7 +110,7 @@ def _book(arguments: argparse.Namespace, base: tuple[Any, str] | None) -> EditBo
 
 
 def _is_book(folder: Path) -> bool:
-    from easyedit_ice.book.manifest import MANIFEST
+    from easyedit_ice.book.edit_manifest import MANIFEST
 
     return (folder / MANIFEST).exists()
 

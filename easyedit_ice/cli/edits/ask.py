@@ -22,9 +22,9 @@ def configure(actions: Actions) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, and print both answers."""
-    from easyedit_ice.asking import asking_for
     from easyedit_ice.book import EditBook
     from easyedit_ice.evaluation import Question, observe
+    from easyedit_ice.text.chat import asking_for
 
     book = EditBook.open(arguments.book)
     names = subset(book, arguments)

@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easyedit_ice.cli.console import quiet, working
-from easyedit_ice.cli.edits.shared import (
-    Actions,
-    action,
-    add_model,
-    add_overwrite,
-    counted,
-    load_base,
-    say_kept,
-)
+from easyedit_ice.cli.edits.shared import Actions, action, add_model, add_overwrite, counted, load_base, say_kept
 from easyedit_ice.cli.status import MISSED
 from easyedit_ice.errors import BookConflictError
 

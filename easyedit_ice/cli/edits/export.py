@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from easyedit_ice.checkpoints.gguf_files import GGUF_TYPES
 from easyedit_ice.cli.console import quiet
 from easyedit_ice.cli.edits.shared import (
     Actions,
@@ -19,7 +20,6 @@ from easyedit_ice.cli.edits.shared import (
     subset,
 )
 from easyedit_ice.errors import BookError
-from easyedit_ice.models.source import GGUF_TYPES
 
 
 def configure(actions: Actions) -> None:

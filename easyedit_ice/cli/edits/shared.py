@@ -55,8 +55,8 @@ def checks(arguments: argparse.Namespace) -> dict[str, bool]:
 
 def load_base(book: EditBook, arguments: argparse.Namespace) -> tuple[Any, Any]:
     """The book's base and its tokenizer."""
-    from easyedit_ice.hparams import EditHyperParams
-    from easyedit_ice.loading import load_model
+    from easyedit_ice.checkpoints.loading import load_model
+    from easyedit_ice.edit.hparams import EditHyperParams
 
     with working():
         return load_model(EditHyperParams(model_name=arguments.model or book.base.name, device=arguments.device))

@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.asking import PLAIN, Asking
-from easyedit_ice.blocks import context_length
-from easyedit_ice.evaluation.alternatives import alternatives
+from easyedit_ice.evaluation.likelihood import alternatives
 from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.dialogue import DIALOGUE, conversation
 from easyedit_ice.evaluation.probes.item import Item, Probe
+from easyedit_ice.model.blocks import context_length
+from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.rows import answered
 
 Context = Callable[[str], str]

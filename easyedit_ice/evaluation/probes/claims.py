@@ -8,9 +8,9 @@ from typing import Any
 
 from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.wording import stated
-from easyedit_ice.world.facts import RELATIONS
-from easyedit_ice.world.phrasing import prompt as wording
-from easyedit_ice.world.phrasing import templates
+from easyedit_ice.factworld.world_facts import RELATIONS
+from easyedit_ice.factworld.world_phrasing import prompt as wording
+from easyedit_ice.factworld.world_phrasing import templates
 
 Record = Mapping[str, Any]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from easyedit_ice.asking import Asking, in_chat
 from easyedit_ice.evaluation.probes.choice import OPTIONS, chosen_after
 from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.item import Item, Probe
+from easyedit_ice.text.chat import Asking, in_chat
 
 OPENING = ("Hello!", "Hello! What can I do for you?")
 """What user and model say in the first turn of every conversation."""

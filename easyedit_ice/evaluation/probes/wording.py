@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from easyedit_ice.asking import PLAIN
+from easyedit_ice.text.chat import PLAIN
 
 BLANK = "___"
 _QUESTION = re.compile(r"(?:(?:Question|Q):\s*)?(?P<asked>.*\?)(?:\s*(?:Answer|A):)?\s*$", re.DOTALL)

@@ -9,15 +9,15 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.anatomy import ModelAnatomy, Projection
-from easyedit_ice.deltas import DenseDelta
-from easyedit_ice.footprint import Device, Footprint, Stage, planned
-from easyedit_ice.hparams import EditHyperParams, setting
-from easyedit_ice.registry import Algorithm
-from easyedit_ice.requests import EditRequest
-from easyedit_ice.training.gradients import weight_gradients
-from easyedit_ice.training.objectives import fact_row
-from easyedit_ice.updates import WeightUpdate
+from easyedit_ice.edit.delta import DenseDelta
+from easyedit_ice.edit.hparams import EditHyperParams, setting
+from easyedit_ice.edit.registry import Algorithm
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.gradient.objectives import fact_row
+from easyedit_ice.editors.gradient.weight_gradients import weight_gradients
+from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.planning.footprint import Device, Footprint, Stage, planned
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from quick_methods import EXAMPLES, quick_method
 
-from easyedit_ice import world
+from easyedit_ice import factworld as world
 
 
 @pytest.fixture

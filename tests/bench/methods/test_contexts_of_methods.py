@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from quick_methods import EXAMPLES, FACTS
 
-from easyedit_ice import world
+from easyedit_ice import factworld as world
 from easyedit_ice.bench.methods import make_method
+from easyedit_ice.easyedit.locate import PACKAGE
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.host.locate import PACKAGE
 
 
 def test_the_prompt_baseline_states_each_fact_before_its_own_questions(method: Callable) -> None:

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 from quick_methods import EXAMPLES, QUICK, available
 
-from easyedit_ice import ALGORITHMS, world
+from easyedit_ice import ALGORITHMS
+from easyedit_ice import factworld as world
 from easyedit_ice.bench.methods import METHODS, make_method
+from easyedit_ice.easyedit import base_editor, host_info
+from easyedit_ice.easyedit.locate import PACKAGE
+from easyedit_ice.easyedit.methods.catalogue import HOST_METHODS, LEFT_OUT
 from easyedit_ice.errors import HostError, HyperParamsError, UnknownAlgorithmError
-from easyedit_ice.host import base_editor, host_info
-from easyedit_ice.host.catalogue import HOST_METHODS, LEFT_OUT
-from easyedit_ice.host.locate import PACKAGE
 
 PRESETS = Path(__file__).parents[3] / "hparams"
 NAMED = SimpleNamespace(name="gpt2-factworld", device="cpu", dtype="auto")

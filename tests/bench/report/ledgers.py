@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from easyedit_ice import world
+from easyedit_ice import factworld as world
 from easyedit_ice.data import read_records, to_requests
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.evaluation import Question, questions
-from easyedit_ice.requests import EditRequest
 
 Line = dict[str, Any]
 GOOD = {"rewrite": 1.0, "rephrase": 0.98, "portability": 0.85, "locality": 0.96}

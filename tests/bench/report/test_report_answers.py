@@ -7,7 +7,7 @@ from ledgers import rewrite_lines, write_run
 
 from easyedit_ice.bench.report import compare, read_run
 from easyedit_ice.bench.report.analysis import analyse
-from easyedit_ice.bench.report.cases import cases
+from easyedit_ice.bench.report.case_studies import cases
 from easyedit_ice.errors import RunConfigError
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from easyedit_ice.bench.report import compare, read_run
 from easyedit_ice.bench.report.analysis import analyse
-from easyedit_ice.bench.report.drawing import _legend, drawn_as, tradeoff
+from easyedit_ice.bench.report.charts import _legend, drawn_as, tradeoff
 
 
 def test_no_two_of_many_methods_are_drawn_alike() -> None:

@@ -10,7 +10,7 @@ from ledgers import FAIR, GOOD, POOR, rewrite_lines, write_run
 from easyedit_ice.bench.report import compare, read_run, write_report
 from easyedit_ice.bench.report.analysis import analyse
 from easyedit_ice.bench.report.headline import headline
-from easyedit_ice.bench.report.statistics import differences, paired_interval, success_score
+from easyedit_ice.bench.report.paired_tests import differences, paired_interval, success_score
 from easyedit_ice.errors import IncomparableRunsError
 
 

@@ -10,7 +10,7 @@ from ledgers import FAIR, GOOD, rewrite_lines, write_run
 
 from easyedit_ice.bench.report import compare, read_run, write_report
 from easyedit_ice.bench.report.analysis import analyse
-from easyedit_ice.bench.report.drawing import bars, drawn_as
+from easyedit_ice.bench.report.charts import bars, drawn_as
 
 EVIL = '</script><script>alert(1)</script><!-- <img src=x onerror="alert(2)"> & \u2028'
 

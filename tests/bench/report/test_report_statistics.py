@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from easyedit_ice.bench.report.statistics import differences, holm, sign_flip, success_score
+from easyedit_ice.bench.report.paired_tests import differences, holm, sign_flip, success_score
 
 
 def _facts(values):

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import world
-from easyedit_ice.asking import asking_for
+from easyedit_ice import factworld as world
 from easyedit_ice.data import read_records
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.evaluation.alternatives import alternatives
+from easyedit_ice.evaluation.likelihood import alternatives
 from easyedit_ice.evaluation.probes import PROBES, Claims, Prober, chosen, shares, told
 from easyedit_ice.evaluation.probes.dialogue import OPENING, conversation
+from easyedit_ice.text.chat import asking_for
 
 TEMPLATE = (
     "{% for message in messages %}<{{ message.role }}>{{ message.content }}</{{ message.role }}>{% endfor %}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import world
+from easyedit_ice import factworld as world
 from easyedit_ice.data import read_records
 from easyedit_ice.errors import RunConfigError
 from easyedit_ice.evaluation.probes import PROBES, Claim, Claims, chosen

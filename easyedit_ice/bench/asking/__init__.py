@@ -1,0 +1,1 @@
+"""The questions of a run, and the lines that answers become."""

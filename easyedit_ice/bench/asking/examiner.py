@@ -1,0 +1,216 @@
+"""Asking a model everything that a run measures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.bench.asking.facts import Fact
+from easyedit_ice.bench.config import EvaluationConfig
+from easyedit_ice.bench.storage.finite_lines import with_nulls
+from easyedit_ice.bench.storage.sealed_lines import OLD, TOLD, Line
+from easyedit_ice.easyedit.scoring import easyedit_qualities
+from easyedit_ice.errors import DataError
+from easyedit_ice.evaluation import Context, Drift, Observation, observe
+from easyedit_ice.evaluation.fluency import fluency
+from easyedit_ice.evaluation.probes import Answered, Prober, chosen, told
+from easyedit_ice.evaluation.side_effects import Rest
+from easyedit_ice.factworld import general_text
+from easyedit_ice.text.chat import PLAIN, Asking
+
+_TEXT_SEED = 2 * 10**6
+_MOST_TEXTS = 10**6
+_WORDS = 8
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model said of one fact.
+
+    Attributes:
+        observations: one for each of the fact's questions.
+        fluency: n-gram entropy of what it writes after the fact's prompt, in bits; none if not asked for.
+        quality: the dict of EasyEdit's own evaluator; none if it was not asked for.
+        seconds: that asking took, as this fact's share.
+        kept: whether the answers go into the ledger.
+        probed: its answers to the probes that were asked.
+        able: where the unedited model was asked: its answers to the same probes when it is told the fact
+            (``probe_told``), and to those of the old fact (``probe_old``), which say what it can answer at all.
+    """
+
+    observations: tuple[Observation, ...]
+    fluency: float | None
+    quality: dict[str, Any] | None
+    seconds: float
+    kept: bool
+    probed: tuple[Answered, ...] = ()
+    able: Mapping[str, tuple[Answered, ...]] = field(default_factory=dict)
+
+
+class Examiner:
+    """Asks models about facts, always in the same way.
+
+    Args:
+        config: what to ask.
+        tok: the model's tokenizer.
+        hparams: settings of the method, which EasyEdit's own evaluator looks into.
+        seed: of sampled text.
+        drift: what was said of fixed text before; none if drift is not measured.
+        rest: known facts and text to ask about after edits; none if there is nothing of either.
+        asking: how questions are put to the model.
+
+    Raises:
+        HyperParamsError: a dialogue is asked for, and the tokenizer's chat template cannot hold one.
+    """
+
+    def __init__(
+        self,
+        config: EvaluationConfig,
+        tok: Any,
+        hparams: Any,
+        seed: int,
+        drift: Drift | None = None,
+        rest: Rest | None = None,
+        asking: Asking = PLAIN,
+    ) -> None:
+        self._config = config
+        self._tok = tok
+        self._hparams = hparams
+        self._seed = seed
+        self._drift = drift
+        self._rest = rest
+        self._asking = asking
+        self._prober = Prober(chosen(config.probes), tok, asking) if config.probes else None
+
+    def ask_unedited(self, model: nn.Module, facts: Sequence[Fact]) -> list[Answers]:
+        """What a model says of each fact before any edit, and whether it can answer the probes at all."""
+        answers = self.ask(model, facts)
+        if self._prober is None:
+            return answers
+        claims = [fact.claim for fact in facts]
+        able = {
+            TOLD: self._prober.ask(model, claims, [None if claim is None else told(claim) for claim in claims]),
+            OLD: self._prober.ask(model, [None if claim is None else claim.of_old_facts() for claim in claims]),
+        }
+        return [
+            replace(own, able={style: found[place] for style, found in able.items()})
+            for place, own in enumerate(answers)
+        ]
+
+    def ask(
+        self, model: nn.Module, facts: Sequence[Fact], contexts: Sequence[Context | None] | None = None
+    ) -> list[Answers]:
+        """What a model says of each fact.
+
+        Args:
+            model: a causal language model, or a wrapper that is called like one.
+            facts: any number, also none.
+            contexts: for each fact what is put before its questions.
+        """
+        started, config = time.perf_counter(), self._config
+        contexts = contexts or [None] * len(facts)
+        observations = observe(
+            model,
+            self._tok,
+            [fact.asked for fact in facts],
+            contexts=contexts,
+            asking=self._asking,
+            max_length=config.max_length,
+            max_new_tokens=config.max_new_tokens if config.generate else 0,
+            probability=config.probability,
+        )
+        fluencies: Sequence[float | None] = [None] * len(facts)
+        if config.fluency:
+            prompts = [
+                self._asking.text(_in_context(fact, context)) for fact, context in zip(facts, contexts, strict=True)
+            ]
+            fluencies = fluency(model, self._tok, prompts, seed=self._seed)
+        qualities = self._qualities(model, facts)
+        probed: Sequence[tuple[Answered, ...]] = [()] * len(facts)
+        if self._prober is not None:
+            probed = self._prober.ask(model, [fact.claim for fact in facts], contexts)
+        seconds = (time.perf_counter() - started) / max(1, len(facts))
+        return [
+            Answers(own, entropy, quality, seconds, config.answers, hard)
+            for own, entropy, quality, hard in zip(observations, fluencies, qualities, probed, strict=True)
+        ]
+
+    def drift(self, model: nn.Module, position: int, step: int, contexts: Sequence[Context] = ()) -> list[Line]:
+        """The line of how a model has moved where no edit was meant to, or none if nothing of it is measured.
+
+        Args:
+            model: as it is after ``step`` facts.
+            position: of the first fact of the last edit.
+            step: how many facts are in force.
+            contexts: of these facts, where they stand before the question.
+        """
+        measured: Line = {}
+        if self._drift is not None:
+            point = self._drift.point(model)
+            measured |= {"perplexity": point.perplexity, "kl": point.kl}
+        if self._rest is not None:
+            left = self._rest.point(model, contexts)
+            measured |= {} if left.perplexity is None else {"text_perplexity": left.perplexity}
+            if left.kept:
+                lost = [place for place, kept in enumerate(left.kept) if not kept]
+                measured["known"] = {"facts": len(left.kept), "lost": lost}
+        return [with_nulls({"phase": "drift", "position": position, "step": step, **measured})] if measured else []
+
+    def _qualities(self, model: nn.Module, facts: Sequence[Fact]) -> Sequence[dict[str, Any] | None]:
+        if self._config.scorer == "batched":
+            return [None] * len(facts)
+        return easyedit_qualities(model, self._tok, [fact.request for fact in facts], self._hparams)
+
+
+def drift_texts(source: str | None, count: int, about: Collection[str]) -> list[str]:
+    """Fixed texts that no edit is about: lines of a file, or texts of the embedded world.
+
+    Args:
+        source: a UTF-8 file with a text a line, of which lines of some words are taken; none for the world's.
+        count: how many.
+        about: names that are edited; texts that mention one are left out.
+
+    Raises:
+        DataError: the file cannot be read, or has too few lines.
+    """
+    texts = _world_texts() if source is None else _lines(source)
+    found = list(islice((text for text in texts if not any(name in text for name in about)), count))
+    if len(found) < count:
+        raise DataError(
+            f"it has {len(found)} lines of {_WORDS} words or more that mention no edited subject; "
+            f"evaluation.drift_texts is {count}",
+            source,
+        )
+    return found
+
+
+def text_of(source: str) -> str:
+    """The text of a UTF-8 file.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"its text cannot be read ({error}); give a file of UTF-8 text", source) from error
+
+
+def _world_texts() -> Iterator[str]:
+    return general_text(_MOST_TEXTS, seed=_TEXT_SEED)
+
+
+def _lines(source: str) -> Iterator[str]:
+    lines = text_of(source).splitlines()
+    return (line.strip() for line in lines if len(line.split()) >= _WORDS)
+
+
+def _in_context(fact: Fact, context: Context | None) -> str:
+    prompt = fact.request["prompt"]
+    return prompt if context is None else context(prompt)

@@ -1,0 +1,109 @@
+"""Lines of the ledger, from what a model answered before and after."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from easyedit_ice.bench.asking.examiner import Answers
+from easyedit_ice.bench.asking.facts import Fact
+from easyedit_ice.bench.storage.finite_lines import with_nulls
+from easyedit_ice.bench.storage.sealed_lines import PROBED, Line
+from easyedit_ice.bench.telemetry.cost import Cost
+from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right, leads_right
+from easyedit_ice.evaluation.probes import shares
+from easyedit_ice.evaluation.teacher_forced.host_scores import by_measure
+
+
+def before_line(fact: Fact, answers: Answers) -> Line:
+    """What the unedited model says of a fact: nothing can have been kept yet, so locality has only probabilities."""
+    return with_nulls(_line("before", fact, 0, _scores(fact, answers, answers).without_comparison(), answers, answers))
+
+
+def edit_line(
+    fact: Fact, step: int, before: Answers, after: Answers, norms: Mapping[str, list[float]], cost: Cost, facts: int
+) -> Line:
+    """What the model says of a fact right after its edit, which wrote ``facts`` facts at once."""
+    spent = {
+        "edit_seconds": cost.seconds / facts,
+        "evaluation_seconds": after.seconds,
+        "peak_mib": cost.peak_mib,
+    } | ({"first": True} if cost.first else {})
+    line = _line("immediate", fact, step, _scores(fact, before, after), before, after)
+    return line | {"update": {"norm": dict(norms)}, "cost": spent}
+
+
+def later_line(phase: str, fact: Fact, step: int, before: Answers, after: Answers) -> Line:
+    """What the model says of a fact after ``step`` facts."""
+    return with_nulls(_line(phase, fact, step, _scores(fact, before, after), before, after))
+
+
+def failure_line(fact: Fact, step: int, error: BaseException) -> Line:
+    """A fact that a method could not write; an error that says nothing is told by the line that raised it."""
+    raised = traceback.extract_tb(error.__traceback__)[-1]
+    message = f"{type(error).__name__}: {str(error) or f'{raised.line} ({raised.name})'}"
+    return {"phase": "failed", "position": fact.position, "step": step, "case": fact.case, "error": message}
+
+
+def _scores(fact: Fact, before: Answers, after: Answers) -> FactScore:
+    """Scores of a fact; teacher-forced ones from EasyEdit's own evaluator where that was asked."""
+    scores = edit_scores(fact.asked, before.observations, after.observations)
+    if before.quality is None or after.quality is None:
+        return scores
+    return replace(scores, teacher_forced=by_measure(after.quality, before.quality))
+
+
+def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers, after: Answers) -> Line:
+    line: Line = {
+        "phase": phase,
+        "position": fact.position,
+        "step": step,
+        "case": fact.case,
+        "scores": scores.to_dict() | _of_probes(phase, after),
+    }
+    ends = [seen.stopped for seen in after.observations if seen.stopped is not None]
+    if ends:
+        line["stopped"] = sum(ends) / len(ends)
+    if after.fluency is not None:
+        line["fluency"] = after.fluency
+    if after.kept:
+        pairs = zip(fact.asked, before.observations, after.observations, strict=True)
+        line["answers"] = [*(_answer(*triple) for triple in pairs), *_probe_answers(after)]
+    return line
+
+
+def _of_probes(phase: str, answers: Answers) -> dict[str, dict[str, float]]:
+    """Scores of probes by style: as all are asked, and before any edit also those of what the model can answer."""
+    asked = {PROBED: answers.probed} | (dict(answers.able) if phase == "before" else {})
+    return {style: shares(own) for style, own in asked.items() if own}
+
+
+def _probe_answers(answers: Answers) -> Iterator[dict[str, Any]]:
+    """What the model chose of the options of each probe's texts."""
+    for own in answers.probed:
+        for item, log_probs in zip(own.items, own.log_probs, strict=True):
+            chosen = max(range(len(log_probs)), key=log_probs.__getitem__)
+            yield {
+                "measure": f"{PROBED}.{own.probe}",
+                "prompt": item.prompt,
+                "answer": item.options[item.right],
+                "options": list(item.options),
+                "log_probs": list(log_probs),
+                "chosen": item.options[chosen],
+                "right": chosen == item.right,
+            }
+
+
+def _answer(question: Question, before: Observation, after: Observation) -> dict[str, Any]:
+    answer: dict[str, Any] = {"measure": question.measure, "prompt": question.prompt, "answer": question.answer}
+    answer["token_accuracy"] = after.agrees_with(before) if question.keeps else after.token_accuracy
+    if after.generated is not None:
+        answer |= {"generated": after.generated, "right": is_right(question, before, after)}
+    if after.leading is not None:
+        answer["leads"] = leads_right(question, before, after)
+    if after.log_prob is not None:
+        new, old = (after.other_log_prob, after.log_prob) if question.keeps else (after.log_prob, after.other_log_prob)
+        answer |= {"p_new": new, "p_old": old}
+    return answer

@@ -1,0 +1,1 @@
+"""From a configuration to a finished folder: modes, processes, checkpoints."""

@@ -1,0 +1,78 @@
+"""A run's manifest, from its settings, its method and its facts."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from easyedit_ice.bench.asking.facts import Facts
+from easyedit_ice.bench.config import given
+from easyedit_ice.bench.methods import Method
+from easyedit_ice.bench.running.checks import ELSEWHERE
+from easyedit_ice.bench.storage.run_manifest import Manifest, git_revision, now, versions
+from easyedit_ice.easyedit import host_info
+from easyedit_ice.easyedit.methods.host_settings import AUTO
+from easyedit_ice.runtime.cache import fingerprint
+
+
+def manifest_of(config: DictConfig, method: Method, facts: Facts) -> Manifest:
+    """The manifest of a run that begins now."""
+    settings = given(config.algorithm.hparams)
+    parameters = dict(method.model.named_parameters())
+    return {
+        "algorithm": method.name,
+        "kind": method.kind,
+        "label": config.label or _label(method.name, settings),
+        "mode": {key: config.mode[key] for key in ("name", "batch_size", "retain_every")},
+        "model": {
+            "name": config.model.name,
+            "fingerprint": fingerprint(method.model.state_dict().items()),
+            "parameters": sum(parameter.numel() for parameter in parameters.values()),
+            "dtype": str(next(iter(parameters.values())).dtype).removeprefix("torch."),
+            "device": str(next(iter(parameters.values())).device),
+            "tokenizer": type(method.tok).__name__,
+            "chat": in_chat(config, method),
+        },
+        "data": {
+            "source": facts.source,
+            "hash": facts.hash,
+            "facts": len(facts.edited),
+            "untouched": len(facts.untouched),
+            "untouched_hash": facts.untouched_hash,
+            **{key: config.data[key] for key in ("start", "size", "seed")},
+            "known": None if facts.chosen is None else facts.chosen.entry(),
+            **({"probes": facts.claims_hash} if facts.claims_hash else {}),
+        },
+        "known_facts": facts.kept.entry() if facts.kept.records else None,
+        "evaluation": OmegaConf.to_container(config.evaluation, resolve=True),
+        "preset": method.preset,
+        "made_from_shape": _made_from_shape(method, settings),
+        "hparams": method.settings(),
+        "seed": config.seed,
+        "versions": versions(),
+        "host": str(host_info()),
+        "git": git_revision(),
+        "threads": config.threads,
+        "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
+        "started": now(),
+    }
+
+
+def _made_from_shape(method: Method, given: Mapping[str, Any]) -> list[str]:
+    """Settings of EasyEdit's methods that no preset has and nobody gave."""
+    if method.kind == "ours" or method.preset != AUTO:
+        return []
+    return [name for name in method.settings() if name not in given and name not in ELSEWHERE]
+
+
+def _label(name: str, settings: Mapping[str, Any]) -> str:
+    return " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
+
+
+def in_chat(config: DictConfig, method: Method) -> bool:
+    """Whether the model is edited and asked in a chat: by the run's own setting, or by a file of the method's."""
+    return config.model.chat or getattr(method.hparams, "chat", False)

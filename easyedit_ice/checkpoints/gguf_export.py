@@ -1,0 +1,139 @@
+"""An edited model back to GGUF, for llama.cpp and what builds on it.
+
+What the edit left alone is copied from the file the model was loaded from, byte for byte: metadata, tokenizer, tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from easyedit_ice.checkpoints.conversion import require_gguf
+from easyedit_ice.checkpoints.gguf_files import GGUF_TYPES, GgufSource, GgufType
+from easyedit_ice.checkpoints.gguf_layout import Place, places
+from easyedit_ice.checkpoints.names import source_of
+from easyedit_ice.errors import UpdateError
+from easyedit_ice.runtime.cache import made_once
+
+if TYPE_CHECKING:
+    from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
+    from gguf.gguf_reader import ReaderTensor
+
+# Numbers of the metadata's general.file_type, by llama.cpp's enum llama_ftype.
+_FILE_TYPES: dict[GgufType, int] = {"F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7}
+
+
+def save_gguf(
+    model: nn.Module, base: str | Path, path: str | Path, *, dtype: GgufType = "F16", whole: bool = False
+) -> list[str]:
+    """Write a model as GGUF, as it is now.
+
+    Tensors whose numbers differ from the base's are written in ``dtype``, whatever changed them. Vectors are written in
+    F32 always, as llama.cpp wants them.
+
+    Args:
+        model: edited, and loaded from ``base``.
+        base: the ``.gguf`` file it was loaded from, or the name of a packaged model.
+        path: of the new file; it must not exist.
+        dtype: type of the matrices that are written; F32 keeps every bit of a model in fp32.
+        whole: write all tensors so, not only those that changed. llama.cpp rounds what a packed matrix reads, so that
+            a whole file answers as transformers does where the base does not.
+
+    Returns:
+        names of the model's parameters that were written, and not copied.
+
+    Raises:
+        UpdateError: the file exists, the base is no GGUF file or another model's, or a weight has no place in it or
+            does not fit the type; no file is written.
+        ModelPackageError: the package gguf is not installed, or the base's own.
+    """
+    if dtype not in GGUF_TYPES:
+        raise UpdateError(f"the type is {dtype!r}; expected one of {', '.join(GGUF_TYPES)}")
+    written: list[str] = []
+    with base_for(base, path).file() as file:
+        made_once(Path(path), partial(_write, model, file, dtype, whole, written))
+    return written
+
+
+def base_for(base: str | Path, path: str | Path) -> GgufSource:
+    """The base of a new file, if one can be written there; as :func:`save_gguf`, before any work is done."""
+    if Path(path).exists():
+        raise UpdateError(f"{path} exists, and is not written over; give another path")
+    require_gguf("writing GGUF")
+    source = source_of(str(base))
+    if source is None:
+        raise UpdateError(f"{base} is no GGUF file; give the .gguf file that the model was loaded from")
+    return source
+
+
+def _write(model: nn.Module, base: Path, dtype: GgufType, whole: bool, written: list[str], path: Path) -> None:
+    from gguf import GGUFReader, GGUFWriter
+
+    reader = GGUFReader(base)
+    chosen = {place.tensor.name: place for place in places(model, reader) if place.changed() or whole}
+    writer = GGUFWriter(path, reader.get_field("general.architecture").contents(), endianess=reader.endianess)
+    try:
+        _copy_metadata(reader, writer, _FILE_TYPES[dtype] if whole else None)
+        for tensor in reader.tensors:
+            place = chosen.get(tensor.name)
+            kind = tensor.tensor_type if place is None else _type_of(place, dtype)
+            shape = _bytes_of(tensor, kind)
+            writer.add_tensor_info(tensor.name, shape, np.dtype(np.uint8), math.prod(shape), kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for tensor in reader.tensors:
+            place = chosen.get(tensor.name)
+            writer.write_tensor_data(tensor.data if place is None else _packed(place, dtype))
+    finally:
+        writer.close()
+    written.extend(place.name for place in chosen.values())
+
+
+def _copy_metadata(reader: GGUFReader, writer: GGUFWriter, file_type: int | None) -> None:
+    """All but ``general.architecture``, which the writer has set; ``general.file_type`` may become another."""
+    from gguf import GGUFValueType, Keys
+
+    writer.data_alignment = reader.alignment
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name == Keys.General.ARCHITECTURE:
+            continue
+        kind, inner = field.types[0], field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
+        value = field.contents()
+        if field.name == Keys.General.FILE_TYPE and file_type is not None:
+            value = file_type
+        if kind == GGUFValueType.ARRAY and not value:
+            raise UpdateError(f"the base's metadata {field.name} is an empty list, which gguf does not write")
+        writer.add_key_value(field.name, value, kind, inner)
+
+
+def _type_of(place: Place, dtype: GgufType) -> GGMLQuantizationType:
+    from gguf import GGMLQuantizationType
+
+    return GGMLQuantizationType["F32" if place.parameter.ndim == 1 else dtype]
+
+
+def _bytes_of(tensor: ReaderTensor, kind: GGMLQuantizationType) -> tuple[int, ...]:
+    from gguf import quant_shape_to_byte_shape
+
+    try:
+        return quant_shape_to_byte_shape([int(size) for size in reversed(tensor.shape)], kind)
+    except ValueError as error:
+        raise UpdateError(f"{tensor.name} cannot be written as {kind.name} ({error}); choose F16") from error
+
+
+def _packed(place: Place, dtype: GgufType) -> np.ndarray:
+    """The model's numbers in the file's layout and type, rounded once."""
+    from gguf import dequantize, quantize
+
+    kind, values = _type_of(place, dtype), place.values()
+    with np.errstate(over="ignore"):
+        packed = quantize(values, kind)
+    if not np.isfinite(dequantize(packed, kind)).all():
+        raise UpdateError(f"{place.name} has values that {kind.name} cannot hold; choose F32")
+    return np.ascontiguousarray(packed)

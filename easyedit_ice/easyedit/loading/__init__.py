@@ -1,0 +1,1 @@
+"""How EasyEdit's source is loaded: import hook, rewritten expressions, placeholders."""

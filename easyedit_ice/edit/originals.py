@@ -1,0 +1,106 @@
+"""What takes an update out of a model: copies of the tensors it wrote to, and deltas attached beside packed weights.
+
+Nothing in it belongs to one model object: what was committed to a model is taken out of a copy of it as well.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.edit.delta import Delta
+from easyedit_ice.edit.history import forget
+from easyedit_ice.errors import UpdateError
+from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.edit_state import Keys, state_of
+from easyedit_ice.model.side_branch import SideBranch
+from easyedit_ice.runtime.bits import checksum
+from easyedit_ice.runtime.interrupts import finish
+
+
+class OriginalWeights(dict[str, Tensor]):
+    """Copies of the tensors an update wrote to, on the CPU, by parameter name; and what else takes the update out.
+
+    Attributes:
+        attached: deltas beside packed weights, by module path.
+        edit: the update's keys, which later edits leave alone while it is in the model.
+        checksums: of the tensors as the update left them, by parameter name.
+    """
+
+    def __init__(self, keys: Keys | None = None) -> None:
+        super().__init__()
+        self.attached: dict[str, SideBranch] = {}
+        self.edit: Keys = dict(keys or {})
+        self.checksums: dict[str, tuple[int, int]] = {}
+
+    @torch.no_grad()
+    def write(self, projection: Projection, delta: Delta) -> None:
+        """Add a delta to a weight, in fp32 and rounded once, and keep what was there.
+
+        Raises:
+            UpdateError: the weight would become infinite or not a number; it is unchanged.
+        """
+        if projection.quantized:
+            if not delta.finite():
+                raise UpdateError(_not_finite(projection, delta))
+            beside = self.attached[projection.name] = SideBranch(delta.apply)
+            beside.attach(projection.module)
+            return
+        weight = projection.module.weight
+        change = projection.as_stored(delta.matrix().to(weight.device, torch.float32))
+        rounded = (weight.float() + change).to(weight.dtype)
+        if not _finite(rounded):
+            raise UpdateError(_not_finite(projection, delta))
+        self[projection.weight_name] = weight.detach().to("cpu", copy=True)
+        weight.copy_(rounded)
+
+    def restore(self, model: nn.Module) -> None:
+        """Bring the model, or a copy of it, back to the bits it had; its later edits do not know of this one."""
+        finish(lambda: self._restore(model))
+
+    def changed(self, model: nn.Module) -> list[str]:
+        """Names of the tensors that are neither as the update left them nor as they were before."""
+        return [
+            name
+            for name, left in self.checksums.items()
+            if checksum(model.get_parameter(name)) not in (left, checksum(self[name]))
+        ]
+
+    @torch.no_grad()
+    def _restore(self, model: nn.Module) -> None:
+        for name in reversed(self):
+            model.get_parameter(name).copy_(self[name])
+        self.release(model)
+
+    def release(self, model: nn.Module) -> None:
+        """All of restoring but the copying: detach what is beside packed weights, and have later edits not know."""
+        for path, beside in self.attached.items():
+            beside.detach(model.get_submodule(path))
+        forget(model, self.edit)
+        commits = state_of(model).commits
+        for update in [update for update, originals in commits.items() if originals is self]:
+            commits.pop(update, None)
+
+
+def _finite(weight: Tensor) -> bool:
+    """Whether all elements are; types of 8 bits cannot tell by themselves."""
+    return bool((weight.float() if weight.element_size() == 1 else weight).isfinite().all())
+
+
+@torch.no_grad()
+def _not_finite(projection: Projection, delta: Delta) -> str:
+    """What keeps a delta from being added."""
+    name, weight, matrix = projection.weight_name, projection.module.weight, delta.matrix()
+    if not matrix.isfinite().all():
+        return (
+            f"{name}: the change has elements that are infinite or not numbers, and is not written; make the edit "
+            "anew, with a lower learning rate or in float32"
+        )
+    if not _finite(weight):
+        return f"{name} has elements that are infinite or not numbers before the edit; load a model of finite weights"
+    largest = (weight.float() + projection.as_stored(matrix.to(weight.device))).abs().max().item()
+    dtype = str(weight.dtype).removeprefix("torch.")
+    return (
+        f"{name} would overflow: its largest element would be {largest:.6g}, and {dtype} holds at most "
+        f"{torch.finfo(weight.dtype).max:.6g}; load the model in bfloat16 or float32, or make a smaller edit"
+    )

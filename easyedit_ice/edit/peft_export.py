@@ -1,0 +1,64 @@
+"""Edited models and updates in other people's formats: LoRA adapters of peft, checkpoints of transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from easyedit_ice.edit.delta import Delta, LowRankDelta
+from easyedit_ice.errors import UpdateError
+from easyedit_ice.model.anatomy import Projection
+
+Targets = Sequence[tuple[Projection, Delta]]
+"""Projections of a model, each with its delta."""
+
+
+def save_peft(targets: Targets, base: str | None, folder: Path) -> None:
+    """Write low-rank deltas as a LoRA adapter.
+
+    Args:
+        targets: where they belong.
+        base: name or path of the model.
+        folder: made if need be.
+
+    Raises:
+        UpdateError: a delta is not low-rank.
+    """
+    from peft import LoraConfig
+    from safetensors.torch import save_file
+
+    dense = [projection.name for projection, delta in targets if not isinstance(delta, LowRankDelta)]
+    if dense:
+        raise UpdateError(f"{', '.join(dense)}: only low-rank deltas make a LoRA adapter; use to_hf instead")
+    ranked = [(projection, delta) for projection, delta in targets if delta.rank]
+    if not ranked:
+        raise UpdateError("the update has no rank anywhere, so it changes nothing; there is no adapter to write")
+    ranks = {projection.name: delta.rank for projection, delta in ranked}
+    LoraConfig(
+        r=max(ranks.values()),
+        lora_alpha=max(ranks.values()),
+        rank_pattern=ranks,
+        alpha_pattern=ranks,
+        target_modules=list(ranks),
+        fan_in_fan_out=any(projection.transposed for projection, _ in targets),
+        base_model_name_or_path=base,
+        task_type="CAUSAL_LM",
+    ).save_pretrained(folder)
+    factors = {}
+    for projection, delta in ranked:
+        factors[f"base_model.model.{projection.name}.lora_A.weight"] = delta.a.detach().cpu().contiguous()
+        factors[f"base_model.model.{projection.name}.lora_B.weight"] = delta.b.detach().cpu().contiguous()
+    save_file(factors, folder / "adapter_model.safetensors")
+
+
+def check_unpacked(targets: Targets) -> None:
+    """Refuse what a checkpoint cannot hold.
+
+    Raises:
+        UpdateError: a delta stands beside a packed weight.
+    """
+    packed = [projection.name for projection, _ in targets if projection.quantized]
+    if packed:
+        raise UpdateError(
+            f"{', '.join(packed)}: deltas beside packed weights are no part of a checkpoint; use save or to_peft"
+        )

@@ -1,0 +1,94 @@
+"""How far a model moves on plain statements that no edit is about.
+
+Shapes: n statements, t predicted tokens in all, v the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.model.activation_memory import FP32, vocabulary
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.text.plain_facts import PLAIN_FACTS
+from easyedit_ice.text.rows import Row, given, predict
+
+MEASURED, KEPT = PLAIN_FACTS[::2], PLAIN_FACTS[1::2]
+"""Facts that changes are measured on, and others that training may hold on to: no one marks their own work."""
+TOGETHER = 64 * 2**20
+"""Most bytes of log-probabilities that are compared at a time."""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """From one state of a model to another, on the same statements.
+
+    Attributes:
+        kl: mean KL(before ‖ after), in nats per token.
+        kept: share of tokens whose likeliest successor stays the same.
+    """
+
+    kl: float
+    kept: float
+
+
+def statements(model: nn.Module, tok: Any, facts: Iterable[Any], requests: Sequence[EditRequest] = ()) -> list[Row]:
+    """True statements as rows (n), all but the first token of each predicted.
+
+    There may be none: a statement is cut to the model's context, and left out where less than two tokens are left of
+    it, or where the model has no embedding for one of them.
+
+    Args:
+        model: that is to read them.
+        tok: its tokenizer.
+        facts: of :data:`~easyedit_ice.text.plain_facts.PLAIN_FACTS`.
+        requests: facts that are edited; what mentions their subjects or answers their prompts is left out.
+    """
+    edited = [text for request in requests for text in (request.subject, request.prompt.strip()) if text]
+    texts = [f"{fact.prompt} {fact.answer}." for fact in facts]
+    longest, words = ModelAnatomy(model).context_length, vocabulary(model)
+    room = None if longest is None else longest + 1
+    rows = [given(tok, text)[:room] for text in texts if not any(part in text for part in edited)]
+    return [Row(ids, len(ids) - 1) for ids in rows if len(ids) > 1 and max(ids) < words]
+
+
+@torch.no_grad()
+def said(model: nn.Module, rows: Sequence[Row]) -> list[Tensor]:
+    """Log-probabilities at the rows' predicted places, some rows at a time: (t, v) in fp32 of each."""
+    return [predict(model, part).log_probs for part in _parts(model, rows)]
+
+
+@torch.no_grad()
+def movement(model: nn.Module, rows: Sequence[Row], before: Sequence[Tensor]) -> Movement:
+    """From what a model :func:`said` to what it says now.
+
+    Args:
+        model: as it is now.
+        rows: at least one.
+        before: what it said of the same rows.
+    """
+    divergence, same, count = 0.0, 0, 0
+    for part, was in zip(_parts(model, rows), before, strict=True):
+        now = predict(model, part).log_probs
+        divergence += (was.exp() * (was - now)).sum(-1).double().sum().item()
+        same += (was.argmax(-1) == now.argmax(-1)).sum().item()
+        count += len(was)
+    return Movement(max(divergence, 0.0) / count, same / count)
+
+
+def _parts(model: nn.Module, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """The rows, as many at a time as their log-probabilities leave room for."""
+    most = TOGETHER // (FP32 * vocabulary(model))
+    part: list[Row] = []
+    for row in rows:
+        if part and sum(own.span for own in part) + row.span > most:
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part

@@ -1,0 +1,1 @@
+"""The algorithms, and the two families they belong to."""

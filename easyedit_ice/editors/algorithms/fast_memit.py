@@ -1,0 +1,219 @@
+"""FastMEMIT: MEMIT with second moments of ``dynamic_multiplier`` × d tokens, and values sought side by side.
+
+MEMIT: Meng et al. 2023, arXiv 2210.07229. Few tokens: Gupta et al. 2025, arXiv 2506.04226. This is also the home of
+what FastEMMET and FastROME share with it; the equation of all three is in :mod:`easyedit_ice.precompute.factors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from easyedit_ice.edit.hparams import setting
+from easyedit_ice.edit.registry import Algorithm
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.closed_form.layer_writes import Written, write_facts
+from easyedit_ice.editors.closed_form.memory_plan import plan_search
+from easyedit_ice.editors.closed_form.outcome import not_written, stated
+from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, factors_of, place_of, second_moments
+from easyedit_ice.editors.closed_form.value_search import Search
+from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.baseline import known
+from easyedit_ice.precompute.factors import Factor
+from easyedit_ice.text.prefixes import context_prefixes
+
+_CLAMP = 1.0
+"""Most that a value may move in a sweep, in norms of what the projection wrote, where nothing is said."""
+_SWEEPS = 4
+"""Most sweeps, where facts are not written: each moves a value further, so that it goes no further than it must."""
+_CLOSER = 0.1
+"""How much of what the first sweep was to miss the later ones may miss."""
+
+
+@dataclass
+class FastMEMITHyperParams(ClosedFormSettings):
+    """Settings of FastMEMIT, with EasyEdit's names."""
+
+    gentler = "raise mom2_update_weight, lower clamp_norm_factor, or name other layers"
+    stronger = "raise v_num_grad_steps or clamp_norm_factor, or lower mom2_update_weight"
+    wider = "raise how many texts context_template_length_params asks for"
+
+    fact_token: str = setting(
+        "subject_last", "token at which a fact is looked up: the subject's last", choices=("subject_last",)
+    )
+    v_num_grad_steps: int = setting(25, "most evaluations of a value's loss", low=1)
+    v_lr: float = setting(0.5, "learning rate of Adam for a value", above=0)
+    v_loss_layer: int | None = setting(None, "block from which a value's loss is read; None for the last")
+    v_weight_decay: float = setting(0.0, "weight of a value's change in its loss", low=0)
+    v_stop_loss: float = setting(0.05, "a value is found when its loss is below this, in nats", low=0)
+    clamp_norm_factor: float | None = setting(
+        None,
+        "bound on a value's change, in norms of what the block returned, or the projection wrote if a norm or factor "
+        "stands between; None for one norm of what the projection wrote in each sweep",
+        above=0,
+    )
+    kl_factor: float = setting(0.0625, "weight of the divergence of what follows the bare subject", low=0)
+    context_template_length_params: list[list[int]] = setting(
+        [[10, 5]], "texts of the model's own that facts are stated behind: pairs of a length in tokens and how many"
+    )
+    context_seed: int = setting(0, "seed of these texts", low=0)
+    mom2_update_weight: float | None = setting(
+        None,
+        "λ: weight of general keys against those of the facts; None for the largest with which write_share is reached",
+        above=0,
+    )
+    write_share: float = setting(
+        0.99,
+        "share of what the values lack that the solve is to write by its own prediction, where mom2_update_weight is "
+        "None; facts that are not written get up to three more sweeps, which may miss a tenth as much",
+        above=0,
+        high=0.9999,
+    )
+    mom2_correction: bool = setting(
+        False, "raise mom2_update_weight by m / (m - 1), where m is dynamic_multiplier, for what few tokens hide"
+    )
+    update_norm_lambda: float = setting(0.0, "ε: ridge on the weighted second moment", low=0)
+
+    def check(self) -> None:
+        """Refuse texts of no length, and a correction that divides by zero."""
+        for pair in self.context_template_length_params:
+            if len(pair) != 2 or min(pair) < 1:
+                raise HyperParamsError(
+                    f"context_template_length_params holds {pair}; expected [length in tokens, how many], both positive"
+                )
+        if self.mom2_correction and self.dynamic and self.dynamic_multiplier < 2:
+            raise HyperParamsError(
+                f"dynamic_multiplier is {self.dynamic_multiplier}, and mom2_correction divides by one less; raise it "
+                "to 2 or more"
+            )
+
+    @property
+    def weight(self) -> float:
+        """λ, corrected if asked for; 1 where it is found for each write."""
+        if self.mom2_update_weight is None:
+            return 1.0
+        corrected = self.mom2_correction and self.dynamic
+        return self.mom2_update_weight * (self.dynamic_multiplier / (self.dynamic_multiplier - 1) if corrected else 1.0)
+
+    @property
+    def shares(self) -> tuple[float | None, ...]:
+        """What each sweep is to write of what is missing before it; ``None`` where λ is given, and one is all."""
+        if self.mom2_update_weight is not None:
+            return (None,)
+        return self.write_share, *[1 - _CLOSER * (1 - self.write_share)] * (_SWEEPS - 1)
+
+
+def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastMEMITHyperParams) -> WeightUpdate:
+    """Write all facts together.
+
+    Raises:
+        AnatomyError: the model has no such layers or projections.
+        StatisticsError: the second moments are damaged, or cannot be inverted.
+        DataError: there is no such text for them, or not enough of it.
+    """
+    return solve_closed_form(model, tok, requests, hparams, alpha=1.0)
+
+
+def solve_closed_form(
+    model: nn.Module,
+    tok: Any,
+    requests: Sequence[EditRequest],
+    hparams: FastMEMITHyperParams,
+    *,
+    alpha: float,
+    scale: Literal["block", "projection"] = "block",
+) -> WeightUpdate:
+    """Find the update of MEMIT, EMMET or ROME.
+
+    Args:
+        model: any causal language model; the caller restores it.
+        tok: its tokenizer.
+        requests: facts with subjects.
+        hparams: settings.
+        alpha: α of the solver.
+        scale: whose output's norm bounds a value: the ``"block"``'s, or the ``"projection"``'s.
+    """
+    model.eval()
+    place = place_of(model, hparams)
+    prefixes, found = prepare(model, tok, hparams)
+    before = stated(model, tok, requests)
+    sweeps: list[Written] = []
+    with ExitStack() as committed:
+        for share in hparams.shares:
+            written = write_facts(
+                model,
+                tok,
+                requests,
+                prefixes,
+                place,
+                found,
+                _search(model, hparams, scale),
+                alpha=alpha,
+                share=share,
+                keep_edits=hparams.keep_edits,
+            )
+            sweeps.append(written)
+            committed.enter_context(WeightUpdate(written.deltas).applied(model))
+            after = stated(model, tok, requests)
+            if all(after.likeliest):
+                break
+    info = {
+        "algorithm": hparams.alg_name,
+        "hparams": hparams.to_dict(),
+        "facts": [[request.prompt, request.target_new] for request in requests],
+        "course": {
+            "losses": sweeps[-1].values.losses,
+            "steps": [sum(steps) for steps in zip(*(sweep.values.steps for sweep in sweeps), strict=True)],
+            "weights": [sweep.weights for sweep in sweeps],
+        },
+        "target_nll": {"before": before.nll, "after": after.nll},
+    }
+    if missed := not_written(requests, after):
+        info["not_written"] = missed
+    return WeightUpdate(WeightUpdate.total(WeightUpdate(sweep.deltas) for sweep in sweeps).deltas, info, sweeps[0].keys)
+
+
+def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Factor]]:
+    """Do what is done once, on the model before any edit: context prefixes and factored second moments.
+
+    What is found stays with the model object; later calls, when edits have added up, return the same.
+    """
+    model.eval()
+    lengths = tuple(map(tuple, hparams.context_template_length_params))
+    prefixes = known(model).found["prefixes"]
+    if (lengths, hparams.context_seed) not in prefixes:
+        prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
+    found = factors_of(model, tok, hparams, weight=hparams.weight, ridge=hparams.update_norm_lambda)
+    return prefixes[lengths, hparams.context_seed], found
+
+
+def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["block", "projection"]) -> Search:
+    last = None if hparams.v_loss_layer is None else ModelAnatomy(model).layer_index(hparams.v_loss_layer)
+    return Search(
+        num_grad_steps=hparams.v_num_grad_steps,
+        lr=hparams.v_lr,
+        weight_decay=hparams.v_weight_decay,
+        kl_factor=hparams.kl_factor,
+        clamp_norm_factor=_CLAMP if hparams.clamp_norm_factor is None else hparams.clamp_norm_factor,
+        stop_loss=hparams.v_stop_loss,
+        loss_layer=last,
+        scale="projection" if hparams.clamp_norm_factor is None else scale,
+    )
+
+
+ALGORITHM = Algorithm(
+    name="FastMEMIT",
+    hparams=FastMEMITHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan_search,
+    second_moments=second_moments,
+    needs_subject=True,
+    summary="mass editing in closed form, with second moments of few tokens",
+)

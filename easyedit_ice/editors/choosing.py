@@ -1,0 +1,183 @@
+"""Which algorithm for which job, as the measurements in ``docs/`` say.
+
+Figures are those of the documents named beside them; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.errors import HyperParamsError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Job:
+    """A kind of edit, and what to take for it.
+
+    Attributes:
+        name: short, for the command line.
+        what: in a few words.
+        algorithm: to take.
+        why: with figures.
+        doc: where these stand.
+        quoted: parts of that document that hold the figures.
+    """
+
+    name: str
+    what: str
+    algorithm: str
+    why: str
+    doc: str
+    quoted: tuple[str, ...]
+
+
+JOBS = (
+    Job(
+        "fact",
+        "a fact, or a few, with a subject",
+        "FastMEMIT",
+        "wrote 24 of 24 facts on SmolLM2-135M and 19 of 19 on Gemma 3 270M; 99.0 and 96.7 % of other known facts kept",
+        "docs/real_models.md",
+        ("| FastMEMIT | 24 | 100 [86, 100] | 32 [15, 50] | 100 [86, 100] | 99.0", "| FastMEMIT | 19 | 100 [83, 100] |"),
+    ),
+    Job(
+        "no-subject",
+        "a fact without a subject",
+        "GoRA",
+        "wrote 24 of 24 facts on SmolLM2-135M and 14 of 14 on Gemma 3 270M; 97.8 and 94.6 % of other known facts kept",
+        "docs/real_models.md",
+        ("| GoRA | 24 | 100 [86, 100] |", "97.8 [96.6, 98.9]", "| GoRA | 14 | 100 [78, 100] |"),
+    ),
+    Job(
+        "batch",
+        "many facts together",
+        "FastICE",
+        "of 100 facts of the embedded world together it wrote 100 %, FastMEMIT 86, at a locality of 81.8 and 54.5 %; "
+        "not measured on real models",
+        "docs/fast_ice.md",
+        ("| FastICE, 100 in one batch | 100 | 98 | 81.8 |", "| FastMEMIT, 100 in one batch | 86 | 68 | 54.5 |"),
+    ),
+    Job(
+        "stream",
+        "one fact after the other, for long",
+        "GoRA",
+        "of 1,000 edits of the embedded model 99.4 % were left, and 91.6 % of locality; of LoRA-BF's 7.5 and 20.7 %",
+        "docs/gora.md",
+        ("Of 1,000 edits 99.4 % are kept, and 91.6 % of locality", "LoRA-BF, by descent too, has 7.5 %", "20.7 %"),
+    ),
+    Job(
+        "consequences",
+        "what follows from the fact must follow",
+        "ICE-LoRA",
+        "portability 87.0 on the embedded model, and 59.2 for GoRA, at a locality of 95.7; tens of times slower, and "
+        "level with GoRA on SmolLM2",
+        "docs/low_rank.md",
+        ("87.0 [83.2, 90.4]", "59.2 [55.4, 62.6]", "95.7 [94.2, 97.0]", "It takes tens of times longer"),
+    ),
+    Job(
+        "time",
+        "little time",
+        "FastICE",
+        "6.0 s of CPU for a fact on SmolLM2-135M, FastMEMIT 10.7; it keeps less: 95.3 and 97.7 % of known facts",
+        "docs/fast_ice.md",
+        (
+            "| FastICE, SmolLM2-135M | 16 | 100 | 21.9 | 79.2 | 95.3 | 6.0 |",
+            "| FastMEMIT, SmolLM2-135M | 16 | 100 | 34.4 | 93.8 | 97.7 | 10.7 |",
+        ),
+    ),
+    Job(
+        "memory",
+        "little memory",
+        "FastICE",
+        "forward passes alone, so that no gradient and no optimiser takes room; `easyedit-ice plan` says how much "
+        "another takes",
+        "docs/fast_ice.md",
+        ("by forward passes alone: no gradient, no optimiser",),
+    ),
+    Job(
+        "4-bit",
+        "a model in 4 bits",
+        "QLoRA-BF",
+        "packed weights are never rewritten; others do the same with quantization_bit=4. Locality 90.2, LoRA-BF 89.9",
+        "docs/low_rank.md",
+        ("The packed weights are never\nrewritten", "90.2 [87.5, 92.7]", "89.9 [87.1, 92.5]"),
+    ),
+    Job(
+        "experts",
+        "skills to be mixed and searched",
+        "SVF",
+        "scales singular values; `easyedit-ice experts` trains, lists and mixes them",
+        "docs/svf.md",
+        ("easyedit-ice experts",),
+    ),
+)
+"""Those that come up, the usual ones first."""
+
+MANY = 10
+"""Facts from which a batch or a stream is another job than some facts."""
+
+_IN_DOUBT = ("FastMEMIT", "GoRA", "FastICE", "ICE-LoRA")
+"""What to try where an algorithm missed, in this order."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An algorithm that was chosen, and why.
+
+    Attributes:
+        algorithm: its name.
+        what: the job it is for.
+        why: with figures.
+        doc: where the figures stand.
+    """
+
+    algorithm: str
+    what: str
+    why: str
+    doc: str
+
+
+def job(name: str) -> Job:
+    """A job by its name.
+
+    Raises:
+        HyperParamsError: there is none of this name.
+    """
+    for own in JOBS:
+        if own.name == name:
+            return own
+    names = [own.name for own in JOBS]
+    raise HyperParamsError(f"there is no job {name!r}.{did_you_mean(name, names)} Jobs: {', '.join(names)}")
+
+
+def choose(facts: Sequence[Mapping[str, Any]], *, one_by_one: bool = False, wanted: str | None = None) -> Choice:
+    """What to take for some facts.
+
+    Args:
+        facts: request dicts.
+        one_by_one: they are written one after the other, and all are to stay.
+        wanted: name of a job that goes first, such as ``consequences``.
+    """
+    with_subjects = all(fact.get("subject") for fact in facts)
+    if wanted is not None:
+        chosen = job(wanted)
+        if with_subjects or not ALGORITHMS[chosen.algorithm].needs_subject:
+            return Choice(chosen.algorithm, chosen.what, chosen.why, chosen.doc)
+    many = len(facts) >= MANY
+    name = "stream" if many and one_by_one else "batch" if many else "fact" if with_subjects else "no-subject"
+    chosen = job(name)
+    return Choice(chosen.algorithm, chosen.what, chosen.why, chosen.doc)
+
+
+def others_than(name: str | None, with_subjects: bool) -> list[str]:
+    """Two algorithms to try in place of one that missed.
+
+    Args:
+        name: of the one that missed.
+        with_subjects: whether all facts name their subjects.
+    """
+    usable = (own for own in _IN_DOUBT if with_subjects or not ALGORITHMS[own].needs_subject)
+    return [own for own in usable if own != name][:2]

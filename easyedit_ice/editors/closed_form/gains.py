@@ -1,0 +1,103 @@
+"""What a norm does to each dimension of what passes through it, as one factor each, read from a pass.
+
+A root mean square norm makes y = w x / rms(x) of x, and a layer norm nearly so, but for shifts. The factors w are those
+of the least-squares line through y over x / rms(x), for all tokens of some texts. So what a norm takes for a direction
+is known without knowing its kind, and its Jacobian is w / rms(x), but for what changes the length of x.
+
+Shapes: n tokens, d the width of the residual stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.editors.closed_form.contrast import places_of
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.capture import hidden_of, watching
+from easyedit_ice.runtime.batching import by_row, padded
+from easyedit_ice.text.reading import at_places
+from easyedit_ice.text.rows import Row
+
+_LEAST = 0.01
+"""Factors whose square is much smaller than this part of the mean one are not made up for."""
+_TINY = torch.finfo(torch.float32).tiny
+
+
+def sought_before(residuals: Tensor, gain: Tensor) -> Tensor:
+    """What must be added before a norm for so much to come out behind it, to first order.
+
+    Args:
+        residuals: (n, d).
+        gain: of the norm, (d,).
+    """
+    return residuals * gain / (gain.square() + _LEAST * gain.square().mean())
+
+
+@torch.no_grad()
+def gain_behind(model: nn.Module, rows: Sequence[Row], projection: str, block: str) -> Tensor | None:
+    """w / rms(x) of the norms that a block puts what its projection writes through before the sum, (d,), rms(x) being
+    the median one; ``None`` if there is no norm.
+
+    Gemma 2 and 3, OLMo 2, GLM-4 and EXAONE 4 have such norms.
+    """
+    ids, real = padded([row.ids[:-1] for row in rows])
+    device = model.get_input_embeddings().weight.device
+    writer = model.get_submodule(projection)
+    gains: list[Tensor] = []
+    written: list[Tensor] = []
+
+    def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        hidden = hidden_of(output)
+        if module is writer:
+            written.append(hidden)
+        elif written and args and args[0] is written[-1] and hidden is not written[-1]:
+            passed = [by_row(side, len(rows))[real.to(side.device)].float() for side in (args[0], hidden)]
+            gains.append(_gain(*passed) / _rms(passed[0]).median())
+            written.append(hidden)
+
+    with watching(model.get_submodule(block).modules(), after=after):
+        model(input_ids=ids.to(device), attention_mask=real.long().to(device), use_cache=False)
+    return torch.stack(gains).prod(0) if gains else None
+
+
+@torch.no_grad()
+def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
+    """The shortest step of the last block's output by which each target's token draws level with its strongest rival,
+    to first order: (n, d).
+
+    With g = w / rms(x) of the norm before the output head, and u and u' the head's rows of the two tokens, that is
+    along g * (u - u'). A token that leads already is given a step as if it were a nat behind.
+
+    Args:
+        model: with an output head.
+        rows: prompts and targets.
+    """
+    anatomy, head = ModelAnatomy(model), model.get_output_embeddings()
+    path = next(name for name, module in model.named_modules() if module is head)
+    texts, every = [row.ids[:-1] for row in rows], [range(len(row.ids) - 1) for row in rows]
+    last = at_places(model, texts, every, anatomy.layer_name(anatomy.num_layers - 1), "out")
+    normed = at_places(model, texts, every, path, "in")
+    starts = torch.tensor([0, *map(len, every)]).cumsum(0).tolist()
+    at = [start + place for start, row in zip(starts, rows, strict=False) for place in places_of(row)]
+    own = torch.tensor([[token] for row in rows for token in row.predicted], device=normed.device)
+    logits = head(normed[at].to(head.weight.dtype)).float()
+    others = logits.scatter(1, own, -torch.inf)
+    behind = (others.amax(1) - logits.gather(1, own)[:, 0]).clamp(min=1.0)
+    ahead = head.weight[own[:, 0]].float() - head.weight[others.argmax(1)].float()
+    slope = _gain(last, normed) * ahead / _rms(last[at])
+    return slope * (behind / slope.square().sum(1).clamp(min=_TINY))[:, None]
+
+
+def _gain(before: Tensor, behind: Tensor) -> Tensor:
+    """w, (d,), from what passes (n, d)."""
+    unit = before / _rms(before)
+    unit, behind = unit - unit.mean(0), behind - behind.mean(0)
+    return (unit * behind).sum(0) / unit.square().sum(0).clamp(min=_TINY)
+
+
+def _rms(values: Tensor) -> Tensor:
+    return values.square().mean(1, keepdim=True).sqrt().clamp(min=_TINY)

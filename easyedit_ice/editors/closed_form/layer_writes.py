@@ -1,0 +1,131 @@
+"""From facts to an update, for all closed-form editors alike: values, then keys and a solve for each layer.
+
+Layers are written from below; each takes its share of what is still missing at the last one, read anew after the
+layers before it were written (MEMIT, arXiv 2210.07229, algorithm 1). Where blocks normalise or multiply what a
+projection writes, what is missing at one is no vector for another: there each layer seeks values of its own, in the
+model that the layers before it have changed, and takes its share of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.edit.delta import Delta
+from easyedit_ice.edit.history import edits_in
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.closed_form.solver import solve_update, weight_for
+from easyedit_ice.editors.closed_form.subject_rows import FactRows, fact_rows
+from easyedit_ice.editors.closed_form.upper_blocks import UpperBlocks
+from easyedit_ice.editors.closed_form.value_search import Search, Values, find_values
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.precompute.factors import Factor
+from easyedit_ice.text.reading import at_last_token
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where facts are written.
+
+    Attributes:
+        names: paths of the projections, from below.
+        blocks: paths of their blocks.
+        layers: indices of these.
+    """
+
+    names: tuple[str, ...]
+    blocks: tuple[str, ...]
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was found.
+
+    Attributes:
+        deltas: by path of the projection.
+        keys: of the facts, (n, d), by path of the projection.
+        values: of the facts, at the last projection.
+        weights: of general keys, in units of those in the factors, by path of the projection.
+    """
+
+    deltas: dict[str, Delta]
+    keys: dict[str, Tensor]
+    values: Values
+    weights: dict[str, float]
+
+
+def write_facts(
+    model: nn.Module,
+    tok: Any,
+    requests: Sequence[EditRequest],
+    prefixes: Sequence[str],
+    place: Place,
+    factors: Mapping[str, Factor],
+    search: Search,
+    *,
+    alpha: float,
+    share: float | None = None,
+    keep_edits: bool = False,
+) -> Written:
+    """Find values, and the update of each layer.
+
+    Args:
+        model: left as it was.
+        tok: its tokenizer.
+        requests: facts with subjects.
+        prefixes: texts that facts are stated behind, where the model's context has room; the first is empty.
+        place: where to write.
+        factors: of the projections.
+        search: how values are sought.
+        alpha: of the solver.
+        share: of what is missing a solve with an α of 1 shall write, by its own prediction, which gives the weight of
+            general keys; ``None`` for the weight that is in the factors.
+        keep_edits: let what the keys of the edits that are in the model look up stay.
+    """
+    longest = ModelAnatomy(model).context_length
+    facts = [fact_rows(tok, request, prefixes, longest) for request in requests]
+    shared = len(place.names) > 1 and UpperBlocks(model, [facts[0].stated[0]], place.names[-1]).adds
+    edits = edits_in(model) if keep_edits else ()
+    deltas: dict[str, Delta] = {}
+    read: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
+    sought: list[Values] = []
+    with ExitStack() as lower:
+        for turn, name in enumerate(place.names):
+            if not (shared and sought):
+                values = find_values(model, facts, place.names[-1] if shared else name, search)
+                gauge = place.blocks[-1] if shared else name
+                targets = _looked_up(model, facts, gauge) + values.delta
+                sought.append(values)
+            residuals = (targets - _looked_up(model, facts, gauge)) / (len(place.names) - turn)
+            read[name], earlier = keys(model, facts, name), [edit[name] for edit in edits if name in edit]
+            weights[name] = 1.0 if share is None else weight_for(factors[name], read[name], residuals, share)
+            kept = torch.cat(earlier) if earlier else None
+            deltas[name] = solve_update(factors[name], read[name], residuals, alpha, kept, weights[name])
+            if turn < len(place.names) - 1:
+                update = WeightUpdate({name: deltas[name]}, keys={name: read[name]})
+                lower.enter_context(update.applied(model))
+    return Written(deltas, read, sought[-1], weights)
+
+
+def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
+    """What a projection reads at each fact's subject: (n, d) in fp32.
+
+    A key is the mean of that of the bare prompt and the mean of those behind contexts, as in the authors' code.
+    """
+    rows = [row.ids[: row.at + 1] for fact in facts for row in fact.stated]
+    found = at_last_token(model, rows, name, "in").split([len(fact.stated) for fact in facts])
+    return torch.stack([torch.stack([own[0], own[1:].mean(0)]).mean(0) if len(own) > 1 else own[0] for own in found])
+
+
+def _looked_up(model: nn.Module, facts: Sequence[FactRows], module: str) -> Tensor:
+    """What a module writes at each subject of a bare prompt, (n, d) in fp32."""
+    rows = [row.ids[: row.at + 1] for row in (fact.stated[0] for fact in facts)]
+    return at_last_token(model, rows, module, "out")

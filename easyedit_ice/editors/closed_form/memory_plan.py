@@ -1,0 +1,196 @@
+"""What the closed-form editors hold beside the model, by quantity.
+
+Shapes: in and out are the widths of a projection, d that of the residual stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from easyedit_ice.edit.plain_statements import KEPT
+from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, place_of
+from easyedit_ice.model.activation_memory import (
+    FP32,
+    Pass,
+    bytes_per_token,
+    cache_per_token,
+    element_size,
+    logits_bytes,
+    vocabulary,
+)
+from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.planning.footprint import STATEMENT, Device, Footprint, Stage, planned, undo_bytes
+from easyedit_ice.precompute.second_moments import BATCH_TOKENS
+from easyedit_ice.text.reading import TOKENS
+from easyedit_ice.text.sampling import ROWS
+
+if TYPE_CHECKING:
+    from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
+
+FP64 = 8
+TARGET = 4
+"""Tokens of a fact's statement that are predicted."""
+
+
+def second_moment_bytes(projections: Iterable[Projection]) -> int:
+    """A matrix (in, in) in fp64 for each projection, in main memory: its second moment, or the factor of that."""
+    return sum(FP64 * p.in_features**2 for p in projections)
+
+
+def measuring_bytes(model: nn.Module, projections: Sequence[Projection]) -> int:
+    """A pass over general text: what the projections read, in fp32, and the widest inner tensors of an MLP."""
+    widest = max(p.in_features for p in projections)
+    return BATCH_TOKENS * (FP32 * sum(p.in_features for p in projections) + 4 * element_size(model) * widest)
+
+
+def factoring_bytes(projections: Sequence[Projection]) -> int:
+    """Second moments and the factors that are made of them, and the one that is being factored, in main memory."""
+    return 2 * second_moment_bytes(projections) + max(FP64 * p.in_features**2 for p in projections)
+
+
+def facts_together(contexts: Sequence[int], facts: int, tokens: int, device: str) -> int:
+    """Facts whose values are sought side by side: as many as their tokens from the subject on allow."""
+    return max(1, min(facts, TOKENS[device] // ((len(contexts) + 1) * _read(tokens))))
+
+
+def seeking_pass(
+    model: nn.Module, projections: Sequence[Projection], contexts: Sequence[int], facts: int, tokens: int
+) -> tuple[int, int]:
+    """Bytes of activations, and of logits, while values are sought.
+
+    Each fact is read alone and behind every context, from its subject on with gradients through the blocks above the
+    last projection; of the tokens before keys and values are kept.
+
+    Args:
+        model: its shapes.
+        projections: that are written to.
+        contexts: their lengths in tokens.
+        facts: whose values are sought side by side.
+        tokens: of a statement; its subject ends midway.
+    """
+    rows = len(contexts) + 1
+    own = Pass(rows * _read(tokens), rows * TARGET + 1, 0).times(facts)
+    before = facts * (sum(contexts) + rows * (tokens - _read(tokens)))
+    activations = own.tokens * bytes_per_token(model, projections[-1:], checkpointed=False)
+    return activations + before * cache_per_token(model), logits_bytes(model, own)
+
+
+def reading_pass(
+    model: nn.Module, facts: int, tokens: int, contexts: int, names: int, device: str
+) -> tuple[int, int, int]:
+    """Tokens of the largest pass of FastICE, bytes of activations in it, and of logits.
+
+    Facts are read behind contexts, of the new and of the old, and with other names; no pass keeps anything for a
+    backward one, so that it holds the stream and the widest inner tensors of one block.
+
+    Args:
+        model: its shapes.
+        facts: written together.
+        tokens: of a statement.
+        contexts: wordings that facts are stated in.
+        names: in place of a subject.
+        device: that the model is on.
+    """
+    read = min(TOKENS[device], facts * max(2 * contexts * 3 * tokens, names * tokens))
+    widest = max(p.in_features for p in ModelAnatomy(model).projections)
+    each = element_size(model) * (4 * widest + 4 * ModelAnatomy(model).hidden_size)
+    predicted = min(ROWS, max(facts * TARGET, names))
+    return read, read * each, 3 * FP32 * vocabulary(model) * predicted
+
+
+def _read(tokens: int) -> int:
+    """Tokens from the subject's last on."""
+    return max(1, tokens // 2)
+
+
+def plan_search(model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+    """The highest of what is held while second moments are measured and factored, while values are sought, and while
+    the update is committed and what it moves is measured."""
+    anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
+    projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
+    contexts = [length for length, count in hparams.context_template_length_params for _ in range(count)]
+    together = facts_together(contexts, facts, tokens, device)
+    activations, logits = seeking_pass(model, projections, contexts, together, tokens)
+    sought = together * anatomy.hidden_size
+    measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
+    return planned(
+        model,
+        projections,
+        [
+            measuring,
+            Stage(4 * FP32 * sought + activations + logits, moments + undo_bytes(model, projections, bits)),
+        ],
+        bits=bits,
+        device=device,
+        resident=moments,
+        trained=facts * anatomy.hidden_size,
+        adapter=FP32 * facts * anatomy.hidden_size,
+        gradients=FP32 * sought,
+        optimizer=2 * FP32 * sought,
+        activations=activations,
+        logits=logits,
+        work=measuring.device,
+        update=sum(FP32 * min(facts, p.in_features) * (p.in_features + p.out_features) for p in projections),
+        second_moments=moments,
+    )
+
+
+@dataclass(frozen=True)
+class Read:
+    """What is read of each fact.
+
+    Attributes:
+        contexts: wordings that it is stated in.
+        names: in place of its subject.
+        length: tokens after each of these.
+    """
+
+    contexts: int
+    names: int
+    length: int
+
+
+def plan_reading(
+    model: nn.Module, hparams: ClosedFormSettings, texts: Read, facts: int, tokens: int, device: Device
+) -> Footprint:
+    """The highest of what is held while second moments are measured and factored, while texts are read, while the solve
+    is made, and while the update is committed and what it moves is measured."""
+    anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
+    (projection,) = projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
+    _, activations, logits = reading_pass(model, facts, tokens, texts.contexts, texts.names, device)
+    written, width = facts * TARGET, projection.in_features
+    kept = facts * (texts.names + 1) * texts.length + STATEMENT * len(KEPT)
+    beside = FP32 * (written + kept) * width
+    measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
+    in_memory = moments + undo_bytes(model, projections, bits)
+    return planned(
+        model,
+        projections,
+        [
+            measuring,
+            Stage(FP32 * written * anatomy.hidden_size + beside + activations + logits, in_memory),
+            Stage(0, in_memory + 2 * (2 * beside + 2 * FP32 * (written + kept) ** 2)),
+        ],
+        bits=bits,
+        device=device,
+        resident=moments,
+        trained=written * anatomy.hidden_size,
+        adapter=FP32 * written * anatomy.hidden_size,
+        beside=beside,
+        activations=activations,
+        logits=logits,
+        work=measuring.device,
+        update=FP32 * min(written, width) * (width + projection.out_features),
+        second_moments=moments,
+    )
+
+
+def _measuring(model: nn.Module, hparams: ClosedFormSettings, projections: Sequence[Projection]) -> Stage:
+    """Second moments are measured and factored, if they are asked for."""
+    if not hparams.mom2_adjustment:
+        return Stage(0)
+    return Stage(measuring_bytes(model, projections), factoring_bytes(projections))

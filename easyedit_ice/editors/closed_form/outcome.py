@@ -1,0 +1,70 @@
+"""Whether a model states its facts: one pass over prompts and targets.
+
+Shapes: t predicted tokens, v the vocabulary.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.text.rows import encode, predict
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stated:
+    """How a model states some facts.
+
+    Attributes:
+        nll: of each target behind its prompt, in nats per token.
+        likeliest: whether each of the target's tokens is the most probable, given those before.
+        leads: by how much the least sure of the target's tokens is ahead of every other one, in nats.
+    """
+
+    nll: tuple[float, ...]
+    likeliest: tuple[bool, ...]
+    leads: tuple[float, ...]
+
+
+@torch.no_grad()
+def stated(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> Stated:
+    """Look at the targets of some facts, teacher-forced."""
+    found = predict(model, [encode(tok, request.asked(), request.completion) for request in requests])
+    right = (found.log_probs.argmax(-1) == found.tokens).split(found.spans)
+    leads = lead(found.log_probs, found.tokens).split(found.spans)
+    return Stated(
+        tuple(found.nll().tolist()),
+        tuple(bool(own.all()) for own in right),
+        tuple(own.min().item() for own in leads),
+    )
+
+
+def lead(log_probs: Tensor, tokens: Tensor) -> Tensor:
+    """By how much a token is ahead of every other one, in nats: (t,).
+
+    Args:
+        log_probs: (t, v).
+        tokens: (t,).
+    """
+    own = log_probs.gather(1, tokens[:, None])
+    return (own - log_probs.scatter(1, tokens[:, None], -torch.inf).amax(1, keepdim=True))[:, 0]
+
+
+def not_written(requests: Sequence[EditRequest], after: Stated) -> list[str]:
+    """What is to be said of facts that the edited model does not state, each logged as well."""
+    missed = [
+        f"{request.prompt!r} is not followed by {request.target_new!r}, which has {nll:.2f} nats a token"
+        for request, nll, likeliest in zip(requests, after.nll, after.likeliest, strict=True)
+        if not likeliest
+    ]
+    for words in missed:
+        logger.warning("not written: %s", words)
+    return missed

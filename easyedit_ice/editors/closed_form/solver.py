@@ -1,0 +1,129 @@
+"""One solver for MEMIT, EMMET and ROME.
+
+With keys K (n, d), residuals R (n, o), and A = λ (C + σ tr(C)/d I) + ε I for the second moment C (d, d) of general
+keys,
+
+    ΔW = Rᵀ (K A⁻¹ Kᵀ + α I)⁻¹ K A⁻¹
+
+is MEMIT (Meng et al. 2023, arXiv 2210.07229, eq. 14) for α = 1, by the identity Kᵀ(A + KᵀK)⁻¹ = (I + K A⁻¹ Kᵀ)⁻¹ K A⁻¹;
+EMMET (Gupta et al. 2024, arXiv 2403.14236, eq. 13) for any α, which fits all facts exactly as α goes to 0; and ROME
+(Meng et al. 2022, arXiv 2202.05262, eq. 2) for α = 0 and one fact. A is factored once; a solve takes O(d² n + n³).
+
+Keys Kₚ of earlier edits, which shall answer as they do, are further rows of K with a residual of 0 and 1 in place of α:
+that is KₚᵀKₚ added to A, as in AlphaEdit (Fang et al. 2025, arXiv 2410.02355, eq. 11).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from easyedit_ice.edit.delta import LowRankDelta
+from easyedit_ice.errors import StatisticsError
+from easyedit_ice.precompute.factors import Factor
+
+_HALVINGS = 50
+
+
+def solve_update(
+    factor: Factor,
+    keys: Tensor,
+    residuals: Tensor,
+    alpha: float,
+    kept: Tensor | None = None,
+    weight: float = 1.0,
+) -> LowRankDelta:
+    """ΔW of rank n or less, computed in fp64.
+
+    Args:
+        factor: of A.
+        keys: K, (n, d).
+        residuals: R, (n, o): what W k lacks.
+        alpha: α.
+        kept: (m, d), keys whose outputs shall stay; the rank of ΔW is that of the others.
+        weight: w, to solve with w A in place of A, which is factored once for all weights.
+
+    Raises:
+        StatisticsError: α is 0 and keys depend on each other, so that their values cannot all be fitted.
+    """
+    return written_by(readers(factor, keys, alpha, kept, weight), residuals)
+
+
+def readers(
+    factor: Factor,
+    keys: Tensor,
+    alpha: float,
+    kept: Tensor | None = None,
+    weight: float = 1.0,
+    kept_weight: Tensor | float = 1.0,
+) -> Tensor:
+    """What ΔW reads for each key, (K A⁻¹ Kᵀ + α I)⁻¹ K A⁻¹: (n, d) in fp32; ΔW is linear in the residuals.
+
+    Args:
+        factor: of A.
+        keys: K, (n, d).
+        alpha: α.
+        kept: (m, d), as in :func:`solve_update`.
+        weight: w, as there.
+        kept_weight: of each row of ``kept``, one number or (m,): as if it stood there so many times.
+
+    Raises:
+        StatisticsError: α is 0 and keys depend on each other.
+    """
+    lower = factor.lower
+    every = keys if kept is None else torch.cat([keys, kept.to(keys.device)])
+    half = torch.linalg.solve_triangular(lower, every.double().to(lower.device).T, upper=False)
+    gram = half.T @ half
+    gram.diagonal()[: len(keys)].add_(alpha * weight)
+    gram.diagonal()[len(keys) :].add_(weight / torch.as_tensor(kept_weight, dtype=gram.dtype, device=gram.device))
+    inner, failed = torch.linalg.cholesky_ex(gram)
+    if failed.item():
+        raise StatisticsError(
+            f"the keys of these {len(keys)} facts depend on each other, so that not every value can be fitted: set "
+            f"emmet_lambda above {alpha}, or write facts of the same subject one after the other"
+        )
+    left = torch.cholesky_solve(half.T, inner)[: len(keys)]
+    return torch.linalg.solve_triangular(lower, left, upper=False, left=False).float()
+
+
+def written_by(readers: Tensor, residuals: Tensor) -> LowRankDelta:
+    """ΔW that writes residuals (n, o) for what readers (n, d) read."""
+    return _smallest(readers, residuals.double().to(readers.device).T.float())
+
+
+def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) -> float:
+    """The largest weight w of general keys with which a solve of α = 1 writes a share of the residuals.
+
+    With w A in place of A the solve misses w (G + w I)⁻¹ R, where G = K A⁻¹ Kᵀ. For one fact, with κ = kᵀ A⁻¹ k, that
+    is w / (κ + w) of it, so that w = κ (1 - share) / share. For several the norm of all that is missed counts.
+
+    Args:
+        factor: of A.
+        keys: K, (n, d).
+        residuals: R, (n, o).
+        share: 1 - ‖what is missed‖ / ‖R‖, above 0 and below 1.
+    """
+    half = torch.linalg.solve_triangular(factor.lower, keys.double().to(factor.lower.device).T, upper=False)
+    energies, directions = torch.linalg.eigh(half.T @ half)
+    energies = energies.clamp(min=torch.finfo(energies.dtype).eps * energies[-1].item())
+    parts = (directions.T @ residuals.double().to(directions.device)).norm(dim=1)
+    # Nothing is missed less than with the weight that suits the least energy, or more than with that of the greatest.
+    low, high = (math.log(energies[end].item() * (1 - share) / share) for end in (0, -1))
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        weight = math.exp(middle)
+        missed = (weight / (energies + weight) * parts).norm()
+        low, high = (middle, high) if missed <= (1 - share) * parts.norm() else (low, middle)
+    return math.exp(low)
+
+
+def _smallest(a: Tensor, b: Tensor) -> LowRankDelta:
+    """B A with no more rank than the matrix can have."""
+    if len(a) <= min(a.shape[1], len(b)):
+        return LowRankDelta(a, b)
+    product = (b.double() @ a.double()).float()
+    if len(b) <= a.shape[1]:
+        return LowRankDelta(product, torch.eye(len(b)))
+    return LowRankDelta(torch.eye(a.shape[1]), product)

@@ -1,0 +1,132 @@
+"""Settings that all closed-form editors have: where they write, and how general keys are weighed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.edit.hparams import EditHyperParams, setting
+from easyedit_ice.editors.closed_form.layer_writes import Place
+from easyedit_ice.errors import AnatomyError, HyperParamsError
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.precompute.corpora import AUTO
+from easyedit_ice.precompute.factors import Factor, identity_factor
+from easyedit_ice.precompute.moments import Measuring, factors
+
+
+@dataclass
+class ClosedFormSettings(EditHyperParams):
+    """What they share, with EasyEdit's names."""
+
+    layers: list[int] | None = setting(
+        None, "blocks to write to, from below, negative from the last; None for the usual one"
+    )
+    rewrite_module_tmp: str | None = setting(
+        None, "path of the projection to write to, with {} for the block; None for the MLP's output projection"
+    )
+    mom2_adjustment: bool = setting(True, "weigh general keys by their second moment; otherwise all directions alike")
+    mom2_dataset: str = setting(
+        AUTO,
+        "text of the second moments: a file, a folder, a dataset, 'samples' for the model's own text, 'factworld' for "
+        "the embedded world's, or 'auto' for the one of these two that suits the model",
+    )
+    dynamic: bool = setting(True, "count tokens, dynamic_multiplier for each input of the projection, and not texts")
+    dynamic_multiplier: int = setting(3, "tokens for each input of the projection; below 2 is fragile", low=1)
+    mom2_n_samples: int = setting(100_000, "texts, where dynamic is false", low=1)
+    mom2_dtype: str = setting("float64", "type in which second moments are kept", choices=("float32", "float64"))
+    mom2_shrinkage: float = setting(
+        0.1, "σ: ridge on the second moment, in units of its mean diagonal, for directions that few tokens miss", low=0
+    )
+    keep_edits: bool = setting(
+        True,
+        "let facts of earlier edits in the model answer as they do: their keys weigh as those of this edit",
+    )
+
+    def check(self) -> None:
+        """Refuse layers that name none."""
+        if self.layers is not None and not self.layers:
+            raise HyperParamsError("layers is empty; name at least one block, or leave it out")
+
+    def usual_layer(self, count: int) -> int:
+        """The block to write to where ``layers`` is left out, of so many: at a quarter of the depth.
+
+        Near there causal tracing finds the facts of GPT-J and Llama.
+        """
+        return min(round(count / 4), count - 1)
+
+
+def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
+    """Where a model's facts are written.
+
+    Raises:
+        AnatomyError: it has no such layers or projections.
+    """
+    anatomy = ModelAnatomy(model)
+    asked = [hparams.usual_layer(anatomy.num_layers)] if hparams.layers is None else hparams.layers
+    layers = sorted({anatomy.layer_index(layer) for layer in asked})
+    if hparams.rewrite_module_tmp is None:
+        projections = anatomy.select("mlp", "out", layers)
+    else:
+        projections = tuple(
+            anatomy.projection(hparams.rewrite_module_tmp.replace("{}", str(layer))) for layer in layers
+        )
+    if len(projections) != len(layers):
+        raise AnatomyError(
+            f"blocks {layers} have {len(projections)} output projections of the MLP, and one for each is needed; name "
+            "it by rewrite_module_tmp"
+        )
+    return Place(
+        tuple(projection.name for projection in projections),
+        tuple(anatomy.layer_name(layer) for layer in layers),
+        tuple(layers),
+    )
+
+
+def measuring_of(hparams: ClosedFormSettings) -> Measuring:
+    """What second moments are measured on."""
+    return Measuring(
+        hparams.mom2_dataset,
+        hparams.dynamic,
+        hparams.dynamic_multiplier,
+        hparams.mom2_n_samples,
+        hparams.mom2_dtype,
+    )
+
+
+def second_moments(model: nn.Module, hparams: ClosedFormSettings) -> tuple[tuple[str, ...], Measuring]:
+    """Projections whose inputs' second moments are needed, and on what these are measured."""
+    return place_of(model, hparams).names, measuring_of(hparams)
+
+
+def factors_of(
+    model: nn.Module, tok: Any, hparams: ClosedFormSettings, *, weight: float = 1.0, ridge: float = 0.0
+) -> dict[str, Factor]:
+    """Factored second moments of the projections that are written to, or multiples of the identity in their place.
+
+    Args:
+        model: before any edit, if it was not seen before.
+        tok: its tokenizer.
+        hparams: where to write, and what second moments are measured on.
+        weight: λ.
+        ridge: ε.
+
+    Raises:
+        AnatomyError: the model has no such layers or projections.
+        StatisticsError: the second moments are damaged, or cannot be inverted.
+        DataError: there is no such text for them, or not enough of it.
+    """
+    names = place_of(model, hparams).names
+    if not hparams.mom2_adjustment:
+        anatomy = ModelAnatomy(model)
+        return {name: identity_factor(anatomy.projection(name).in_features, weight + ridge) for name in names}
+    return factors(
+        model,
+        tok,
+        names,
+        measuring_of(hparams),
+        weight=weight,
+        ridge=ridge,
+        shrinkage=hparams.mom2_shrinkage,
+    )

@@ -1,0 +1,92 @@
+"""A fact as the closed-form editors read it: tokens, and where its subject ends in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.subject_position import last_token_of, subject_in
+from easyedit_ice.text.rows import encode
+from easyedit_ice.text.tokens import tokens
+
+
+@dataclass(frozen=True)
+class FactRow:
+    """A text about the subject.
+
+    Attributes:
+        ids: its tokens.
+        at: index of the subject's last token, where the fact is looked up.
+        span: how many of the last tokens are predicted; 0 to look at the prediction at the subject alone.
+    """
+
+    ids: tuple[int, ...]
+    at: int
+    span: int
+
+    @property
+    def before(self) -> tuple[int, ...]:
+        """Tokens before the subject's last."""
+        return self.ids[: self.at]
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        """Tokens from the subject's last on, but for the last that is predicted, which nothing follows."""
+        return self.ids[self.at : -1] if self.span else self.ids[self.at : self.at + 1]
+
+    @property
+    def places(self) -> range:
+        """Indices in :attr:`read` of the predictions."""
+        return range(len(self.read) - max(self.span, 1), len(self.read))
+
+    @property
+    def predicted(self) -> tuple[int, ...]:
+        """The tokens that are predicted there."""
+        return self.ids[len(self.ids) - self.span :]
+
+
+@dataclass(frozen=True)
+class FactRows:
+    """A fact in its contexts.
+
+    Attributes:
+        stated: prompt and target, first alone, then behind each context that leaves room for them.
+        essence: the subject alone, whose next word shall stay as it is.
+    """
+
+    stated: tuple[FactRow, ...]
+    essence: FactRow
+
+    @property
+    def all(self) -> tuple[FactRow, ...]:
+        """All rows, the essence last."""
+        return (*self.stated, self.essence)
+
+
+def fact_rows(tok: Any, request: EditRequest, prefixes: Sequence[str], longest: int | None = None) -> FactRows:
+    """Tokenise a fact behind each prefix.
+
+    Args:
+        tok: a transformers tokenizer.
+        request: the fact; it has a subject.
+        prefixes: texts to state it behind; the first is empty.
+        longest: tokens that the model's context holds, ``None`` if unlimited. A prefix behind which the fact would not
+            fit is left out; the first stays.
+
+    Raises:
+        SubjectNotFoundError: the subject does not occur in the prompt.
+    """
+    text = request.asking.upto(f"{request.subject} is a")
+    essence, at = tokens(tok, text), last_token_of(tok, text, request.subject, before=len(text) - len(" is a"))
+    first, *others = (_stated(tok, request, prefix) for prefix in prefixes)
+    fit = (row for row in others if longest is None or len(row.ids) <= longest)
+    return FactRows((first, *fit), FactRow(essence[: at + 1], at, 0))
+
+
+def _stated(tok: Any, request: EditRequest, prefix: str) -> FactRow:
+    text = request.asked(prefix)
+    row = encode(tok, text, request.completion)
+    at = subject_in(tok, request, prefix)
+    return FactRow(row.ids, min(at, len(row.ids) - row.span - 1), row.span)

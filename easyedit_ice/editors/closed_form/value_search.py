@@ -1,0 +1,201 @@
+"""Values: what a projection shall write at a subject's last token, so that the model states the new fact.
+
+For each fact a vector δ is added to what the projection writes there, and found by gradient descent (ROME, arXiv
+2202.05262, eq. 4; MEMIT, arXiv 2210.07229, eq. 16):
+
+    L(δ) = mean over contexts of NLL(target | context, prompt; h + δ) + w_kl KL(p_δ ‖ p_0 | subject) + w_d ‖δ‖ / ‖h‖²
+
+with ‖δ‖ kept within a multiple of ‖h‖. The last term is that of the authors' code. δ is added before any norm or factor
+that the block applies to what the projection writes: it is what the projection is to be changed by. In blocks without
+such, it is what the block's output moves by, as in the papers.
+
+h sets the scale: what the block returns (MEMIT's code), or what the projection writes (ROME's). Where a norm or a
+factor stands between the two, their units have nothing to do with each other, and h is what the projection writes.
+
+Facts do not touch each other: many are sought side by side, each with its own optimiser state, and one that is found
+leaves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.editors.closed_form.subject_rows import FactRows
+from easyedit_ice.editors.closed_form.upper_blocks import UpperBlocks
+from easyedit_ice.errors import TrainingDivergedError
+from easyedit_ice.runtime.batching import batches_that_fit, tokens_on
+from easyedit_ice.runtime.progress import progress
+from easyedit_ice.text.reading import TOKENS
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How values are sought; the names are those of EasyEdit's hyperparameters, without ``v_``.
+
+    Attributes:
+        num_grad_steps: most evaluations of the loss.
+        lr: of Adam.
+        weight_decay: w_d.
+        kl_factor: w_kl.
+        clamp_norm_factor: most that ‖δ‖ may be, in ‖h‖.
+        stop_loss: a fact is found when its loss is below this.
+        loss_layer: block from which the prediction is read; the last if ``None``.
+        scale: whose output h is, the ``"block"``'s where the projection's is added to it as it is, or the
+            ``"projection"``'s.
+    """
+
+    num_grad_steps: int
+    lr: float
+    weight_decay: float
+    kl_factor: float
+    clamp_norm_factor: float
+    stop_loss: float
+    loss_layer: int | None
+    scale: Literal["block", "projection"]
+
+
+@dataclass(frozen=True)
+class Values:
+    """What was found, for n facts.
+
+    Attributes:
+        wrote: what the projection writes for the bare prompt, (n, d) in fp32.
+        origin: h, for the bare prompt, (n, d) in fp32.
+        delta: δ, (n, d) in fp32.
+        losses: the last loss of each fact.
+        steps: evaluations of the loss of each fact.
+        adds: whether blocks add what the projection writes to the residual stream as it is.
+    """
+
+    wrote: Tensor
+    origin: Tensor
+    delta: Tensor
+    losses: tuple[float, ...]
+    steps: tuple[int, ...]
+    adds: bool
+
+
+def find_values(model: nn.Module, facts: Sequence[FactRows], projection: str, search: Search) -> Values:
+    """Seek the values of some facts.
+
+    Args:
+        model: in evaluation mode; its parameters get no gradient.
+        facts: laid out.
+        projection: path of the projection whose output δ is added to.
+        search: how.
+
+    Raises:
+        TrainingDivergedError: a loss is infinite or not a number.
+    """
+    budget = tokens_on(model.get_input_embeddings().weight.device, TOKENS)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    parts = []
+    with progress(logger, "values", len(facts), "fact") as advance:
+        for chunk in batches_that_fit(facts, lambda together: _tokens(together) <= budget):
+            parts.append(_find(model, chunk, projection, search))
+            advance(len(chunk))
+    return Values(
+        torch.cat([part.wrote for part in parts]),
+        torch.cat([part.origin for part in parts]),
+        torch.cat([part.delta for part in parts]),
+        sum((part.losses for part in parts), ()),
+        sum((part.steps for part in parts), ()),
+        all(part.adds for part in parts),
+    )
+
+
+def _tokens(facts: Sequence[FactRows]) -> int:
+    """Tokens from the subjects on."""
+    return sum(len(row.read) for fact in facts for row in fact.all)
+
+
+def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: Search) -> Values:
+    rows = [row for fact in facts for row in fact.all]
+    upper = UpperBlocks(model, rows, projection, last=search.loss_layer)
+    owners = [index for index, fact in enumerate(facts) for _ in fact.all]
+    bare = [owners.index(index) for index in range(len(facts))]
+    wrote = upper.projected[bare].float()
+    origin = upper.block[bare].float() if search.scale == "block" and upper.adds else wrote
+    norms = origin.norm(dim=1)
+    deltas = [torch.zeros_like(own).requires_grad_(True) for own in origin]
+    optimizer = torch.optim.Adam(deltas, lr=search.lr)
+    losses, steps = [float("nan")] * len(facts), [0] * len(facts)
+    loss = _Loss(facts)
+    active = list(range(len(facts)))
+    for step in range(search.num_grad_steps):
+        stacked = torch.stack([deltas[index] for index in active])
+        places = [active.index(owner) for owner in owners]
+        log_probs = upper.log_probs(stacked[places])
+        fit = loss(log_probs, active, search.kl_factor)
+        decay = search.weight_decay * stacked.norm(dim=1) / norms[active] ** 2
+        each = fit + decay.to(fit.device)
+        for index, value in zip(active, each.tolist(), strict=True):
+            losses[index], steps[index] = value, step + 1
+        if not each.isfinite().all():
+            raise TrainingDivergedError(f"the loss of a value is {each.max().item()} at step {step + 1}; lower v_lr")
+        going = [place for place, value in enumerate(each.tolist()) if value >= search.stop_loss]
+        if not going or step == search.num_grad_steps - 1:
+            break
+        each[going].sum().backward()
+        for place, index in enumerate(active):
+            if place not in going:
+                deltas[index].grad = None
+        optimizer.step()
+        optimizer.zero_grad()
+        left = [active[place] for place in going]
+        _clamp([deltas[index] for index in left], search.clamp_norm_factor * norms[left])
+        if len(left) < len(active):
+            kept = [row for row, owner in enumerate(owners) if owner in left]
+            upper.keep(kept)
+            owners = [owners[row] for row in kept]
+            active = left
+    return Values(wrote, origin, torch.stack(deltas).detach(), tuple(losses), tuple(steps), upper.adds)
+
+
+class _Loss:
+    """Likelihood of the targets, and divergence from what followed the subject before; remembers the latter."""
+
+    def __init__(self, facts: Sequence[FactRows]) -> None:
+        self._facts = facts
+        self._before: Tensor | None = None
+
+    def __call__(self, log_probs: Tensor, active: Sequence[int], kl_factor: float) -> Tensor:
+        """(n,) for the active facts, whose rows' places stand one after the other."""
+        tokens, owners, weights, essences = [], [], [], []
+        for place, index in enumerate(active):
+            stated = self._facts[index].stated
+            for row in stated:
+                tokens += row.predicted
+                owners += [place] * row.span
+                weights += [1 / (row.span * len(stated))] * row.span
+            essences.append(len(tokens) + len(essences))
+        device = log_probs.device
+        essence = torch.tensor(essences, device=device)
+        is_target = torch.ones(len(log_probs), dtype=torch.bool, device=device)
+        is_target[essence] = False
+        nll = -log_probs[is_target].gather(1, torch.tensor(tokens, device=device)[:, None])[:, 0]
+        weighted = nll * torch.tensor(weights, device=device)
+        fit = weighted.new_zeros(len(active)).index_add(0, torch.tensor(owners, device=device), weighted)
+        after = log_probs[essence]
+        if self._before is None:
+            self._before = after.detach()
+        kl = (after.exp() * (after - self._before[list(active)])).sum(-1)
+        return fit + kl_factor * kl
+
+
+@torch.no_grad()
+def _clamp(deltas: Sequence[Tensor], bounds: Tensor) -> None:
+    """Shorten vectors to their bounds."""
+    for delta, bound in zip(deltas, bounds, strict=True):
+        norm = delta.norm()
+        if norm > bound:
+            delta.mul_(bound / norm)

@@ -1,0 +1,1 @@
+"""EasyEdit's teacher-forced scores, in batches."""

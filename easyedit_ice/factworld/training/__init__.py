@@ -1,0 +1,1 @@
+"""How the model of the invented world is trained."""

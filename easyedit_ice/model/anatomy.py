@@ -1,0 +1,290 @@
+"""What a model is made of, read from its modules and never from its name.
+
+A decoder is a list of blocks. In each block an attention part (the child whose ``forward`` takes an
+``attention_mask``) and an MLP part (all the rest) hold projections, i.e. modules with a 2-D weight. The last
+projection of a part that writes as many features as the model is wide, and reads no fewer, is its output projection:
+the place where ROME, MEMIT and their kin write facts. (Projections that read less, such as those of Gemma 3n's
+embeddings for each layer, are not the MLP.) Mixtures of experts keep theirs in parameters of three dimensions, or in
+lists: their MLP is no projection, and what structure names of it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from easyedit_ice.errors import AnatomyError
+from easyedit_ice.model.blocks import context_length, find_blocks, mixtures, takes_attention_mask
+from easyedit_ice.model.unusual_weights import refuse_adapter, refuse_foreign_packing, refuse_scaled
+
+Part = Literal["attention", "mlp"]
+Role = Literal["in", "out"]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A module that maps ``in_features`` to ``out_features`` by a matrix.
+
+    Attributes:
+        name: its path in the model.
+        module: the module itself.
+        layer: index of its block.
+        part: whether attention or the MLP holds it.
+        role: whether it reads the residual stream (``in``) or writes to it (``out``).
+        in_features: width of its input.
+        out_features: width of its output.
+        transposed: whether the weight is stored (in, out), as GPT-2's ``Conv1D`` does, and not (out, in).
+        quantized: whether the weight is packed by bitsandbytes and cannot be written in place.
+    """
+
+    name: str
+    module: nn.Module
+    layer: int
+    part: Part
+    role: Role
+    in_features: int
+    out_features: int
+    transposed: bool
+    quantized: bool
+
+    @property
+    def weight_name(self) -> str:
+        """Name of the weight as a parameter of the model."""
+        return f"{self.name}.weight"
+
+    @property
+    def size(self) -> int:
+        """Elements of the matrix."""
+        return self.in_features * self.out_features
+
+    def matrix(self) -> Tensor:
+        """The weight as an (out, in) tensor in fp32, unpacked if bitsandbytes has packed it."""
+        weight = self.module.weight
+        if self.quantized and hasattr(weight, "SCB"):
+            scales = self.module.state.SCB if weight.SCB is None else weight.SCB
+            return weight.detach().float() * (scales.float() / 127)[:, None]
+        if self.quantized:
+            from bitsandbytes.functional import dequantize_4bit
+
+            return dequantize_4bit(weight.detach(), weight.quant_state).float()
+        return self.as_stored(weight.detach().float())
+
+    def as_stored(self, matrix: Tensor) -> Tensor:
+        """An (out, in) matrix in the orientation of the weight, or the weight as (out, in)."""
+        return matrix.T if self.transposed else matrix
+
+
+class ModelAnatomy:
+    """Blocks, projections and context of a decoder-only transformers model.
+
+    Args:
+        model: any causal language model of transformers whose blocks are a ``ModuleList``.
+
+    Raises:
+        AnatomyError: no list of decoder blocks is found, or weights are packed by something else than bitsandbytes.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        refuse_foreign_packing(model)
+        self.model = model
+        self.blocks_name, self.blocks = find_blocks(model)
+
+    @property
+    def num_layers(self) -> int:
+        """Number of decoder blocks."""
+        return len(self.blocks)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return self.model.get_input_embeddings().weight.shape[1]
+
+    @property
+    def context_length(self) -> int | None:
+        """Positions the model can attend to, in tokens; ``None`` if its configuration sets no limit."""
+        return context_length(self.model)
+
+    @property
+    def tied(self) -> bool:
+        """Whether the output head shares its weight with the input embedding."""
+        head = self.model.get_output_embeddings()
+        return head is not None and head.weight is self.model.get_input_embeddings().weight
+
+    @cached_property
+    def projections(self) -> tuple[Projection, ...]:
+        """All projections of all blocks, in the order of the modules.
+
+        Raises:
+            AnatomyError: a weight is not the matrix by itself, or the model holds an adapter of peft's.
+        """
+        return tuple(
+            projection
+            for layer, block in enumerate(self.blocks)
+            for projection in self._block_projections(layer, block)
+        )
+
+    def layer_name(self, layer: int) -> str:
+        """Path of a block, such as ``transformer.h.3``."""
+        return f"{self.blocks_name}.{layer}"
+
+    def select(
+        self,
+        part: Part | None = None,
+        role: Role | None = None,
+        layers: Iterable[int] | None = None,
+    ) -> tuple[Projection, ...]:
+        """Projections of the given part, role and layers; negative layers count from the last.
+
+        Raises:
+            AnatomyError: a layer does not exist, nothing is left, or the MLP of a layer is a mixture of experts.
+        """
+        found = tuple(
+            projection
+            for projection in self._within(layers)
+            if part in (None, projection.part) and role in (None, projection.role)
+        )
+        if part != "attention":
+            self._refuse_experts(f"part={part!r}, role={role!r}", layers)
+        return found or self._refuse(f"part={part!r}, role={role!r}, layers={layers!r}")
+
+    def match(self, patterns: Iterable[str], layers: Iterable[int] | None = None) -> tuple[Projection, ...]:
+        """Projections by name, in the way of peft's ``target_modules``.
+
+        Args:
+            patterns: ``"mlp.out"``, ``"mlp.in"``, ``"attention.in"``, ``"attention.out"`` or ``"all"`` choose by
+                structure; anything else must be the end of a module's path, such as ``"down_proj"``.
+            layers: blocks to choose from; all by default.
+
+        Raises:
+            AnatomyError: a pattern or layer matches nothing, and the message lists what the model has; or a pattern
+                means the MLP, by structure, and that of a layer is a mixture of experts.
+        """
+        pool = self._within(layers)
+        chosen = set()
+        for pattern in patterns:
+            if pattern in ("all", "mlp.in", "mlp.out"):
+                self._refuse_experts(repr(pattern), layers)
+            matching = {p.name for p in pool if _matches(p, pattern)}
+            if not matching:
+                self._refuse(f"{pattern!r}")
+            chosen |= matching
+        return tuple(projection for projection in pool if projection.name in chosen)
+
+    def projection(self, name: str) -> Projection:
+        """The projection with this path.
+
+        Raises:
+            AnatomyError: there is none.
+        """
+        for projection in self.projections:
+            if projection.name == name:
+                return projection
+        return self._refuse(f"{name!r}")[0]
+
+    def layer_index(self, layer: int) -> int:
+        """Index of a block that may be given from the last, as a negative number.
+
+        Raises:
+            AnatomyError: there is no such block.
+        """
+        if not -self.num_layers <= layer < self.num_layers:
+            raise AnatomyError(
+                f"layer {layer} does not exist; the model has {self.num_layers} layers, "
+                f"so choose from 0 to {self.num_layers - 1}"
+            )
+        return layer % self.num_layers
+
+    def _within(self, layers: Iterable[int] | None) -> tuple[Projection, ...]:
+        """The projections of some layers, or of all."""
+        wanted = None if layers is None else {self.layer_index(layer) for layer in layers}
+        return tuple(p for p in self.projections if wanted is None or p.layer in wanted)
+
+    def _refuse(self, asked: str) -> tuple[Projection, ...]:
+        kinds = sorted({re.sub(r"^.*?\.\d+\.", "", projection.name) for projection in self.projections})
+        roles = sorted({f"{p.part}.{p.role}" for p in self.projections if p.part == "attention" or not self._experts})
+        kind = type(self.model).__name__
+        raise AnatomyError(
+            f"no projection matches {asked}; each of the {self.num_layers} layers of this {kind} has "
+            f"{', '.join(kinds) or 'none'} (or choose {', '.join(map(repr, [*roles, 'all']))})"
+        )
+
+    def _refuse_experts(self, asked: str, layers: Iterable[int] | None) -> None:
+        """Refuse to take part of a mixture of experts for its whole."""
+        wanted = range(self.num_layers) if layers is None else sorted({self.layer_index(layer) for layer in layers})
+        held = [(layer, self._experts[layer]) for layer in wanted if layer in self._experts]
+        if held:
+            layer, experts = held[0]
+            dense = [str(layer) for layer in range(self.num_layers) if layer not in self._experts]
+            raise AnatomyError(
+                f"{asked} would take in the MLP of layer {layer}, a mixture of experts "
+                f"({self.layer_name(layer)}.{experts}), which no algorithm edits: its experts are not projections of "
+                "their own; "
+                + (f"name layers without experts ({', '.join(dense)}), " if dense else "")
+                + "name projections by the end of their paths, or choose 'attention.in' or 'attention.out' where the "
+                "algorithm has target_modules, though attention holds few facts"
+            )
+
+    @cached_property
+    def _experts(self) -> dict[int, str]:
+        """What holds the experts of each layer that has some."""
+        found = {layer: next(mixtures(block), None) for layer, block in enumerate(self.blocks)}
+        return {layer: name for layer, name in found.items() if name is not None}
+
+    def _block_projections(self, layer: int, block: nn.Module) -> list[Projection]:
+        parts: dict[Part, list[tuple[str, nn.Module]]] = {"attention": [], "mlp": []}
+        for child_name, child in block.named_children():
+            part: Part = "attention" if takes_attention_mask(child) else "mlp"
+            for name, module in child.named_modules(prefix=child_name):
+                refuse_adapter(f"{self.layer_name(layer)}.{name}", module)
+                if _features(module) is not None:
+                    parts[part].append((name, module))
+        outputs = {_last_writer(found, self.hidden_size) for found in parts.values()}
+        return [
+            self._describe(layer, part, "out" if name in outputs else "in", name, module)
+            for part, found in parts.items()
+            for name, module in found
+        ]
+
+    def _describe(self, layer: int, part: Part, role: Role, name: str, module: nn.Module) -> Projection:
+        in_features, out_features = _features(module)
+        refuse_scaled(f"{self.layer_name(layer)}.{name}", module)
+        return Projection(
+            name=f"{self.layer_name(layer)}.{name}",
+            module=module,
+            layer=layer,
+            part=part,
+            role=role,
+            in_features=in_features,
+            out_features=out_features,
+            transposed=isinstance(module, Conv1D),
+            quantized=not module.weight.is_floating_point(),
+        )
+
+
+def _features(module: nn.Module) -> tuple[int, int] | None:
+    """Input and output width of a projection; ``None`` for any other module."""
+    if isinstance(module, Conv1D):
+        return module.weight.shape[0], module.weight.shape[1]
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    return None
+
+
+def _last_writer(found: list[tuple[str, nn.Module]], hidden_size: int) -> str | None:
+    writers = [name for name, module in found if _features(module)[1] == hidden_size]
+    wide = [name for name, module in found if name in writers and _features(module)[0] >= hidden_size]
+    return (wide or writers or [None])[-1]
+
+
+def _matches(projection: Projection, pattern: str) -> bool:
+    return (
+        pattern in ("all", f"{projection.part}.{projection.role}")
+        or projection.name == pattern
+        or projection.name.endswith(f".{pattern}")
+    )

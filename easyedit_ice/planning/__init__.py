@@ -1,0 +1,1 @@
+"""What an edit will take, told before it is made."""

@@ -1,0 +1,1 @@
+"""Whether an edit took, and what else it moved."""

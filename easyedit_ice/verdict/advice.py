@@ -1,0 +1,36 @@
+"""What to try next where an edit missed."""
+
+from __future__ import annotations
+
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.editors.choosing import others_than
+from easyedit_ice.verdict.verdict import FEW_WORDINGS, Verdict
+
+
+def advice(verdict: Verdict) -> tuple[str, ...]:
+    """A sentence for each thing that is not as it should be; nothing where all is well."""
+    name = verdict.algorithm if verdict.algorithm in ALGORITHMS else None
+    hparams = ALGORITHMS[name].hparams_class if name else None
+    with_subjects = all(fact.subject is not None for fact in verdict.facts)
+    others = " or ".join(others_than(name, with_subjects))
+    found = []
+    if not verdict.took:
+        own = f"with {name}, {hparams.stronger}; or " if hparams else ""
+        found.append(f"{_missed(verdict)} not written: {own}take another algorithm ({others}).")
+    if verdict.warnings:
+        own = f"with {name}, {hparams.gentler}; or " if hparams else ""
+        found.append(f"It moves more than its facts: {own}take another algorithm ({others}).")
+    elif verdict.took and verdict.wordings and _share(verdict) < FEW_WORDINGS:
+        own = f"with {name}, {hparams.wider}" if hparams else f"take another algorithm ({others})"
+        found.append(f"It holds in few other wordings: {own}.")
+    return tuple(found)
+
+
+def _missed(verdict: Verdict) -> str:
+    missed = len(verdict.facts) - verdict.written
+    return "The fact is" if len(verdict.facts) == 1 else f"{missed} of {len(verdict.facts)} facts are"
+
+
+def _share(verdict: Verdict) -> float:
+    own = [wording.written for wording in verdict.wordings if not wording.kind.startswith("portability")]
+    return sum(own) / len(own) if own else 1.0
