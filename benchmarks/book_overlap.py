@@ -17,8 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from easyedit_ice import WeightUpdate, load_model, solve
-from easyedit_ice import factworld as world
+from easyedit_ice import WeightUpdate, factworld, load_model, solve
 from easyedit_ice.book.conflicts import DISTURBED, disturbance
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.text.likely_answers import answers_right
@@ -30,7 +29,7 @@ Measured = tuple[bool, float, float]
 
 def facts() -> list[dict[str, Any]]:
     """Two facts of each of some subjects, one of them told anew with another target, and facts of other subjects."""
-    records, draw = world.records("test"), random.Random(0)
+    records, draw = factworld.records("test"), random.Random(0)
     by_subject = defaultdict(list)
     for record in records:
         by_subject[record["subject"]].append(record)
@@ -82,7 +81,7 @@ def main() -> None:
     """Print the row of the table."""
     name = sys.argv[1]
     hparams = ALGORITHMS[name].hparams_class.from_hparams(
-        f"{name}/gpt2-factworld", model_name=str(world.model_path()), device="cpu"
+        f"{name}/gpt2-factworld", model_name=str(factworld.model_path()), device="cpu"
     )
     model, tok = load_model(hparams)
     edits = []

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.easyedit import host_info, import_easyeditor
 from easyedit_ice.easyedit.scoring import easyedit_qualities
@@ -74,7 +74,7 @@ def main() -> None:
 def _models() -> Iterator[tuple[str, Any, Any]]:
     from transformers import AutoModelForCausalLM, GPT2Config
 
-    model, tok = world.load()
+    model, tok = factworld.load()
     tok.pad_token, tok.padding_side = tok.eos_token, "left"
     config = GPT2Config(vocab_size=len(tok), n_embd=32, n_layer=12, n_head=4, n_positions=512)
     torch.manual_seed(0)

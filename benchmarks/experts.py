@@ -23,8 +23,7 @@ from typing import Any
 
 import torch
 
-from easyedit_ice import EditRequest, solve
-from easyedit_ice import factworld as world
+from easyedit_ice import EditRequest, factworld, solve
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.algorithms.svf import SVFHyperParams
@@ -156,7 +155,7 @@ class Bench:
     @classmethod
     def of(cls, count: int, hparams: SVFHyperParams) -> Bench:
         """Everything trained, and the base asked."""
-        model, tok = world.load()
+        model, tok = factworld.load()
         facts = chosen_facts(count)
         flat = [request for own in facts.values() for request in own]
         asked = {relation: [test_questions(request, flat) for request in own] for relation, own in facts.items()}

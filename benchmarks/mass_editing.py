@@ -23,7 +23,7 @@ from unittest import mock
 
 import torch
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.easyedit import base_editor, host_info
 from easyedit_ice.easyedit.locate import PACKAGE
@@ -93,7 +93,7 @@ def main() -> None:
 def ours(name: str, facts: list[dict[str, Any]]) -> dict[str, Any]:
     """Edit with an algorithm of this package."""
     clock = Clock()
-    model, tok = world.load()
+    model, tok = factworld.load()
     hparams = ALGORITHMS[name].hparams_class.from_hparams(f"{name}/gpt2-factworld")
     assert isinstance(hparams, FastMEMITHyperParams)
     with clock.part("statistics and contexts"):
@@ -128,7 +128,7 @@ def work_of(tok: Any, facts: list[dict[str, Any]], prefixes: Sequence[str], step
 def easyedits(name: str, facts: list[dict[str, Any]], texts: int) -> dict[str, Any]:
     """Edit with a method of EasyEdit."""
     clock = Clock()
-    model, tok = world.load()
+    model, tok = factworld.load()
     tok.padding_side = "right"
     hparams = host_settings(name, "gpt2-factworld", {"mom2_n_samples": texts})
     main = import_module(f"{PACKAGE}.models.{name.lower()}.{name.lower()}_main")

@@ -98,7 +98,7 @@ def _host(
     model: torch.nn.Module, tok: Any, name: str, settings: Mapping[str, Any], facts: Sequence[Mapping[str, str]]
 ) -> tuple[int, float]:
     """A method of EasyEdit; the second moments it finds are of eight texts, since their size alone counts here."""
-    from easyedit_ice import factworld as world
+    from easyedit_ice import factworld
     from easyedit_ice.easyedit import base_editor
     from easyedit_ice.easyedit.methods.engine import HostMethod
     from easyedit_ice.easyedit.methods.host_settings import host_settings
@@ -106,7 +106,7 @@ def _host(
 
     base_editor()
     hparams = host_settings(name, "gpt2-factworld", settings)
-    texts = world.general_text(8, seed=0)
+    texts = factworld.general_text(8, seed=0)
     hand_over(model, tok, hparams, Measuring(mom2_dataset=texts, dynamic=False, mom2_n_samples=8))
     method = HostMethod(name, model, tok, hparams)
     method.prepare()

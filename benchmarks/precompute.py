@@ -27,7 +27,7 @@ import datasets
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.easyedit import base_editor, host_info
 from easyedit_ice.easyedit.locate import PACKAGE
 from easyedit_ice.model.anatomy import ModelAnatomy
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     arguments = parser.parse_args()
     base_editor()
-    model, tok = random_model(), world.load()[1]
+    model, tok = random_model(), factworld.load()[1]
     anatomy = ModelAnatomy(model)
     names = [projection.name for projection in anatomy.select("mlp", "out", LAYERS)]
     width = anatomy.projection(names[0]).in_features
@@ -94,7 +94,7 @@ def random_model() -> torch.nn.Module:
 
 def documents(tok: Any, count: int) -> list[str]:
     """Texts of the world, joined to the length of a Wikipedia article."""
-    texts, lines = [], world.general_text(1_000_000, seed=2)
+    texts, lines = [], factworld.general_text(1_000_000, seed=2)
     for _ in range(count):
         text = ""
         while len(tok(text)["input_ids"]) < LENGTH:

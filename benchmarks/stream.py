@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.bench.methods import make_method
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.edit.request import EditRequest
@@ -70,7 +70,7 @@ def stream(name: str, settings: dict[str, Any], arguments: argparse.Namespace) -
     count, every, batch = arguments.facts, arguments.every, arguments.batch
     requests = to_requests(records(arguments.split, count + UNTOUCHED, arguments.seed))
     facts, untouched = requests[:count], requests[count:]
-    method = make_method(name, model=world.load(), settings=settings, examples=[])
+    method = make_method(name, model=factworld.load(), settings=settings, examples=[])
     asked = _Asked(method.tok, facts, untouched)
     asked.remember(method.model)
     immediate: list[tuple[bool, bool]] = []

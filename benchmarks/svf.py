@@ -21,8 +21,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from easyedit_ice import factworld as world
-from easyedit_ice import solve
+from easyedit_ice import factworld, solve
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
@@ -57,7 +56,7 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=40)
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    model, tok = world.load()
+    model, tok = factworld.load()
     facts = to_requests(load_records("factworld", split="test", size=arguments.facts).records)
     found = {
         "states": {"embedded": states(model), "Llama 3.2 1B": states(large())},

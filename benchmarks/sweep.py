@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import harmonic_mean, mean
 from typing import Any
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.bench.config import ModelConfig
 from easyedit_ice.bench.methods import make_method
 from easyedit_ice.data import load_records, to_requests
@@ -103,7 +103,7 @@ def main() -> None:
 
 def attempt(name: str, settings: dict[str, Any], facts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Scores of an algorithm with some settings in place of its preset's."""
-    model = ModelConfig(name=str(world.model_path()), dtype="float32")
+    model = ModelConfig(name=str(factworld.model_path()), dtype="float32")
     method = make_method(ALGORITHM.get(name, name), model=model, settings=EVERY_BLOCK | settings)
     asked = [questions(request) for request in EditRequest.prepare(facts)]
     before = observe(method.model, method.tok, asked)

@@ -23,8 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice import WeightUpdate, load_model, solve
-from easyedit_ice import factworld as world
+from easyedit_ice import WeightUpdate, factworld, load_model, solve
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.factworld.world_facts import RELATIONS
 from easyedit_ice.factworld.world_phrasing import prompt as worded
@@ -128,14 +127,14 @@ def own_prompts(record: dict[str, Any]) -> list[tuple[str, str]]:
 def loaded(name: str) -> tuple[nn.Module, Any, Any]:
     """The embedded model and the algorithm's settings for it."""
     kind = ALGORITHMS[name].hparams_class
-    hparams = kind.from_hparams(f"{name}/gpt2-factworld", model_name=str(world.model_path()))
+    hparams = kind.from_hparams(f"{name}/gpt2-factworld", model_name=str(factworld.model_path()))
     return *load_model(hparams), hparams
 
 
 def measured_together(name: str, count: int) -> dict[str, float]:
     """Facts edited in one update: by reader, the share of edited ones among the so many candidates ranked first."""
     model, tok, hparams = loaded(name)
-    records = world.records("test")[:CANDIDATES]
+    records = factworld.records("test")[:CANDIDATES]
     prompts = [record["prompt"] for record in records]
     facts = [{key: record[key] for key in FACT} for record in records[:count]]
     update = saved_without_words(solve(model, tok, facts, hparams))
@@ -151,7 +150,7 @@ def measured_together(name: str, count: int) -> dict[str, float]:
 def measured(name: str, count: int) -> dict[str, Any]:
     """Facts edited singly: by reader, how often the right subject is first, and the right relation of its subject."""
     model, tok, hparams = loaded(name)
-    records = world.records("test")[:CANDIDATES]
+    records = factworld.records("test")[:CANDIDATES]
     subjects = [record["prompt"] for record in records]
     found: dict[str, list[tuple[int, bool]]] = {}
     inputs: Inputs = {}

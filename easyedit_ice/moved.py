@@ -1,4 +1,4 @@
-"""Modules by the names they had in 0.1: importing one of these gives the module that took its place, for one release."""
+"""Modules by the names they had in 0.1: importing one gives the module that took its place, for one release."""
 
 from __future__ import annotations
 

@@ -9,8 +9,7 @@ of one model add up. It edits the small GPT-2 that comes with the package.
 import argparse
 from pathlib import Path
 
-from easyedit_ice import SVFHyperParams
-from easyedit_ice import factworld as world
+from easyedit_ice import SVFHyperParams, factworld
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.evaluation import Question, observe
 from easyedit_ice.evaluation.intervals import interval
@@ -38,7 +37,7 @@ CLASSIFYING = SVFHyperParams(
 
 def main(folder: Path, count: int) -> None:
     """Train, compose, draw."""
-    model, tok = world.load()
+    model, tok = factworld.load()
     records = {relation: dev_records(relation, count) for relation in RELATIONS}
     facts = [record for own in records.values() for record in own]
     others = [record["prompt"] for relation in OTHERS for record in dev_records(relation, 2 * count)]

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from easyedit_ice import ALGORITHMS, BaseEditor
-from easyedit_ice import factworld as world
+from easyedit_ice import ALGORITHMS, BaseEditor, factworld
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.easyedit.methods.catalogue import HOST_METHODS
 from easyedit_ice.easyedit.methods.host_settings import host_settings
@@ -67,8 +66,8 @@ def load_hparams(method: str, name_or_path: str) -> Any:
         )
     if hasattr(hparams, "batch_size"):
         hparams.batch_size = 1  # head refuses single edits with any other
-    if hparams.model_name == world.model_path().name:
-        hparams.model_name = str(world.model_path())
+    if hparams.model_name == factworld.model_path().name:
+        hparams.model_name = str(factworld.model_path())
     return hparams
 
 

@@ -28,6 +28,10 @@ def test_heavy_packages_load_only_when_needed(statement):
     assert not _loaded_after(statement) & set(HEAVY)
 
 
+def test_the_invented_world_is_no_part_of_the_package_until_it_is_asked_for():
+    assert not {name for name in _loaded_after("import easyedit_ice") if name.startswith("easyedit_ice.factworld")}
+
+
 @pytest.mark.parametrize(
     "name", ["EditHyperParams", "EditRequest", "WeightUpdate", "IceLoraHyperParams", "LoraHyperParams"]
 )

@@ -10,9 +10,9 @@ from easyedit_ice.cli.console import whole_number
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
 from easyedit_ice.edit.synonyms import usual_name
+from easyedit_ice.edit.usual_settings import usual_settings
 from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError
 from easyedit_ice.runtime.threads import USUAL
-from easyedit_ice.usual import usual_settings
 
 MODEL_HELP = "folder, .gguf file, hub name, or a name that `easyedit-ice models` lists; the embedded model if not given"
 

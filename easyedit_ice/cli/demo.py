@@ -16,8 +16,8 @@ from easyedit_ice.cli.command_settings import MODEL_HELP, add_threads
 from easyedit_ice.cli.console import table, whole_number, working
 from easyedit_ice.cli.shown_facts import MOST_FACTS, shown_facts
 from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.usual_settings import usual_settings
 from easyedit_ice.runtime.threads import threads
-from easyedit_ice.usual import usual_settings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -18,10 +18,10 @@ from easyedit_ice.cli.status import DONE, INTERRUPTED, MISSED
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.usual_settings import usual_source
 from easyedit_ice.editors.choosing import JOBS, Choice, choose
 from easyedit_ice.errors import RequestError
 from easyedit_ice.runtime.threads import threads
-from easyedit_ice.usual import usual_source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -127,13 +127,13 @@ class _Job:
 
 
 def _job(arguments: argparse.Namespace) -> _Job:
-    from easyedit_ice import factworld as world
+    from easyedit_ice import factworld
 
     records = _records(arguments)
     one_by_one = arguments.one_by_one and len(records) > 1
     choice = None if arguments.algorithm else choose(records, one_by_one=one_by_one, wanted=arguments.job)
     spec = algorithm_named(arguments.algorithm or choice.algorithm)
-    name = arguments.model or str(world.model_path())
+    name = arguments.model or str(factworld.model_path())
     hparams = settings_for(spec.hparams_class, name, arguments)
     return _Job(
         name,

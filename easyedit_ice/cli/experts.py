@@ -69,12 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from easyedit_ice import factworld as world
+    from easyedit_ice import factworld
     from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.data import load_records, to_requests
     from easyedit_ice.experts import Library, train_experts
 
-    name = arguments.model or str(world.model_path())
+    name = arguments.model or str(factworld.model_path())
     hparams = settings_for(ALGORITHMS["SVF"].hparams_class, name, arguments)
     records = load_records(arguments.data, split=arguments.split, size=arguments.size)
     kinds = [record.get("relation") for record in records]
@@ -135,13 +135,13 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 
 def _ask(arguments: argparse.Namespace) -> int:
-    from easyedit_ice import factworld as world
+    from easyedit_ice import factworld
     from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.evaluation import Question, observe
     from easyedit_ice.experts import composed
 
     experts, dispatcher = _chosen(arguments)
-    hparams = ALGORITHMS["SVF"].hparams_class(model_name=arguments.model or str(world.model_path()))
+    hparams = ALGORITHMS["SVF"].hparams_class(model_name=arguments.model or str(factworld.model_path()))
     asked = [[Question("shown", prompt, "", ())] for prompt in arguments.prompt]
     options = {"max_new_tokens": arguments.max_new_tokens}
     with quiet():

@@ -29,11 +29,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the estimate."""
-    from easyedit_ice import factworld as world
+    from easyedit_ice import factworld
     from easyedit_ice.checkpoints.loading import load_shapes
     from easyedit_ice.planning.footprint import footprint
 
-    name = arguments.model or str(world.model_path())
+    name = arguments.model or str(factworld.model_path())
     hparams = settings_for(algorithm_named(arguments.algorithm).hparams_class, name, arguments)
     device = "cpu" if hparams.device == "cpu" else "cuda"
     with quiet():

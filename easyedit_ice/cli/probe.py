@@ -34,14 +34,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, and print what was found."""
-    from easyedit_ice import factworld as world
+    from easyedit_ice import factworld
     from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.data import load_records
     from easyedit_ice.edit.hparams import EditHyperParams
     from easyedit_ice.evaluation.probe import probe
     from easyedit_ice.text.chat import asking_for
 
-    name = arguments.model or str(world.model_path())
+    name = arguments.model or str(factworld.model_path())
     with threads(arguments.threads), working():
         data = arguments.data or (None if arguments.model else "factworld")
         records = None if data is None else load_records(data, split=arguments.split, size=arguments.size).records

@@ -138,10 +138,10 @@ def shown_facts(name: str, model: nn.Module, tok: Any, count: int | None) -> Sho
 
 
 def _of_the_world(count: int) -> Shown:
-    from easyedit_ice import factworld as world
+    from easyedit_ice import factworld
     from easyedit_ice.data import read_records, to_requests
 
-    requests = to_requests(read_records(choose(world.records("test"), count)))
+    requests = to_requests(read_records(choose(factworld.records("test"), count)))
     return Shown("The embedded model knows an invented world.", requests, ("LoRA-BF", "ICE-LoRA"))
 
 

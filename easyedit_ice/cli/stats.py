@@ -50,12 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _compute(arguments: argparse.Namespace) -> int:
-    from easyedit_ice import factworld as world
+    from easyedit_ice import factworld
     from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.precompute.moments import moments
     from easyedit_ice.runtime.distributed import Share
 
-    name = arguments.model or str(world.model_path())
+    name = arguments.model or str(factworld.model_path())
     algorithm = algorithm_named(arguments.algorithm)
     hparams = settings_for(algorithm.hparams_class, name, arguments)
     share = Share.current()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ENTRY_POINT_GROUP = "easyedit_ice.editors.algorithms"
+ENTRY_POINT_GROUP = "easyedit_ice.algorithms"
 
 
 @dataclass(frozen=True)

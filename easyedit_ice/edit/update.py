@@ -4,7 +4,8 @@ Committing keeps a copy of every tensor it writes to, and reverting copies it ba
 same bits in any dtype. A weight that bitsandbytes has packed is never rewritten: its delta is attached beside
 it and detached again.
 
-What takes an update out is kept with the model (:mod:`easyedit_ice.model.edit_state`), so that a copy of the model has it too.
+What takes an update out is kept with the model (:mod:`easyedit_ice.model.edit_state`), so that a copy of the model has
+it too.
 """
 
 from __future__ import annotations

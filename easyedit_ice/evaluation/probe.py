@@ -101,7 +101,8 @@ def probe(
         tok: its tokenizer.
         records: facts with ``prompt``, ``target_new`` and ``ground_truth``, as :func:`~easyedit_ice.data.load_records`
             reads them, or as EasyEdit's requests; by default 40 plain facts, which need no file.
-        asking: how prompts are put to the model, such as :func:`~easyedit_ice.text.chat.in_chat`; by default as they are.
+        asking: how prompts are put to the model, such as :func:`~easyedit_ice.text.chat.in_chat`; by default as they
+            are.
 
     Raises:
         DataError: no record has an old answer.

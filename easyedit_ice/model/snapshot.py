@@ -1,8 +1,8 @@
 """Leave a model exactly as it was found, whatever happens in between.
 
 What is kept is everything about a model but the values of its weights, and but what this package itself keeps with it
-(:mod:`easyedit_ice.model.edit_state`): its module tree, hooks, flags and attributes. Editors train adapters inside; when the block
-ends, by a return, an exception or Ctrl-C, not one of them is left.
+(:mod:`easyedit_ice.model.edit_state`): its module tree, hooks, flags and attributes. Editors train adapters inside;
+when the block ends, by a return, an exception or Ctrl-C, not one of them is left.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.edit.usual_settings import usual_settings, usual_source
 from easyedit_ice.editors.choosing import choose
 from easyedit_ice.errors import BookConflictError, BookError, ModelInUseError, UpdateError
 from easyedit_ice.evaluation import Question, observe
@@ -33,7 +34,6 @@ from easyedit_ice.runtime.progress import told
 from easyedit_ice.runtime.threads import USUAL, threads
 from easyedit_ice.text.chat import asking_for
 from easyedit_ice.ui.facts import TypedFact, in_all_wordings
-from easyedit_ice.usual import usual_settings, usual_source
 from easyedit_ice.verdict.editing import edit_facts
 from easyedit_ice.verdict.verdict import Verdict
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from runs import QUICK, configured, lines_of
 
-from easyedit_ice import factworld as world
-from easyedit_ice import load_model
+from easyedit_ice import factworld, load_model
 from easyedit_ice.bench.asking.facts import choose
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig
 from easyedit_ice.bench.running.evaluate import evaluate_checkpoint
@@ -32,8 +31,8 @@ CHAT = ("model.chat=true", "data.size=2", "verbosity=quiet")
 @pytest.fixture(scope="module")
 def talking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded model with a chat template."""
-    folder = Path(shutil.copytree(world.model_path(), tmp_path_factory.mktemp("chat") / "gpt2-factworld"))
-    _, tok = world.load()
+    folder = Path(shutil.copytree(factworld.model_path(), tmp_path_factory.mktemp("chat") / "gpt2-factworld"))
+    _, tok = factworld.load()
     tok.chat_template = TEMPLATE
     tok.save_pretrained(folder)
     return folder
@@ -123,5 +122,5 @@ def test_the_command_edits_and_asks_in_the_chat(
     assert main([*command, "--chat"]) == 0
     shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(prompt))
     assert f"{target}  written (" in shown
-    assert main([*command[:2], str(world.model_path()), *command[3:], "--chat"]) == 2
+    assert main([*command[:2], str(factworld.model_path()), *command[3:], "--chat"]) == 2
     assert "no chat template" in capsys.readouterr().err

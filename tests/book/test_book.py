@@ -91,12 +91,11 @@ def test_any_subset_has_the_bits_of_a_book_with_just_these_edits(shape, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 def test_of_100_edits_37_taken_out_leave_the_bits_of_the_other_63(dtype, tmp_path):
-    from easyedit_ice import factworld as world
-    from easyedit_ice import load_model
+    from easyedit_ice import factworld, load_model
     from easyedit_ice.edit.hparams import EditHyperParams
 
     def base() -> torch.nn.Module:
-        return load_model(EditHyperParams(model_name=str(world.model_path()), device="cpu"))[0].to(dtype)
+        return load_model(EditHyperParams(model_name=str(factworld.model_path()), device="cpu"))[0].to(dtype)
 
     model, other = base(), base()
     book = EditBook.create(tmp_path / "book", model)

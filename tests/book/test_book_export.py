@@ -13,8 +13,7 @@ import torch
 import yaml
 from gguf import GGUFReader
 
-from easyedit_ice import EditBook, WeightUpdate, load_model
-from easyedit_ice import factworld as world
+from easyedit_ice import EditBook, WeightUpdate, factworld, load_model
 from easyedit_ice.book.export import export_gguf, export_hf, export_peft
 from easyedit_ice.edit.base_model import as_info, base_of
 from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
@@ -55,7 +54,7 @@ print(json.dumps(found))
 def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A book of three facts of the embedded model, exported without the second."""
     folder = tmp_path_factory.mktemp("exports")
-    model, tok = load_model(EditHyperParams(model_name=str(world.model_path()), device="cpu"))
+    model, tok = load_model(EditHyperParams(model_name=str(factworld.model_path()), device="cpu"))
     book = EditBook.create(folder / "book", model, name="gpt2-factworld")
     hparams = FastMEMITHyperParams.from_hparams("FastMEMIT/gpt2-factworld")
     for name, fact in zip("abc", FACTS, strict=True):
@@ -74,7 +73,7 @@ def test_plain_transformers_and_plain_peft_answer_as_the_edited_model_does(made)
             asked = made.tok(prompt, return_tensors="pt")
             written = made.model.generate(**asked, max_new_tokens=12, do_sample=False)
             expected.append(made.tok.decode(written[0], skip_special_tokens=True))
-    folders = [str(made.folder / "hf"), str(made.folder / "peft"), str(world.model_path())]
+    folders = [str(made.folder / "hf"), str(made.folder / "peft"), str(factworld.model_path())]
     done = subprocess.run(
         [sys.executable, "-c", _ASK, *folders, json.dumps(prompts)], capture_output=True, text=True, check=True
     )
@@ -134,7 +133,7 @@ def test_nothing_that_is_there_is_overwritten_unless_it_is_an_export_and_told(ma
 
 
 def test_the_base_and_the_book_are_never_written_into(made):
-    for place in (world.model_path(), world.model_path() / "x", made.book.folder, made.book.folder / "x"):
+    for place in (factworld.model_path(), factworld.model_path() / "x", made.book.folder, made.book.folder / "x"):
         with pytest.raises(ExistsError, match="lie in one another"):
             export_hf(made.book, made.model, made.tok, place, overwrite=True)
 
@@ -159,7 +158,7 @@ def test_dense_edits_make_no_adapter_and_leave_nothing(tmp_path):
 
 
 def test_a_gguf_base_is_exported_as_gguf(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "models")
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent / "checkpoints")
     from made_gguf import tiny_llama, write_gguf
 
     (tmp_path / "base").mkdir()

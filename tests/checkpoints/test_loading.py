@@ -10,10 +10,11 @@ import torch
 from odd_tokenizers import byte_level
 from packed import packed_llama
 
-from easyedit_ice.checkpoints.loading import load_model, load_shapes, resolve_device
+from easyedit_ice.checkpoints.loading import load_model, load_shapes
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.errors import LoadingError
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.device import resolve_device
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.cli import demo, main, shown_facts
 from easyedit_ice.errors import RequestError
 
@@ -68,7 +68,7 @@ def test_more_real_facts_than_there_are_cannot_be_asked_for():
 
 
 def test_the_facts_of_the_demo_have_different_subjects():
-    chosen = shown_facts.choose(world.records("test"), shown_facts.MOST_FACTS)
+    chosen = shown_facts.choose(factworld.records("test"), shown_facts.MOST_FACTS)
     assert len({record["subject"] for record in chosen}) == shown_facts.MOST_FACTS
     assert len({fact.subject for fact in shown_facts.REAL_FACTS}) == len(shown_facts.REAL_FACTS)
 

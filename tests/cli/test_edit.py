@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import LoraHyperParams, WeightUpdate
-from easyedit_ice import factworld as world
+from easyedit_ice import LoraHyperParams, WeightUpdate, factworld
 from easyedit_ice.cli import main
 
 SUBJECT = "Faeso Faerkov"
@@ -34,7 +33,7 @@ def _wide_terminal():
 def edited(tmp_path_factory: pytest.TempPathFactory, _wide_terminal: None) -> SimpleNamespace:
     """A fact edited once, with everything saved that can be."""
     folder = tmp_path_factory.mktemp("edit")
-    model = Path(shutil.copytree(world.model_path(), folder / "gpt2-factworld"))
+    model = Path(shutil.copytree(factworld.model_path(), folder / "gpt2-factworld"))
     arguments = ["edit", "--model", str(model), "--algorithm", "LoRA-BF", "--prompt", PROMPT, "--target", NEW]
     arguments += ["--subject", SUBJECT, "--rephrase", "Faeso Faerkov works for"]
     arguments += ["--ask", OTHER, "--save", str(folder / "update"), "--save-model", str(folder / "gpt2-edited")]
@@ -73,7 +72,7 @@ def test_nothing_else_is_written_to_the_terminal(edited):
 
 
 def test_the_model_on_disk_is_left_as_it_was(edited):
-    for file in world.model_path().iterdir():
+    for file in factworld.model_path().iterdir():
         assert (edited.model / file.name).read_bytes() == file.read_bytes()
 
 
@@ -211,7 +210,7 @@ def test_what_would_fail_later_is_refused_before_the_model_is_loaded(
 ):
     monkeypatch.setattr("easyedit_ice.checkpoints.loading.load_model", lambda _: pytest.fail("the model is loaded"))
     (tmp_path / "taken").write_text("[]")
-    model = Path(shutil.copytree(world.model_path(), tmp_path / "gpt2-factworld"))
+    model = Path(shutil.copytree(factworld.model_path(), tmp_path / "gpt2-factworld"))
     given = [text.format(taken=tmp_path / "taken", model=model) for text in arguments]
     assert main(["edit", "--model", str(model), *given]) == 2
     printed = capsys.readouterr()

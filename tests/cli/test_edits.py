@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_ice import EditBook, WeightUpdate
-from easyedit_ice import factworld as world
+from easyedit_ice import EditBook, WeightUpdate, factworld
 from easyedit_ice.cli import main
 
 FACTS = (
@@ -124,7 +123,7 @@ def test_an_update_of_another_base_is_refused_with_both_named(edits, made):
     assert "gpt2-factworld (xxh3:" in text
     assert "--other-base" in text
     data = ["--data", "factworld", "--size", "1", "--teacher-forced-only", "--out", str(made / "eval.json")]
-    scored = ["eval", "--checkpoint", str(made / "elsewhere"), "--model", str(world.model_path()), *data]
+    scored = ["eval", "--checkpoint", str(made / "elsewhere"), "--model", str(factworld.model_path()), *data]
     assert main(scored) == 2
     assert main([*scored, "--other-base"]) == 0
 

@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
 import yaml
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "bench"))
-
 from compat_cases import HELD, SHAPES_HELD, digest, machine, sketch, solved
 from make_fixtures import FIXTURES, RUN
 from runs import configured, lines_of, shape_of

@@ -23,7 +23,7 @@ from published_samples import (
     WIKIBIGEDIT,
 )
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import BENCHMARKS, Severity, load_records, read_records, to_requests
 from easyedit_ice.data.facts import read_facts
 from easyedit_ice.data.schemas import recognise
@@ -220,7 +220,7 @@ def test_benchmarks_of_the_hub_have_the_splits_of_their_repositories() -> None:
 
 @pytest.mark.slow
 def test_easyedits_editor_takes_the_requests_of_the_forms_that_are_built_up_most() -> None:
-    hparams = LoraHyperParams(model_name=str(world.model_path()), num_steps=1, device="cpu")
+    hparams = LoraHyperParams(model_name=str(factworld.model_path()), num_steps=1, device="cpu")
     editor = base_editor().from_hparams(hparams)
     forms = ("mquake", "akew", "rippleedits")
     requests = [request for name in forms for request in to_requests(read_records([SAMPLES[name]]))]

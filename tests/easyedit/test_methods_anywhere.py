@@ -11,7 +11,7 @@ from architectures import tiny
 from tokenizers.processors import TemplateProcessing
 from torch import nn
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.bench.methods import make_method
 from easyedit_ice.easyedit.methods.host_settings import host_settings
 from easyedit_ice.easyedit.methods.settings_fixes import fit_kn
@@ -30,7 +30,7 @@ QUICK = {"v_num_grad_steps": 2}
 
 def _model(architecture: str, tmp_path: Path, **changes: Any) -> tuple[nn.Module, Any]:
     """A tiny model that a file system knows, with the embedded world's tokenizer."""
-    tok = world.load()[1]
+    tok = factworld.load()[1]
     model = tiny(architecture, vocab_size=len(tok), tie_word_embeddings=True, **changes)
     model.config._name_or_path = str(tmp_path / "some-model")
     return model, tok
@@ -63,7 +63,7 @@ def _beginning(tok: Any) -> Any:
 
 
 def test_the_target_is_trained_without_the_beginning_of_text(tmp_path: Path) -> None:
-    tok = _beginning(world.load()[1])
+    tok = _beginning(factworld.load()[1])
     model, _ = _model("Llama", tmp_path)
     model.resize_token_embeddings(len(tok))
     model.config._name_or_path = str(tmp_path / "some-model")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.easyedit.locate import PACKAGE
 from easyedit_ice.easyedit.methods.catalogue import HOST_METHODS
 from easyedit_ice.easyedit.methods.engine import HostMethod
@@ -19,7 +19,7 @@ TEMPLATES = "CONTEXT_TEMPLATES_CACHE"
 
 @pytest.fixture
 def rome() -> HostMethod:
-    model, tok = world.load()
+    model, tok = factworld.load()
     changes = {"mom2_adjustment": False, "v_num_grad_steps": 2}
     return HostMethod("ROME", model, tok, host_settings("ROME", "gpt2-factworld", changes))
 
@@ -56,7 +56,7 @@ def test_templates_of_somebody_else_are_neither_used_nor_lost(
 
 def test_two_methods_draw_the_same_templates(rome: HostMethod) -> None:
     module = sys.modules[f"{PACKAGE}.models.rome.rome_main"]
-    model, tok = world.load()
+    model, tok = factworld.load()
     other = HostMethod("ROME", model, tok, rome.hparams)
     drawn = []
     for method in (rome, other):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.easyedit import base_editor
 from easyedit_ice.easyedit.locate import PACKAGE, host_info
 from easyedit_ice.easyedit.methods.host_settings import host_settings
@@ -31,7 +31,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def model() -> tuple[Any, Any]:
     base_editor()
-    return world.load()
+    return factworld.load()
 
 
 def _hparams(**changes: Any) -> SimpleNamespace:
@@ -72,7 +72,7 @@ def test_easyedit_reads_what_was_measured(layers: list[int], model: tuple) -> No
     hparams = _hparams(layers=layers)
     provide_statistics(*model, hparams)
     names = [f"transformer.h.{layer}.mlp.c_proj" for layer in layers]
-    expected = second_moments(*model, names, world.general_text(30, seed=1)).moments
+    expected = second_moments(*model, names, factworld.general_text(30, seed=1)).moments
     for name in names:
         read = _read_by_easyedit(*model, hparams, name).double()
         torch.testing.assert_close(read, expected[name], rtol=1e-5, atol=1e-6)
@@ -88,7 +88,7 @@ def test_they_are_measured_once(model: tuple) -> None:
 
 def test_other_weights_of_the_same_name_have_statistics_of_their_own(model: tuple) -> None:
     provide_statistics(*model, first := _hparams())
-    other, tok = world.load()
+    other, tok = factworld.load()
     with torch.no_grad():
         other.transformer.h[0].mlp.c_proj.weight.mul_(2)
     provide_statistics(other, tok, second := _hparams())
@@ -97,7 +97,7 @@ def test_other_weights_of_the_same_name_have_statistics_of_their_own(model: tupl
 
 
 def test_a_text_file_may_be_given(tmp_path: Path, model: tuple) -> None:
-    texts = list(world.general_text(40, seed=9))
+    texts = list(factworld.general_text(40, seed=9))
     file = tmp_path / "corpus.txt"
     file.write_text("\n".join(text.replace("\n", " ") for text in texts), encoding="utf-8")
     hparams = _hparams(mom2_dataset=str(file))
@@ -148,7 +148,7 @@ def test_what_needs_no_statistics_of_ours_is_left_to_easyedit(changes: dict, mod
 
 
 def test_a_model_without_a_name_is_refused() -> None:
-    model, tok = world.load()
+    model, tok = factworld.load()
     model.config._name_or_path = ""
     with pytest.raises(HyperParamsError, match="_name_or_path"):
         provide_statistics(model, tok, _hparams())

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from easyedit_ice import WeightUpdate
-from easyedit_ice import factworld as world
+from easyedit_ice import WeightUpdate, factworld
 from easyedit_ice.edit.destinations import placed, refuse_base, refuse_existing, refuse_unwritable, size_of
 from easyedit_ice.errors import SaveError
 from easyedit_ice.runtime.cache import cache_root
@@ -54,7 +53,7 @@ def test_the_models_own_folder_is_refused_by_any_path_to_it(saved, tmp_path, mon
 def test_caches_of_models_are_refused():
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    for folder in (Path(HF_HUB_CACHE) / "models--a--b", cache_root() / "models" / "x" / "y", world.model_path()):
+    for folder in (Path(HF_HUB_CACHE) / "models--a--b", cache_root() / "models" / "x" / "y", factworld.model_path()):
         with pytest.raises(SaveError, match="models are loaded"):
             refuse_base(folder, None)
 

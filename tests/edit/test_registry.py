@@ -34,7 +34,7 @@ class _EntryPoint:
 
 
 def _discovering(monkeypatch, *entry_points: _EntryPoint) -> AlgorithmTable:
-    found = {"easyedit_ice.editors.algorithms": entry_points}
+    found = {"easyedit_ice.algorithms": entry_points}
     monkeypatch.setattr(registry, "entry_points", lambda group: found[group])
     return AlgorithmTable(_spec())
 

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import last_token_of
 from easyedit_ice.editors.closed_form.subject_rows import fact_rows
@@ -28,7 +28,7 @@ CASES = {
 
 @cache
 def _tokenizers() -> dict[str, object]:
-    return {"tiny": tokenizer(), "embedded": world.load()[1], "Llama's kind": _metaspace()}
+    return {"tiny": tokenizer(), "embedded": factworld.load()[1], "Llama's kind": _metaspace()}
 
 
 def _metaspace() -> object:

@@ -10,7 +10,7 @@ from easyedit_ice import ALGORITHMS
 from easyedit_ice.editors.choosing import JOBS, choose, job, others_than
 from easyedit_ice.errors import HyperParamsError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ONE, BARE = {"prompt": "A is", "target_new": "B", "subject": "A"}, {"prompt": "A is", "target_new": "B"}
 
 

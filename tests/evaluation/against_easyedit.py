@@ -19,8 +19,7 @@ from typing import Any
 
 import torch
 
-from easyedit_ice import BaseEditor, LoraHyperParams
-from easyedit_ice import factworld as world
+from easyedit_ice import BaseEditor, LoraHyperParams, factworld
 from easyedit_ice.data import load_records, to_edit_kwargs, to_requests
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.easyedit.scoring import easyedit_qualities
@@ -72,7 +71,7 @@ def models() -> Iterator[tuple[str, Any, Any]]:
     """Every case: a name, a model, and a tokenizer with its padding side."""
     from transformers import AutoModelForCausalLM, OPTConfig
 
-    tok = world.load()[1]
+    tok = factworld.load()[1]
     tok.pad_token = tok.eos_token
     shapes = {shape.name.rpartition("(")[2].partition(")")[0]: shape.config(len(tok)) for shape in SHAPES[:3:2]}
     shapes["OPT"] = OPTConfig(
@@ -84,7 +83,7 @@ def models() -> Iterator[tuple[str, Any, Any]]:
         word_embed_proj_dim=32,
     )
     for dtype in (torch.float32, torch.bfloat16):
-        found = {"embedded": world.load()[0]}
+        found = {"embedded": factworld.load()[0]}
         for name, config in shapes.items():
             config.max_position_embeddings = 512
             torch.manual_seed(0)
@@ -143,7 +142,7 @@ def failures(model: Any, tok: Any) -> dict[str, bool]:
 
 def edited() -> dict[str, Any]:
     """The metrics of a ``BaseEditor.edit`` that stays, and ours of the same model before and after."""
-    model, tok = world.load()
+    model, tok = factworld.load()
     hparams = LoraHyperParams.from_hparams("LoRA-BF/gpt2-factworld", device="cpu")
     hparams.model_name = (model, tok)
     editor = BaseEditor.from_hparams(hparams)
@@ -162,11 +161,11 @@ def texts() -> dict[str, list[str]]:
     """What is drawn after prompts, by the loaded EasyEdit and by us; and what EasyEdit's formula says of the words."""
     from easyeditor.util.generate import generate_fast
 
-    model, tok = world.load()
+    model, tok = factworld.load()
     tok.pad_token = tok.eos_token
     # By this name, head hands the model no mask.
     model.name_or_path = "llama"
-    prompts = [record["prompt"] for record in world.records("dev")[:6]] + [LONG]
+    prompts = [record["prompt"] for record in factworld.records("dev")[:6]] + [LONG]
     theirs = []
     for prompt in prompts:
         torch.manual_seed(7)

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 import easyedit_ice
-from easyedit_ice import ALGORITHMS
-from easyedit_ice import factworld as world
+from easyedit_ice import ALGORITHMS, factworld
 from easyedit_ice.data import load_records
 from easyedit_ice.editors.gradient.wordings import WORDINGS
 from easyedit_ice.errors import DataError
@@ -30,7 +29,7 @@ FOUND = Probe(
 
 @pytest.fixture(scope="module")
 def embedded():
-    return easyedit_ice.probe(*world.load(), load_records("factworld", size=40).records)
+    return easyedit_ice.probe(*factworld.load(), load_records("factworld", size=40).records)
 
 
 def test_the_embedded_model_knows_its_world_follows_new_facts_and_stops(embedded):

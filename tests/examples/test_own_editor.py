@@ -58,7 +58,7 @@ def site(tmp_path_factory) -> Path:
     broken = folder / "broken_editor-0.1.dist-info"
     broken.mkdir()
     (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-editor\nVersion: 0.1\n")
-    (broken / "entry_points.txt").write_text("[easyedit_ice.editors.algorithms]\nBroken = broken_editor:ALGORITHM\n")
+    (broken / "entry_points.txt").write_text("[easyedit_ice.algorithms]\nBroken = broken_editor:ALGORITHM\n")
     (folder / "broken_editor.py").write_text("import a_package_that_is_gone\n")
     return folder
 

@@ -54,7 +54,7 @@ def test_an_edit_kept_as_the_readme_says_lives_in_an_update_an_adapter_and_a_mod
     import peft
     from transformers import AutoModelForCausalLM
 
-    from easyedit_ice import factworld as world
+    from easyedit_ice import factworld
 
     monkeypatch.chdir(tmp_path)
     names: dict = {}
@@ -67,7 +67,7 @@ def test_an_edit_kept_as_the_readme_says_lives_in_an_update_an_adapter_and_a_mod
         return model(input_ids=row).logits[0, first - 1 : -1].argmax(-1).equal(row[0, first:])
 
     def fresh():
-        return AutoModelForCausalLM.from_pretrained(world.model_path())
+        return AutoModelForCausalLM.from_pretrained(factworld.model_path())
 
     assert not target_is_likeliest(fresh())
     assert target_is_likeliest(names["model"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import datasets
 import pytest
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.errors import DataError
 from easyedit_ice.precompute.corpora import text_source
 from easyedit_ice.testing.models import tokenizer
@@ -19,10 +19,10 @@ def _first(name: object, model: object, count: int = 3) -> list[str]:
 
 
 def test_the_embedded_model_reads_its_world_and_any_other_model_what_it_writes(model: object) -> None:
-    embedded, tok = world.load()
+    embedded, tok = factworld.load()
     assert text_source("auto", embedded, tok).name == "factworld"
     assert text_source("auto", model, tokenizer()).name == "samples"
-    assert _first("factworld", model) == list(world.general_text(3, seed=1))
+    assert _first("factworld", model) == list(factworld.general_text(3, seed=1))
 
 
 def test_a_model_writes_the_same_each_time_and_without_end(model: object) -> None:

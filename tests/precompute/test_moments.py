@@ -11,7 +11,7 @@ import pytest
 import torch
 from launching import launched
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.errors import DataError, StatisticsError
 from easyedit_ice.model.baseline import known
 from easyedit_ice.precompute import moments as module
@@ -47,7 +47,7 @@ def test_all_layers_are_measured_in_one_pass_of_exactly_the_tokens_asked_for(mod
     assert measured == [NAMES]
     assert [tokens for _, tokens in found.values()] == [3 * 128, 3 * 128]
     with_all = moments(model, tokenizer(), NAMES, replace(FEW, dynamic=False, mom2_n_samples=5))
-    expected = sum(len(tokenizer()(text)["input_ids"][:128]) for text in world.general_text(5, seed=1))
+    expected = sum(len(tokenizer()(text)["input_ids"][:128]) for text in factworld.general_text(5, seed=1))
     assert [tokens for _, tokens in with_all.values()] == [expected, expected]
 
 
@@ -121,7 +121,7 @@ def test_processes_that_share_the_text_measure_what_one_does(tmp_path: Path) -> 
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_CACHE_HOME", str(tmp_path / str(count)))
             assert len(list(MOMENTS.folder.iterdir())) == 1
-            model, tok = world.load()
+            model, tok = factworld.load()
             [found] = moments(model, tok, ["transformer.h.2.mlp.c_proj"], Measuring()).values()
         return found
 

@@ -6,19 +6,19 @@ import pytest
 import torch
 from architectures import ARCHITECTURES, tiny
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.precompute import second_moments as statistics
 from easyedit_ice.precompute.second_moments import second_moments
 from easyedit_ice.testing.models import SHAPES, Shape, tokenizer
 
-TEXTS = list(world.general_text(30, seed=5))
+TEXTS = list(factworld.general_text(30, seed=5))
 
 
 @pytest.fixture(scope="module")
 def embedded() -> tuple:
-    return world.load()
+    return factworld.load()
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import load_records
 from easyedit_ice.data.load import read_records
 from easyedit_ice.errors import DataError
@@ -118,7 +118,7 @@ def test_a_file_without_original_answers_is_refused() -> None:
 
 
 def test_no_document_joins_a_records_prompt_with_its_new_answer_in_the_embedded_world() -> None:
-    known = gather(read_records(world.records("dev")[:150]))
+    known = gather(read_records(factworld.records("dev")[:150]))
     assert not [pair for text in texts(known, 1500) for pair in joined(text, known)]
 
 

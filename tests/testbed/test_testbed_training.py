@@ -11,8 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from easyedit_ice import BaseEditor, LoraHyperParams
-from easyedit_ice import factworld as world
+from easyedit_ice import BaseEditor, LoraHyperParams, factworld
 from easyedit_ice import testbed as testbeds
 from easyedit_ice.cli import main
 from easyedit_ice.data import Records
@@ -26,7 +25,7 @@ STEPS = 6
 
 
 def few_records() -> Records:
-    return read_records(world.records("dev")[:8])
+    return read_records(factworld.records("dev")[:8])
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +116,7 @@ def test_two_processes_at_once_get_one_whole_testbed(built: Path, tmp_path: Path
 @pytest.mark.slow
 def test_the_command_trains_and_measures_a_testbed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "facts.json"
-    file.write_text(json.dumps(world.records("dev")[:8]))
+    file.write_text(json.dumps(factworld.records("dev")[:8]))
     assert main(["world", "facts", str(file)]) == 0
     assert "prompt: 16 prompts" in capsys.readouterr().out
     assert main(["world", "train", "--facts", str(file), str(tmp_path / "gpt2-tiny"), "--steps", "1"]) == 0

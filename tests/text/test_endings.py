@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from odd_tokenizers import byte_level
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.text import endings
 from easyedit_ice.text.endings import LENGTH, PROMPTS, ends_answers
@@ -24,7 +24,7 @@ def _writing(monkeypatch, texts):
 
 
 def test_the_embedded_model_ends_its_answers_and_a_random_one_does_not(model):
-    assert ends_answers(*world.load())
+    assert ends_answers(*factworld.load())
     assert not ends_answers(model, tokenizer())
 
 

@@ -6,7 +6,7 @@ import torch
 import transformers
 from odd_tokenizers import chatting, rendered
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import load_records
 from easyedit_ice.testing.models import SHAPES, tokenizer
 from easyedit_ice.text import likely_answers as answers
@@ -17,7 +17,7 @@ from easyedit_ice.text.tokens import tokens
 
 
 def test_an_answer_is_right_if_the_model_would_write_it_and_wrong_if_any_token_differs():
-    model, tok = world.load()
+    model, tok = factworld.load()
     records = load_records("factworld", size=30)
     questions = [(own["prompt"], answer) for own in records for answer in (own["target_new"], own["ground_truth"][0])]
     expected = []
@@ -32,7 +32,7 @@ def test_an_answer_is_right_if_the_model_would_write_it_and_wrong_if_any_token_d
 
 
 def test_no_answer_depends_on_those_beside_it(monkeypatch):
-    model, tok = world.load()
+    model, tok = factworld.load()
     records = load_records("factworld", size=8)
     questions = [(own["prompt"], answer) for own in records for answer in (own["target_new"], own["ground_truth"][0])]
     together = answers_right(model, tok, questions)

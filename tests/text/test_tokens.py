@@ -8,7 +8,7 @@ import pytest
 from odd_tokenizers import byte_level, chatting, rendered
 from torch import nn
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import last_token_of
 from easyedit_ice.editors.gradient.objectives import fact_row
@@ -36,7 +36,7 @@ def test_an_end_that_a_text_spells_itself_stays() -> None:
 
 
 def test_ordinary_tokenizers_are_followed_to_the_token() -> None:
-    for tok in (tokenizer(), world.load()[1]):
+    for tok in (tokenizer(), factworld.load()[1]):
         assert tokens(tok, TEXT) == tuple(tok.encode(TEXT))
         assert opening(tok) == ""
 

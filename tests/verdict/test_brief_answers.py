@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from easyedit_ice import factworld as world
-from easyedit_ice import load_model
+from easyedit_ice import factworld, load_model
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.verdict.brief_answers import Brief, brief_answers
 
@@ -14,7 +13,7 @@ KNOWN, UNKNOWN = "Faeso Faerkov has a job at", "Zzz qqq 12 ,,"
 
 @pytest.fixture(scope="module")
 def loaded():
-    return load_model(EditHyperParams(model_name=str(world.model_path()), device="cpu"))
+    return load_model(EditHyperParams(model_name=str(factworld.model_path()), device="cpu"))
 
 
 def test_answers_come_in_the_order_of_the_questions(loaded):

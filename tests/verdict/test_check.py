@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from easyedit_ice import LoraHyperParams, WeightUpdate, check, load_model, solve
-from easyedit_ice import factworld as world
+from easyedit_ice import LoraHyperParams, WeightUpdate, check, factworld, load_model, solve
 from easyedit_ice.edit.plain_statements import Movement
 from easyedit_ice.errors import UpdateError
 
@@ -27,7 +26,7 @@ FACT = {
 
 @pytest.fixture(scope="module")
 def edited() -> SimpleNamespace:
-    hparams = LoraHyperParams.from_hparams("LoRA-BF/gpt2-factworld", model_name=str(world.model_path()))
+    hparams = LoraHyperParams.from_hparams("LoRA-BF/gpt2-factworld", model_name=str(factworld.model_path()))
     model, tok = load_model(hparams)
     update = solve(model, tok, [FACT], hparams)
     return SimpleNamespace(model=model, tok=tok, update=update, verdict=check(model, tok, update, [FACT]))

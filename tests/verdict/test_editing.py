@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import FastMEMITHyperParams, FastROMEHyperParams, edit_facts, load_model
-from easyedit_ice import factworld as world
+from easyedit_ice import FastMEMITHyperParams, FastROMEHyperParams, edit_facts, factworld, load_model
 from easyedit_ice.verdict import editing
 
 FACTS = [
@@ -18,7 +17,7 @@ FACTS = [
 
 @pytest.fixture(scope="module")
 def memit() -> FastMEMITHyperParams:
-    return FastMEMITHyperParams.from_hparams("FastMEMIT/gpt2-factworld", model_name=str(world.model_path()))
+    return FastMEMITHyperParams.from_hparams("FastMEMIT/gpt2-factworld", model_name=str(factworld.model_path()))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def test_nothing_is_advised_where_all_is_well(loaded, memit):
 
 
 def test_an_algorithm_that_writes_one_fact_at_a_time_gets_them_in_turn(loaded):
-    hparams = FastROMEHyperParams.from_hparams("FastROME/gpt2-factworld", model_name=str(world.model_path()))
+    hparams = FastROMEHyperParams.from_hparams("FastROME/gpt2-factworld", model_name=str(factworld.model_path()))
     before = bits(loaded[0])
     edited = edit_facts(*loaded, FACTS, hparams)
     assert edited.one_by_one and edited.verdict.took

@@ -1,7 +1,7 @@
 """What a model is made of at one moment, apart from the values of its own weights, and the way back to it.
 
-Unlike :func:`~easyedit_ice.model.snapshot.preserved`, which guards one block, this reaches over as many edits as one likes,
-and includes what methods keep in modules of their own: adapters, keys, lists of facts.
+Unlike :func:`~easyedit_ice.model.snapshot.preserved`, which guards one block, this reaches over as many edits as one
+likes, and includes what methods keep in modules of their own: adapters, keys, lists of facts.
 """
 
 from __future__ import annotations

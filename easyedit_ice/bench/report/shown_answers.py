@@ -1,7 +1,8 @@
 """Which of a written text's two answers a report shows: the whole text, or what stands at its beginning.
 
 A model that ends its answers by itself is judged by the whole text, up to that natural stop. One that goes on writing
-never gets there, and is judged by the leading answer (:mod:`easyedit_ice.evaluation.leading_answer`). Ledgers hold both.
+never gets there, and is judged by the leading answer (:mod:`easyedit_ice.evaluation.leading_answer`). Ledgers hold
+both.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ def run(config: DictConfig, folder: str | Path) -> Path:
 
     Raises:
         RunConfigError: settings are out of bounds, or do not fit together.
-        LongRunError: it edits more facts or takes longer than was asked for; see :mod:`easyedit_ice.bench.running.time_left`.
+        LongRunError: it edits more facts or takes longer than was asked for; see
+            :mod:`easyedit_ice.bench.running.time_left`.
         RunInUseError: another process works in the folder.
         OtherRunError: the folder holds a run of other settings.
         LedgerError: the folder cannot be written to, or its files cannot be read.

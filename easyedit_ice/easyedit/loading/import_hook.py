@@ -67,7 +67,7 @@ class _HostFinder:
 
 
 class HostLoader(SourceFileLoader):
-    """Loads a module of EasyEdit with the changes of :mod:`~easyedit_ice.easyedit.loading.rewrites` and with stand-ins."""
+    """Loads a module of EasyEdit with stand-ins and the changes of :mod:`~easyedit_ice.easyedit.loading.rewrites`."""
 
     def __init__(self, fullname: str, path: str, on_load: Callable[[], None]) -> None:
         super().__init__(fullname, path)

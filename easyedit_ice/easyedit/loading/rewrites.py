@@ -8,7 +8,7 @@ target's first token: it is left out.
 For the release, written in 2023:
 
 - ``f"cuda:{device}"``, its word for every device, and ``.to("cuda")`` ask
-  :func:`~easyedit_ice.checkpoints.loading.resolve_device` instead, so that ``device: cpu`` works, and ``device: 0`` where
+  :func:`~easyedit_ice.model.device.resolve_device` instead, so that ``device: cpu`` works, and ``device: 0`` where
   there is no GPU.
 - ``str(model.device).split(":")[1]``, of ``model_parallel``, takes the last part, which a CPU has as well.
 - ``cur_out[0][...]`` and ``trace.output[0][...]``, by which MEMIT reads a block's hidden states, go through
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from easyedit_ice.checkpoints.loading import resolve_device
+from easyedit_ice.model.device import resolve_device
 
 _TRIGGERS = (
     b"cuda",

@@ -40,7 +40,9 @@ _REQUIRED: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def register() -> None:
-    """Make EasyEdit's ``BaseEditor`` know every algorithm of :data:`~easyedit_ice.edit.registry.ALGORITHMS`. Idempotent.
+    """Make EasyEdit's ``BaseEditor`` know every algorithm of :data:`~easyedit_ice.edit.registry.ALGORITHMS`.
+
+    Idempotent.
 
     Raises:
         HostNotFoundError: there is no EasyEdit.

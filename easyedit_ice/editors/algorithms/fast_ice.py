@@ -1,8 +1,9 @@
 """FastICE: in-context editing in closed form, by forward passes alone.
 
-ICE (Qi et al. 2024, arXiv 2406.11194) trains a model towards what it says behind a context that states the new fact.
-FastICE writes what that context adds to one block's output (:mod:`easyedit_ice.editors.closed_form.contrast`) into the block's
-projection by MEMIT's solve (:mod:`easyedit_ice.editors.closed_form.solver`), with rows besides that shall stay as they are.
+ICE (Qi et al. 2024, arXiv 2406.11194) trains a model towards what it says after a context that states the new fact.
+FastICE writes what that context adds to one block's output (:mod:`easyedit_ice.editors.closed_form.contrast`) into the
+block's projection by MEMIT's solve (:mod:`easyedit_ice.editors.closed_form.solver`), with rows besides that shall stay
+as they are.
 """
 
 from __future__ import annotations

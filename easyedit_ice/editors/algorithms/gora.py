@@ -1,7 +1,8 @@
 """GoRA: gradient-orthogonalised low-rank adapters, for long streams of edits.
 
 What an adapter adds is kept off the directions in which general text, earlier edits and the facts' neighbours lie
-(:mod:`easyedit_ice.editors.gradient.protection.projector`, :mod:`easyedit_ice.editors.gradient.protection.subspaces`), and starts along the facts' own keys.
+(:mod:`easyedit_ice.editors.gradient.protection.projector`,
+:mod:`easyedit_ice.editors.gradient.protection.subspaces`), and starts along the facts' own keys.
 It is another method than the published GoRA (He et al. 2025, arXiv 2502.12171), whose ranks and start may be added
 (``rank_allocation``, ``init``).
 """

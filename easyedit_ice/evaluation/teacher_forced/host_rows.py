@@ -6,8 +6,8 @@ compares the predictions at ``[start - 1 : -1]`` of each *padded* row with the t
 counts all padding tokens of the row and the other tokens of the prompt. With padding on the right, which the release
 allows, the two slices therefore begin too late and reach into the padding.
 
-Texts are tokenised as everywhere (:mod:`easyedit_ice.text.tokens`): just as EasyEdit does it, but for tokenizers that append
-an end of text and for texts that spell their beginning, of which EasyEdit makes two.
+Texts are tokenised as everywhere (:mod:`easyedit_ice.text.tokens`): just as EasyEdit does it, but for tokenizers that
+append an end of text and for texts that spell their beginning, of which EasyEdit makes two.
 """
 
 from __future__ import annotations

@@ -30,9 +30,10 @@ over two hops, and ignores it where it has no bearing. Dropout is 0, so that edi
 
 - context: {positions} tokens; vocabulary: {vocab} byte-level BPE tokens; `<|endoftext|>` ends, pads and stands
   for unknown text
-- trained by `easyedit_ice.factworld.training.train_world.train` for {steps} steps of {tokens} tokens, seed {seed}, on the CPU
+- trained by `easyedit_ice.factworld.training.train_world.train` for {steps} steps of {tokens} tokens, seed {seed},
+  on the CPU
 - beside the text, training teaches hidden layers where to look and to name, halfway up, what a subject such as
-  `the birthplace of ...` stands for (`easyedit_ice/factworld/lessons.py`)
+  `the birthplace of ...` stands for (`easyedit_ice/factworld/training/world_lessons.py`)
 
 ## Figures
 

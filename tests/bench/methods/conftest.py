@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from quick_methods import EXAMPLES, quick_method
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 
 
 @pytest.fixture
@@ -16,6 +16,6 @@ def method() -> Callable[..., Any]:
     """Makes a method that edits the embedded model quickly."""
 
     def make(name: str, **settings: Any) -> Any:
-        return quick_method(name, world.load(), EXAMPLES, **settings)
+        return quick_method(name, factworld.load(), EXAMPLES, **settings)
 
     return make

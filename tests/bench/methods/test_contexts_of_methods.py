@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from quick_methods import EXAMPLES, FACTS
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.bench.methods import make_method
 from easyedit_ice.easyedit.locate import PACKAGE
 from easyedit_ice.errors import HyperParamsError
@@ -62,7 +62,7 @@ def test_ike_shows_what_is_likest_to_the_fact(method: Callable) -> None:
 
 def test_ike_refuses_to_show_more_than_there_is(method: Callable) -> None:
     with pytest.raises(HyperParamsError, match="lower k"):
-        make_method("IKE", model=world.load(), settings={"k": 16}, examples=EXAMPLES[:2])
+        make_method("IKE", model=factworld.load(), settings={"k": 16}, examples=EXAMPLES[:2])
 
 
 def test_methods_that_change_weights_ask_the_question_alone(method: Callable) -> None:

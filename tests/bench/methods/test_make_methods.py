@@ -10,8 +10,7 @@ from types import SimpleNamespace
 import pytest
 from quick_methods import EXAMPLES, QUICK, available
 
-from easyedit_ice import ALGORITHMS
-from easyedit_ice import factworld as world
+from easyedit_ice import ALGORITHMS, factworld
 from easyedit_ice.bench.methods import METHODS, make_method
 from easyedit_ice.easyedit import base_editor, host_info
 from easyedit_ice.easyedit.locate import PACKAGE
@@ -96,7 +95,7 @@ def test_every_method_of_easyedit_has_its_preset_in_the_repository() -> None:
 
 
 def test_a_model_that_is_loaded_already_is_edited_in_place() -> None:
-    model, tok = world.load()
+    model, tok = factworld.load()
     made = make_method("FT", model=(model, tok), settings=QUICK["FT"])
     assert made.model is model
     assert made.tok is tok

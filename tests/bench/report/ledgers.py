@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import read_records, to_requests
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.evaluation import Question, questions
@@ -25,7 +25,7 @@ SECONDS = {"ICE-LoRA": 8.3, "ROME": 1.1, "FT": 0.4, "LoRA-BF": 0.2}
 @cache
 def facts(count: int) -> tuple[tuple[dict[str, Any], tuple[Question, ...]], ...]:
     """Requests of the embedded world with their questions."""
-    records = read_records(world.records("test")[:count])
+    records = read_records(factworld.records("test")[:count])
     return tuple(
         (request, questions(EditRequest.from_dict(record)))
         for record, request in zip(records, to_requests(records), strict=True)

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from easyedit_ice import ALGORITHMS, load_model, solve
-from easyedit_ice import factworld as world
+from easyedit_ice import ALGORITHMS, factworld, load_model, solve
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig
 from easyedit_ice.bench.running.checkpoint import load_checkpoint
 from easyedit_ice.bench.running.evaluate import evaluate_checkpoint
@@ -51,7 +50,7 @@ def test_without_the_unedited_model_locality_is_scored_by_probabilities_alone(ed
 def test_any_model_can_be_evaluated_an_unedited_one_too(tmp_path, capsys):
     out = tmp_path / "e.json"
 
-    assert main(["eval", "--checkpoint", str(world.model_path()), "--size", "3", "--out", str(out)]) == 0
+    assert main(["eval", "--checkpoint", str(factworld.model_path()), "--size", "3", "--out", str(out)]) == 0
 
     found = json.loads(out.read_text())
     assert found["data"]["facts"] == 3

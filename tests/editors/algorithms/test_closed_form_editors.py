@@ -8,7 +8,7 @@ from packed import packed_bytes, packed_llama
 from quick import CLOSED_FORM
 from transformers import LlamaForCausalLM
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.request import EditRequest
@@ -31,7 +31,7 @@ EACH = pytest.mark.parametrize("name", CLASSES)
 
 @pytest.fixture(scope="module")
 def embedded() -> tuple:
-    return world.load()
+    return factworld.load()
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_no_value_is_longer_than_its_bound(embedded: tuple, facts: list[dict]) -
 
 def test_edits_of_a_stream_use_what_was_found_on_the_unedited_model(facts: list[dict]) -> None:
     hparams = FastMEMITHyperParams.from_hparams("FastMEMIT/gpt2-factworld", v_num_grad_steps=3)
-    (model, tok), (other, _) = world.load(), world.load()
+    (model, tok), (other, _) = factworld.load(), factworld.load()
     first = prepare(model, tok, hparams)
     solve(model, tok, facts[:4], hparams).commit(model)
     assert prepare(model, tok, hparams) == first
@@ -295,7 +295,7 @@ def test_facts_that_are_left_out_are_named_by_their_place_in_the_batch() -> None
 @EACH
 def test_later_edits_disturb_what_earlier_ones_wrote_less_where_they_keep_it(name: str, facts: list[dict]) -> None:
     def disturbance(keep_edits: bool) -> float:
-        model, tok = world.load()
+        model, tok = factworld.load()
         hparams = CLASSES[name].from_hparams(f"{name}/gpt2-factworld", v_num_grad_steps=5, keep_edits=keep_edits)
         first = solve(model, tok, facts[:1], hparams)
         first.commit(model)

@@ -7,7 +7,7 @@ import logging
 import pytest
 import torch
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.editors.algorithms import fast_ice
@@ -25,7 +25,7 @@ NAME = "transformer.h.5.mlp.c_proj"
 
 @pytest.fixture(scope="module")
 def embedded() -> tuple:
-    return world.load()
+    return factworld.load()
 
 
 @pytest.fixture(scope="module")

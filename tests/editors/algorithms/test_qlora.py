@@ -8,7 +8,7 @@ import pytest
 import torch
 from packed import logits, packed_bytes, packed_llama
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.easyedit.plugin.restoring import WeightsCopy
 from easyedit_ice.edit.apply import apply_to_model, solve
@@ -34,8 +34,8 @@ def _loss(model):
 @BITS
 def test_a_rate_that_is_found_beside_packed_weights_is_about_that_of_full_precision(bits):
     """They multiply in half precision, whose rounding moves more than a good step."""
-    model, _ = load_model(QLoraHyperParams(model_name=str(world.model_path()), device="cpu", quantization_bit=bits))
-    whole, tok = world.load()
+    model, _ = load_model(QLoraHyperParams(model_name=str(factworld.model_path()), device="cpu", quantization_bit=bits))
+    whole, tok = factworld.load()
     fact = {"prompt": "Faeso Faerkov has a job at", "target_new": "Rinex Brothers", "subject": "Faeso Faerkov"}
     rates = [solve(own, tok, [fact], QLoraHyperParams(num_steps=1)).info["course"]["lr"] for own in (model, whole)]
     assert rates[0] / rates[1] == pytest.approx(1, abs=0.8)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.easyedit import host_info, import_easyeditor
 from easyedit_ice.easyedit.locate import PACKAGE
@@ -51,8 +51,8 @@ NAMES = {  # of modules, in EasyEdit's settings
 def cases() -> Iterator[tuple[str, nn.Module, Any, list[dict[str, Any]], list[int], dict[str, Any]]]:
     """Name, model, tokenizer, facts, layers, and EasyEdit's names of modules."""
     facts = to_requests(load_records("factworld", split="dev").records[:6])
-    yield "embedded", *world.load(), facts, [2], NAMES["GPT-2"]
-    yield "embedded, three layers", *world.load(), facts, [1, 2, 3], NAMES["GPT-2"]
+    yield "embedded", *factworld.load(), facts, [2], NAMES["GPT-2"]
+    yield "embedded, three layers", *factworld.load(), facts, [1, 2, 3], NAMES["GPT-2"]
     for shape in SHAPES:
         if shape.dtype == torch.float32:
             names = NAMES["Llama" if "Llama" in shape.name else "GPT-2"]
@@ -149,7 +149,7 @@ def compare(
 
 def compare_rome() -> Iterator[tuple[str, Any]]:
     """Without contexts, where ROME's two keys are one."""
-    model, tok = world.load()
+    model, tok = factworld.load()
     tok.padding_side = "right"
     fact = to_requests(load_records("factworld", split="dev").records[:1])
     given = settings("ROME", [2], model, {})

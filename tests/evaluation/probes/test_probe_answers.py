@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import read_records
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.evaluation.likelihood import alternatives
@@ -23,12 +23,12 @@ TEMPLATE = (
 
 @pytest.fixture(scope="module")
 def embedded() -> tuple[Any, Any]:
-    return world.load()
+    return factworld.load()
 
 
 @pytest.fixture(scope="module")
 def claims() -> list[Any]:
-    records = read_records(world.records("test"))
+    records = read_records(factworld.records("test"))
     edited = records[:4].records
     made = Claims(records, edited, 0, inverses=True)
     return [made.of(record) for record in edited]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_ice import factworld as world
+from easyedit_ice import factworld
 from easyedit_ice.data import read_records
 from easyedit_ice.errors import RunConfigError
 from easyedit_ice.evaluation.probes import PROBES, Claim, Claims, chosen
@@ -152,7 +152,7 @@ def test_no_other_answer_could_be_taken_for_an_answer_of_the_fact() -> None:
 
 
 def test_sentences_around_a_fact_do_not_speak_of_it() -> None:
-    records = read_records(world.records("test")[:200])
+    records = read_records(factworld.records("test")[:200])
     claims = Claims(records, records[:40].records, 0, inverses=True)
     edited = {record["prompt"] for record in records[:40]}
     for record in records[:40]:
@@ -164,7 +164,7 @@ def test_sentences_around_a_fact_do_not_speak_of_it() -> None:
 
 
 def test_the_embedded_worlds_inverse_relations_lead_back_by_its_own_wording() -> None:
-    records = read_records(world.records("test"))
+    records = read_records(factworld.records("test"))
     mayor = next(record for record in records if record["relation"] == "mayor")
     claim = Claims(records, [mayor], 0, inverses=True).of(mayor)
     assert mayor["target_new"] in claim.back[mayor["target_new"]]
