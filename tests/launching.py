@@ -9,5 +9,5 @@ import sys
 
 
 def launched(count: int) -> list[str]:
-    """The beginning of a command that starts so many processes; a script, or ``-m`` and a module, goes behind it."""
+    """The beginning of a command that starts so many processes; a script, or ``-m`` and a module, goes after it."""
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]

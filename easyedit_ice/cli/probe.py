@@ -67,6 +67,6 @@ def _show(found: Probe) -> None:
         for wording in sorted(shares, key=lambda wording: -shares[wording])
     ]
     told = f"of {found.told} new facts"
-    print(table((told, "taken by ICE", "answered as told behind this wording"), rows))
+    print(table((told, "taken by ICE", "answered as told after this wording"), rows))
     print()
     print(table(("algorithm", "what that means"), list(found.meaning().items())))

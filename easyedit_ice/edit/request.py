@@ -78,7 +78,7 @@ class EditRequest:
     asking: Asking = PLAIN
 
     def asked(self, context: str = "") -> str:
-        """The text that the target shall follow: the prompt, behind a context, and in a chat if that is asked for."""
+        """The text that the target shall follow: the prompt, after a context, and in a chat if that is asked for."""
         return self.asking.text(self.prompt, context)
 
     @property

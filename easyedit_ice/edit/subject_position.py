@@ -42,7 +42,7 @@ def subject_in(tok: Any, request: EditRequest, context: str = "") -> int:
     Args:
         tok: a tokenizer.
         request: the fact; it has a subject.
-        context: text that it is stated behind.
+        context: text that it is stated after.
 
     Raises:
         SubjectNotFoundError: the subject does not occur in the prompt.

@@ -56,7 +56,7 @@ class Rest:
 
         Args:
             model: the state.
-            contexts: of facts that are in force by standing before the question: the known facts are asked behind each
+            contexts: of facts that are in force by standing before the question: the known facts are asked after each
                 of them in turn. Perplexity is of the text alone.
         """
         wrap = contexts or (str,)
@@ -77,7 +77,7 @@ def _perplexity(model: nn.Module, rows: Sequence[Row]) -> float:
 
 
 def _windows(tok: Any, text: str, tokens: int) -> list[Row]:
-    """The first tokens of a text in windows, each behind what the tokenizer begins a text with, if anything."""
+    """The first tokens of a text in windows, each after what the tokenizer begins a text with, if anything."""
     start = given(tok, "")
     ids = given(tok, text[: _LETTERS * tokens])[len(start) :][:tokens]
     rows = [(*start, *window) for window in batches(ids, WINDOW)]

@@ -63,7 +63,7 @@ class FixedAlphas:
 
 @dataclass(frozen=True)
 class LabelDispatcher:
-    """The expert whose label the model finds likeliest behind the question, or none.
+    """The expert whose label the model finds likeliest after the question, or none.
 
     Attributes:
         wording: of the question.

@@ -41,7 +41,7 @@ class Wording:
             )
 
     def choices(self, experts: Sequence[Expert]) -> list[str]:
-        """The experts' labels in their order, and that of the base behind them.
+        """The experts' labels in their order, and that of the base after them.
 
         Raises:
             ExpertError: two are the same, or one is of an expert that is not there.

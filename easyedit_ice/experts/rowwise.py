@@ -54,7 +54,7 @@ class Beside:
 
     @contextmanager
     def using(self, alphas: Tensor | None) -> Iterator[None]:
-        """Passes within the block have rows with these alphas (n, K, L), and behind it those from before."""
+        """Passes within the block have rows with these alphas (n, K, L), and after it those from before."""
         before, self.alphas = self.alphas, alphas
         try:
             yield

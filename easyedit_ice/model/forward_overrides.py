@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def replaced_forwards(instead: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
-    """Modules are called as these functions within the block, and as before behind it.
+    """Modules are called as these functions within the block, and as before once it ends.
 
     Args:
         instead: by module what it does; its hooks still run.

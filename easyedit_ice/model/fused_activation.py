@@ -18,7 +18,7 @@ from easyedit_ice.model.forward_overrides import replaced_forwards
 
 @contextmanager
 def fused_activations(model: nn.Module) -> Iterator[None]:
-    """Within the block, results differ by rounding alone from the written-out form, which is back behind it."""
+    """Within the block, results differ by rounding alone from the written-out form, which is back after it."""
     from transformers.activations import NewGELUActivation
 
     written_out = [module for module in model.modules() if type(module) is NewGELUActivation]

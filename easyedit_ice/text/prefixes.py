@@ -1,4 +1,4 @@
-"""Texts that stand before a fact while its value is sought, so that it holds behind other text too.
+"""Texts that stand before a fact while its value is sought, so that it holds after other text too.
 
 ROME (arXiv 2202.05262, section 3.1) and MEMIT let the model write them.
 """
@@ -29,7 +29,7 @@ def context_prefixes(model: nn.Module, tok: Any, lengths: Sequence[Sequence[int]
         seed: of the drawing; the process's random state stays as it was.
 
     Returns:
-        texts to put a prompt behind; the first is empty.
+        texts to put a prompt after; the first is empty.
     """
     prefixes = [""]
     with drawing(seed):

@@ -35,8 +35,8 @@ class Row:
         """The tokens that are predicted."""
         return self.ids[len(self.ids) - self.span :]
 
-    def behind(self, prefix: Sequence[int]) -> Row:
-        """The predicted tokens of this row behind another beginning."""
+    def after(self, prefix: Sequence[int]) -> Row:
+        """The predicted tokens of this row after another beginning."""
         return Row((*prefix, *self.predicted), self.span)
 
 

@@ -92,9 +92,9 @@ def test_mentions_in_the_target_do_not_count() -> None:
 def test_a_context_moves_it_behind_the_context() -> None:
     request = EditRequest("The capital of Avaria is", "Lodel", subject="Avaria")
     tok = tokenizer()
-    bare, behind = fact_rows(tok, request, ["", "Avaria? Yes. "]).stated
-    assert tok.decode(behind.ids[: behind.at + 1]) == "Avaria? Yes. The capital of Avaria"
-    assert bare.predicted == behind.predicted == tuple(tok(" Lodel")["input_ids"])
+    bare, after = fact_rows(tok, request, ["", "Avaria? Yes. "]).stated
+    assert tok.decode(after.ids[: after.at + 1]) == "Avaria? Yes. The capital of Avaria"
+    assert bare.predicted == after.predicted == tuple(tok(" Lodel")["input_ids"])
 
 
 def test_a_context_that_leaves_no_room_for_the_fact_is_left_out_and_the_bare_fact_stays() -> None:

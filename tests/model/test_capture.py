@@ -52,7 +52,7 @@ def test_an_inner_watch_does_not_end_where_an_outer_one_has_seen_enough(layers: 
     with captured({"double": layers[0]}, "out", stop=True):
         with captured({"failing": layers[2]}, "in", stop=True):
             layers(INPUT)
-        went_on.append("behind the pass")
+        went_on.append("after the pass")
     assert went_on == []
 
 

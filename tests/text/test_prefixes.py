@@ -1,4 +1,4 @@
-"""Texts of the model's own that facts are stated behind."""
+"""Texts of the model's own that facts are stated after."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_a_text_and_its_continuation_are_tokenised_as_one(prompt, target):
 
 
 def test_the_predicted_tokens_can_stand_behind_another_beginning():
-    row = Row((1, 2, 3, 4), 2).behind((9, 8, 7))
+    row = Row((1, 2, 3, 4), 2).after((9, 8, 7))
     assert row == Row((9, 8, 7, 3, 4), 2)
 
 

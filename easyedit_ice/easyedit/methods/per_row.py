@@ -59,7 +59,7 @@ class AskedAlone(nn.Module):
         return CausalLMOutputWithPast(logits=torch.stack(rows), past_key_values=caches if use_cache else None)
 
     def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor:
-        """What is written behind each row, padded on the right: (rows, positions)."""
+        """What is written after each row, padded on the right: (rows, positions)."""
         real = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         written = []
         for ids, mask in zip(input_ids, real.bool(), strict=True):

@@ -112,7 +112,7 @@ def taught(
     before = replace(request, target_new=old) if old else None
     pairs = []
     for wording in wordings if before else ():
-        new, other = (alone.behind(given(tok, request.asked(fill(wording, stated)))) for stated in (request, before))
+        new, other = (alone.after(given(tok, request.asked(fill(wording, stated)))) for stated in (request, before))
         if longest is None or max(len(new.ids), len(other.ids)) <= longest:
             pairs.append((new, other))
     return Taught(alone, tuple(pairs))

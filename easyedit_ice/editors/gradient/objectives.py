@@ -88,7 +88,7 @@ def fact_row(tok: Any, request: EditRequest, append_eos: bool, context: str = ""
 def fact_rows(
     tok: Any, request: EditRequest, append_eos: bool, contexts: Sequence[str], longest: int | None
 ) -> list[tuple[str, Row]]:
-    """The contexts that leave room for the fact, each with the fact's row behind it.
+    """The contexts that leave room for the fact, each with the fact's row after it.
 
     Args:
         tok: the tokenizer.

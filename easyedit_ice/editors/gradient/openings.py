@@ -22,7 +22,7 @@ class Opening:
     Attributes:
         taught: what the teacher reads: a context, and what the student reads.
         said: what the student reads.
-        after: the text counts only from behind the first mention of this; empty to count all of it.
+        after: the text counts only after the first mention of this; empty to count all of it.
     """
 
     taught: str

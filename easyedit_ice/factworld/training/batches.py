@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LONG_ROW = 512
 _SHORT_ROW = 128
 _LONG_EVERY = 6
-_AFTER_END = 0.25  # share of documents that begin behind an end mark, as the model's own texts do
+_AFTER_END = 0.25  # share of documents that begin after an end mark, as the model's own texts do
 _LONGEST_NAME = 8
 
 # Two-hop questions are few until the model answers them from its context; many of them sooner are learned by heart.

@@ -84,10 +84,10 @@ def test_a_prefix_that_leaves_no_room_for_a_fact_is_left_out_and_the_bare_fact_s
         assert sum(term.weight for term in terms) == pytest.approx(1.0)
         return [_text(term.row.ids).removesuffix("<|endoftext|>") for term in terms]
 
-    bare, *behind = (prefix + "The capital of Avaria is Lodel" for prefix in ("", "So it is. ", "It is. "))
-    read = [len(tokenizer().encode(text)) - 1 + append_eos for text in behind]
-    assert texts(None) == texts(max(read)) == [bare, *behind]
-    assert texts(max(read) - 1) == [bare, behind[1]]
+    bare, *after = (prefix + "The capital of Avaria is Lodel" for prefix in ("", "So it is. ", "It is. "))
+    read = [len(tokenizer().encode(text)) - 1 + append_eos for text in after]
+    assert texts(None) == texts(max(read)) == [bare, *after]
+    assert texts(max(read) - 1) == [bare, after[1]]
     assert texts(1) == [bare]
 
 

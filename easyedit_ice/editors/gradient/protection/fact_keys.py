@@ -42,7 +42,7 @@ def fact_keys(
         requests: the facts.
         names: paths of the modules.
         append_eos: whether the end of text is written after the target.
-        prefixes: texts that each fact is stated behind as well, where the model's context has room.
+        prefixes: texts that each fact is stated after as well, where the model's context has room.
 
     Returns:
         for each statement the keys at the subject's last token, if it has one, and wherever a token of the target is
