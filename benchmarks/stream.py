@@ -16,6 +16,8 @@ import argparse
 import json
 import math
 import random
+import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +28,7 @@ import yaml
 
 from easyedit_ice import factworld
 from easyedit_ice.bench.methods import make_method
+from easyedit_ice.bench.storage.run_manifest import git_revision, versions
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.evaluation import Observation, Question, observe, questions
@@ -102,6 +105,7 @@ def stream(name: str, settings: dict[str, Any], arguments: argparse.Namespace) -
         "seed": arguments.seed,
         "batch": batch,
         "settings": method.settings() | {"model_name": "gpt2-factworld"},
+        "manifest": {"command": shlex.join(["python", *sys.argv]), "git": git_revision(), "versions": versions()},
         "points": points,
     }
 
@@ -109,7 +113,10 @@ def stream(name: str, settings: dict[str, Any], arguments: argparse.Namespace) -
 def records(split: str, count: int, seed: int | None) -> Sequence[dict[str, Any]]:
     """So many facts of the embedded world: the first ones of a split, or any, by a seed."""
     if seed is None:
-        return load_records("factworld", split=split, size=count).records
+        found = load_records("factworld", split=split, size=count).records
+        if len(found) < count:
+            raise SystemExit(f"{split} has {len(found)} facts, and {count} are asked for; lower --facts")
+        return found
     return random.Random(seed).sample(load_records("factworld", split=split).records, count)
 
 

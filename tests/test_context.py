@@ -16,6 +16,7 @@ CASES = {
     "ICE-LoRA": QUICK,
     "GoRA": QUICK,
     "FastICE": {"mom2_adjustment": False},
+    "FastGrad": {"mom2_adjustment": False, "output_adjustment": False, "num_steps": 2},
     "FastMEMIT": {"mom2_adjustment": False, "v_num_grad_steps": 2},
 }
 

@@ -279,5 +279,6 @@ ALGORITHMS = AlgorithmTable(
         "FastEMMET": f"{_OURS}.fast_emmet:ALGORITHM",
         "FastROME": f"{_OURS}.fast_rome:ALGORITHM",
         "FastICE": f"{_OURS}.fast_ice:ALGORITHM",
+        "FastGrad": f"{_OURS}.fast_grad:ALGORITHM",
     }
 )

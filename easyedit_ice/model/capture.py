@@ -88,10 +88,15 @@ def captured(
             if raised is not enough:
                 raise
     if uncalled := [key for key in keys.values() if key not in seen]:
-        raise AnatomyError(
-            f"{uncalled[0]} is not called in the model's forward pass, which reads its weight directly; choose other "
-            "target_modules or layers"
-        )
+        raise not_run(uncalled[0])
+
+
+def not_run(module: Any) -> AnatomyError:
+    """The error for a module of which a pass has taken the weight alone, as fused kernels do."""
+    return AnatomyError(
+        f"{module} is not called in the model's forward pass, which reads its weight directly; choose other "
+        "target_modules or layers"
+    )
 
 
 def hidden_of(output: Any) -> Tensor:

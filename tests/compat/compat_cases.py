@@ -78,6 +78,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "FastEMMET": ("FastEMMET", CLOSED_FORM),
     "FastROME": ("FastROME", CLOSED_FORM),
     "FastICE": ("FastICE", {}),
+    "FastGrad": ("FastGrad", {"num_steps": 3}),
 }
 """Algorithm and settings, by a name."""
 SHAPES_HELD = {"gpt2": SHAPES[0], "llama": SHAPES[2]}
@@ -93,7 +94,7 @@ def solved(case: str, shape: str) -> WeightUpdate:
     facts = FACTS[1:2] if algorithm == "FastROME" else FACTS[1:]
     hparams = kind.from_dict(settings)
     with one_thread():
-        if algorithm == "GoRA":
+        if algorithm in ("GoRA", "FastGrad"):
             solve(model, tokenizer(), FACTS[:1], hparams).commit(model)
         return solve(model, tokenizer(), facts, hparams)
 

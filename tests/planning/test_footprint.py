@@ -21,7 +21,7 @@ from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 FP32 = [SHAPES[0], SHAPES[2]]
 EACH_SHAPE = pytest.mark.parametrize("shape", FP32, ids=[shape.name for shape in FP32])
 TRAINED = ["LoRA-BF", "AdaLoRA", "DoRA", "LocFT-BF", "ICE-LoRA", "GoRA"]
-CLOSED = ["FastMEMIT", "FastEMMET", "FastROME", "FastICE"]
+CLOSED = ["FastMEMIT", "FastEMMET", "FastROME", "FastICE", "FastGrad"]
 EVERY = pytest.mark.parametrize("name", [*TRAINED, "QLoRA-BF", "SVF", *CLOSED])
 
 

@@ -33,6 +33,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "randomised": ("SVF", {"num_steps": 2, "svd": "randomised", "svd_rank": 4}),
     "prefixes": ("FastMEMIT", CLOSED_FORM),
     "contexts": ("FastICE", {}),
+    "gradients": ("FastGrad", {"num_steps": 2}),
 }
 TOGETHER = 2
 

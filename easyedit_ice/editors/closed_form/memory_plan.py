@@ -29,6 +29,7 @@ from easyedit_ice.text.reading import TOKENS
 from easyedit_ice.text.sampling import ROWS
 
 if TYPE_CHECKING:
+    from easyedit_ice.editors.algorithms.fast_grad import FastGradHyperParams
     from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
 
 FP64 = 8
@@ -185,6 +186,44 @@ def plan_reading(
         logits=logits,
         work=measuring.device,
         update=FP32 * min(written, width) * (width + projection.out_features),
+        second_moments=moments,
+    )
+
+
+def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+    """The highest of what is held while moments are measured and inverted, while facts run forward and back, while a
+    step is made, and while the update is committed and what it moves is measured."""
+    anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
+    projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
+    together = min(facts, hparams.facts_together)
+    own = Pass(tokens, TARGET, 0).times(together)
+    activations = own.tokens * bytes_per_token(model, projections, checkpointed=False)
+    logits = logits_bytes(model, own)
+    width = sum(p.in_features + p.out_features for p in projections)
+    outward = sum(FP64 * p.out_features**2 for p in projections)
+    read = 3 * FP64 * own.tokens * width
+    update = sum(
+        FP32 * min(facts * tokens * hparams.num_steps, p.in_features, p.out_features) * (p.in_features + p.out_features)
+        for p in projections
+    )
+    measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
+    held = 2 * moments + outward + undo_bytes(model, projections, bits)
+    return planned(
+        model,
+        projections,
+        [
+            measuring,
+            Stage(activations + logits, held),
+            Stage(0, held + read + 2 * FP64 * own.tokens**2 + update),
+        ],
+        bits=bits,
+        device=device,
+        resident=2 * moments + outward,
+        trained=0,
+        activations=activations,
+        logits=logits,
+        work=measuring.device,
+        update=update,
         second_moments=moments,
     )
 

@@ -90,7 +90,7 @@ def readers(
 
 def written_by(readers: Tensor, residuals: Tensor) -> LowRankDelta:
     """ΔW that writes residuals (n, o) for what readers (n, d) read."""
-    return _smallest(readers, residuals.double().to(readers.device).T.float())
+    return smallest(readers, residuals.double().to(readers.device).T.float())
 
 
 def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) -> float:
@@ -119,7 +119,7 @@ def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) ->
     return math.exp(low)
 
 
-def _smallest(a: Tensor, b: Tensor) -> LowRankDelta:
+def smallest(a: Tensor, b: Tensor) -> LowRankDelta:
     """B A with no more rank than the matrix can have."""
     if len(a) <= min(a.shape[1], len(b)):
         return LowRankDelta(a, b)

@@ -56,6 +56,10 @@ class ClosedFormSettings(EditHyperParams):
         """
         return min(round(count / 4), count - 1)
 
+    def usual_layers(self, count: int) -> list[int]:
+        """The blocks to write to where ``layers`` is left out, of so many."""
+        return [self.usual_layer(count)]
+
 
 def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
     """Where a model's facts are written.
@@ -64,7 +68,7 @@ def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
         AnatomyError: it has no such layers or projections.
     """
     anatomy = ModelAnatomy(model)
-    asked = [hparams.usual_layer(anatomy.num_layers)] if hparams.layers is None else hparams.layers
+    asked = hparams.usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
     layers = sorted({anatomy.layer_index(layer) for layer in asked})
     if hparams.rewrite_module_tmp is None:
         projections = anatomy.select("mlp", "out", layers)

@@ -132,3 +132,16 @@ def test_what_is_written_is_linear_in_the_residuals() -> None:
     found = solve_update(_factor(moment), keys, residuals, 1.0).matrix()
     reading = readers(_factor(moment), keys, 1.0)
     torch.testing.assert_close(written_by(reading, 2 * residuals).matrix(), 2 * found)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 12, [5, 7]])
+def test_a_stream_whose_edits_keep_those_before_them_ends_as_one_batch(sizes: list[int]) -> None:
+    moment, keys, targets = _problem(12)
+    factor = _factor(moment)
+    batch = solve_update(factor, keys, targets, 1.0).matrix().double()
+    streamed = torch.zeros_like(batch)
+    for start, count in zip(torch.tensor((0, *sizes)).cumsum(0).tolist(), sizes, strict=False):
+        own = keys[start : start + count]
+        lacking = targets[start : start + count] - own @ streamed.T
+        streamed += solve_update(factor, own, lacking, 1.0, keys[:start] if start else None).matrix().double()
+    torch.testing.assert_close(streamed, batch, rtol=1e-5, atol=1e-5)

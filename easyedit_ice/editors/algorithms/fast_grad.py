@@ -1,0 +1,147 @@
+"""FastGrad: closed-form editing with gradients as values, and changes priced by what they read and what they write.
+
+Newton steps on the facts' log-odds (:mod:`easyedit_ice.editors.closed_form.newton`), each the cheapest change in the metric of
+K-FAC that general text and the keys of earlier edits give (:mod:`easyedit_ice.editors.closed_form.metric`). Gradients as values
+are UltraEdit's (arXiv 2505.14679), the metric on both sides CrispEdit's (arXiv 2602.15823).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.edit.hparams import setting
+from easyedit_ice.edit.registry import Algorithm
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.subject_position import subject_in
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.closed_form.memory_plan import plan_steps
+from easyedit_ice.editors.closed_form.metric import Pricing, general, metrics
+from easyedit_ice.editors.closed_form.newton import Stepping, write_by_steps
+from easyedit_ice.editors.closed_form.outcome import not_written, stated
+from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, measuring_of, place_of, second_moments
+from easyedit_ice.editors.gradient.objectives import fact_row
+from easyedit_ice.text.chat import asking_for
+from easyedit_ice.text.endings import ends_answers
+from easyedit_ice.text.rows import Row
+from easyedit_ice.text.subjects import mentions
+
+
+@dataclass
+class FastGradHyperParams(ClosedFormSettings):
+    """Settings of FastGrad."""
+
+    gentler = "lower margin, raise kept_weight, or name later layers"
+    stronger = "raise margin or num_steps"
+    wider = "raise margin"
+
+    layers: list[int] | None = setting(
+        None, "blocks to write to, from below, negative from the last; None for the later half"
+    )
+    mom2_shrinkage: float = setting(
+        0.001, "σ: ridge on the second moment of what is read, in units of its mean diagonal", low=0
+    )
+    output_adjustment: bool = setting(
+        True, "weigh what is written by how much general text's predictions depend on it; otherwise all alike"
+    )
+    output_shrinkage: float = setting(
+        0.01, "ridge on the second moment of gradients, in units of its mean diagonal over all projections", above=0
+    )
+    kept_weight: float = setting(
+        0.001,
+        "w: weight of each key of an earlier edit, against all of general text, where keep_edits is true",
+        above=0,
+    )
+    margin: float = setting(2.0, "log-odds of the whole target that an edit stops at: 2 is a probability of 0.88")
+    num_steps: int = setting(12, "most steps for facts that are written together", low=1)
+    most_change: float = setting(3.0, "most that one step raises log-odds by", above=0)
+    facts_together: int = setting(32, "facts of a batch that are written together, those of before kept", low=1)
+    sweeps: int = setting(4, "most times that a batch of more facts is gone through, until all hold", low=1)
+    append_eos: bool | None = setting(
+        None, "write that the answer ends after the target; None to do so where the model ends its answers"
+    )
+
+    def usual_layers(self, count: int) -> list[int]:
+        """The later half."""
+        return list(range(count // 2, count))
+
+    @property
+    def pricing(self) -> Pricing:
+        """How changes are priced."""
+        return Pricing(
+            measuring_of(self),
+            self.mom2_shrinkage,
+            self.kept_weight if self.keep_edits else 0.0,
+            self.output_shrinkage if self.output_adjustment else None,
+            self.mom2_adjustment,
+        )
+
+    @property
+    def stepping(self) -> Stepping:
+        """How facts are written."""
+        return Stepping(
+            self.margin, self.num_steps, self.most_change, self.facts_together, self.sweeps, self.kept_weight
+        )
+
+
+def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastGradHyperParams) -> WeightUpdate:
+    """Write all facts together.
+
+    Raises:
+        AnatomyError: the model has no such layers or projections.
+        StatisticsError: the second moments are damaged, or cannot be inverted.
+        DataError: there is no such text for them, or not enough of it.
+    """
+    model.eval()
+    before, names = stated(model, tok, requests), place_of(model, hparams).names
+    rows = [fact_row(tok, request, _ends(model, tok, request, hparams)) for request in requests]
+    places = [_places(tok, *own) for own in zip(requests, rows, strict=True)]
+    found = write_by_steps(model, rows, places, metrics(model, tok, names, hparams.pricing), hparams.stepping)
+    update = WeightUpdate(found.deltas, keys=found.keys)
+    with WeightUpdate(found.deltas).applied(model):
+        after = stated(model, tok, requests)
+    update.info |= {
+        "algorithm": hparams.alg_name,
+        "hparams": hparams.to_dict(),
+        "facts": [[request.prompt, request.target_new] for request in requests],
+        "course": {"steps": list(found.steps), "log_odds": [round(value, 4) for value in found.odds]},
+        "target_nll": {"before": before.nll, "after": after.nll},
+    }
+    if said := not_written(requests, after):
+        update.info["not_written"] = said
+    return update
+
+
+def prepare(model: nn.Module, tok: Any, hparams: FastGradHyperParams) -> None:
+    """Do what is done once, on the model before any edit: the metric of general text."""
+    model.eval()
+    general(model, tok, place_of(model, hparams).names, hparams.pricing)
+    if hparams.append_eos is None:
+        ends_answers(model, tok, asking_for(tok, hparams.chat))
+
+
+def _ends(model: nn.Module, tok: Any, request: EditRequest, hparams: FastGradHyperParams) -> bool:
+    return ends_answers(model, tok, request.asking) if hparams.append_eos is None else hparams.append_eos
+
+
+def _places(tok: Any, request: EditRequest, row: Row) -> list[int]:
+    """Tokens whose keys later edits leave alone: the subject's last, and wherever one of the target is predicted."""
+    first = len(row.ids) - row.span - 1
+    found = set(range(first, len(row.ids) - 1))
+    if request.subject and mentions(request.prompt, request.subject):
+        found.add(min(subject_in(tok, request), first))
+    return sorted(found)
+
+
+ALGORITHM = Algorithm(
+    name="FastGrad",
+    hparams=FastGradHyperParams,
+    solve=solve,
+    prepare=prepare,
+    plan=plan_steps,
+    second_moments=second_moments,
+    summary="gradients as values, in closed form: for long streams and large batches",
+)

@@ -1,0 +1,132 @@
+"""How a model's belief in some facts answers to small changes of its projections.
+
+A fact's *log-odds* are those of its whole target, o = log(p / (1 - p)), where p is the probability that all of its
+tokens follow: above 0 the model is likelier to write it than anything else, and far from there o is as linear in the
+logits as log p. A change ΔW of a projection moves it, to first order, by Σ gᵀ ΔW k over the text's tokens: k is what
+the projection reads there, and g the gradient of o by what it writes.
+
+Shapes: n rows, t tokens of all of them, in and out the widths of a projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.model.capture import hidden_of, not_run, watching, with_hidden
+from easyedit_ice.model.logits import logits_at
+from easyedit_ice.runtime.batching import by_row, padded
+from easyedit_ice.text.rows import Row
+
+_SURE = 1e-6
+"""Nats below which a target counts as certain: rounding says nothing about it any more."""
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """Some rows in a model as it is.
+
+    Attributes:
+        odds: log-odds of each row's predicted tokens, (n,) in nats.
+        tokens: how many tokens of each row are read.
+        keys: k, (t, in) in fp32 on the CPU by path of the projection, one row's tokens after the other's.
+        pulls: g, (t, out), the same.
+    """
+
+    odds: Tensor
+    tokens: tuple[int, ...]
+    keys: dict[str, Tensor]
+    pulls: dict[str, Tensor]
+
+    def owners(self) -> Tensor:
+        """The row of each token, (t,)."""
+        return torch.arange(len(self.tokens)).repeat_interleave(torch.tensor(self.tokens))
+
+
+def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> Linearised:
+    """One pass forward and one back over all rows side by side.
+
+    Args:
+        model: in evaluation mode; its parameters get no gradient.
+        rows: whose predicted tokens are a fact's target.
+        names: paths of the projections.
+
+    Raises:
+        AnatomyError: the model does not call a projection.
+    """
+    places = [
+        (index, place) for index, row in enumerate(rows) for place in range(len(row.ids) - row.span, len(row.ids))
+    ]
+    wanted = torch.tensor([rows[index].ids[place] for index, place in places])
+    owners = torch.tensor([index for index, _ in places])
+
+    def odds_of(logits: Tensor) -> Tensor:
+        own = logits.float().log_softmax(-1).gather(1, wanted.to(logits.device)[:, None])[:, 0]
+        return odds(own.new_zeros(len(rows)).index_add(0, owners.to(own.device), -own))
+
+    before = [(index, place - 1) for index, place in places]
+    found, keys, pulls = pulled(model, [row.ids[:-1] for row in rows], names, before, odds_of)
+    return Linearised(found.detach().cpu(), tuple(len(row.ids) - 1 for row in rows), keys, pulls)
+
+
+def odds(nll: Tensor) -> Tensor:
+    """log(p / (1 - p)) of p = exp(-nll), (n,) for negative log-likelihoods in nats."""
+    bounded = nll.clamp(min=_SURE)
+    return -bounded - (-torch.expm1(-bounded)).log()
+
+
+def pulled(
+    model: nn.Module, rows: Sequence[Sequence[int]], names: Sequence[str], where: Sequence[tuple[int, int]], score: Any
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """A score of the logits at some places, what projections read at each token, and the score's gradient there.
+
+    Args:
+        model: in evaluation mode.
+        rows: token ids.
+        names: paths of the projections.
+        where: places, as (row, token).
+        score: from logits (p, v) at these places to a tensor; the gradient is that of its sum.
+
+    Returns:
+        the score; (t, in) and (t, out) in fp32 on the CPU by path.
+
+    Raises:
+        AnatomyError: the model does not call a projection.
+    """
+    ids, real = padded(rows)
+    device = model.get_input_embeddings().weight.device
+    keys: dict[str, Tensor] = {}
+    written: dict[str, Tensor] = {}
+
+    paths = {model.get_submodule(name): name for name in names}
+
+    def watch(module: nn.Module, args: tuple[Tensor, ...], output: Any) -> Any:
+        if not torch.is_grad_enabled():  # some models run their blocks several times, and learn from the last
+            return output
+        hidden = hidden_of(output)
+        hidden = hidden if hidden.requires_grad else hidden.detach().requires_grad_()
+        keys[paths[module]], written[paths[module]] = args[0].detach(), hidden
+        return with_hidden(output, hidden.clone())  # some blocks add to what they are given in place
+
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    with watching(paths, after=watch), torch.enable_grad():
+        inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device)}
+        found = score(logits_at(model, inputs, where))
+        total = found.sum()
+    if uncalled := [name for name in names if name not in written]:
+        raise not_run(uncalled[0])
+    gradients = torch.autograd.grad(total, [written[name] for name in names])
+
+    def of_tokens(values: Tensor) -> Tensor:
+        return by_row(values, len(rows))[real.to(values.device)].float().cpu()
+
+    return (
+        found,
+        {name: of_tokens(keys[name]) for name in names},
+        {name: of_tokens(own) for name, own in zip(names, gradients, strict=True)},
+    )

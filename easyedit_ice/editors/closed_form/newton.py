@@ -1,0 +1,193 @@
+"""Facts written by Newton steps: to first order the cheapest change with which the model states them, and again.
+
+With the log-odds o of n facts, and g and k of each of their tokens (:mod:`easyedit_ice.editors.closed_form.linearised`), the
+change of all projections l together that costs least, Σ tr(S ΔW A ΔWᵀ), and raises each o by what it lacks is
+
+    ΔW_l = Σ_i α_i Σ_t S_l⁻¹ g_it k_itᵀ A_l⁻¹,   (H + ε I) α = lack,
+    H_ij = Σ_l Σ_ts (g_itᵀ S_l⁻¹ g_js) (k_itᵀ A_l⁻¹ k_js)
+
+Values are gradients, as in UltraEdit (arXiv 2505.14679), and no search: how much of each is written, where, and at
+which of the tokens, comes out of one n × n solve. Since o is not linear, a few such steps follow each other.
+
+Many facts are written some at a time, each leaving the keys of those before alone, and looked at again until all hold.
+
+Shapes: n rows, t tokens of all of them, in and out the widths of a projection.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.edit.delta import LowRankDelta
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.closed_form.linearised import Linearised, linearised
+from easyedit_ice.editors.closed_form.metric import Metric
+from easyedit_ice.editors.closed_form.solver import smallest
+from easyedit_ice.runtime.progress import progress
+from easyedit_ice.text.rows import Row
+
+logger = logging.getLogger(__name__)
+
+Deltas = dict[str, LowRankDelta]
+
+_NEAR = 0.05
+"""Log-odds that a fact may lack after the first step without another."""
+_RIDGE = 1e-3
+"""ε, in units of the mean of H's diagonal."""
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """How facts are written.
+
+    Attributes:
+        margin: log-odds that each fact shall have.
+        num_steps: most steps for the facts that are written together.
+        most_change: most that a step raises log-odds by: further away they are not linear.
+        together: facts of a batch that are written together.
+        sweeps: most times that a batch is looked at again.
+        kept_weight: of the keys of facts written before, in the metrics of those after.
+    """
+
+    margin: float
+    num_steps: int
+    most_change: float
+    together: int
+    sweeps: int
+    kept_weight: float
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What was found.
+
+    Attributes:
+        deltas: by path of the projection.
+        keys: of all facts, (n, in), by path.
+        steps: that each fact took part in.
+        odds: of each fact, when it was looked at last.
+    """
+
+    deltas: Deltas
+    keys: dict[str, Tensor]
+    steps: tuple[int, ...]
+    odds: tuple[float, ...]
+
+
+def write_by_steps(
+    model: nn.Module,
+    rows: Sequence[Row],
+    places: Sequence[Sequence[int]],
+    metrics: Mapping[str, Metric],
+    stepping: Stepping,
+) -> Stepped:
+    """Find the change that writes some facts.
+
+    Args:
+        model: in evaluation mode; left as it was.
+        rows: one for each fact; its predicted tokens are the target.
+        places: of each row, indices of tokens whose keys are its fact's.
+        metrics: by path of the projections that are written to.
+        stepping: how.
+    """
+    parts = [
+        range(start, min(start + stepping.together, len(rows))) for start in range(0, len(rows), stepping.together)
+    ]
+    deltas: Deltas = {}
+    own = dict(metrics)
+    keys: dict[str, list[Tensor]] = {name: [] for name in metrics}
+    steps, odds = [0] * len(rows), [0.0] * len(rows)
+    for sweep in range(stepping.sweeps):
+        taken = sum(steps)
+        with progress(logger, f"facts, sweep {sweep + 1}", len(rows), "fact") as advance:
+            for part in parts:
+                deltas, found, due = _written(model, [rows[fact] for fact in part], deltas, own, stepping)
+                for fact, count, value in zip(part, due, found.odds.tolist(), strict=True):
+                    steps[fact] += count
+                    odds[fact] = value
+                if sweep == 0:
+                    for name, read in _keys(found, [places[fact] for fact in part]).items():
+                        keys[name].append(read)
+                        own[name] = own[name].keeping(read, stepping.kept_weight)
+                advance(len(part))
+        if len(parts) == 1 or sum(steps) == taken:
+            break
+    return Stepped(deltas, {name: torch.cat(read) for name, read in keys.items()}, tuple(steps), tuple(odds))
+
+
+def _written(
+    model: nn.Module, rows: Sequence[Row], deltas: Deltas, metrics: Mapping[str, Metric], stepping: Stepping
+) -> tuple[Deltas, Linearised, list[int]]:
+    """Steps for some facts together: the deltas with these, the facts in the model with them, and steps of each.
+
+    A step after which facts lack more than before is taken back, and a quarter of it tried.
+    """
+    counts, most = [0] * len(rows), stepping.most_change
+    found = _looked_at(model, rows, deltas, metrics)
+    for step in range(stepping.num_steps):
+        lack = stepping.margin - found.odds
+        due = (lack > (_NEAR if step else 0.0)).nonzero()[:, 0]
+        if not len(due):
+            break
+        for fact in due.tolist():
+            counts[fact] += 1
+        made = one_step(found, due, lack[due].clamp(max=most), metrics)
+        tried = {name: _sum(deltas.get(name), own) for name, own in made.items()}
+        after = _looked_at(model, rows, tried, metrics)
+        if (stepping.margin - after.odds).clamp(min=0).sum() < lack.clamp(min=0).sum():
+            deltas, found, most = tried, after, min(2 * most, stepping.most_change)
+        else:
+            most /= 4
+    return deltas, found, counts
+
+
+def _looked_at(model: nn.Module, rows: Sequence[Row], deltas: Deltas, metrics: Mapping[str, Metric]) -> Linearised:
+    with WeightUpdate(deltas).applied(model):
+        return linearised(model, rows, list(metrics))
+
+
+def one_step(found: Linearised, facts: Tensor, lack: Tensor, metrics: Mapping[str, Metric]) -> Deltas:
+    """The cheapest change that raises the log-odds of some facts by what they lack, to first order.
+
+    Args:
+        found: the facts in the model as it is.
+        facts: (m,), indices of those that lack something.
+        lack: (m,), how much.
+        metrics: by path of the projections.
+    """
+    owners = found.owners()
+    chosen = torch.isin(owners, facts)
+    belongs = (owners[chosen][:, None] == facts).double()  # (t, m)
+    read: dict[str, Tensor] = {}
+    worth: dict[str, Tensor] = {}
+    gram = torch.zeros(len(facts), len(facts), dtype=torch.float64)
+    for name, metric in metrics.items():
+        keys, pulls = found.keys[name][chosen].double(), found.pulls[name][chosen].double()
+        read[name] = keys @ metric.inward
+        worth[name] = pulls if metric.outward is None else pulls @ metric.outward.double()
+        gram += belongs.T @ ((worth[name] @ pulls.T) * (read[name] @ keys.T)) @ belongs
+    gram = (gram + gram.T) / 2
+    gram.diagonal().add_(_RIDGE * gram.diagonal().mean())
+    strengths = torch.linalg.solve(gram, lack.double())
+    written = {name: (own * (belongs @ strengths)[:, None]).T.float() for name, own in worth.items()}
+    return {name: smallest(read[name].float(), written[name]) for name in metrics}
+
+
+def _keys(found: Linearised, places: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    """Keys at some tokens of each row, (n, in) by path."""
+    starts = torch.tensor((0, *found.tokens)).cumsum(0).tolist()
+    at = [start + place for start, own in zip(starts, places, strict=False) for place in own]
+    return {name: own[at].contiguous() for name, own in found.keys.items()}
+
+
+def _sum(before: LowRankDelta | None, more: LowRankDelta) -> LowRankDelta:
+    """Both deltas as one, of no more rank than the matrix can have."""
+    if before is None:
+        return more
+    joined = before.joined(more)
+    return smallest(joined.a, joined.b)

@@ -1,0 +1,125 @@
+"""How much it matters what a projection writes: S = E[g gᵀ] over general text.
+
+g is the gradient, by what the projection writes at a token, of the log-probability of what the model itself would write
+next: C = E[k kᵀ] and S are the two factors of the Fisher information of a projection's weight (K-FAC, Martens and
+Grosse 2015, arXiv 1503.05671), so that tr(S ΔW C ΔWᵀ) is about twice the divergence per token that ΔW causes on general
+text. C alone, which MEMIT and AlphaEdit weigh by, calls a change dear wherever general text is read; it is dear only
+where what it writes there is listened to as well (CrispEdit, arXiv 2602.15823).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from easyedit_ice.editors.closed_form.linearised import pulled
+from easyedit_ice.errors import DataError
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.baseline import as_first_seen, known
+from easyedit_ice.precompute.corpora import text_source
+from easyedit_ice.precompute.moment_store import Origin, load_moment, save_moment
+from easyedit_ice.precompute.moments import Measuring
+from easyedit_ice.text.tokens import tokens
+
+_LONGEST = 64
+"""Most tokens of a text that are read."""
+_TOGETHER = 2048
+"""Tokens that run side by side."""
+
+
+def sensitivities(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring) -> dict[str, Tensor]:
+    """S (out, out) of some projections in fp64, by path; from disk where it is stored, else measured in one pass.
+
+    Args:
+        model: before any edit, if it was not seen before.
+        tok: its tokenizer.
+        names: paths of the projections.
+        measuring: the text; ``dynamic_multiplier`` tokens for each output of the widest projection are read.
+
+    Raises:
+        StatisticsError: a stored S is damaged.
+        DataError: there is no such text.
+    """
+    found = known(model).found["sensitivities"]
+    missing = [name for name in names if (name, measuring) not in found]
+    if missing:
+        found.update({(name, measuring): own for name, own in _found(model, tok, missing, measuring).items()})
+    return {name: found[name, measuring] for name in names}
+
+
+def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring) -> dict[str, Tensor]:
+    source = text_source(measuring.mom2_dataset, model, tok)
+    widths = {name: ModelAnatomy(model).projection(name).out_features for name in names}
+    count = measuring.dynamic_multiplier * max(widths.values())
+    origins = {
+        name: Origin(
+            model=str(model.config._name_or_path),
+            weights=known(model).weights,
+            module=f"{name}, gradients",
+            text=source.name,
+            text_hash=source.fingerprint,
+            tokens=count,
+            longest=_LONGEST,
+            dtype=measuring.mom2_dtype,
+        )
+        for name in names
+    }
+    stored = {name: load_moment(origin) for name, origin in origins.items()}
+    if any(own is None for own in stored.values()):
+        keep = as_first_seen(model)
+        measured = measure(model, tok, names, source, count)
+        for name in names if keep else ():
+            save_moment(origins[name], measured[name], count)
+        return measured
+    return {name: own[0] for name, own in stored.items()}
+
+
+def measure(
+    model: nn.Module, tok: Any, names: Sequence[str], texts: Iterable[str], count: int, seed: int = 0
+) -> dict[str, Tensor]:
+    """S of some projections, (out, out) in fp64.
+
+    Args:
+        model: in evaluation mode; its parameters get no gradient.
+        tok: its tokenizer.
+        names: paths of the projections.
+        texts: read in order, each up to 64 tokens.
+        count: stop after so many tokens.
+        seed: of what the model would write next.
+
+    Raises:
+        DataError: the texts end before.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    sums: dict[str, Tensor] = {}
+    read, batch = 0, []
+
+    def likely(logits: Tensor) -> Tensor:
+        log_probs = logits.float().log_softmax(-1)
+        drawn = torch.multinomial(log_probs.detach().exp().cpu(), 1, generator=draws)
+        return log_probs.gather(1, drawn.to(log_probs.device))
+
+    def run() -> None:
+        where = [(index, place) for index, row in enumerate(batch) for place in range(len(row))]
+        _, _, pulls = pulled(model, batch, names, where, likely)
+        for name, own in pulls.items():
+            sums[name] = sums.get(name, 0) + own.double().T @ own.double()
+
+    for text in texts:
+        ids = tokens(tok, text)[: min(_LONGEST, count - read)]
+        if not ids:
+            continue
+        batch.append(ids)
+        read += len(ids)
+        if sum(map(len, batch)) >= _TOGETHER or read == count:
+            run()
+            batch = []
+        if read == count:
+            return {name: total / read for name, total in sums.items()}
+    raise DataError(
+        f"the texts hold {read} tokens, and what gradients are measured on needs {count}; give more text, or lower "
+        "dynamic_multiplier"
+    )

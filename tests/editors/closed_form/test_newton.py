@@ -1,0 +1,133 @@
+"""Newton steps on what a model believes of some facts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from easyedit_ice.edit.delta import DenseDelta
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.closed_form import newton
+from easyedit_ice.editors.closed_form.linearised import Linearised, linearised, odds
+from easyedit_ice.editors.closed_form.metric import Metric
+from easyedit_ice.editors.closed_form.newton import Stepping, one_step, write_by_steps
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.testing.cases import state
+from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.text.rows import encode
+
+EACH = pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[2]], ids=lambda shape: shape.name)
+STEPPING = Stepping(margin=1.0, num_steps=12, most_change=3.0, together=32, sweeps=4, kept_weight=0.1)
+
+
+def _random(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _positive(width: int, seed: int) -> torch.Tensor:
+    rows = _random(3 * width, width, seed=seed)
+    return rows.T @ rows / len(rows)
+
+
+def _rows() -> list:
+    return [encode(tokenizer(), request.prompt, request.completion) for request in EditRequest.prepare(FACTS)]
+
+
+def _places(model: torch.nn.Module) -> dict[str, Metric]:
+    return {
+        projection.name: Metric(torch.linalg.inv(_positive(projection.in_features, 7)), 1.0, None)
+        for projection in ModelAnatomy(model).match(["mlp.out"])
+    }
+
+
+def test_log_odds_are_those_of_all_tokens_together() -> None:
+    nll = torch.tensor([0.01, 0.6931472, 5.0, 60.0])
+    probability = (-nll.double()).exp()
+    torch.testing.assert_close(odds(nll).double(), (probability / (1 - probability)).log(), rtol=1e-4, atol=1e-4)
+    assert odds(torch.zeros(1)).isfinite()
+
+
+@EACH
+def test_a_small_change_moves_the_odds_as_keys_and_pulls_say(shape) -> None:
+    model, rows = shape.build(), _rows()
+    names = list(_places(model))
+    found = linearised(model, rows, names)
+    moved = torch.zeros(len(rows))
+    deltas = {}
+    for turn, name in enumerate(names):
+        projection = ModelAnatomy(model).projection(name)
+        change = 1e-3 * _random(projection.out_features, projection.in_features, seed=turn).float()
+        each = (found.pulls[name] * (found.keys[name] @ change.T)).sum(1)
+        moved.index_add_(0, found.owners(), each)
+        deltas[name] = DenseDelta(change)
+    with WeightUpdate(deltas).applied(model):
+        after = linearised(model, rows, names).odds
+    torch.testing.assert_close(after - found.odds, moved, rtol=0.05, atol=2e-4)
+
+
+def test_a_step_is_the_cheapest_change_that_writes_all_facts_to_first_order() -> None:
+    found = Linearised(
+        torch.zeros(2),
+        (3, 2),
+        {name: _random(5, 6, seed=seed).float() for name, seed in (("a", 1), ("b", 2))},
+        {name: _random(5, 4, seed=seed).float() for name, seed in (("a", 3), ("b", 4))},
+    )
+    read, listened = {"a": _positive(6, 5), "b": _positive(6, 6)}, {"a": _positive(4, 7), "b": _positive(4, 8)}
+    metrics = {
+        name: Metric(torch.linalg.inv(read[name]), 1.0, torch.linalg.inv(listened[name]).float()) for name in ("a", "b")
+    }
+    lack = torch.tensor([1.0, 2.0])
+    step = one_step(found, torch.tensor([0, 1]), lack, metrics)
+    flat, rows, costs = [], [], []
+    for name in ("a", "b"):
+        moves = torch.einsum("to,ti->toi", found.pulls[name].double(), found.keys[name].double())
+        rows.append(torch.stack([moves[:3].sum(0).flatten(), moves[3:].sum(0).flatten()]))
+        costs.append(torch.kron(listened[name], read[name]))
+        flat.append(step[name].matrix().double().flatten())
+    wanted, cost = torch.cat(rows, 1), torch.block_diag(*costs)
+    inverse = torch.linalg.inv(cost)
+    cheapest = inverse @ wanted.T @ torch.linalg.solve(wanted @ inverse @ wanted.T, lack.double())
+    torch.testing.assert_close(torch.cat(flat), cheapest, rtol=5e-3, atol=1e-3)
+
+
+@EACH
+@pytest.mark.parametrize("together", [32, 1])
+def test_facts_get_the_odds_that_are_asked_for_together_or_one_after_the_other(shape, together) -> None:
+    model, rows = shape.build(), _rows()[:2]
+    before, metrics = state(model), _places(model)
+    wanted = linearised(model, rows, list(metrics)).odds.max().item() + 0.1
+    stepping = Stepping(**vars(STEPPING) | {"together": together, "margin": wanted})
+    found = write_by_steps(model, rows, [[len(row.ids) - 2] for row in rows], metrics, stepping)
+    assert state(model) == before
+    assert min(found.odds) >= wanted - 0.06
+    assert all(len(keys) == len(rows) for keys in found.keys.values())
+    with WeightUpdate(found.deltas).applied(model):
+        assert linearised(model, rows, list(metrics)).odds.min() >= wanted - 0.06
+
+
+def test_a_step_that_makes_it_worse_is_taken_back(monkeypatch) -> None:
+    model, rows = SHAPES[0].build(), _rows()[:1]
+    metrics, tried, step = _places(model), [], newton.one_step
+
+    def wrong(found: Linearised, facts: torch.Tensor, lack: torch.Tensor, metrics: dict) -> dict:
+        tried.append(lack.item())
+        return {
+            name: own.scaled(-1.0 if len(tried) == 1 else 1.0)
+            for name, own in step(found, facts, lack, metrics).items()
+        }
+
+    monkeypatch.setattr(newton, "one_step", wrong)
+    before = linearised(model, rows, list(metrics)).odds.item()
+    stepping = Stepping(**vars(STEPPING) | {"num_steps": 2, "most_change": 0.1})
+    found = write_by_steps(model, rows, [[0]], metrics, stepping)
+    assert tried == pytest.approx([0.1, 0.025])
+    assert found.odds[0] > before
+
+
+def test_a_fact_that_holds_already_is_left_alone() -> None:
+    model, rows = SHAPES[0].build(), _rows()[:1]
+    sure = Stepping(**vars(STEPPING) | {"margin": -1e3})
+    found = write_by_steps(model, rows, [[0]], _places(model), sure)
+    assert found.deltas == {}
+    assert found.steps == (0,)
