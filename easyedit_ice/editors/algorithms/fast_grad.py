@@ -1,8 +1,8 @@
 """FastGrad: closed-form editing with gradients as values, and changes priced by what they read and what they write.
 
-Newton steps on the facts' log-odds (:mod:`easyedit_ice.editors.closed_form.newton`), each the cheapest change in the metric of
-K-FAC that general text and the keys of earlier edits give (:mod:`easyedit_ice.editors.closed_form.metric`). Gradients as values
-are UltraEdit's (arXiv 2505.14679), the metric on both sides CrispEdit's (arXiv 2602.15823).
+Newton steps on the facts' log-odds (:mod:`easyedit_ice.editors.closed_form.newton`), each the cheapest change in the
+metric of K-FAC that general text and the keys of earlier edits give (:mod:`easyedit_ice.editors.closed_form.metric`).
+Gradients as values are UltraEdit's (arXiv 2505.14679), the metric on both sides CrispEdit's (arXiv 2602.15823).
 """
 
 from __future__ import annotations
