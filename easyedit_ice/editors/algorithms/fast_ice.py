@@ -23,7 +23,7 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form.contrast import Contrast, Taught, contrast, old_answers, read, taught
-from easyedit_ice.editors.closed_form.gains import gain_behind, sought_before, towards_targets
+from easyedit_ice.editors.closed_form.gains import gain_after_norm, sought_before, towards_targets
 from easyedit_ice.editors.closed_form.layer_writes import Place
 from easyedit_ice.editors.closed_form.memory_plan import Read, plan_reading
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
@@ -141,7 +141,7 @@ def prepare(model: nn.Module, tok: Any, hparams: FastICEHyperParams) -> None:
 
 
 def _taught(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastICEHyperParams) -> list[Taught]:
-    """The facts behind contexts, of the new and of the old."""
+    """The facts after contexts, of the new and of the old."""
     wordings = hparams.context_templates or followed_wordings(model, tok, requests[0].asking)
     longest = ModelAnatomy(model).context_length
     return [
@@ -212,7 +212,7 @@ def _residuals(
     parts = list(found.residuals.split(found.spans))
     for fact in headed:
         parts[fact] = towards_targets(model, rows[fact : fact + 1])
-    residuals, gain = torch.cat(parts), gain_behind(model, rows, place.names[0], place.blocks[0])
+    residuals, gain = torch.cat(parts), gain_after_norm(model, rows, place.names[0], place.blocks[0])
     return residuals if gain is None else sought_before(residuals, gain)
 
 

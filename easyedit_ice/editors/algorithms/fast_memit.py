@@ -60,7 +60,7 @@ class FastMEMITHyperParams(ClosedFormSettings):
     )
     kl_factor: float = setting(0.0625, "weight of the divergence of what follows the bare subject", low=0)
     context_template_length_params: list[list[int]] = setting(
-        [[10, 5]], "texts of the model's own that facts are stated behind: pairs of a length in tokens and how many"
+        [[10, 5]], "texts of the model's own that facts are stated after: pairs of a length in tokens and how many"
     )
     context_seed: int = setting(0, "seed of these texts", low=0)
     mom2_update_weight: float | None = setting(

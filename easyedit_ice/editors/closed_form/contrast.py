@@ -1,13 +1,13 @@
 """What knowing a new fact adds to a block's output: the difference that two contexts make.
 
-A model reads a fact's prompt and target behind a context that states the new fact, and behind one that states the old
+A model reads a fact's prompt and target after a context that states the new fact, and after one that states the old
 answer in the same words. Both contexts are as long and as strange to the prompt as each other; what differs in the
 block's output h, at each token before one of the target's, is what the model has taken from the new fact:
 
     r = mean over wordings of h(c_new, prompt, target) - h(c_old, prompt, target)
 
 It goes with the key k that the block's projection reads at the same token without any context. Only wordings count
-behind which the model states the target.
+after which the model states the target.
 
 Shapes: n tokens before those of targets, one fact's after the other's; in and d, the widths of what the projection
 reads and of the residual stream.
@@ -36,11 +36,11 @@ _ENDS = "\n.,;:!?("
 
 @dataclass(frozen=True)
 class Taught:
-    """A fact as it is read without context, and behind contexts.
+    """A fact as it is read without context, and after contexts.
 
     Attributes:
         alone: prompt and target.
-        pairs: of each wording that the model's context has room for, the same behind the new fact and behind the old.
+        pairs: of each wording that the model's context has room for, the same after the new fact and after the old.
     """
 
     alone: Row
@@ -55,7 +55,7 @@ class Contrast:
         keys: (n, in) in fp32.
         residuals: (n, d) in fp32.
         spans: tokens of each fact; they sum to n.
-        followed: of each fact, whether the model states the target behind any wording.
+        followed: of each fact, whether the model states the target after any wording.
     """
 
     keys: Tensor
@@ -121,7 +121,7 @@ def taught(
 def contrast(model: nn.Module, facts: Sequence[Taught], projection: str, block: str) -> Contrast:
     """What contexts add to a block's output for each fact.
 
-    Of a fact whose target the model states behind no wording, residuals are the mean over all wordings, and 0 if there
+    Of a fact whose target the model states after no wording, residuals are the mean over all wordings, and 0 if there
     is none.
 
     Args:

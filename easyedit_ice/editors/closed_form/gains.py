@@ -28,7 +28,7 @@ _TINY = torch.finfo(torch.float32).tiny
 
 
 def sought_before(residuals: Tensor, gain: Tensor) -> Tensor:
-    """What must be added before a norm for so much to come out behind it, to first order.
+    """What must be added before a norm for so much to come out after it, to first order.
 
     Args:
         residuals: (n, d).
@@ -38,7 +38,7 @@ def sought_before(residuals: Tensor, gain: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def gain_behind(model: nn.Module, rows: Sequence[Row], projection: str, block: str) -> Tensor | None:
+def gain_after_norm(model: nn.Module, rows: Sequence[Row], projection: str, block: str) -> Tensor | None:
     """w / rms(x) of the norms that a block puts what its projection writes through before the sum, (d,), rms(x) being
     the median one; ``None`` if there is no norm.
 
@@ -86,17 +86,17 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     own = torch.tensor([[token] for row in rows for token in row.predicted], device=normed.device)
     logits = head(normed[at].to(head.weight.dtype)).float()
     others = logits.scatter(1, own, -torch.inf)
-    behind = (others.amax(1) - logits.gather(1, own)[:, 0]).clamp(min=1.0)
+    lag = (others.amax(1) - logits.gather(1, own)[:, 0]).clamp(min=1.0)
     ahead = head.weight[own[:, 0]].float() - head.weight[others.argmax(1)].float()
     slope = _gain(last, normed) * ahead / _rms(last[at])
-    return slope * (behind / slope.square().sum(1).clamp(min=_TINY))[:, None]
+    return slope * (lag / slope.square().sum(1).clamp(min=_TINY))[:, None]
 
 
-def _gain(before: Tensor, behind: Tensor) -> Tensor:
+def _gain(before: Tensor, after: Tensor) -> Tensor:
     """w, (d,), from what passes (n, d)."""
     unit = before / _rms(before)
-    unit, behind = unit - unit.mean(0), behind - behind.mean(0)
-    return (unit * behind).sum(0) / unit.square().sum(0).clamp(min=_TINY)
+    unit, after = unit - unit.mean(0), after - after.mean(0)
+    return (unit * after).sum(0) / unit.square().sum(0).clamp(min=_TINY)
 
 
 def _rms(values: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def write_facts(
         model: left as it was.
         tok: its tokenizer.
         requests: facts with subjects.
-        prefixes: texts that facts are stated behind, where the model's context has room; the first is empty.
+        prefixes: texts that facts are stated after, where the model's context has room; the first is empty.
         place: where to write.
         factors: of the projections.
         search: how values are sought.
@@ -118,7 +118,7 @@ def write_facts(
 def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
     """What a projection reads at each fact's subject: (n, d) in fp32.
 
-    A key is the mean of that of the bare prompt and the mean of those behind contexts, as in the authors' code.
+    A key is the mean of that of the bare prompt and the mean of those after contexts, as in the authors' code.
     """
     rows = [row.ids[: row.at + 1] for fact in facts for row in fact.stated]
     found = at_last_token(model, rows, name, "in").split([len(fact.stated) for fact in facts])

@@ -63,7 +63,7 @@ def seeking_pass(
 ) -> tuple[int, int]:
     """Bytes of activations, and of logits, while values are sought.
 
-    Each fact is read alone and behind every context, from its subject on with gradients through the blocks above the
+    Each fact is read alone and after every context, from its subject on with gradients through the blocks above the
     last projection; of the tokens before keys and values are kept.
 
     Args:
@@ -85,7 +85,7 @@ def reading_pass(
 ) -> tuple[int, int, int]:
     """Tokens of the largest pass of FastICE, bytes of activations in it, and of logits.
 
-    Facts are read behind contexts, of the new and of the old, and with other names; no pass keeps anything for a
+    Facts are read after contexts, of the new and of the old, and with other names; no pass keeps anything for a
     backward one, so that it holds the stream and the widest inner tensors of one block.
 
     Args:

@@ -1,7 +1,8 @@
 """Facts written by Newton steps: to first order the cheapest change with which the model states them, and again.
 
 With the log-odds o of n facts, and g and k of each of their tokens
-(:mod:`easyedit_ice.editors.closed_form.linearised`), the change of all projections l together that costs least, Σ tr(S ΔW A ΔWᵀ), and raises each o by what it lacks is
+(:mod:`easyedit_ice.editors.closed_form.linearised`), the change of all projections l together that costs least,
+Σ tr(S ΔW A ΔWᵀ), and raises each o by what it lacks is
 
     ΔW_l = Σ_i α_i Σ_t S_l⁻¹ g_it k_itᵀ A_l⁻¹,   (H + ε I) α = lack,
     H_ij = Σ_l Σ_ts (g_itᵀ S_l⁻¹ g_js) (k_itᵀ A_l⁻¹ k_js)

@@ -24,7 +24,7 @@ class Stated:
     """How a model states some facts.
 
     Attributes:
-        nll: of each target behind its prompt, in nats per token.
+        nll: of each target after its prompt, in nats per token.
         likeliest: whether each of the target's tokens is the most probable, given those before.
         leads: by how much the least sure of the target's tokens is ahead of every other one, in nats.
     """

@@ -52,7 +52,7 @@ class FactRows:
     """A fact in its contexts.
 
     Attributes:
-        stated: prompt and target, first alone, then behind each context that leaves room for them.
+        stated: prompt and target, first alone, then after each context that leaves room for them.
         essence: the subject alone, whose next word shall stay as it is.
     """
 
@@ -66,13 +66,13 @@ class FactRows:
 
 
 def fact_rows(tok: Any, request: EditRequest, prefixes: Sequence[str], longest: int | None = None) -> FactRows:
-    """Tokenise a fact behind each prefix.
+    """Tokenise a fact after each prefix.
 
     Args:
         tok: a transformers tokenizer.
         request: the fact; it has a subject.
-        prefixes: texts to state it behind; the first is empty.
-        longest: tokens that the model's context holds, ``None`` if unlimited. A prefix behind which the fact would not
+        prefixes: texts to state it after; the first is empty.
+        longest: tokens that the model's context holds, ``None`` if unlimited. A prefix after which the fact would not
             fit is left out; the first stays.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What norms do to each dimension, and directions found behind them."""
+"""What norms do to each dimension, and directions found after them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from architectures import AFTERWARDS, tiny
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.closed_form.contrast import read
-from easyedit_ice.editors.closed_form.gains import gain_behind, sought_before, towards_targets
+from easyedit_ice.editors.closed_form.gains import gain_after_norm, sought_before, towards_targets
 from easyedit_ice.editors.closed_form.outcome import lead
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
@@ -37,7 +37,7 @@ def test_what_is_sought_before_a_norm_comes_out_behind_it(name: str) -> None:
     for module in model.get_submodule(block).modules():
         if getattr(getattr(module, "weight", None), "ndim", 0) == 1:
             module.weight.data.uniform_(0.5, 2.0, generator=drawn)
-    gain = gain_behind(model, FEW, projection, block)
+    gain = gain_after_norm(model, FEW, projection, block)
     wanted = torch.randn(1, len(gain), generator=drawn)
     before = read(model, FEW, block, "out")
     added = sought_before(wanted, gain)
@@ -50,7 +50,7 @@ def test_what_is_sought_before_a_norm_comes_out_behind_it(name: str) -> None:
 
 def test_where_no_norm_follows_there_is_nothing_to_make_up_for() -> None:
     model = SHAPES[2].build().eval()
-    gain = gain_behind(model, ROWS, *_out(model, 1))
+    gain = gain_after_norm(model, ROWS, *_out(model, 1))
     assert gain is None
 
 
