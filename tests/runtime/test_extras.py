@@ -60,7 +60,7 @@ print(json.dumps(found))
 """
     found = json.loads(without_extras(code).stdout)
 
-    assert {"edit", "eval", "probe", "report", "world"} <= set(found)
+    assert {"edit", "eval", "probe", "report", "ui"} <= set(found)
     assert all(status == 0 and text.startswith(f"usage: easyedit-ice {name}") for name, (status, text) in found.items())
 
 
