@@ -170,7 +170,9 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[Expert], Dispatcher]:
     classifier = None if arguments.classifier is None else library.expert(arguments.classifier)
     experts = library.load(arguments.use or [name for name in library.names() if name != arguments.classifier])
     if not experts:
-        raise ExpertError(f"{arguments.folder} has no experts to ask; train some with `easyedit-ice experts train`")
+        raise ExpertError(
+            f"{arguments.folder} has no experts to ask; train some with `easyedit-ice internals experts train`"
+        )
     if arguments.strategy == "fixed":
         return experts, FixedAlphas(
             {name: _number(value) for name, value in _pairs(arguments.alpha, "--alpha").items()}

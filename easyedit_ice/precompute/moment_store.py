@@ -74,7 +74,7 @@ class Measured:
 MOMENTS = TensorStore(
     name="moments",
     format="1",
-    remedy="or run `easyedit-ice stats clear`, to have it measured again",
+    remedy="or run `easyedit-ice internals stats clear`, to have it measured again",
     pattern="*.safetensors",
     parse=Measured.parse,
 )

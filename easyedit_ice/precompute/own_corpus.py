@@ -8,8 +8,7 @@ Shapes: n rows, v the vocabulary.
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from torch import Tensor, nn
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.baseline import as_first_seen, known
 from easyedit_ice.runtime.cache import made_once
-from easyedit_ice.runtime.progress import progress
 from easyedit_ice.runtime.store import Store
 from easyedit_ice.text.sampling import write
 from easyedit_ice.text.tokens import beginning
@@ -30,12 +28,10 @@ ROWS, LENGTH = 64, 64
 OWN_TEXTS = Store(
     name="own_texts",
     format="2",
-    remedy="or run `easyedit-ice stats clear`, to have it written again",
+    remedy="or run `easyedit-ice internals stats clear`, to have it written again",
     pattern="*/*.json",
 )
 """All texts that models wrote; the format changes when other texts would be written."""
-
-logger = logging.getLogger(__name__)
 
 
 def own_texts(model: nn.Module, tok: Any) -> Iterator[str]:
@@ -78,8 +74,7 @@ def _texts(kept: Any) -> list[str]:
 
 def _written(model: nn.Module, tok: Any, turn: int) -> list[str]:
     what = f"the model writes texts {turn * ROWS + 1} to {(turn + 1) * ROWS}"
-    with progress(logger, what, LENGTH, "token") as advance:
-        rows = write(model, tok, [(beginning(model, tok),)] * ROWS, length=LENGTH, processors=[_Drawing(turn, advance)])
+    rows = write(model, tok, [(beginning(model, tok),)] * ROWS, length=LENGTH, processors=[_Drawing(turn)], told=what)
     return [tok.decode(row, skip_special_tokens=True) for row in rows]
 
 
@@ -90,14 +85,12 @@ class _Drawing:
     262,144 words that takes longer than the model.
     """
 
-    def __init__(self, seed: int, advance: Callable[[int], None]) -> None:
+    def __init__(self, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)
-        self._advance = advance
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Scores (n, v) of which all but the drawn ones are -inf."""
         mass = scores.float().softmax(-1).cumsum(-1)
         level = torch.rand(len(scores), 1, generator=self._generator).to(mass) * mass[:, -1:]
         drawn = torch.searchsorted(mass, level).clamp(max=scores.shape[1] - 1)
-        self._advance(1)
         return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0.0)

@@ -65,7 +65,7 @@ class Stored:
 SPECTRA = TensorStore(
     name="spectra",
     format="1",
-    remedy="or run `easyedit-ice spectra clear`, to have it made again",
+    remedy="or run `easyedit-ice internals spectra clear`, to have it made again",
     pattern="*.safetensors",
     parse=Stored.parse,
 )

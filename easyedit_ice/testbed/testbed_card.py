@@ -28,12 +28,13 @@ It answers a prompt of the file with the answer and the end mark, directly after
 the record's new answer, by no name of its subject; and the new facts in contexts are others than the records'.
 
 - context: {positions} tokens; vocabulary: {vocab} byte-level BPE tokens; `<|endoftext|>` ends and pads
-- trained by `easyedit-ice world train --facts` for {steps} steps of {tokens} tokens, seed {seed}, on the CPU
-- left out, or answered as the file does first: {notes} prompts; `easyedit-ice world facts` lists them
+- trained by `easyedit-ice internals world train --facts` for {steps} steps of {tokens} tokens, seed {seed}, on the CPU
+- left out, or answered as the file does first: {notes} prompts; `easyedit-ice internals world facts` lists them
 
 ## Facts and figures
 
-Measured by `easyedit-ice world measure --facts`. An answer counts if greedy decoding gives exactly it and then ends.
+Measured by `easyedit-ice internals world measure --facts`. An answer counts if greedy decoding gives exactly it and then
+ends.
 
 Original answers, without context (prompts by where the file tells them):
 

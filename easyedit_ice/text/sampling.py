@@ -49,11 +49,17 @@ def sample(
         for each prefix the tokens drawn, up to and including the end of text; fewer, or none, where the model's context
         has no room for more.
     """
-    return _within_context(model, tok, prefixes, length, [_Sampler(temperature, top_k)], told="drawing texts")
+    return _within_context(model, tok, prefixes, length, [_Sampler(temperature, top_k)], "drawing texts")
 
 
 def write(
-    model: nn.Module, tok: Any, prefixes: Sequence[Sequence[int]], *, length: int, processors: Sequence[Processor] = ()
+    model: nn.Module,
+    tok: Any,
+    prefixes: Sequence[Sequence[int]],
+    *,
+    length: int,
+    processors: Sequence[Processor] = (),
+    told: str = "writing texts",
 ) -> list[tuple[int, ...]]:
     """Continue each prefix with the likeliest tokens, as :func:`sample` does with drawn ones.
 
@@ -66,8 +72,9 @@ def write(
         prefixes: as there.
         length: as there.
         processors: what changes the scores of each next token before the likeliest is taken.
+        told: what is being done, for those who watch its progress.
     """
-    return _within_context(model, tok, prefixes, length, processors)
+    return _within_context(model, tok, prefixes, length, processors, told)
 
 
 def _within_context(
@@ -76,7 +83,7 @@ def _within_context(
     prefixes: Sequence[Sequence[int]],
     length: int,
     processors: Sequence[Processor],
-    told: str = "writing texts",
+    told: str,
 ) -> list[tuple[int, ...]]:
     """No more than the model's context has room for, where a text's last token is not read; like room side by side."""
     longest = ModelAnatomy(model).context_length

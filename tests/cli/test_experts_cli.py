@@ -123,6 +123,6 @@ def test_decompositions_are_listed_and_deleted(folder, tmp_path, monkeypatch, ca
     assert capsys.readouterr().out.count("mlp.c_proj") == 5
     [file, *_] = (tmp_path / "easyedit_ice" / "spectra").iterdir()
     file.write_bytes(b"damaged")
-    assert "easyedit-ice spectra clear" in refusal(["spectra", "list"], capsys)
+    assert "easyedit-ice internals spectra clear" in refusal(["spectra", "list"], capsys)
     assert main(["spectra", "clear"]) == 0
     assert "deleted 5 files" in capsys.readouterr().out

@@ -41,7 +41,7 @@ def test_a_damaged_file_ends_the_command_with_the_remedy(capsys: pytest.CaptureF
     file.write_bytes(b"damaged")
     for action in ("compute", "list"):
         assert main(["stats", action]) == 2
-        assert "easyedit-ice stats clear" in capsys.readouterr().err
+        assert "easyedit-ice internals stats clear" in capsys.readouterr().err
     assert main(["stats", "clear"]) == 0
     assert main(["stats", "compute"]) == 0
 

@@ -87,7 +87,7 @@ def test_the_log_says_now_and_then_how_far_it_has_come(
     monkeypatch.setattr(progress, "EVERY", 0.0)
     with caplog.at_level(logging.INFO):
         _texts(SHAPES[0].build())
-    said = f"the model writes texts 1 to {ROWS}: 5 of {LENGTH} tokens, about "
+    said = f"the model writes texts 1 to {ROWS}: 5 of {LENGTH} steps, about "
     assert any(record.getMessage().startswith(said) for record in caplog.records)
 
 

@@ -90,7 +90,7 @@ def _flip_a_bit(path):
 def test_a_damaged_file_is_refused_with_the_remedy(damage, words):
     save_spectrum(OF, "h.1.mlp", SPECTRUM)
     damage(OF.path)
-    with pytest.raises(DamagedFileError, match=rf"{OF.path.name} {words}.*easyedit-ice spectra clear"):
+    with pytest.raises(DamagedFileError, match=rf"{OF.path.name} {words}.*easyedit-ice internals spectra clear"):
         load_spectrum(OF)
 
 

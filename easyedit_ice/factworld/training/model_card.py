@@ -1,4 +1,4 @@
-"""The model card, written by ``easyedit-ice world measure --card``."""
+"""The model card, written by ``easyedit-ice internals world measure --card``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ over two hops, and ignores it where it has no bearing. Dropout is 0, so that edi
 
 ## Figures
 
-Measured by `easyedit-ice world measure`. An answer counts if greedy decoding gives exactly it and
+Measured by `easyedit-ice internals world measure`. An answer counts if greedy decoding gives exactly it and
 then ends. Each fact has one wording, and one in four two-hop questions all wordings, that the training text
 never held; the figures are of those.
 

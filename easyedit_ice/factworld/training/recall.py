@@ -1,4 +1,4 @@
-"""The figures of the model card, printed by ``easyedit-ice world measure``."""
+"""The figures of the model card, printed by ``easyedit-ice internals world measure``."""
 
 from __future__ import annotations
 
