@@ -33,8 +33,8 @@ the record's new answer, by no name of its subject; and the new facts in context
 
 ## Facts and figures
 
-Measured by `easyedit-ice internals world measure --facts`. An answer counts if greedy decoding gives exactly it and then
-ends.
+Measured by `easyedit-ice internals world measure --facts`. An answer counts if greedy decoding gives exactly it and
+then ends.
 
 Original answers, without context (prompts by where the file tells them):
 

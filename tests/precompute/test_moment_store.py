@@ -86,7 +86,7 @@ DAMAGES = {
 def test_a_damaged_file_is_refused_with_the_remedy(words: str) -> None:
     save_moment(ORIGIN, MOMENT, 80)
     DAMAGES[words](ORIGIN.path)
-    with pytest.raises(DamagedFileError, match=rf"{ORIGIN.path.name} {words.strip()}.*easyedit-ice internals stats clear"):
+    with pytest.raises(DamagedFileError, match=rf"{ORIGIN.path.name} {words.strip()}.*internals stats clear"):
         load_moment(ORIGIN)
 
 
