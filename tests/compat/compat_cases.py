@@ -78,7 +78,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "FastEMMET": ("FastEMMET", CLOSED_FORM),
     "FastROME": ("FastROME", CLOSED_FORM),
     "FastICE": ("FastICE", {}),
-    "FastGrad": ("FastGrad", {"num_steps": 3}),
+    "FastGrad": ("FastGrad", {"num_steps": 3, "neighbour_names": 0}),
 }
 """Algorithm and settings, by a name."""
 SHAPES_HELD = {"gpt2": SHAPES[0], "llama": SHAPES[2]}

@@ -7,7 +7,8 @@ Gradients as values are UltraEdit's (arXiv 2505.14679), the metric on both sides
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,14 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import subject_in
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.editors.closed_form.memory_plan import plan_steps
-from easyedit_ice.editors.closed_form.metric import Pricing, general, metrics
+from easyedit_ice.editors.closed_form.memory_plan import MOST_NEIGHBOURS, neighbours_each, plan_steps
+from easyedit_ice.editors.closed_form.metric import Metric, Pricing, general, metrics
+from easyedit_ice.editors.closed_form.neighbour_rows import neighbour_rows
 from easyedit_ice.editors.closed_form.newton import Stepping, write_by_steps
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, measuring_of, place_of, second_moments
 from easyedit_ice.editors.gradient.objectives import fact_row
+from easyedit_ice.editors.gradient.protection.fact_keys import text_keys
 from easyedit_ice.text.chat import asking_for
 from easyedit_ice.text.endings import ends_answers
 from easyedit_ice.text.rows import Row
@@ -34,7 +37,7 @@ from easyedit_ice.text.subjects import mentions
 class FastGradHyperParams(ClosedFormSettings):
     """Settings of FastGrad."""
 
-    gentler = "lower margin, raise kept_weight, or name later layers"
+    gentler = "raise neighbour_weight or kept_weight, lower margin, or name later layers"
     stronger = "raise margin or num_steps"
     wider = "raise margin"
 
@@ -54,6 +57,13 @@ class FastGradHyperParams(ClosedFormSettings):
         0.001,
         "w: weight of each key of an earlier edit, against all of general text, where keep_edits is true",
         above=0,
+    )
+    neighbour_names: int = setting(
+        16, "names to put into each subject's place, so that what the model says of them stays; 0 for none", low=0
+    )
+    neighbour_length: int = setting(4, "tokens that the model writes after each such prompt", low=1)
+    neighbour_weight: float = setting(
+        1.0, "weight of all keys of a fact's neighbours together, against all of general text", above=0
     )
     margin: float = setting(2.0, "log-odds of the whole target that an edit stops at: 2 is a probability of 0.88")
     num_steps: int = setting(12, "most steps for facts that are written together", low=1)
@@ -99,7 +109,8 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     before, names = stated(model, tok, requests), place_of(model, hparams).names
     rows = [fact_row(tok, request, _ends(model, tok, request, hparams)) for request in requests]
     places = [_places(tok, *own) for own in zip(requests, rows, strict=True)]
-    found = write_by_steps(model, rows, places, metrics(model, tok, names, hparams.pricing), hparams.stepping)
+    prices = _beside_neighbours(model, tok, requests, hparams, metrics(model, tok, names, hparams.pricing))
+    found = write_by_steps(model, rows, places, prices, hparams.stepping)
     update = WeightUpdate(found.deltas, keys=found.keys)
     with WeightUpdate(found.deltas).applied(model):
         after = stated(model, tok, requests)
@@ -121,6 +132,25 @@ def prepare(model: nn.Module, tok: Any, hparams: FastGradHyperParams) -> None:
     general(model, tok, place_of(model, hparams).names, hparams.pricing)
     if hparams.append_eos is None:
         ends_answers(model, tok, asking_for(tok, hparams.chat))
+
+
+def _beside_neighbours(
+    model: nn.Module,
+    tok: Any,
+    requests: Sequence[EditRequest],
+    hparams: FastGradHyperParams,
+    prices: Mapping[str, Metric],
+) -> dict[str, Metric]:
+    """The metrics with what is read of the facts' neighbours, which share the weight."""
+    looked_at = requests[:: math.ceil(len(requests) / MOST_NEIGHBOURS)]
+    names, length = neighbours_each(hparams.neighbour_names, len(looked_at)), hparams.neighbour_length
+    texts = list(neighbour_rows(model, tok, looked_at, hparams.mom2_dataset, names=names, length=length))
+    if not texts:
+        return dict(prices)
+    keys = text_keys(model, texts, list(prices))
+    return {
+        name: metric.keeping(keys[name], hparams.neighbour_weight / len(keys[name])) for name, metric in prices.items()
+    }
 
 
 def _ends(model: nn.Module, tok: Any, request: EditRequest, hparams: FastGradHyperParams) -> bool:

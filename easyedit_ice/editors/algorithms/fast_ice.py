@@ -8,7 +8,7 @@ as they are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -26,22 +26,17 @@ from easyedit_ice.editors.closed_form.contrast import Contrast, Taught, contrast
 from easyedit_ice.editors.closed_form.gains import gain_after_norm, sought_before, towards_targets
 from easyedit_ice.editors.closed_form.layer_writes import Place
 from easyedit_ice.editors.closed_form.memory_plan import Read, plan_reading
+from easyedit_ice.editors.closed_form.neighbour_rows import neighbour_rows
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
 from easyedit_ice.editors.closed_form.scales import least_scales
 from easyedit_ice.editors.closed_form.solver import readers, written_by
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, factors_of, place_of, second_moments
 from easyedit_ice.editors.gradient.contexts import check_templates, filled
-from easyedit_ice.editors.gradient.neighbours import beginning_texts, edited, neighbour_texts
 from easyedit_ice.editors.gradient.wordings import WORDINGS, followed_wordings
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.planning.footprint import Device, Footprint
-from easyedit_ice.precompute.corpora import text_source
 from easyedit_ice.text.chat import asking_for
-from easyedit_ice.text.rows import Row, given
-
-_GENERAL, _EACH = 256, 64
-"""Tokens of general text that names are found in, and most of each text."""
 
 
 @dataclass
@@ -160,9 +155,13 @@ def _kept(
     one fact's.
     """
     weight, width = hparams.kept_weight, ModelAnatomy(model).projection(name).in_features
+    count, length = hparams.neighbour_names, hparams.neighbour_length
     found = [(torch.empty(0, width), weight)]
     for rows, share in (
-        (list(_neighbours(model, tok, requests, hparams)), weight / len(requests)),
+        (
+            list(neighbour_rows(model, tok, requests, hparams.mom2_dataset, names=count, length=length)),
+            weight / len(requests),
+        ),
         (statements(model, tok, KEPT, requests), weight),
     ):
         if rows:
@@ -171,29 +170,6 @@ def _kept(
         found += [(edit[name].cpu(), weight) for edit in edits_in(model) if name in edit]
     keys = torch.cat([own for own, _ in found])
     return keys, torch.cat([torch.full((len(own),), share) for own, share in found])
-
-
-def _neighbours(
-    model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastICEHyperParams
-) -> Iterator[Row]:
-    """What the model writes after the prompts with other names, and with the subjects' first words."""
-    if not hparams.neighbour_names:
-        return
-    general = _general(model, tok, hparams)
-    shared = {"length": hparams.neighbour_length, "edited": edited(requests)}
-    for request in requests:
-        yield from neighbour_texts(model, tok, request, general, count=hparams.neighbour_names, **shared)
-        yield from beginning_texts(model, tok, request, **shared)
-
-
-def _general(model: nn.Module, tok: Any, hparams: FastICEHyperParams) -> list[Row]:
-    """The beginning of the text that second moments are measured on, for the names in it."""
-    rows: list[Row] = []
-    for text in text_source(hparams.mom2_dataset, model, tok):
-        rows.append(Row(given(tok, text)[:_EACH], 1))
-        if sum(len(row.ids) for row in rows) >= _GENERAL:
-            break
-    return rows
 
 
 def _residuals(

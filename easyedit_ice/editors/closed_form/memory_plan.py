@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 FP64 = 8
 TARGET = 4
 """Tokens of a fact's statement that are predicted."""
+MOST_NEIGHBOURS = 256
+"""Texts of other names that FastGrad keeps at once, of all facts of a batch together."""
 
 
 def second_moment_bytes(projections: Iterable[Projection]) -> int:
@@ -190,6 +192,11 @@ def plan_reading(
     )
 
 
+def neighbours_each(names: int, facts: int) -> int:
+    """Names in place of each fact's subject: as many as are asked for, and fewer of many facts together."""
+    return min(names, max(1, MOST_NEIGHBOURS // facts))
+
+
 def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
     """The highest of what is held while moments are measured and inverted, while facts run forward and back, while a
     step is made, and while the update is committed and what it moves is measured."""
@@ -202,6 +209,10 @@ def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, token
     width = sum(p.in_features + p.out_features for p in projections)
     outward = sum(FP64 * p.out_features**2 for p in projections)
     read = 3 * FP64 * own.tokens * width
+    texts = min(facts, MOST_NEIGHBOURS) * neighbours_each(hparams.neighbour_names, facts)
+    keys = texts * (tokens - TARGET + hparams.neighbour_length)
+    widths = [p.in_features for p in projections]
+    neighbours = FP32 * keys * sum(widths) + FP64 * keys * (2 * max(widths) + keys)
     update = sum(
         FP32 * min(facts * tokens * hparams.num_steps, p.in_features, p.out_features) * (p.in_features + p.out_features)
         for p in projections
@@ -213,7 +224,7 @@ def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, token
         projections,
         [
             measuring,
-            Stage(activations + logits, held),
+            Stage(activations + logits, held + neighbours),
             Stage(0, held + read + 2 * FP64 * own.tokens**2 + update),
         ],
         bits=bits,

@@ -10,7 +10,6 @@ import torch
 from easyedit_ice import factworld
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.edit.apply import solve
-from easyedit_ice.editors.algorithms import fast_ice
 from easyedit_ice.editors.algorithms.fast_ice import FastICEHyperParams
 from easyedit_ice.editors.closed_form import scales as scaled
 from easyedit_ice.editors.closed_form.solver_settings import place_of
@@ -178,8 +177,3 @@ def test_no_gradient_is_ever_asked_for(monkeypatch) -> None:
     monkeypatch.setattr(torch.autograd, "grad", refuse)
     hparams = FastICEHyperParams(mom2_adjustment=False, mom2_dataset="factworld")
     assert solve(SHAPES[0].build(), tokenizer(), FACTS[:1], hparams).info["algorithm"] == "FastICE"
-
-
-def test_names_come_from_no_more_text_than_is_needed(embedded) -> None:
-    rows = fast_ice._general(*embedded, PRESET)
-    assert 256 <= sum(len(row.ids) for row in rows) < 256 + 64
