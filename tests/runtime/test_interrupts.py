@@ -411,6 +411,18 @@ def test_a_solve_struck_anywhere_leaves_the_model_and_the_process_as_they_were(a
         assert state_of(model).edits == ()
 
 
+def test_a_save_struck_at_any_line_leaves_the_earlier_update_or_the_new_one(tmp_path: Path) -> None:
+    earlier, later = (WeightUpdate(_update("LoRA-BF").deltas, {"name": name}) for name in ("earlier", "later"))
+    folder = tmp_path / "update"
+
+    def check() -> None:
+        loaded = WeightUpdate.load(folder)
+        assert loaded.info["name"] in ("earlier", "later")
+        assert loaded.norms() == earlier.norms()
+
+    assert _struck_everywhere(lambda: later.save(folder), lambda: earlier.save(folder), check) > 50
+
+
 def test_generators_struck_at_any_line_are_as_they_were_and_can_be_taken_by_another_thread() -> None:
     model, device = SHAPES[0].build(), torch.device("cpu")
 
