@@ -15,10 +15,10 @@ from easyedit_ice.book.conflicts import contradictions
 from easyedit_ice.book.edit_manifest import Manifest
 from easyedit_ice.book.edits import EDITS, Edit
 from easyedit_ice.book.folder import LOCK, BookFolder, Names
-from easyedit_ice.book.places import require_apart
 from easyedit_ice.book.solving import settings_of, solved
 from easyedit_ice.book.stack import Held, Stack
 from easyedit_ice.edit.base_model import base_of, require_base
+from easyedit_ice.edit.destinations import refuse_base
 from easyedit_ice.errors import BookConflictError, BookError, ExistsError
 from easyedit_ice.runtime.atomic_files import PREFIX
 
@@ -47,10 +47,11 @@ class EditBook(BookFolder):
             name: by which the model is loaded; by default what its configuration says.
 
         Raises:
-            ExistsError: the folder holds something, or is the model's own.
+            ExistsError: the folder holds something.
+            SaveError: it is the model's own, or one lies in the other.
         """
         book, base = cls(Path(folder)), base_of(model, name)
-        require_apart(book.folder, base)
+        refuse_base(book.folder, base.name)
         if book.folder.exists():
             found = [path.name for path in book.folder.iterdir()]
             others = [name for name in found if name not in (LOCK, EDITS) and not name.startswith(PREFIX)]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import nn
@@ -16,14 +14,15 @@ from easyedit_ice.book.book import EditBook
 from easyedit_ice.book.card import Kind, card, record
 from easyedit_ice.book.edits import Edit
 from easyedit_ice.book.folder import Names
-from easyedit_ice.book.places import RECORD, require_apart, require_free
+from easyedit_ice.book.places import RECORD, require_free
 from easyedit_ice.checkpoints.gguf_export import save_gguf
 from easyedit_ice.checkpoints.gguf_files import GgufType
+from easyedit_ice.edit.destinations import refuse_base
 from easyedit_ice.edit.peft_export import check_unpacked
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import BookError, ExistsError
 from easyedit_ice.model.saving import save_model
-from easyedit_ice.runtime.atomic_files import PREFIX, whole_folder
+from easyedit_ice.runtime.atomic_files import whole_folder, whole_path
 
 CARD = "README.md"
 
@@ -50,7 +49,8 @@ def export_hf(
         **checks: as for :meth:`EditBook.edited`.
 
     Raises:
-        ExistsError: the folder is there, or the base's own or the book's.
+        ExistsError: the folder is there, or the book's.
+        SaveError: it is the base's own.
         UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold.
         BookError: no edit is chosen, and what :meth:`EditBook.edited` raises.
     """
@@ -114,12 +114,8 @@ def export_gguf(
             write(made / f"{Path(base).stem}-edited.gguf")
         return edits
     edits = _chosen(book, path, names, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=path.parent, prefix=PREFIX) as place:
-        write(Path(place) / path.name)
-        with (Path(place) / path.name).open("rb") as file:
-            os.fsync(file.fileno())
-        (Path(place) / path.name).replace(path)
+    with whole_path(path, replace=overwrite) as made:
+        write(made)
     return edits
 
 
@@ -138,7 +134,7 @@ def _exported(
 
 def _chosen(book: EditBook, path: Path, names: Names, overwrite: bool) -> tuple[Edit, ...]:
     """The edits to export, if something can be written there."""
-    require_apart(path, book.base)
+    refuse_base(path, book.base.name)
     target, own = path.expanduser().resolve(), book.folder.resolve()
     if target == own or target in own.parents or own in target.parents:
         raise ExistsError(f"{path} and the book {book.folder} lie in one another; choose another place")

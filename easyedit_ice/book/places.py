@@ -1,10 +1,9 @@
-"""Where a book or an export may be written: beside what is there, and never into the base model's own folder."""
+"""Where an export may be written, and where a book's base lies."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from easyedit_ice.checkpoints.conversion import CONVERSIONS
 from easyedit_ice.checkpoints.names import EMBEDDED
 from easyedit_ice.edit.base_model import Base
 from easyedit_ice.errors import ExistsError
@@ -12,18 +11,6 @@ from easyedit_ice.factworld import model_path
 
 RECORD = "edits.json"
 """Of an export: what it was made of; by it an export is told from other folders."""
-
-
-def require_apart(path: Path, base: Base) -> None:
-    """Refuse a place that is the base's own, or would hold or lie in it.
-
-    Raises:
-        ExistsError: it is.
-    """
-    target = path.expanduser().resolve()
-    for own in _places(base):
-        if target == own or target in own.parents or own in target.parents:
-            raise ExistsError(f"{path} and the base model's own {own} lie in one another; choose another place")
 
 
 def require_free(path: Path, overwrite: bool) -> None:
@@ -50,11 +37,6 @@ def base_folder(base: Base) -> Path | None:
     if path.exists():
         return path.resolve()
     return model_path().resolve() if base.name == EMBEDDED else None
-
-
-def _places(base: Base) -> list[Path]:
-    own = base_folder(base)
-    return [model_path().resolve(), CONVERSIONS.folder.resolve(), *([] if own is None else [own])]
 
 
 def recorded(name: str) -> str:

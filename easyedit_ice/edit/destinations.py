@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from easyedit_ice.errors import SaveError
+from easyedit_ice.runtime.atomic_files import whole_path
 from easyedit_ice.runtime.cache import cache_root
 
 ROOM = 1.05
@@ -17,19 +18,22 @@ ROOM = 1.05
 
 
 def refuse_base(path: str | Path, base: str | None) -> None:
-    """Refuse to write to a model's own folder, or to a cache that models are loaded from.
+    """Refuse to write to a model's own file or folder, into it or around it, or to a cache that models are loaded from.
 
     Args:
         path: of a folder or file that is to be written.
-        base: folder the model was loaded from, such as ``model.config._name_or_path``; a hub name is no folder.
+        base: file or folder the model was loaded from, such as ``model.config._name_or_path``; a hub name is neither.
 
     Raises:
         SaveError: it is one of these.
     """
     place = Path(path).expanduser().resolve()
     own = Path(base).expanduser().resolve() if base and Path(base).expanduser().exists() else None
-    if own is not None and (place == own or (own.is_dir() and place.parent == own)):
-        raise SaveError(f"{path} is the file or folder of the model that is edited, or lies in it; give another place")
+    if own is not None and (place.is_relative_to(own) or own.is_relative_to(place)):
+        raise SaveError(
+            f"{path} is the file or folder of the model that is edited ({own}), or one lies in the other; give another "
+            "place"
+        )
     for folder in (_hub_cache(), cache_root() / "models", _embedded()):
         if place.is_relative_to(folder.resolve()):
             raise SaveError(f"{path} lies in {folder}, from which models are loaded; give another place")
@@ -51,6 +55,22 @@ def refuse_existing(path: str | Path, overwrite: bool) -> None:
         raise SaveError(f"{path} exists; give another place, or --overwrite to write over it")
     if taken and place.is_dir() and not _is_result(place):
         raise SaveError(f"{path} holds something else than a saved update or model; give another place")
+
+
+def refuse_others(folder: str | Path, own: Collection[str]) -> None:
+    """Refuse a folder that holds other files than those that are to be replaced.
+
+    Args:
+        folder: that need not be there.
+        own: names of files that may be in it.
+
+    Raises:
+        SaveError: with one that would be lost.
+    """
+    place = Path(folder).expanduser()
+    others = sorted(file.name for file in place.iterdir() if file.name not in own) if place.is_dir() else []
+    if others:
+        raise SaveError(f"{folder} holds {others[0]} as well, which would be lost; give a folder of its own")
 
 
 def refuse_unwritable(path: str | Path, size: int = 0) -> None:
@@ -82,7 +102,7 @@ def refuse_unwritable(path: str | Path, size: int = 0) -> None:
 
 @contextmanager
 def placed(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
-    """Where to write a folder or file that is to be at a place: beside it, so that it is there whole or not at all.
+    """Where to make a folder or file that is to be at a place: beside it, so that it is there whole or not at all.
 
     Args:
         path: where it shall be when the block ends; after an exception it is as it was.
@@ -94,17 +114,13 @@ def placed(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     from safetensors import SafetensorError
 
     refuse_existing(path, overwrite)
-    place = Path(path).expanduser()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as folder:
-        made = Path(folder) / place.name
-        try:
+    try:
+        with whole_path(Path(path).expanduser(), replace=True) as made:
             yield made
-        except (OSError, SafetensorError) as error:
-            raise SaveError(f"{path} could not be written, and is as it was: {error}") from error
-        if place.exists():
-            place.rename(Path(folder) / "before")
-        made.rename(place)
+    except SaveError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise SaveError(f"{path} could not be written, and is as it was: {error}") from error
 
 
 def size_of(model: Any) -> int:

@@ -11,6 +11,9 @@ from easyedit_ice.model.anatomy import Projection
 
 Targets = Sequence[tuple[Projection, Delta]]
 """Projections of a model, each with its delta."""
+_WEIGHTS = "adapter_model.safetensors"
+ADAPTER = ("adapter_config.json", _WEIGHTS)
+"""Files that an adapter is made of."""
 
 
 def save_peft(targets: Targets, base: str | None, folder: Path) -> None:
@@ -48,7 +51,7 @@ def save_peft(targets: Targets, base: str | None, folder: Path) -> None:
     for projection, delta in ranked:
         factors[f"base_model.model.{projection.name}.lora_A.weight"] = delta.a.detach().cpu().contiguous()
         factors[f"base_model.model.{projection.name}.lora_B.weight"] = delta.b.detach().cpu().contiguous()
-    save_file(factors, folder / "adapter_model.safetensors")
+    save_file(factors, folder / _WEIGHTS)
 
 
 def check_unpacked(targets: Targets) -> None:

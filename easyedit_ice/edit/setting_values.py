@@ -12,6 +12,8 @@ from easyedit_ice.runtime.untrusted import is_unicode, shown
 
 _MOST, _MOST_SEED = 10**7, 2**63 - 1
 """Greatest whole number where a setting names none, far beyond what a count may be; and greatest seed."""
+_LARGEST = 1e30
+"""Greatest number: a model computes in single precision, which ends at 3.4e38, and divides some settings by others."""
 _MOST_VALUES, _DEEPEST = 10_000, 8
 """More values, or more deeply nested ones, are no file of settings."""
 
@@ -85,3 +87,8 @@ def _check_numbers(field: dataclasses.Field, value: Any, most: float) -> None:
             raise HyperParamsError(f"{field.name} is {shown(own)}; expected at most {most}: {field.metadata['help']}")
         elif isinstance(own, float) and not math.isfinite(own):
             raise HyperParamsError(f"{field.name} is {own}; expected a finite number: {field.metadata['help']}")
+        elif isinstance(own, float) and abs(own) > _LARGEST:
+            raise HyperParamsError(
+                f"{field.name} is {own}, and models compute with numbers of at most 3.4e38; expected at most "
+                f"{_LARGEST:g}, and far less to be of use: {field.metadata['help']}"
+            )

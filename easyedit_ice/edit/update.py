@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import Delta
-from easyedit_ice.edit.destinations import refuse_base
+from easyedit_ice.edit.destinations import placed, refuse_base, refuse_others
 from easyedit_ice.edit.history import remember
 from easyedit_ice.edit.originals import OriginalWeights
-from easyedit_ice.edit.peft_export import check_unpacked, save_peft
+from easyedit_ice.edit.peft_export import ADAPTER, check_unpacked, save_peft
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.model.edit_state import Keys, state_of
@@ -175,27 +175,32 @@ class WeightUpdate:
         return WeightUpdate(deltas, _joined_info([part.info for part in parts]), joined)
 
     def save(self, folder: str | Path) -> None:
-        """Write the update as safetensors and JSON.
+        """Write the update as safetensors and JSON; whatever is raised, the folder is there whole or as it was.
 
         Args:
             folder: made if need be; an update saved there before is replaced.
+
+        Raises:
+            SaveError: the folder holds other files as well, or cannot be written.
         """
         from safetensors.torch import save_file
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             f"{name}:{part}": tensor.detach().cpu().contiguous()
             for name, delta in self.deltas.items()
             for part, tensor in delta.tensors().items()
         } | {f"{name}:{_KEYS}": keys.detach().cpu().contiguous() for name, keys in self.keys.items()}
-        save_file(tensors, folder / _WEIGHTS)
         manifest = {
             "format": FORMAT,
             "kinds": {name: delta.kind for name, delta in self.deltas.items()},
             "info": self.info,
         }
-        (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
+        told = json.dumps(manifest, indent=2, ensure_ascii=False)
+        refuse_others(folder, (_WEIGHTS, _MANIFEST))
+        with placed(folder, overwrite=True) as made:
+            made.mkdir()
+            save_file(tensors, made / _WEIGHTS)
+            (made / _MANIFEST).write_text(told, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> WeightUpdate:
@@ -246,15 +251,18 @@ class WeightUpdate:
 
         Args:
             model: the model the update belongs to; its structure is read, nothing is written to it.
-            folder: made if need be.
+            folder: made if need be; an adapter saved there before is replaced.
 
         Raises:
             UpdateError: a delta is not low-rank, or does not fit the model; or none of them has a rank.
-            SaveError: the folder is the model's own.
+            SaveError: the folder is the model's own, holds other files than an adapter's, or cannot be written.
         """
         base = getattr(model.config, "_name_or_path", None)
         refuse_base(folder, base)
-        save_peft(self.targets(model), base, Path(folder))
+        refuse_others(folder, ADAPTER)
+        targets = self.targets(model)
+        with placed(folder, overwrite=True) as made:
+            save_peft(targets, base, made)
 
     def to_hf(self, model: nn.Module, tok: Any, folder: str | Path) -> None:
         """Write the edited model and its tokenizer as any transformers checkpoint.

@@ -32,26 +32,34 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
-    """An empty folder to write into, which becomes ``folder`` when the block ends without an exception.
+def whole_path(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Where to make a file or folder, which becomes ``path`` when the block ends without an exception.
 
     Args:
-        folder: must not be there, unless it is empty or ``replace`` is set; its parents are made.
-        replace: let it take the place of one that is there.
+        path: must not be there, unless it is an empty folder or ``replace`` is set; its parents are made. Of a link,
+            what it points to is meant.
+        replace: let it take the place of what is there.
     """
-    folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(mkdtemp(dir=folder.parent, prefix=PREFIX))
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(mkdtemp(dir=path.parent, prefix=PREFIX))
     try:
-        made = place / folder.name
-        made.mkdir()
+        made = place / path.name
         yield made
-        for path in (*made.rglob("*"), made):
-            _sync(path)
-        _put(made, folder, place / "replaced" if replace else None)
-        _sync(folder.parent)
+        for own in (*made.rglob("*"), made):
+            _sync(own)
+        _put(made, path, place / "replaced" if replace else None)
+        _sync(path.parent)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
+    """An empty folder to write into; else as :func:`whole_path`."""
+    with whole_path(folder, replace=replace) as made:
+        made.mkdir()
+        yield made
 
 
 def remove_whole(folder: Path) -> None:
@@ -72,14 +80,14 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _put(made: Path, folder: Path, replaced: Path | None) -> None:
-    if replaced is not None and folder.exists():
-        folder.rename(replaced)
+def _put(made: Path, path: Path, replaced: Path | None) -> None:
     try:
-        made.rename(folder)
+        if replaced is not None and path.exists():
+            path.rename(replaced)
+        made.rename(path)
     except BaseException:
-        if replaced is not None and replaced.exists():
-            replaced.rename(folder)
+        if replaced is not None and replaced.exists() and not path.exists():
+            replaced.rename(path)
         raise
 
 

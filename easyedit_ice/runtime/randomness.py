@@ -42,11 +42,10 @@ _STREAM: ContextVar[_Stream | None] = ContextVar("stream", default=None)
 @contextmanager
 def drawing(seed: int) -> Iterator[None]:
     """Within the block :func:`generator_on` gives generators of this seed, in this thread."""
-    token = _STREAM.set(_Stream(seed))
-    try:
+    outside = _STREAM.get()
+    with ending_with(lambda: _STREAM.set(outside)):
+        _STREAM.set(_Stream(seed))
         yield
-    finally:
-        _STREAM.reset(token)
 
 
 def generator_on(device: torch.device) -> torch.Generator | None:
@@ -63,16 +62,18 @@ def lent_to_libraries(model: nn.Module) -> Iterator[None]:
         yield
         return
     devices = [torch.device("cpu"), *(torch.device("cuda", index) for index in cuda_devices(model))]
+
+    def take_back() -> None:
+        _STREAM.set(stream)
+        for device in devices:
+            stream.on(device).set_state(_process_state(device))
+
     with holding(_PROCESS), process_state_kept(model):
         for device in devices:
             _set_process_state(device, stream.on(device).get_state())
-        token = _STREAM.set(None)
-        try:
+        with ending_with(take_back):
+            _STREAM.set(None)
             yield
-        finally:
-            _STREAM.reset(token)
-            for device in devices:
-                stream.on(device).set_state(_process_state(device))
 
 
 @contextmanager
@@ -95,15 +96,17 @@ def process_state_kept(model: nn.Module) -> Iterator[None]:
 def seeded(seed: int, model: nn.Module) -> Iterator[None]:
     """Seed Python, numpy and torch, on the CPU and the model's GPUs, for the block; other threads wait with theirs."""
     with holding(_PROCESS), process_state_kept(model):
-        states = random.getstate(), np.random.get_state()
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.manual_seed(seed)
-        try:
+        own, of_numpy = random.getstate(), np.random.get_state()
+
+        def bring_back() -> None:
+            random.setstate(own)
+            np.random.set_state(of_numpy)
+
+        with ending_with(bring_back):
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            torch.manual_seed(seed)
             yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
 
 
 def cuda_devices(model: nn.Module) -> list[int]:

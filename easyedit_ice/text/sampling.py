@@ -100,11 +100,15 @@ def _within_context(
     return written
 
 
+_COLDEST = 1e-6
+"""Temperature at which the likeliest token is all but certain; divided by less, scores would be infinite."""
+
+
 class _Sampler:
     """Draws each token as transformers does, from the generator of the edit, and leaves the likeliest no choice."""
 
     def __init__(self, temperature: float, top_k: int) -> None:
-        self._temperature, self._top_k = temperature, top_k
+        self._temperature, self._top_k = max(temperature, _COLDEST), top_k
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Scores (n, v) of which all but the drawn ones are -inf."""

@@ -21,6 +21,7 @@ from easyedit_ice.errors import (
     BookInUseError,
     ExistsError,
     OtherBaseError,
+    SaveError,
     UpdateError,
 )
 from easyedit_ice.model.anatomy import ModelAnatomy
@@ -294,7 +295,7 @@ def test_the_base_models_own_folder_is_never_written_to(tmp_path):
     model = SHAPES[0].build()
     model.save_pretrained(tmp_path / "model")
     for place in (tmp_path / "model", tmp_path / "model" / "book", tmp_path):
-        with pytest.raises(ExistsError, match="base model's own"):
+        with pytest.raises(SaveError, match="of the model that is edited"):
             EditBook.create(place, model, name=str(tmp_path / "model"))
 
 

@@ -19,7 +19,7 @@ from easyedit_ice.edit.base_model import as_info, base_of
 from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
-from easyedit_ice.errors import BookError, ExistsError, UpdateError
+from easyedit_ice.errors import BookError, ExistsError, SaveError, UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.models import SHAPES, tokenizer
 
@@ -134,7 +134,7 @@ def test_nothing_that_is_there_is_overwritten_unless_it_is_an_export_and_told(ma
 
 def test_the_base_and_the_book_are_never_written_into(made):
     for place in (factworld.model_path(), factworld.model_path() / "x", made.book.folder, made.book.folder / "x"):
-        with pytest.raises(ExistsError, match="lie in one another"):
+        with pytest.raises((ExistsError, SaveError), match=r"lie in one another|models are loaded"):
             export_hf(made.book, made.model, made.tok, place, overwrite=True)
 
 
@@ -178,5 +178,5 @@ def test_a_gguf_base_is_exported_as_gguf(tmp_path, monkeypatch):
     with pytest.raises(ExistsError):
         export_gguf(book, model, tmp_path / "own.gguf")
     export_gguf(book, model, tmp_path / "own.gguf", overwrite=True)
-    with pytest.raises(ExistsError, match="base model's own"):
+    with pytest.raises(SaveError, match="of the model that is edited"):
         export_gguf(book, model, base, overwrite=True)

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
 from easyedit_ice.edit.originals import OriginalWeights
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.errors import UpdateError
+from easyedit_ice.errors import SaveError, UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import SHAPES, tokenizer
@@ -300,6 +300,39 @@ def test_a_saved_update_loads_to_the_bit(tmp_path, dense):
         assert type(loaded.deltas[name]) is type(delta)
         for part, tensor in delta.tensors().items():
             assert torch.equal(loaded.deltas[name].tensors()[part], tensor)
+
+
+def test_saving_never_loses_files_of_others(tmp_path):
+    model = SHAPES[0].build()
+    (tmp_path / "notes.txt").write_text("mine")
+    for save in (_update(model).save, lambda folder: _update(model).to_peft(model, folder)):
+        with pytest.raises(SaveError, match=r"holds notes\.txt as well"):
+            save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("form", ["update", "adapter"])
+def test_a_save_that_fails_halfway_leaves_what_was_there(tmp_path, form, monkeypatch):
+    from safetensors import torch as safetensors_torch
+
+    model = SHAPES[0].build()
+    save = {"update": lambda seed: _update(model, seed).save, "adapter": lambda seed: _peft(model, seed)}[form]
+    save(1)(tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def full(*_):
+        raise OSError("no room left")
+
+    monkeypatch.setattr(safetensors_torch, "save_file", full)
+    with pytest.raises(SaveError, match="no room left"):
+        save(2)(tmp_path)
+    with pytest.raises(SaveError, match="no room left"):
+        save(2)(tmp_path / "new")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def _peft(model, seed):
+    return lambda folder: _update(model, seed).to_peft(model, folder)
 
 
 def test_saving_replaces_an_earlier_update(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from quick import CLOSED_FORM
@@ -30,7 +32,7 @@ from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.edit_state import ATTRIBUTE, state_of
 from easyedit_ice.model.snapshot import Frame, preserved
 from easyedit_ice.runtime.interrupts import ending_with, finish, held_back
-from easyedit_ice.runtime.randomness import process_state_kept, seeded
+from easyedit_ice.runtime.randomness import drawing, generator_on, lent_to_libraries, process_state_kept, seeded
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 
@@ -409,8 +411,20 @@ def test_a_solve_struck_anywhere_leaves_the_model_and_the_process_as_they_were(a
         assert state_of(model).edits == ()
 
 
-def test_generators_struck_at_any_line_can_be_taken_by_another_thread() -> None:
-    model = SHAPES[0].build()
+def test_a_save_struck_at_any_line_leaves_the_earlier_update_or_the_new_one(tmp_path: Path) -> None:
+    earlier, later = (WeightUpdate(_update("LoRA-BF").deltas, {"name": name}) for name in ("earlier", "later"))
+    folder = tmp_path / "update"
+
+    def check() -> None:
+        loaded = WeightUpdate.load(folder)
+        assert loaded.info["name"] in ("earlier", "later")
+        assert loaded.norms() == earlier.norms()
+
+    assert _struck_everywhere(lambda: later.save(folder), lambda: earlier.save(folder), check) > 50
+
+
+def test_generators_struck_at_any_line_are_as_they_were_and_can_be_taken_by_another_thread() -> None:
+    model, device = SHAPES[0].build(), torch.device("cpu")
 
     def taken_elsewhere() -> None:
         free = threading.Event()
@@ -422,10 +436,25 @@ def test_generators_struck_at_any_line_can_be_taken_by_another_thread() -> None:
         threading.Thread(target=take, daemon=True).start()
         assert free.wait(10), "the process's generators are locked for good"
 
-    def take_twice() -> None:
-        with process_state_kept(model):
-            pass
-        with seeded(3, model):
-            pass
+    def generators() -> tuple[Any, ...]:
+        numpys = np.random.get_state()
+        return random.getstate(), numpys[1].tobytes(), numpys[2:], torch.get_rng_state().tolist()
 
-    assert _struck_everywhere(take_twice, lambda: None, taken_elsewhere) > 50
+    def check() -> None:
+        taken_elsewhere()
+        assert generators() == before
+        assert generator_on(device) is stream
+
+    def take_each() -> None:
+        with process_state_kept(model):
+            torch.rand(1)
+        with seeded(3, model):
+            random.random(), np.random.rand(), torch.rand(1)
+        with drawing(4):
+            torch.rand(1, generator=generator_on(device))
+        with lent_to_libraries(model):
+            torch.rand(1)
+
+    with drawing(0):
+        before, stream = generators(), generator_on(device)
+        assert _struck_everywhere(take_each, lambda: None, check) > 100

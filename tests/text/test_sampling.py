@@ -72,8 +72,9 @@ def test_the_one_likeliest_token_is_drawn_if_top_k_is_one(model):
     assert _drawn(model, top_k=1) == write(model, tokenizer(), PREFIXES, length=6)
 
 
-def test_a_low_temperature_draws_the_likeliest(model):
-    assert _drawn(model, temperature=1e-6) == write(model, tokenizer(), PREFIXES, length=6)
+@pytest.mark.parametrize("temperature", [1e-6, 1e-60, 1e-320])
+def test_a_low_temperature_draws_the_likeliest(model, temperature):
+    assert _drawn(model, temperature=temperature) == write(model, tokenizer(), PREFIXES, length=6)
 
 
 def test_the_models_own_generation_settings_play_no_part(model):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.editors.gradient.learning_rate import FIRST
+from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.activation_memory import tokens_within
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.runtime.distributed import Share
@@ -55,6 +56,14 @@ class Schedule(Section):
     )
     mixed_precision: str = setting("no", "type of the forward passes in training", choices=("no", "bf16"))
     gradient_checkpointing: bool = setting(False, "recompute activations in the backward pass to save memory")
+
+    def check(self) -> None:
+        """Refuse decay by more than there is."""
+        if self.lr is not None and self.lr * self.weight_decay > 1:
+            raise HyperParamsError(
+                f"lr {self.lr:g} times weight_decay {self.weight_decay:g} is more than 1, so that each step would take "
+                "away more than all there is of a weight; lower one of them"
+            )
 
     def most_steps(self, facts: int) -> int:
         """Most optimiser steps in which so many facts are trained together."""
