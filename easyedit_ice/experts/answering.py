@@ -26,6 +26,7 @@ from easyedit_ice.experts.dispatch import Dispatcher
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.rowwise import Beside
 from easyedit_ice.model.edit_state import state_of
+from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.model.snapshot import replace
 
 _ASKED_ALONE = "asked_alone"
@@ -155,7 +156,7 @@ class Answering:
         return self._begun[cache]
 
     def _now(self) -> float:
-        device = self._model.get_input_embeddings().weight.device
+        device = embedding_weight(self._model).device
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return time.perf_counter()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import ExpertError
+from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.runtime.batching import batches_alike, padded
 from easyedit_ice.runtime.extras import require
 from easyedit_ice.text.subjects import renamed
@@ -82,7 +83,7 @@ def mean_states(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
 
 
 def _means(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
     ids, real = (part.to(device) for part in padded(rows))
     output = model(input_ids=ids, attention_mask=real.long(), output_hidden_states=True, use_cache=False)
     weights = real.float()[..., None]

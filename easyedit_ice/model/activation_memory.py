@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.model.embeddings import embedding_weight
 
 FP32 = 4
 MATCHED, TAUGHT = 3, 7
@@ -107,12 +108,12 @@ def logits_bytes(model: nn.Module, own: Pass) -> int:
 
 def vocabulary(model: nn.Module) -> int:
     """Words that the model tells apart."""
-    return model.get_input_embeddings().weight.shape[0]
+    return embedding_weight(model).shape[0]
 
 
 def element_size(model: nn.Module) -> int:
     """Bytes of an activation's element: those of the embedding, also where projections are packed."""
-    return model.get_input_embeddings().weight.element_size()
+    return embedding_weight(model).element_size()
 
 
 def _working(anatomy: ModelAnatomy, trained: Sequence[Projection]) -> range:

@@ -21,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.blocks import context_length, find_blocks, mixtures, takes_attention_mask
+from easyedit_ice.model.embeddings import embedding_weight, output_head
 from easyedit_ice.model.unusual_weights import refuse_adapter, refuse_foreign_packing, refuse_scaled
 
 Part = Literal["attention", "mlp"]
@@ -103,7 +104,7 @@ class ModelAnatomy:
     @property
     def hidden_size(self) -> int:
         """Width of the residual stream."""
-        return self.model.get_input_embeddings().weight.shape[1]
+        return embedding_weight(self.model).shape[1]
 
     @property
     def context_length(self) -> int | None:
@@ -113,8 +114,8 @@ class ModelAnatomy:
     @property
     def tied(self) -> bool:
         """Whether the output head shares its weight with the input embedding."""
-        head = self.model.get_output_embeddings()
-        return head is not None and head.weight is self.model.get_input_embeddings().weight
+        head = output_head(self.model)
+        return head is not None and head.weight is embedding_weight(self.model)
 
     @cached_property
     def projections(self) -> tuple[Projection, ...]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.runtime.progress import progress
 from easyedit_ice.runtime.randomness import generator_on
@@ -133,7 +134,7 @@ def _generate(
     if len(prefixes) > ROWS:
         parts = batches(prefixes, ROWS)
         return [text for part in parts for text in _generate(model, tok, part, length, processors)]
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
     width = max(map(len, prefixes))
     pad, ends = padding_id(model, tok), ends_of_text(model, tok)
     ids = torch.tensor([[pad] * (width - len(prefix)) + list(prefix) for prefix in prefixes], device=device)

@@ -25,6 +25,7 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError, did_you_mean
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.embeddings import embedding_weight
 
 METHODS = ("Prompt", "Retrieval", *HOST_METHODS)
 """Names that :func:`make_method` knows besides those of the table of algorithms."""
@@ -164,7 +165,7 @@ def _loaded(model: Model, quantization_bit: int | None = None) -> tuple[Any, Any
 @torch.no_grad()
 def _settle(model: nn.Module) -> None:
     """Use packed layers once: bitsandbytes gives their biases another type when they are first used."""
-    model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.get_input_embeddings().weight.device))
+    model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=embedding_weight(model).device))
 
 
 def _name(model: Model) -> str:

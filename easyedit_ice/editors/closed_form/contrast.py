@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.text.likely_answers import rows_right
 from easyedit_ice.text.reading import at_places
 from easyedit_ice.text.rows import Row, encode, given
@@ -145,7 +146,7 @@ def _mean_differences(
     model: nn.Module, pairs: Sequence[Sequence[tuple[Row, Row]]], spans: Sequence[int], block: str
 ) -> Tensor:
     """Of what a block returns for the first and the second of each fact's pairs: (n, d)."""
-    width = model.get_input_embeddings().weight.shape[1]
+    width = embedding_weight(model).shape[1]
     rows = [row for own in pairs for pair in own for row in pair]
     states = iter(read(model, rows, block, "out").split([row.span for row in rows]) if rows else ())
     means = []

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from easyedit_ice.editors.closed_form.contrast import places_of
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import hidden_of, watching
+from easyedit_ice.model.embeddings import embedding_weight, output_head
 from easyedit_ice.runtime.batching import by_row, padded
 from easyedit_ice.text.reading import at_places
 from easyedit_ice.text.rows import Row
@@ -45,7 +46,7 @@ def gain_behind(model: nn.Module, rows: Sequence[Row], projection: str, block: s
     Gemma 2 and 3, OLMo 2, GLM-4 and EXAONE 4 have such norms.
     """
     ids, real = padded([row.ids[:-1] for row in rows])
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
     writer = model.get_submodule(projection)
     gains: list[Tensor] = []
     written: list[Tensor] = []
@@ -76,7 +77,7 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
         model: with an output head.
         rows: prompts and targets.
     """
-    anatomy, head = ModelAnatomy(model), model.get_output_embeddings()
+    anatomy, head = ModelAnatomy(model), output_head(model)
     path = next(name for name, module in model.named_modules() if module is head)
     texts, every = [row.ids[:-1] for row in rows], [range(len(row.ids) - 1) for row in rows]
     last = at_places(model, texts, every, anatomy.layer_name(anatomy.num_layers - 1), "out")

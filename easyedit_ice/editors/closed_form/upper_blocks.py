@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from easyedit_ice.editors.closed_form.subject_rows import FactRow
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured, hidden_of, watching, with_hidden
+from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.model.forward_overrides import copied, replaced_forwards, replaced_outputs
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.runtime.batching import alike, by_row, padded
@@ -92,7 +93,7 @@ class _Group:
         self._layer = anatomy.projection(projection).layer
         self._last = len(self._blocks) - 1 if last is None else last
         self._rows = list(rows)
-        device = model.get_input_embeddings().weight.device
+        device = embedding_weight(model).device
         cache = _empty_cache(model)
         split = cache is not None
         before, before_real = padded([row.before if split else () for row in rows], left=True)

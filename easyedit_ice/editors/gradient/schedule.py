@@ -15,6 +15,7 @@ from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.editors.gradient.learning_rate import FIRST
 from easyedit_ice.model.activation_memory import tokens_within
 from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.runtime.distributed import Share
 
 OPTIMIZERS = ("adamw", "sgd")
@@ -93,7 +94,7 @@ class Schedule(Section):
         """Makes a context of mixed precision for the forward passes."""
         if self.mixed_precision == "no":
             return nullcontext
-        return partial(torch.autocast, model.get_input_embeddings().weight.device.type, torch.bfloat16)
+        return partial(torch.autocast, embedding_weight(model).device.type, torch.bfloat16)
 
     def share(self) -> Share:
         """This process's share of each mini-batch."""
