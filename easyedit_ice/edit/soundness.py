@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import UnsoundModelError
-from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.model.logits import logits_at
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.unusual_weights import not_finite
 from easyedit_ice.text.tokens import tokens
 

@@ -26,7 +26,7 @@ from easyedit_ice.experts.dispatch import Dispatcher
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.rowwise import Beside
 from easyedit_ice.model.edit_state import state_of
-from easyedit_ice.model.embeddings import embedding_weight
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.snapshot import replace
 
 _ASKED_ALONE = "asked_alone"
@@ -123,7 +123,7 @@ class Answering:
             return
         self.seconds.second += self._now() - self._started
         cache = getattr(output, "past_key_values", None)
-        if cache is not None:
+        if cache is not None and self._beside.alphas is not None:
             self._begun[cache] = self._beside.alphas
         self._started = self._beside.alphas = None
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
-from easyedit_ice.model.embeddings import embedding_weight
+from easyedit_ice.model.pretrained import embedding_weight, weight_of
 
 FP32 = 4
 MATCHED, TAUGHT = 3, 7
@@ -135,7 +135,7 @@ def _block(anatomy: ModelAnatomy, layer: int) -> int:
 def _norms(block: nn.Module, width: int) -> int:
     """Σ over norms of d · e: they are the modules whose weight is a vector."""
     norms = [module for module in block.modules() if getattr(getattr(module, "weight", None), "ndim", 0) == 1]
-    return sum(norm.weight.numel() * (width if isinstance(norm, nn.LayerNorm) else FP32) for norm in norms)
+    return sum(weight_of(norm).numel() * (width if isinstance(norm, nn.LayerNorm) else FP32) for norm in norms)
 
 
 def _attention(own: Sequence[Projection]) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured
-from easyedit_ice.model.embeddings import embedding_weight
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import padded, shortest_first, windows
 from easyedit_ice.runtime.distributed import Share
 from easyedit_ice.runtime.progress import progress

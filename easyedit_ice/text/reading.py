@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.model.capture import Side, captured, hidden_of
-from easyedit_ice.model.embeddings import embedding_weight
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import by_row, padded, shortest_first, tokens_on
 
 TOKENS = {"cpu": 2048, "cuda": 32768}

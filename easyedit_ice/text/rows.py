@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.model.logits import logits_at
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import alike
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.tokens import tokens

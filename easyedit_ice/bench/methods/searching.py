@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.errors import MissingPackageError
-from easyedit_ice.model.embeddings import embedding_weight
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.text.tokens import tokens
 

@@ -180,7 +180,7 @@ def _neighbours(
     if not hparams.neighbour_names:
         return
     general = _general(model, tok, hparams)
-    shared = {"length": hparams.neighbour_length, "edited": edited(requests)}
+    shared: dict[str, Any] = {"length": hparams.neighbour_length, "edited": edited(requests)}
     for request in requests:
         yield from neighbour_texts(model, tok, request, general, count=hparams.neighbour_names, **shared)
         yield from beginning_texts(model, tok, request, **shared)

@@ -10,7 +10,7 @@ Shapes: n tokens, d the width of the residual stream.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from easyedit_ice.editors.closed_form.contrast import places_of
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import hidden_of, watching
-from easyedit_ice.model.embeddings import embedding_weight, output_head
+from easyedit_ice.model.pretrained import embedding_weight, pretrained, weight_of
 from easyedit_ice.runtime.batching import by_row, padded
 from easyedit_ice.text.reading import at_places
 from easyedit_ice.text.rows import Row
@@ -77,7 +77,8 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
         model: with an output head.
         rows: prompts and targets.
     """
-    anatomy, head = ModelAnatomy(model), output_head(model)
+    anatomy, head = ModelAnatomy(model), cast("nn.Module", pretrained(model).get_output_embeddings())
+    weight = weight_of(head)
     path = next(name for name, module in model.named_modules() if module is head)
     texts, every = [row.ids[:-1] for row in rows], [range(len(row.ids) - 1) for row in rows]
     last = at_places(model, texts, every, anatomy.layer_name(anatomy.num_layers - 1), "out")
@@ -85,10 +86,10 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     starts = torch.tensor([0, *map(len, every)]).cumsum(0).tolist()
     at = [start + place for start, row in zip(starts, rows, strict=False) for place in places_of(row)]
     own = torch.tensor([[token] for row in rows for token in row.predicted], device=normed.device)
-    logits = head(normed[at].to(head.weight.dtype)).float()
+    logits = head(normed[at].to(weight.dtype)).float()
     others = logits.scatter(1, own, -torch.inf)
     behind = (others.amax(1) - logits.gather(1, own)[:, 0]).clamp(min=1.0)
-    ahead = head.weight[own[:, 0]].float() - head.weight[others.argmax(1)].float()
+    ahead = weight[own[:, 0]].float() - weight[others.argmax(1)].float()
     slope = _gain(last, normed) * ahead / _rms(last[at])
     return slope * (behind / slope.square().sum(1).clamp(min=_TINY))[:, None]
 

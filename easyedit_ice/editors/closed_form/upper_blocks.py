@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from easyedit_ice.editors.closed_form.subject_rows import FactRow
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured, hidden_of, watching, with_hidden
-from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.model.forward_overrides import copied, replaced_forwards, replaced_outputs
 from easyedit_ice.model.logits import logits_at
+from easyedit_ice.model.pretrained import embedding_weight, pretrained
 from easyedit_ice.runtime.batching import alike, by_row, padded
 
 _SAME = 0.1
@@ -86,6 +86,14 @@ class UpperBlocks:
 
 class _Group:
     """:class:`UpperBlocks` of rows that run side by side."""
+
+    projected: Tensor
+    block: Tensor
+    adds: bool
+    _wrote: Any
+    _returned: Any
+    _below: Any
+    _kept: dict[nn.Module, Any]
 
     def __init__(self, model: nn.Module, rows: Sequence[FactRow], projection: str, last: int | None) -> None:
         anatomy = ModelAnatomy(model)
@@ -237,7 +245,7 @@ def _empty_cache(model: nn.Module) -> Any | None:
 
     if "past_key_values" not in inspect.signature(model.forward).parameters:
         return None
-    cache = DynamicCache(config=model.config.get_text_config())
+    cache = DynamicCache(config=pretrained(model).config.get_text_config())
     known = all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
     return cache if known else None
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.plain_statements import movement, said
 from easyedit_ice.editors.gradient.adapters import Adapter
-from easyedit_ice.model.embeddings import embedding_weight
 from easyedit_ice.model.logits import logits_at
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.text.rows import Row
 
 FIRST = 1e-3

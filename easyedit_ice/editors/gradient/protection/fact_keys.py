@@ -16,7 +16,7 @@ from easyedit_ice.edit.subject_position import subject_in
 from easyedit_ice.editors.gradient.objectives import fact_rows
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured
-from easyedit_ice.model.embeddings import embedding_weight
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import batches, by_row, padded
 from easyedit_ice.text.rows import Row
 from easyedit_ice.text.subjects import mentions
