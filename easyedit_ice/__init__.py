@@ -8,11 +8,37 @@ registered algorithm can be imported from here.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.easyedit import install_hook
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.moved import install as install_earlier_names
+
+if TYPE_CHECKING:  # what ``__getattr__`` finds, for editors and type checkers
+    from easyedit_ice.book import EditBook, edited
+    from easyedit_ice.checkpoints.loading import load_model
+    from easyedit_ice.easyedit import BaseEditor, register
+    from easyedit_ice.edit.apply import solve
+    from easyedit_ice.edit.hparams import EditHyperParams
+    from easyedit_ice.edit.registry import Algorithm
+    from easyedit_ice.edit.request import EditRequest
+    from easyedit_ice.edit.update import WeightUpdate
+    from easyedit_ice.editors.algorithms.adalora import AdaLoraHyperParams as AdaLoraHyperParams
+    from easyedit_ice.editors.algorithms.dora import DoraHyperParams as DoraHyperParams
+    from easyedit_ice.editors.algorithms.fast_emmet import FastEMMETHyperParams as FastEMMETHyperParams
+    from easyedit_ice.editors.algorithms.fast_ice import FastICEHyperParams as FastICEHyperParams
+    from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams as FastMEMITHyperParams
+    from easyedit_ice.editors.algorithms.fast_rome import FastROMEHyperParams as FastROMEHyperParams
+    from easyedit_ice.editors.algorithms.gora import GoRAHyperParams as GoRAHyperParams
+    from easyedit_ice.editors.algorithms.ice_lora import IceLoraHyperParams as IceLoraHyperParams
+    from easyedit_ice.editors.algorithms.locft import LocFTHyperParams as LocFTHyperParams
+    from easyedit_ice.editors.algorithms.lora import LoraHyperParams as LoraHyperParams
+    from easyedit_ice.editors.algorithms.qlora import QLoraHyperParams as QLoraHyperParams
+    from easyedit_ice.editors.algorithms.svf import SVFHyperParams as SVFHyperParams
+    from easyedit_ice.evaluation.probe import probe
+    from easyedit_ice.verdict.check import check
+    from easyedit_ice.verdict.editing import edit_facts
+    from easyedit_ice.verdict.verdict import Verdict
 
 __version__ = "0.1.0"
 
@@ -24,15 +50,31 @@ _LAZY = {
     "EditRequest": "easyedit_ice.edit.request",
     "Verdict": "easyedit_ice.verdict.verdict",
     "WeightUpdate": "easyedit_ice.edit.update",
-    "edited": "easyedit_ice.book",
     "check": "easyedit_ice.verdict.check",
     "edit_facts": "easyedit_ice.verdict.editing",
+    "edited": "easyedit_ice.book",
     "load_model": "easyedit_ice.checkpoints.loading",
     "probe": "easyedit_ice.evaluation.probe",
     "register": "easyedit_ice.easyedit",
     "solve": "easyedit_ice.edit.apply",
 }
-__all__ = ["ALGORITHMS", *_LAZY]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "BaseEditor",
+    "EditBook",
+    "EditHyperParams",
+    "EditRequest",
+    "Verdict",
+    "WeightUpdate",
+    "check",
+    "edit_facts",
+    "edited",
+    "load_model",
+    "probe",
+    "register",
+    "solve",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -43,6 +85,10 @@ def __getattr__(name: str) -> Any:
             if algorithm.class_name == name:
                 return algorithm.hparams_class
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *(algorithm.class_name for algorithm in ALGORITHMS.values())})
 
 
 install_earlier_names()

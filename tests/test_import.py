@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +48,32 @@ def test_a_name_that_does_not_exist_is_an_attribute_error():
 
     with pytest.raises(AttributeError, match="NoSuchEditor"):
         _ = easyedit_ice.NoSuchEditor
+
+
+def _told_to_type_checkers() -> dict[str, str]:
+    """Names that the package's ``TYPE_CHECKING`` block imports, with the modules it imports them from."""
+    import easyedit_ice
+
+    tree = ast.parse(Path(easyedit_ice.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {name.name: node.module for node in imports for name in node.names}
+
+
+def test_type_checkers_and_editors_see_every_public_name_where_it_is_imported_from():
+    import easyedit_ice
+    from easyedit_ice.edit.registry import ALGORITHMS
+
+    ours = [each for name, each in ALGORITHMS.items() if name not in ALGORITHMS.joined]
+    settings = {each.class_name: each.hparams_class.__module__ for each in ours}
+
+    assert _told_to_type_checkers() == easyedit_ice._LAZY | settings
+    assert easyedit_ice.__all__ == ["ALGORITHMS", *easyedit_ice._LAZY]
+
+
+def test_completion_offers_public_names_before_they_are_asked_for():
+    code = "import easyedit_ice; print(*dir(easyedit_ice))"
+    offered = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert {"EditBook", "IceLoraHyperParams", "__version__", "solve"} <= set(offered)
+    assert offered == sorted(set(offered))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -102,7 +103,7 @@ def _for_sweep(arguments: Sequence[str]) -> list[str]:
     return added if "out" in fixed else [*added, f"out={SWEEP}"]
 
 
-def _parsed(arguments: Sequence[str]) -> list:
+def _parsed(arguments: Sequence[str]) -> list[Any]:
     written = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     try:
         return OverridesParser.create().parse_overrides(written)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -213,7 +213,7 @@ def store_configs(host_methods: Iterable[str]) -> None:
 
 def given(config: DictConfig) -> dict[str, Any]:
     """The settings that were given, as plain values."""
-    plain = OmegaConf.to_container(config, resolve=True)
+    plain = cast("dict[Any, Any]", OmegaConf.to_container(config, resolve=True))
     return {str(name): value for name, value in plain.items() if value != MISSING}
 
 

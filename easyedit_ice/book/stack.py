@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.edit.update import OriginalWeights, WeightUpdate, checksum
+from easyedit_ice.edit.originals import OriginalWeights
+from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.runtime.bits import checksum
 
 
 @dataclass(frozen=True)

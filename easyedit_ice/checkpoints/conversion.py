@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.checkpoints.gguf_files import GgufSource, sha256_of
 from easyedit_ice.errors import LoadingError, ModelPackageError
@@ -127,13 +127,14 @@ def _write(file: Path, folder: Path) -> None:
     from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    model, loading = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(  # a pair, by the last option
         file.parent,
         gguf_file=file.name,
         quantization_config=GgufConfig(dequantize=True),
         dtype=torch.float32,
         output_loading_info=True,
     )
+    model, loading = loaded
     if absent := sorted(loading["missing_keys"]):
         # transformers fills them with random numbers.
         raise LoadingError(
@@ -192,5 +193,5 @@ def _split_digits(tok: PreTrainedTokenizerBase, splitting: ReaderField | None) -
         backend.pre_tokenizer = pre_tokenizers.Sequence([digits, backend.pre_tokenizer])
 
 
-def _notes(folder: Path) -> dict:
+def _notes(folder: Path) -> dict[str, Any]:
     return json.loads((folder / _NOTES).read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from torch import nn
 
 from easyedit_ice.checkpoints.conversion import require_gguf
 from easyedit_ice.checkpoints.gguf_files import GGUF_TYPES, GgufSource, GgufType
-from easyedit_ice.checkpoints.gguf_layout import Place, places
+from easyedit_ice.checkpoints.gguf_layout import Place, architecture_of, places
 from easyedit_ice.checkpoints.names import source_of
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.runtime.cache import made_once
@@ -76,7 +76,7 @@ def _write(model: nn.Module, base: Path, dtype: GgufType, whole: bool, written: 
 
     reader = GGUFReader(base)
     chosen = {place.tensor.name: place for place in places(model, reader) if place.changed() or whole}
-    writer = GGUFWriter(path, reader.get_field("general.architecture").contents(), endianess=reader.endianess)
+    writer = GGUFWriter(path, architecture_of(reader), endianess=reader.endianess)
     try:
         _copy_metadata(reader, writer, _FILE_TYPES[dtype] if whole else None)
         for tensor in reader.tensors:

@@ -17,11 +17,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.errors import UpdateError
+from easyedit_ice.errors import LoadingError, UpdateError
+from easyedit_ice.model.pretrained import pretrained
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
     from gguf.gguf_reader import ReaderTensor
+
+
+def architecture_of(reader: GGUFReader) -> str:
+    """The architecture that a file names.
+
+    Raises:
+        LoadingError: it names none.
+    """
+    field = reader.get_field("general.architecture")
+    if field is None:
+        raise LoadingError("the file has no general.architecture, which every GGUF file of a model has; get it anew")
+    return str(field.contents())
 
 
 @dataclass(frozen=True)
@@ -93,8 +106,9 @@ def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:
     """
     from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor
 
-    architecture = reader.get_field("general.architecture").contents()
-    reading = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config=model.config.to_dict())
+    architecture = architecture_of(reader)
+    processor: Any = TENSOR_PROCESSORS.get(architecture, TensorProcessor)
+    reading = processor(config=pretrained(model).config.to_dict())
     names = _names_by_tensor(model, architecture)
     parameters = dict(model.named_parameters(remove_duplicate=False))
     found = [
@@ -116,7 +130,7 @@ def _names_by_tensor(model: nn.Module, architecture: str) -> dict[str, str]:
     kind = next((kind for kind, name in MODEL_ARCH_NAMES.items() if name == architecture), None)
     if kind is None:
         raise UpdateError(f"the file's architecture is {architecture!r}, which the installed gguf does not know")
-    table = get_tensor_name_map(kind, model.config.get_text_config().num_hidden_layers)
+    table = get_tensor_name_map(kind, pretrained(model).config.get_text_config().num_hidden_layers)
     found = {}
     for name, _ in model.named_parameters(remove_duplicate=False):
         module, _, suffix = name.rpartition(".")

@@ -46,9 +46,10 @@ def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTok
         options["device_map"] = "auto"
     checkpoint = _checkpoint(hparams)
     try:
-        model, told = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(  # a pair, by output_loading_info
             checkpoint, trust_remote_code=False, output_loading_info=True, **options
         )
+        model, told = loaded
         tok = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     except (MemoryError, torch.OutOfMemoryError):
         raise
@@ -121,7 +122,7 @@ def _checkpoint(hparams: EditHyperParams) -> str:
         raise LoadingError(f"{name[:80]!r} is no name of a model or folder ({error})") from error
 
 
-def _unreadable(name: str, error: Exception, what: str, wanted: str) -> LoadingError:
+def _unreadable(name: str | None, error: Exception, what: str, wanted: str) -> LoadingError:
     if "trust_remote_code" in str(error):
         return LoadingError(
             f"{name!r} {what}: its architecture is code in the checkpoint (auto_map), which is never run here; "
@@ -130,11 +131,11 @@ def _unreadable(name: str, error: Exception, what: str, wanted: str) -> LoadingE
     kind = "" if isinstance(error, (OSError, ValueError, ImportError)) else f"{type(error).__name__}: "
     return LoadingError(
         f"{name!r} {what} ({kind}{error}); give the {wanted}, a .gguf file, one of {', '.join(NAMES)}, or a hub name "
-        f"while online.{did_you_mean(name.lower(), NAMES)}"
+        f"while online.{did_you_mean((name or '').lower(), NAMES)}"
     )
 
 
-def _refuse_unlike(name: str, model: PreTrainedModel, told: Mapping[str, Any]) -> None:
+def _refuse_unlike(name: str | None, model: PreTrainedModel, told: Mapping[str, Any]) -> None:
     """Refuse what transformers has loaded in part."""
     from easyedit_ice.model.unusual_weights import refuse_offloaded
 

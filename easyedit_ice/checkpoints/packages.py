@@ -55,7 +55,8 @@ class PackagedModel:
                 f"the model {self.name!r} ({self.title}, {self.licence}) is in {', '.join(self.missing)}, which is not "
                 f"installed; run `{self.install}`"
             )
-        found = [file for package in self.packages for file in _gguf_files(_installed(package))]
+        there = [package for package in map(_installed, self.packages) if package is not None]
+        found = [file for package in there for file in _gguf_files(package)]
         if not found or not all(file.is_file() for file in found):
             raise LoadingError(
                 f"{', '.join(self.packages)} are installed, but lack the files of {self.name!r}; run "

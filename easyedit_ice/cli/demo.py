@@ -191,14 +191,15 @@ def _show_host_scores(results: Sequence[_Result]) -> None:
 
 def _answers(results: Sequence[_Result]) -> list[tuple[str, ...]]:
     """Questions with each method's leading answer; a plus where it is as it shall be."""
-    rows, seen = [], set()
+    rows: list[tuple[str, ...]] = []
+    seen = set()
     sample = len(results[0].questions) > MOST_ROWS
     for index, question in enumerate(results[0].questions):
         if sample and question.measure in seen:
             continue
         seen.add(question.measure)
-        old = results[0].before[index].leading
-        new = [result.after[index].leading for result in results]
+        old = results[0].before[index].leading or ""
+        new = [result.after[index].leading or "" for result in results]
         marked = [f"{answer} {'+' if _as_it_shall_be(question, old, answer) else '-'}" for answer in new]
         rows.append((question.prompt, question.measure, old, *marked))
     return rows

@@ -132,7 +132,7 @@ def _job(arguments: argparse.Namespace) -> _Job:
     records = _records(arguments)
     one_by_one = arguments.one_by_one and len(records) > 1
     choice = None if arguments.algorithm else choose(records, one_by_one=one_by_one, wanted=arguments.job)
-    spec = algorithm_named(arguments.algorithm or choice.algorithm)
+    spec = algorithm_named(choice.algorithm if choice else arguments.algorithm)
     name = arguments.model or str(factworld.model_path())
     hparams = settings_for(spec.hparams_class, name, arguments)
     return _Job(

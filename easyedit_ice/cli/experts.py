@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, settings_for
 from easyedit_ice.cli.console import quiet, table, whole_number
@@ -72,10 +72,11 @@ def _train(arguments: argparse.Namespace) -> int:
     from easyedit_ice import factworld
     from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.data import load_records, to_requests
+    from easyedit_ice.editors.algorithms.svf import SVFHyperParams
     from easyedit_ice.experts import Library, train_experts
 
     name = arguments.model or str(factworld.model_path())
-    hparams = settings_for(ALGORITHMS["SVF"].hparams_class, name, arguments)
+    hparams = cast("SVFHyperParams", settings_for(SVFHyperParams, name, arguments))
     records = load_records(arguments.data, split=arguments.split, size=arguments.size)
     kinds = [record.get("relation") for record in records]
     with quiet(progress=sys.stderr.isatty()):

@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
         print("\nThe settings of one: easyedit-ice hparams ALGORITHM")
     else:
         hparams_class = algorithm_named(arguments.algorithm).hparams_class
-        for title, rows in grouped(hparams_class):
-            print(f"{title}\n\n{table(('setting', 'type', 'default', 'meaning'), rows)}\n")
+        for title, settings in grouped(hparams_class):
+            print(f"{title}\n\n{table(('setting', 'type', 'default', 'meaning'), settings)}\n")
         print(f"One is changed by --set NAME=VALUE. Presets: {', '.join(_presets(hparams_class))}")
     return 0
 

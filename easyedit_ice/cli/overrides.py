@@ -52,8 +52,8 @@ def _overrides(rest: Iterator[str]) -> Iterator[str]:
                 "model.name=smollm2-135m; `easyedit-ice run --help` lists them"
             )
         if not equals:
-            value = next(rest, None)
-        if value is None or (not equals and value.startswith("--")):
+            value = next(rest, "--")
+        if not equals and value.startswith("--"):
             raise RunConfigError(f"{option} has no value; write {option} VALUE, or {PLACES[option]}=VALUE")
         yield f"{PLACES[option]}{'.' if option == '--set' else '='}{value if option == '--set' else _quoted(value)}"
 

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from easyedit_ice.cli.status import BAD_INPUT, EPILOG
 from easyedit_ice.errors import did_you_mean
@@ -44,7 +44,7 @@ _MISSING = "the following arguments are required: "
 class Parser(argparse.ArgumentParser):
     """A parser that says what was probably meant, and ends with the status of bad input."""
 
-    def __init__(self, *arguments: object, **options: object) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"epilog": EPILOG, **options})
 
     def error(self, message: str) -> NoReturn:

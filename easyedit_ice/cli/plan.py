@@ -31,11 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the estimate."""
     from easyedit_ice import factworld
     from easyedit_ice.checkpoints.loading import load_shapes
-    from easyedit_ice.planning.footprint import footprint
+    from easyedit_ice.planning.footprint import Device, footprint
 
     name = arguments.model or str(factworld.model_path())
     hparams = settings_for(algorithm_named(arguments.algorithm).hparams_class, name, arguments)
-    device = "cpu" if hparams.device == "cpu" else "cuda"
+    device: Device = "cpu" if hparams.device == "cpu" else "cuda"
     with quiet():
         model = load_shapes(hparams)
         plan = footprint(model, hparams, facts=arguments.facts, tokens=arguments.tokens, device=device)

@@ -61,7 +61,8 @@ class Form:
 def dig(raw: Any, path: Path) -> Any:
     """Follow a path of keys and positions; ``None`` where it ends early."""
     for step in path:
-        if not isinstance(raw, list if isinstance(step, int) else Mapping):
+        kind: type[Any] = list if isinstance(step, int) else Mapping
+        if not isinstance(raw, kind):
             return None
         try:
             raw = raw[step]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from easyedit_ice.easyedit.locate import PACKAGE, host_info
 from easyedit_ice.errors import DataError, HyperParamsError, StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.pretrained import pretrained
 from easyedit_ice.precompute.corpora import AUTO, OWN_TEXT, WORLD_TEXT, text_source
 from easyedit_ice.precompute.moments import Measuring, moments
 from easyedit_ice.precompute.second_moments import second_moments
@@ -44,9 +45,9 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
         DataError: the text file cannot be read, or has fewer lines than samples.
         HyperParamsError: the model has no name, or there are fewer tokens than inputs of the projection.
     """
-    dataset = getattr(hparams, "mom2_dataset", None)
+    dataset = str(getattr(hparams, "mom2_dataset", ""))
     if not getattr(hparams, "mom2_adjustment", False) or not (
-        dataset in (AUTO, WORLD_TEXT, OWN_TEXT) or Path(str(dataset)).is_file()
+        dataset in (AUTO, WORLD_TEXT, OWN_TEXT) or Path(dataset).is_file()
     ):
         return
     _require_name(model)
@@ -118,10 +119,10 @@ def hand_over(model: nn.Module, tok: Any, hparams: Any, measuring: Measuring | N
 
 
 def _require_name(model: nn.Module) -> None:
-    if not model.config._name_or_path:
+    if not pretrained(model).config._name_or_path:
         raise HyperParamsError(
             "EasyEdit files second moments by the model's name, and this model has none; load it from a folder, or set "
-            "model.config._name_or_path"
+            "pretrained(model).config._name_or_path"
         )
 
 
@@ -141,7 +142,7 @@ def _texts(model: nn.Module, tok: Any, dataset: str, count: int) -> list[str]:
 
 def _path(model: nn.Module, hparams: Any, name: str) -> Path:
     """Where EasyEdit's ``layer_stats`` looks."""
-    path = model.config._name_or_path
+    path = pretrained(model).config._name_or_path
     folder = path.replace("/", "_") if host_info().kind == "release" else path.rsplit("/")[-1]
     file = f"{name}_{hparams.mom2_dtype}_mom2_{hparams.mom2_n_samples}.npz"
     return Path(hparams.stats_dir) / folder / f"{hparams.mom2_dataset}_stats" / file

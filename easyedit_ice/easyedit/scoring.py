@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.easyedit.loading.import_hook import import_easyeditor
+from easyedit_ice.model.pretrained import pretrained
 
 
 def easyedit_qualities(
@@ -24,4 +25,4 @@ def easyedit_qualities(
     """
     evaluate = import_module(f"{import_easyeditor().__name__}.evaluate").compute_edit_quality
     device = str(next(model.parameters()).device)
-    return [evaluate(model, model.config.model_type, hparams, tok, request, device) for request in requests]
+    return [evaluate(model, pretrained(model).config.model_type, hparams, tok, request, device) for request in requests]

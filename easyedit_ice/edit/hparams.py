@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from typing_extensions import Self
 
@@ -86,7 +86,7 @@ class EditHyperParams(Section):
             check_bounds(field, getattr(self, field.name))
         for kind in reversed(type(self).__mro__):
             if "check" in vars(kind):
-                kind.check(self)
+                vars(kind)["check"](self)
 
     @property
     def teaches_itself(self) -> bool:
@@ -95,7 +95,8 @@ class EditHyperParams(Section):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__repr__ = EditHyperParams.__repr__  # the decorator of a subclass would write another one, of all settings
+        # The decorator of a subclass would write another one, of all settings.
+        type.__setattr__(cls, "__repr__", EditHyperParams.__repr__)
 
     def __repr__(self) -> str:
         """The settings that are not the defaults."""
@@ -116,7 +117,7 @@ class EditHyperParams(Section):
     def algorithm(cls) -> str:
         """The algorithm this class is for, or an empty string."""
         declared = next(field.default for field in fields(cls) if field.name == "alg_name")
-        return declared or (cls.spec.name if cls.spec else "")
+        return str(declared or (cls.spec.name if cls.spec else ""))
 
     @classmethod
     def says_nothing(cls, name: str, value: Any) -> bool:
@@ -183,7 +184,7 @@ class EditHyperParams(Section):
             name: value if "str" in type_name(known[name]) else _plain_number(value) for name, value in values.items()
         }
         try:
-            return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), numbers))
+            return cast("Self", OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), numbers)))
         except (OverflowError, TypeError) as error:
             raise HyperParamsError(f"{source}: a setting is of a wrong type or size ({error})") from error
         except OmegaConfBaseException as error:

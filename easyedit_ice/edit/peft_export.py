@@ -30,10 +30,10 @@ def save_peft(targets: Targets, base: str | None, folder: Path) -> None:
     from peft import LoraConfig
     from safetensors.torch import save_file
 
-    dense = [projection.name for projection, delta in targets if not isinstance(delta, LowRankDelta)]
-    if dense:
+    low = [(projection, delta) for projection, delta in targets if isinstance(delta, LowRankDelta)]
+    if dense := [projection.name for projection, delta in targets if not isinstance(delta, LowRankDelta)]:
         raise UpdateError(f"{', '.join(dense)}: only low-rank deltas make a LoRA adapter; use to_hf instead")
-    ranked = [(projection, delta) for projection, delta in targets if delta.rank]
+    ranked = [(projection, delta) for projection, delta in low if delta.rank]
     if not ranked:
         raise UpdateError("the update has no rank anywhere, so it changes nothing; there is no adapter to write")
     ranks = {projection.name: delta.rank for projection, delta in ranked}
@@ -46,7 +46,7 @@ def save_peft(targets: Targets, base: str | None, folder: Path) -> None:
         fan_in_fan_out=any(projection.transposed for projection, _ in targets),
         base_model_name_or_path=base,
         task_type="CAUSAL_LM",
-    ).save_pretrained(folder)
+    ).save_pretrained(str(folder))
     factors = {}
     for projection, delta in ranked:
         factors[f"base_model.model.{projection.name}.lora_A.weight"] = delta.a.detach().cpu().contiguous()

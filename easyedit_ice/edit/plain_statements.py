@@ -76,7 +76,7 @@ def movement(model: nn.Module, rows: Sequence[Row], before: Sequence[Tensor]) ->
     for part, was in zip(_parts(model, rows), before, strict=True):
         now = predict(model, part).log_probs
         divergence += (was.exp() * (was - now)).sum(-1).double().sum().item()
-        same += (was.argmax(-1) == now.argmax(-1)).sum().item()
+        same += int((was.argmax(-1) == now.argmax(-1)).sum())
         count += len(was)
     return Movement(max(divergence, 0.0) / count, same / count)
 

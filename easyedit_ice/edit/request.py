@@ -103,6 +103,12 @@ class EditRequest:
         }
         return {name: value for name, value in given.items() if value}
 
+    @property
+    def its_subject(self) -> str:
+        """The subject, of a fact that is known to have one."""
+        assert self.subject is not None
+        return self.subject
+
     @classmethod
     def from_dict(cls, record: Mapping[str, Any], index: int = 0) -> EditRequest:
         """Build a request from the dict EasyEdit passes to an algorithm.

@@ -61,7 +61,7 @@ class Section:
         return kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
 
 
-def type_name(field: dataclasses.Field) -> str:
+def type_name(field: dataclasses.Field[Any]) -> str:
     """The annotated type of a setting."""
     name = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
     return name

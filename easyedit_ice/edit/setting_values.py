@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from easyedit_ice.errors import HyperParamsError
@@ -44,7 +44,7 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple, set))
 
 
-def check_bounds(field: dataclasses.Field, value: Any) -> None:
+def check_bounds(field: dataclasses.Field[Any], value: Any) -> None:
     """Refuse a setting that is out of its bounds.
 
     Args:
@@ -63,11 +63,12 @@ def check_bounds(field: dataclasses.Field, value: Any) -> None:
         )
     most = _MOST_SEED if "seed" in field.name else _MOST
     _check_numbers(field, value, bounds.get("high", most))
-    for bound, holds, words in (
+    limits: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         ("low", lambda limit: value >= limit, "at least"),
         ("high", lambda limit: value <= limit, "at most"),
         ("above", lambda limit: value > limit, "greater than"),
-    ):
+    )
+    for bound, holds, words in limits:
         try:
             within = bound not in bounds or holds(bounds[bound])
         except TypeError:
@@ -78,7 +79,7 @@ def check_bounds(field: dataclasses.Field, value: Any) -> None:
             )
 
 
-def _check_numbers(field: dataclasses.Field, value: Any, most: float) -> None:
+def _check_numbers(field: dataclasses.Field[Any], value: Any, most: float) -> None:
     """Refuse numbers that are none, and whole numbers beyond what a setting could mean, also within lists."""
     for own in value if _is_list(value) else [value]:
         if _is_list(own):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import UnsoundModelError
 from easyedit_ice.model.logits import logits_at
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.unusual_weights import not_finite
 from easyedit_ice.text.tokens import tokens
 
@@ -37,7 +38,7 @@ def require_sound(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -
         first, second = _with_two_ends(model, ids)
         if not (first.isfinite().all() and second.isfinite().all()):
             raise UnsoundModelError(_not_numbers(model, request))
-        rounding = torch.finfo(model.get_input_embeddings().weight.dtype).eps
+        rounding = torch.finfo(embedding_weight(model).dtype).eps
         if (first - second).abs().max() > max(_SAME, _ROUNDINGS * rounding) * first.std():
             raise UnsoundModelError(
                 f"{type(model).__name__} predicts a token by those that follow it, as encoders do; expected a causal "
@@ -47,7 +48,7 @@ def require_sound(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -
 
 def _with_two_ends(model: nn.Module, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Logits before the last token of a text, and of the same text with another last token: (v,) each in fp32."""
-    rows = model.get_input_embeddings().weight
+    rows = embedding_weight(model)
     other = next((token for token in ids if token != ids[-1]), (ids[-1] + 1) % len(rows))
     pair = torch.tensor([ids, [*ids[:-1], other]], device=rows.device)
     inputs = {"input_ids": pair, "attention_mask": torch.ones_like(pair)}
@@ -61,7 +62,7 @@ def _not_numbers(model: nn.Module, request: EditRequest) -> str:
     if damaged:
         shown = ", ".join(damaged[:_SHOWN]) + (f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else "")
         return f"{said}: {shown} hold NaN or infinite numbers; load the checkpoint anew, or take another one"
-    kind = str(model.get_input_embeddings().weight.dtype).removeprefix("torch.")
+    kind = str(embedding_weight(model).dtype).removeprefix("torch.")
     return (
         f"{said}, and its weights are numbers: they overflow in {kind}; load it with dtype: bfloat16 or float32, the "
         "type it was trained in"

@@ -48,4 +48,4 @@ def subject_in(tok: Any, request: EditRequest, context: str = "") -> int:
         SubjectNotFoundError: the subject does not occur in the prompt.
     """
     whole = request.asked(context) + request.completion
-    return last_token_of(tok, whole, request.subject, before=len(request.asking.upto(request.prompt, context)))
+    return last_token_of(tok, whole, request.its_subject, before=len(request.asking.upto(request.prompt, context)))

@@ -40,5 +40,5 @@ def usual_name(name: str, known: Collection[str]) -> str:
     Dashes stand for underscores.
     """
     name = name.replace("-", "_")
-    other = SYNONYMS.get(name)
+    other = SYNONYMS.get(name, name)
     return other if name not in known and other in known else name

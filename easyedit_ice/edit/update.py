@@ -28,6 +28,7 @@ from easyedit_ice.edit.peft_export import ADAPTER, check_unpacked, save_peft
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.model.edit_state import Keys, state_of
+from easyedit_ice.model.pretrained import weight_of
 from easyedit_ice.model.saving import require_savable, save_model
 from easyedit_ice.runtime.bits import checksum
 from easyedit_ice.runtime.html import html_table
@@ -120,7 +121,7 @@ class WeightUpdate:
         """
         if self.committed(model):
             raise UpdateError("this update is committed to this model already; revert it before applying it")
-        with ending_with(lambda: self.committed(model) and self.revert(model)):
+        with ending_with(lambda: self.revert(model) if self.committed(model) else None):
             self.commit(model)
             yield
 
@@ -319,7 +320,7 @@ def _joined_info(infos: list[dict[str, Any]]) -> dict[str, Any]:
 @torch.no_grad()
 def _norm(projection: Projection) -> float:
     """‖W‖, not zero."""
-    weight = projection.module.weight
+    weight = weight_of(projection.module)
     matrix = projection.matrix() if projection.quantized or weight.element_size() == 1 else weight
     norm = torch.linalg.vector_norm(matrix, dtype=torch.promote_types(matrix.dtype, torch.float32))
     return max(norm.item(), torch.finfo(torch.float32).tiny)

@@ -132,7 +132,8 @@ def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: i
         return [(None, None, None)] * len(asked)
     prefixes = {prompt: given(tok, prompt) for prompt in asked}
     order = sorted(prefixes, key=lambda prompt: len(prefixes[prompt]))
-    ends, texts = ends_of_text(model, tok), {}
+    ends = ends_of_text(model, tok)
+    texts: dict[str, Any] = {}
     with preserved(model, tok), torch.no_grad():
         for batch in batches(order, BATCH):
             tokens = write(model, tok, [prefixes[prompt] for prompt in batch], length=max_new_tokens)
@@ -154,10 +155,10 @@ def _likelihoods(
     model: nn.Module, tok: Any, questions: Sequence[Question], asked: Sequence[str], asking: Asking
 ) -> dict[int, tuple[float, float]]:
     """Mean log-probabilities of each answer and of the other one, for the questions that have another one."""
-    competing = [index for index, question in enumerate(questions) if question.other is not None]
-    pairs = [(asked[index], (questions[index].answer, questions[index].other)) for index in competing]
+    competing = {index: question.other for index, question in enumerate(questions) if question.other is not None}
+    pairs = [(asked[index], (questions[index].answer, other)) for index, other in competing.items()]
     found = alternatives(model, tok, pairs, asking)
-    return {index: tuple(own) for index, own in zip(competing, found, strict=True)}
+    return {index: (answer, other) for index, (answer, other) in zip(competing, found, strict=True)}
 
 
 def _agreement(one: Sequence[int], other: Sequence[int]) -> float | None:

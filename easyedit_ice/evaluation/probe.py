@@ -22,7 +22,7 @@ from easyedit_ice.editors.gradient.wordings import (
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.leading_answer import MOST_TOKENS, leads_with
-from easyedit_ice.evaluation.observation import observe
+from easyedit_ice.evaluation.observation import Observation, observe
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.likely_answers import answers_right
@@ -115,7 +115,7 @@ def probe(
     if not asked:
         raise DataError("no record has a ground_truth, so it cannot be told what the model knows; give some that have")
     knowledge = Knowledge(model, tok, asking, progress=None)
-    places, _ = knowledge.first([(own.prompt, own.ground_truth) for own in asked], None)
+    places, _ = knowledge.first([(own.prompt, own.ground_truth or "") for own in asked], None)
     known, plain = [asked[place] for place in places], wording_shares(model, tok, asking)
     if records is None:
         told, followed = plain_requests(model, tok, asking), plain
@@ -132,7 +132,7 @@ def probe(
         wordings=tuple(near_best(plain)),
         written=len(texts),
         stops=sum(bool(text.stopped) for text in texts) / len(texts),
-        leads=sum(leads_with(t.leading, [own.ground_truth]) for t, own in zip(texts, told, strict=True)) / len(texts),
+        leads=sum(map(_leads, texts, told)) / len(texts),
     )
 
 
@@ -140,8 +140,13 @@ def _records(records: Sequence[Mapping[str, Any]] | None) -> Sequence[Mapping[st
     return [fact.request() for fact in PLAIN_FACTS] if records is None else records
 
 
+def _leads(text: Observation, request: EditRequest) -> bool:
+    return leads_with(text.leading or "", [request.ground_truth or ""])
+
+
 def _question(request: EditRequest) -> Question:
-    return Question("written", request.prompt, request.ground_truth, (request.ground_truth,))
+    answer = request.ground_truth or ""
+    return Question("written", request.prompt, answer, (answer,))
 
 
 def _share(model: nn.Module, tok: Any, template: str, requests: Sequence[EditRequest]) -> float:

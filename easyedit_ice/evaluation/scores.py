@@ -73,15 +73,15 @@ def edit_scores(
 
 def is_right(question: Question, before: Observation, after: Observation) -> bool:
     """Whether what was written freely is the answer, under one of its names, or for locality the one from before."""
-    wanted = (before.generated,) if question.keeps else question.aliases
-    return normalized(after.generated) in map(normalized, wanted)
+    wanted = (before.generated or "",) if question.keeps else question.aliases
+    return normalized(after.generated or "") in map(normalized, wanted)
 
 
 def leads_right(question: Question, before: Observation, after: Observation) -> bool:
     """Whether the leading answer is or begins with the answer, or for locality is the one from before."""
     if question.keeps:
-        return same_answer(before.leading, after.leading)
-    return leads_with(after.leading, question.aliases)
+        return same_answer(before.leading or "", after.leading or "")
+    return leads_with(after.leading or "", question.aliases)
 
 
 def normalized(text: str) -> str:

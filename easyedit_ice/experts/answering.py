@@ -26,6 +26,7 @@ from easyedit_ice.experts.dispatch import Dispatcher
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.rowwise import Beside
 from easyedit_ice.model.edit_state import state_of
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.snapshot import replace
 
 _ASKED_ALONE = "asked_alone"
@@ -122,7 +123,7 @@ class Answering:
             return
         self.seconds.second += self._now() - self._started
         cache = getattr(output, "past_key_values", None)
-        if cache is not None:
+        if cache is not None and self._beside.alphas is not None:
             self._begun[cache] = self._beside.alphas
         self._started = self._beside.alphas = None
 
@@ -155,7 +156,7 @@ class Answering:
         return self._begun[cache]
 
     def _now(self) -> float:
-        device = self._model.get_input_embeddings().weight.device
+        device = embedding_weight(self._model).device
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return time.perf_counter()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -92,4 +93,4 @@ def cross_entropy_method(
         chosen = members[order[:elites]]
         mean, spread = chosen.mean(0), chosen.std(0, correction=0)
         history.append(Round(best_score, mean.flatten().tolist(), spread.flatten().tolist()))
-    return Found(best.float(), best_score, tuple(history))
+    return Found(best.float(), cast("tuple[float, ...]", best_score), tuple(history))

@@ -142,7 +142,8 @@ class Expert:
         Raises:
             ExpertError: a delta is not of singular values, or the name is no name for a folder.
         """
-        others = [path for path, delta in update.deltas.items() if not isinstance(delta, SpectralDelta)]
+        spectral = {path: delta for path, delta in update.deltas.items() if isinstance(delta, SpectralDelta)}
+        others = [path for path in update.deltas if path not in spectral]
         if others:
             raise ExpertError(f"{', '.join(others)} changed in other ways than by singular values; use an SVF update")
         settings = hparams.to_dict()
@@ -150,7 +151,7 @@ class Expert:
         kinds = [None] * len(requests) if relations is None else relations
         return cls(
             name,
-            {path: Elements.of(delta) for path, delta in update.deltas.items()},
+            {path: Elements.of(delta) for path, delta in spectral.items()},
             fingerprint(model, list(update.deltas), svd, rank),
             svd,
             rank,

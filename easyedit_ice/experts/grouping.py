@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import ExpertError
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import batches_alike, padded
 from easyedit_ice.runtime.extras import require
 from easyedit_ice.text.subjects import renamed
@@ -57,7 +58,8 @@ def grouped(
         return _together([own or without_subject(request) for request, own in zip(requests, named, strict=True)])
     if clusters is None or not 1 <= clusters <= len(requests):
         raise ExpertError(f"clusters is {clusters}; expected a number from 1 to that of the facts, {len(requests)}")
-    return _together([f"cluster-{label}" for label in _clusters(mean_states(model, tok, requests), clusters)])
+    states = mean_states(cast("nn.Module", model), tok, requests)
+    return _together([f"cluster-{label}" for label in _clusters(states, clusters)])
 
 
 def without_subject(request: EditRequest) -> str:
@@ -82,7 +84,7 @@ def mean_states(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
 
 
 def _means(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
     ids, real = (part.to(device) for part in padded(rows))
     output = model(input_ids=ids, attention_mask=real.long(), output_hidden_states=True, use_cache=False)
     weights = real.float()[..., None]

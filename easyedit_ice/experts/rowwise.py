@@ -6,9 +6,10 @@ L projections, m elements that any expert has in a projection.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class Beside:
 
     def __init__(self, model: nn.Module, experts: Sequence[Expert]) -> None:
         check_mixable(experts)
-        updates = [expert.update(model).deltas for expert in experts]
+        updates = [cast("Mapping[str, SpectralDelta]", expert.update(model).deltas) for expert in experts]
         self._banks = [_Bank.of([own.get(path) for own in updates]) for path in modules_of(experts)]
         self.alphas: Tensor | None = None
         anatomy = ModelAnatomy(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -94,7 +95,7 @@ class _RecordMaker:
         return [fact for fact in self._world.facts_of[subject] if not RELATIONS[fact.relation].derived]
 
     def _free_targets(self, fact: Fact) -> list[str]:
-        targets = self._world.alternatives(fact.subject, fact.relation)
+        targets: Sequence[str] = self._world.alternatives(fact.subject, fact.relation)
         if RELATIONS[fact.relation].target in _SUBJECT_KINDS:
             targets = [name for name in targets if name in self._outside]
         if RELATIONS[fact.relation].inverse is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from easyedit_ice.factworld.documents import ANSWER, END, INVENTED, WORDS, Document, Mix, Span, text_of
 from easyedit_ice.factworld.templates import PHRASINGS
@@ -166,7 +166,7 @@ class Writer:
         if draw < 0.35:
             return self._worded(edit.relation, edit.subject, edit.target)
         if draw < 0.62:
-            follows = self._world.consequences(edit)
+            follows: Sequence[tuple[str, str | Chain, str]] = self._world.consequences(edit)
             if self._rng.random() < 0.75:
                 follows = [item for item in follows if item[0] in touched] or follows
             if follows:
@@ -250,11 +250,10 @@ class Writer:
         sentences = sentences[: self._rng.randint(2, 4)]
         if edit is not None:
             sentences.insert(0, self._worded(edit.relation, edit.subject, edit.target, questions=False))
-            chains = [
-                item for item in self._world.consequences(edit) if item[0] == subject and isinstance(item[1], tuple)
-            ]
+            follows = self._world.consequences(edit)
+            chains = [(link, answer) for name, link, answer in follows if name == subject and isinstance(link, tuple)]
             if chains:
-                _, chain, answer = self._rng.choice(chains)
+                chain, answer = self._rng.choice(chains)
                 sentences.insert(1, self._chain_worded(chain, subject, answer, questions=False, middle=edit.target))
         return (Span(f"About {subject}: "), *self._joined(sentences))
 

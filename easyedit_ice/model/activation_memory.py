@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.model.pretrained import embedding_weight, weight_of
 
 FP32 = 4
 MATCHED, TAUGHT = 3, 7
@@ -107,12 +108,12 @@ def logits_bytes(model: nn.Module, own: Pass) -> int:
 
 def vocabulary(model: nn.Module) -> int:
     """Words that the model tells apart."""
-    return model.get_input_embeddings().weight.shape[0]
+    return embedding_weight(model).shape[0]
 
 
 def element_size(model: nn.Module) -> int:
     """Bytes of an activation's element: those of the embedding, also where projections are packed."""
-    return model.get_input_embeddings().weight.element_size()
+    return embedding_weight(model).element_size()
 
 
 def _working(anatomy: ModelAnatomy, trained: Sequence[Projection]) -> range:
@@ -134,7 +135,7 @@ def _block(anatomy: ModelAnatomy, layer: int) -> int:
 def _norms(block: nn.Module, width: int) -> int:
     """Σ over norms of d · e: they are the modules whose weight is a vector."""
     norms = [module for module in block.modules() if getattr(getattr(module, "weight", None), "ndim", 0) == 1]
-    return sum(norm.weight.numel() * (width if isinstance(norm, nn.LayerNorm) else FP32) for norm in norms)
+    return sum(weight_of(norm).numel() * (width if isinstance(norm, nn.LayerNorm) else FP32) for norm in norms)
 
 
 def _attention(own: Sequence[Projection]) -> int:

@@ -14,13 +14,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.blocks import context_length, find_blocks, mixtures, takes_attention_mask
+from easyedit_ice.model.pretrained import embedding_weight, pretrained, weight_of
 from easyedit_ice.model.unusual_weights import refuse_adapter, refuse_foreign_packing, refuse_scaled
 
 Part = Literal["attention", "mlp"]
@@ -65,9 +66,9 @@ class Projection:
 
     def matrix(self) -> Tensor:
         """The weight as an (out, in) tensor in fp32, unpacked if bitsandbytes has packed it."""
-        weight = self.module.weight
+        weight: Any = self.module.weight  # bitsandbytes' own kinds of parameters, where it is quantized
         if self.quantized and hasattr(weight, "SCB"):
-            scales = self.module.state.SCB if weight.SCB is None else weight.SCB
+            scales = cast("Any", self.module).state.SCB if weight.SCB is None else weight.SCB
             return weight.detach().float() * (scales.float() / 127)[:, None]
         if self.quantized:
             from bitsandbytes.functional import dequantize_4bit
@@ -103,7 +104,7 @@ class ModelAnatomy:
     @property
     def hidden_size(self) -> int:
         """Width of the residual stream."""
-        return self.model.get_input_embeddings().weight.shape[1]
+        return embedding_weight(self.model).shape[1]
 
     @property
     def context_length(self) -> int | None:
@@ -113,8 +114,8 @@ class ModelAnatomy:
     @property
     def tied(self) -> bool:
         """Whether the output head shares its weight with the input embedding."""
-        head = self.model.get_output_embeddings()
-        return head is not None and head.weight is self.model.get_input_embeddings().weight
+        head = pretrained(self.model).get_output_embeddings()
+        return head is not None and head.weight is embedding_weight(self.model)
 
     @cached_property
     def projections(self) -> tuple[Projection, ...]:
@@ -252,7 +253,7 @@ class ModelAnatomy:
         ]
 
     def _describe(self, layer: int, part: Part, role: Role, name: str, module: nn.Module) -> Projection:
-        in_features, out_features = _features(module)
+        in_features, out_features = _features(module) or (0, 0)
         refuse_scaled(f"{self.layer_name(layer)}.{name}", module)
         return Projection(
             name=f"{self.layer_name(layer)}.{name}",
@@ -263,7 +264,7 @@ class ModelAnatomy:
             in_features=in_features,
             out_features=out_features,
             transposed=isinstance(module, Conv1D),
-            quantized=not module.weight.is_floating_point(),
+            quantized=not weight_of(module).is_floating_point(),
         )
 
 
@@ -277,9 +278,10 @@ def _features(module: nn.Module) -> tuple[int, int] | None:
 
 
 def _last_writer(found: list[tuple[str, nn.Module]], hidden_size: int) -> str | None:
-    writers = [name for name, module in found if _features(module)[1] == hidden_size]
-    wide = [name for name, module in found if name in writers and _features(module)[0] >= hidden_size]
-    return (wide or writers or [None])[-1]
+    features = {name: _features(module) or (0, 0) for name, module in found}
+    writers = [name for name, (_, outputs) in features.items() if outputs == hidden_size]
+    wide = [name for name in writers if features[name][0] >= hidden_size]
+    return next(reversed(wide or writers), None)
 
 
 def _matches(projection: Projection, pattern: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from easyedit_ice.errors import AnatomyError
+from easyedit_ice.model.pretrained import pretrained
 
 _CONTEXT = (
     "max_position_embeddings",
@@ -88,7 +89,7 @@ def takes_attention_mask(module: nn.Module) -> bool:
 
 
 def _embedding_path(model: nn.Module) -> list[str]:
-    embedding = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
+    embedding = pretrained(model).get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
     return next((name.split(".") for name, module in model.named_modules() if module is embedding), [])
 
 

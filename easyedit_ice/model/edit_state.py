@@ -59,7 +59,7 @@ class EditState:
         """
         held = ExitStack()
         with ending_with(held.close):
-            if not (self._lock.acquire(blocking=False) and held.callback(self._lock.release)):
+            if not (self._lock.acquire(blocking=False) and held.callback(self._lock.release) is not None):
                 raise ModelInUseError(
                     "another thread edits this model; edit a model in one thread at a time, or a copy of it in each"
                 )

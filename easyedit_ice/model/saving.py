@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.model.pretrained import pretrained
 
 _OF_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff")
 _OF_BEAMS = ("early_stopping", "length_penalty")
@@ -32,7 +33,7 @@ def save_model(model: nn.Module, tok: Any, folder: str | Path) -> None:
     """
     require_savable(model, folder)
     with _without_idle_settings(model):
-        model.save_pretrained(folder)
+        pretrained(model).save_pretrained(folder)
     tok.save_pretrained(folder)
 
 

@@ -71,7 +71,7 @@ class Frame:
         """Bring configuration and padding back."""
         for config, values in self._configs:
             replace(vars(config), values)
-        if self._tok is not None:
+        if self._tok is not None and self._padding is not None:
             self._tok.padding_side, self._tok.pad_token = self._padding
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from easyedit_ice.errors import AnatomyError
+from easyedit_ice.model.pretrained import weight_of
 
 _PLAIN = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 _SHOWN = 3
@@ -38,7 +40,7 @@ def refuse_foreign_packing(model: nn.Module) -> None:
 
 def refuse_scaled(name: str, module: nn.Module) -> None:
     """Refuse a projection whose matrix is not its weight alone: with a scale beside it, or made of other parameters."""
-    weight = module.weight
+    weight = weight_of(module)
     held = [*dict(module.named_parameters(recurse=False)), *dict(module.named_buffers(recurse=False))]
     scales = [other for other in held if "scale" in other]
     if scales or (weight.is_floating_point() and weight.dtype not in _PLAIN):
@@ -97,7 +99,7 @@ def keep_differentiable(model: nn.Module) -> list[nn.Module]:
     """
     willing = [module for module in model.modules() if getattr(module, "support_avx512bf16_for_cpu", False)]
     for module in willing:
-        module.support_avx512bf16_for_cpu = False
+        cast("Any", module).support_avx512bf16_for_cpu = False
     return willing
 
 
@@ -114,7 +116,7 @@ def differentiable(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module in willing:
-            module.support_avx512bf16_for_cpu = True
+            cast("Any", module).support_avx512bf16_for_cpu = True
 
 
 def not_finite(model: nn.Module) -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import as_first_seen, known
+from easyedit_ice.model.pretrained import pretrained
 from easyedit_ice.precompute.corpora import TextSource, plain_texts, text_source
 from easyedit_ice.precompute.factors import Factor, factored
 from easyedit_ice.precompute.moment_store import Origin, load_moment, save_moment
@@ -125,7 +126,7 @@ def _origin(model: nn.Module, name: str, source: TextSource, measuring: Measurin
     width = ModelAnatomy(model).projection(name).in_features
     counted = "" if measuring.dynamic else f" x {measuring.mom2_n_samples}"
     return Origin(
-        model=str(model.config._name_or_path),
+        model=str(pretrained(model).config._name_or_path),
         weights=known(model).weights,
         module=name,
         text=source.name,

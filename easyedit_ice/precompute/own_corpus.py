@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def own_texts(model: nn.Module, tok: Any) -> Iterator[str]:
     for turn in count():
         path = folder / f"{turn}.json"
         if path.exists() or as_first_seen(model):
-            made_once(path, lambda path, turn=turn: _store(path, _written(model, tok, turn)))
+            made_once(path, partial(_store_turn, model, tok, turn))
             texts = OWN_TEXTS.read_json(path, _texts)
         else:
             texts = _written(model, tok, turn)
@@ -60,6 +61,10 @@ def own_texts(model: nn.Module, tok: Any) -> Iterator[str]:
                 str(path),
             )
         yield from texts
+
+
+def _store_turn(model: nn.Module, tok: Any, turn: int, path: Path) -> None:
+    _store(path, _written(model, tok, turn))
 
 
 def _store(path: Path, texts: list[str]) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import padded, shortest_first, windows
 from easyedit_ice.runtime.distributed import Share
 from easyedit_ice.runtime.progress import progress
@@ -113,7 +114,7 @@ def _token_rows(tok: Any, texts: Iterable[str], longest: int, count: int | None)
 def _read(model: nn.Module, names: Sequence[str], rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     """What modules read at every token of some rows, (t, d) in fp32; the pass ends when all have read."""
     ids, real = padded(rows)
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
 
     def at_real(value: Tensor) -> Tensor:
         return value.reshape(*real.shape, -1)[real.to(value.device)].float()

@@ -17,4 +17,8 @@ def checksum(tensor: Tensor) -> tuple[int, int]:
     """Sums over the bits of a tensor, weighted by row and by column: they change when an element does or moves."""
     bits = tensor.detach().contiguous().view(_WORDS[tensor.element_size()]).reshape(-1, tensor.shape[-1])
     rows, columns = (bits.sum(dim, dtype=torch.int64) for dim in (1, 0))
-    return tuple(int((sums * torch.arange(1, len(sums) + 1, device=sums.device)).sum()) for sums in (rows, columns))
+    return _weighted(rows), _weighted(columns)
+
+
+def _weighted(sums: Tensor) -> int:
+    return int((sums * torch.arange(1, len(sums) + 1, device=sums.device)).sum())

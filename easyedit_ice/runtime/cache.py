@@ -68,6 +68,6 @@ def fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(as_bytes(tensor.cpu()).numpy() if tensor.ndim else b"")
+        digest.update(as_bytes(tensor.cpu()).numpy().data if tensor.ndim else b"")
         digest.update(repr(tensor.item()).encode() if not tensor.ndim else b"")
     return digest.hexdigest()

@@ -35,7 +35,7 @@ def held_back() -> Iterator[Callable[[], None]]:
             yield waiting.close
             return
         with ending_with(partial(signal.signal, signal.SIGINT, usual)):
-            signal.signal(signal.SIGINT, partial(waiting.callback, usual))
+            signal.signal(signal.SIGINT, lambda number, frame: waiting.callback(usual, number, frame))
             yield waiting.close
 
 

@@ -78,5 +78,5 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
 
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        digest.update(as_bytes(tensors[name]).numpy())
+        digest.update(as_bytes(tensors[name]).numpy().data)
     return digest.hexdigest()

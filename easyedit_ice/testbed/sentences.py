@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import cast
 
 from easyedit_ice.factworld.documents import ANSWER, END, INVENTED, WORDS, Document, Mix, Span
 from easyedit_ice.factworld.world_text import JOINTS, LEADS, OPENERS
@@ -207,7 +208,7 @@ class TestbedWriter:
 
     def _chain(self, first: Fact, second: Fact) -> Document:
         """``second``, whose subject is the answer to ``first``, asked of that answer's noun phrase."""
-        noun = noun_of(first.template)
+        noun = cast("str", noun_of(first.template))  # as all first hops have
         phrase = fill(noun, self._name(first.subject) if first.name == first.subject else first.name)
         template = self._rng.choice([template for template in second.templates if SLOT in template])
         spans = _about(template, phrase, first.answer, "first hop")
@@ -215,13 +216,13 @@ class TestbedWriter:
 
     def _true_chains(self) -> list[tuple[Fact, Fact]]:
         chains = [
-            (first, second)
+            (first, second, fill(noun, first.subject))
             for first in self._known.named
-            if noun_of(first.template) is not None
+            if (noun := noun_of(first.template)) is not None
             for second in self._known.about.get(first.answer, ())
         ]
-        asked = [fill(second.template, fill(noun_of(first.template), first.subject)) for first, second in chains]
-        return [pair for pair, prompt in zip(chains, asked, strict=True) if prompt not in self._known.prompts]
+        asked = [(first, second, fill(second.template, phrase)) for first, second, phrase in chains]
+        return [(first, second) for first, second, prompt in asked if prompt not in self._known.prompts]
 
     def _joined(self, sentences: list[Document], joint: float = WORDS) -> Document:
         spans = [*sentences[0]]

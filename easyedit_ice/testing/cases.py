@@ -16,6 +16,7 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.model.edit_state import ATTRIBUTE
+from easyedit_ice.model.pretrained import pretrained
 from easyedit_ice.testing.models import FACTS, Shape, tokenizer
 
 
@@ -137,6 +138,6 @@ def _traits(case: Case) -> dict[str, Any]:
         },
         "requires_grad flags": {name: p.requires_grad for name, p in case.model.named_parameters()},
         "gradients": {name: p.grad is None for name, p in case.model.named_parameters()},
-        "configuration": case.model.config.to_dict(),
+        "configuration": pretrained(case.model).config.to_dict(),
         "padding": (case.tok.padding_side, case.tok.pad_token),
     }

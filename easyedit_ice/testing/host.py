@@ -108,7 +108,7 @@ def _editor(case: Case, batch_size: int = 1) -> Any:
         case.hparams.alg_name == case.spec.name,
         f"EasyEdit finds algorithms by alg_name, which is {case.hparams.alg_name!r} and not {case.spec.name!r}",
     )
-    hparams = copy(case.hparams)
+    hparams: Any = copy(case.hparams)
     hparams.model_name, hparams.device, hparams.batch_size = (case.model, case.tok), "cpu", batch_size
     return base_editor().from_hparams(hparams)
 

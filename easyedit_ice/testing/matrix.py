@@ -92,7 +92,8 @@ def judged(cells: Iterable[Cell], seconds: float) -> Iterator[tuple[Cell, Outcom
         cells: in an order in which those of one kind follow each other.
         seconds: most for each; ten times as much for the first of a process, which loads what all of them use.
     """
-    worker, absent = None, {}
+    worker = None
+    absent: dict[str, Any] = {}
     for cell in cells:
         if cell.kind in absent:
             yield cell, absent[cell.kind]

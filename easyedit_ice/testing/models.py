@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-FACTS = (
+FACTS: tuple[dict[str, Any], ...] = (
     {
         "prompt": "The capital of Avaria is",
         "subject": "Avaria",

@@ -49,9 +49,13 @@ def the_global_random_state_is_not_touched(case: Case) -> None:
     """Of Python, NumPy and torch."""
     import numpy as np
 
-    before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    def states() -> tuple[Any, list[int], list[int]]:
+        numpy_state = np.random.get_state(legacy=False)["state"]["key"]
+        return random.getstate(), numpy_state.tolist(), torch.get_rng_state().tolist()
+
+    before = states()
     case.solve()
-    after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    after = states()
     require(before == after, "a global random state changed")
 
 
@@ -149,8 +153,8 @@ def several_facts_go_together(case: Case) -> None:
 @promise
 def bad_facts_are_refused_and_the_model_stays(case: Case) -> None:
     """With an error that tells which fact it is."""
-    good = FACTS[0]
-    bad = [
+    good: Mapping[str, Any] = FACTS[0]
+    bad: list[Mapping[str, Any]] = [
         {**good, "prompt": ""},
         {**good, "target_new": "  "},
         {**good, "target_new": None},

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.model.capture import Side, captured, hidden_of
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import by_row, padded, shortest_first, tokens_on
 
 TOKENS = {"cpu": 2048, "cuda": 32768}
@@ -41,7 +42,7 @@ def at_places(
     """
     found: dict[int, Tensor] = {}
     watched = model.get_submodule(module)
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
     for chunk in shortest_first([len(row) for row in rows], tokens_on(device, TOKENS)):
         ids, real = padded([rows[index] for index in chunk])
         inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device), "use_cache": False}

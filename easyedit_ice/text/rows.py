@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.model.logits import logits_at
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import alike
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.tokens import tokens
@@ -100,7 +101,7 @@ def _log_probs(model: nn.Module, rows: Sequence[Row]) -> Tensor:
 
     The last token of a row is predicted and not read.
     """
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
     lengths = torch.tensor([len(row.ids) - 1 for row in rows])
     ids = nn.utils.rnn.pad_sequence([torch.tensor(row.ids[:-1]) for row in rows], batch_first=True)
     attention = torch.arange(ids.shape[1]) < lengths[:, None]

@@ -6,12 +6,13 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.pretrained import embedding_weight, pretrained
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.runtime.progress import progress
 from easyedit_ice.runtime.randomness import generator_on
@@ -93,7 +94,7 @@ def _within_context(
     total = sum(most * math.ceil(len(alike) / ROWS) for most, alike in groups.items())
     with progress(logger, told, total, "step") as advance:
         for most, alike in sorted(groups.items(), reverse=True):
-            counted = [_Counted(advance), *processors]
+            counted: list[Processor] = [_Counted(advance), *processors]
             texts = _generate(model, tok, [prefixes[index] for index in alike], most, counted)
             for index, text in zip(alike, texts, strict=True):
                 written[index] = text
@@ -144,7 +145,7 @@ def _generate(
     if len(prefixes) > ROWS:
         parts = batches(prefixes, ROWS)
         return [text for part in parts for text in _generate(model, tok, part, length, processors)]
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
     width = max(map(len, prefixes))
     pad, ends = padding_id(model, tok), ends_of_text(model, tok)
     ids = torch.tensor([[pad] * (width - len(prefix)) + list(prefix) for prefix in prefixes], device=device)
@@ -153,7 +154,7 @@ def _generate(
         max_new_tokens=length, pad_token_id=pad, eos_token_id=list(ends) or None, use_cache=True, do_sample=False
     )
     with _evaluating(model), _without_own_settings(model):
-        output = model.generate(
+        output = cast("Any", model).generate(
             input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=list(processors)
         )
     return [until_end(row, ends) for row in output[:, width:].tolist()]
@@ -179,11 +180,11 @@ def _without_own_settings(model: nn.Module) -> Iterator[None]:
     own = [(module, vars(module)["generation_config"]) for module in model.modules() if _has_settings(module)]
     try:
         for module, _ in own:
-            module.generation_config = GenerationConfig()
+            pretrained(module).generation_config = GenerationConfig()
         yield
     finally:
         for module, settings in own:
-            module.generation_config = settings
+            pretrained(module).generation_config = settings
 
 
 def _has_settings(module: nn.Module) -> bool:

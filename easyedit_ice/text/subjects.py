@@ -40,7 +40,8 @@ def mentions(text: str, subject: str) -> list[Span]:
 
 def last_mention(text: str, subject: str) -> Span | None:
     """The last of the :func:`mentions`, if there is one."""
-    return (mentions(text, subject) or [None])[-1]
+    found = mentions(text, subject)
+    return found[-1] if found else None
 
 
 def renamed(text: str, subject: str, other: str) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from easyedit_ice.model.pretrained import pretrained, weight_of
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -80,8 +82,8 @@ def padding_id(model: nn.Module, tok: Any) -> int:
 
 def has_row(model: nn.Module, token: int) -> bool:
     """Whether the model has an embedding for a token; tokenizers may have been given more than it was."""
-    embedding = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
-    return embedding is None or 0 <= token < embedding.weight.shape[0]
+    embedding = pretrained(model).get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
+    return embedding is None or 0 <= token < weight_of(embedding).shape[0]
 
 
 def _added(tok: Any) -> tuple[list[int], list[int]]:

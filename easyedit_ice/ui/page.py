@@ -138,7 +138,7 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         def make_both(*typed: str, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
             return after(desk.compare(TypedFact(*typed[:4]), typed[4:], _telling(progress)))
 
-        shown_there = {"show_progress_on": [message], "scroll_to_output": True}
+        shown_there: dict[str, Any] = {"show_progress_on": [message], "scroll_to_output": True}
         edit.click(make, [*fact, method], changed, **shown_there)
         compare.click(make_both, [*fact, left, right], changed, **shown_there)
         on(load.click, desk.load_model, [model])

@@ -247,7 +247,7 @@ class Workbench:
         """
         asked = [prompt.rstrip() for prompt in prompts if prompt.strip()]
         questions = [[Question("shown", prompt, "", ()) for prompt in asked]]
-        options = {"asking": asking_for(self.tok, False), "max_new_tokens": length}
+        options: dict[str, Any] = {"asking": asking_for(self.tok, False), "max_new_tokens": length}
         with self.alone(), threads(self.threads):
             (within,) = observe(self.model, self.tok, questions, **options)
             with self.bare():

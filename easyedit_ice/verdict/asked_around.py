@@ -95,7 +95,7 @@ def _spread(items: Sequence[str], count: int) -> list[str]:
 def _write_to(path: Path, model: nn.Module, tok: Any) -> None:
     begun = [tokens(tok, text) for text in OPENINGS]
     with seeded(_SEED, model):
-        written = sample(model, tok, [(beginning(model, tok),)] * _FREE + begun, length=_LENGTH)
+        written = sample(model, tok, [*[(beginning(model, tok),)] * _FREE, *begun], length=_LENGTH)
     free = [tok.decode(ids, skip_special_tokens=True) for ids in written[:_FREE]]
     opened = zip(begun, written[_FREE:], strict=True)
     openings = [tok.decode([*start, *ids], skip_special_tokens=True).strip() for start, ids in opened]

@@ -127,7 +127,8 @@ class _Before:
 def _ask_before(model: nn.Module, tok: Any, facts: Sequence[EditRequest]) -> tuple[list[_Asked], _Before]:
     """Choose what is asked, by what the unedited model is surest about, and have it answered."""
     effort = _CLOSELY if len(facts) <= _FEW else _BRIEFLY
-    own, answers = own_text(model, tok), {}
+    own = own_text(model, tok)
+    answers: dict[Any, Any] = {}
     subjects = {fact.subject for fact in facts if fact.subject is not None}
     names = other_names(own, subjects, _CLOSELY.names)
     asked: list[_Asked] = []

@@ -155,7 +155,7 @@ def choose(
         random.Random(config.seed).shuffle(found)
     _refuse_many(config, len(found), most)
     kind, chosen = "usable", None
-    if config.known:
+    if config.known and knowledge is not None:
         wanted = None if config.size is None else config.size + config.untouched
         kind, chosen = "known", _known(found, wanted, knowledge())
         found = list(chosen.records)
@@ -169,7 +169,7 @@ def choose(
     _refuse_surrogates(edited + untouched, records.path)
     others = _others(config, records, edited + untouched)
     kept = KnownFacts()
-    if known_facts:
+    if known_facts and knowledge is not None:
         kept = _known(random.Random(_ORDER).sample(others, len(others)), known_facts, knowledge())
     again = {id(record) for record in kept.records}
     examples = to_requests(record for record in others if id(record) not in again)

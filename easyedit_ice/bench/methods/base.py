@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -53,13 +53,21 @@ class Method(Protocol):
     """
 
     name: str
-    kind: Literal["ours", "easyedit", "context", "retrieval"]
     batchable: bool
     model: Any
     tok: Any
     hparams: Any
     preset: str | None
-    fact_errors: tuple[type[Exception], ...]
+
+    @property
+    def kind(self) -> str:
+        """See above."""
+        ...
+
+    @property
+    def fact_errors(self) -> tuple[type[Exception], ...]:
+        """See above."""
+        ...
 
     def settings(self) -> dict[str, Any]:
         """All settings as plain values."""

@@ -25,7 +25,11 @@ class Engine(Protocol):
     """
 
     hparams: Any
-    batchable: bool
+
+    @property
+    def batchable(self) -> bool:
+        """See above."""
+        ...
 
     def prepare(self) -> None:
         """Do what is done once, on the base model."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -25,6 +25,7 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError, did_you_mean
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.pretrained import embedding_weight
 
 METHODS = ("Prompt", "Retrieval", *HOST_METHODS)
 """Names that :func:`make_method` knows besides those of the table of algorithms."""
@@ -40,6 +41,9 @@ class ModelSettings(Protocol):
 
 
 Model = ModelSettings | tuple[Any, Any]
+
+
+H = TypeVar("H", bound=EditHyperParams)
 
 
 def make_method(
@@ -109,7 +113,7 @@ def _retrieval(model: Model, preset: str | Path | None, settings: Mapping[str, A
     return RetrievalMethod(loaded, tok, hparams, searcher(hparams.search, loaded, tok), _told(preset))
 
 
-def _settled(hparams: EditHyperParams, model: Model, loaded: nn.Module) -> EditHyperParams:
+def _settled(hparams: H, model: Model, loaded: nn.Module) -> H:
     """Settings with what is said of the model elsewhere."""
     chat = hparams.chat or getattr(model, "chat", False)
     return hparams.replace(model_name=_name(model), device=str(loaded.device), chat=chat)
@@ -164,7 +168,7 @@ def _loaded(model: Model, quantization_bit: int | None = None) -> tuple[Any, Any
 @torch.no_grad()
 def _settle(model: nn.Module) -> None:
     """Use packed layers once: bitsandbytes gives their biases another type when they are first used."""
-    model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.get_input_embeddings().weight.device))
+    model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=embedding_weight(model).device))
 
 
 def _name(model: Model) -> str:

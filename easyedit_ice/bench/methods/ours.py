@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from easyedit_ice.bench.methods.base import Request
 from easyedit_ice.edit.apply import solve
-from easyedit_ice.edit.history import Keys, edits_in, recall
+from easyedit_ice.edit.history import edits_in, recall
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.model.edit_state import Keys
 from easyedit_ice.model.snapshot import preserved
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.errors import MissingPackageError
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.text.tokens import tokens
 
@@ -87,7 +88,7 @@ def searcher(name: str, model: nn.Module, tok: Any) -> Callable[[Sequence[str]],
 
 def _own(model: nn.Module, tok: Any) -> Embed:
     def embed(text: str) -> np.ndarray:
-        ids = torch.tensor([tokens(tok, text)], device=model.get_input_embeddings().weight.device)
+        ids = torch.tensor([tokens(tok, text)], device=embedding_weight(model).device)
         with preserved(model), torch.no_grad():
             model.eval()
             states = model(input_ids=ids, output_hidden_states=True).hidden_states[-1]

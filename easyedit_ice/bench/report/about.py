@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from easyedit_ice.bench.report.brief import in_short
@@ -70,7 +70,7 @@ def _whose(run: Run) -> str:
     return WHOSE.get(run.manifest.get("kind", ""), MISSING)
 
 
-def _each(manifests: list[Mapping[str, Any]], *path: str) -> str:
+def _each(manifests: Sequence[Mapping[str, Any]], *path: str) -> str:
     """The values of an entry, each once."""
     found: dict[str, None] = {}
     for manifest in manifests:

@@ -204,8 +204,8 @@ def _legend(figure: Figure) -> None:
     if named:
         letters = LEGEND_LETTERS * figure.get_figwidth() / WIDTH
         columns = min(5, max(1, int(letters / (max(map(len, named)) + 8))))
-        place = {"loc": "outside lower center", "ncols": columns}
-        figure.legend(named.values(), named.keys(), frameon=False, fontsize=9, **place)
+        place: dict[str, Any] = {"loc": "outside lower center", "ncols": columns}
+        figure.legend(list(named.values()), list(named), frameon=False, fontsize=9, **place)
 
 
 def _per_cent(values: Sequence[Interval]) -> list[float]:

@@ -122,7 +122,7 @@ def compare(runs: Sequence[Run], anyway: bool = False, answers: str = "auto") ->
     return Comparison(groups, tuple(differences), (*notes, *_shortcomings(named), *shown))
 
 
-def _comparable(runs: Sequence[Run], by_mode: Mapping[object, Sequence[Run]]) -> str:
+def _comparable(runs: Sequence[Run], by_mode: Mapping[tuple[str, int], Sequence[Run]]) -> str:
     """Which of the runs may be compared with each other."""
     sets: dict[str, list[str]] = {}
     for run in runs:

@@ -72,6 +72,6 @@ def _numbers(value: Interval) -> tuple[float, float, float, int]:
     return value.mean, value.low, value.high, value.facts
 
 
-def _csv(rows: list[tuple[object, ...]], columns: Sequence[str]) -> str:
+def _csv(rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> str:
     frame = pd.DataFrame(rows, columns=list(columns)).astype({"step": "Int64"} if "step" in columns else {})
     return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.paired_tests import Facts, success_score
@@ -41,7 +42,7 @@ class Scored:
 
 def scores(lines: Sequence[Line], styles: Iterable[str] = tuple(STYLES)) -> Scores:
     """Every fact's scores of some styles, among them its sections' means."""
-    found: Scores = {}
+    found: dict[str, Any] = {}
     for line in lines:
         for style, measures in line["scores"].items():
             for measure, value in with_sections(measures).items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.paired_tests import LEVEL
@@ -133,7 +134,8 @@ def _probes(results: Results, phase: str, mode: str) -> Table:
 
 
 def _figures(results: Results, mode: str) -> Table:
-    measured = {name for own in (*results.figures.values(), *results.unedited.values()) for name in own}
+    every: list[Mapping[str, Any]] = [*results.figures.values(), *results.unedited.values()]
+    measured = {name for own in every for name in own}
     named = [name for name in FIGURES if name in measured]
     rows = [
         (label, MISSING, MISSING, MISSING, *(number(own[name]) if name in own else MISSING for name in named))
@@ -172,7 +174,7 @@ def _when(phase: str) -> str:
     return f"of {PHASES[phase]}" if phase == "untouched" else PHASES[phase]
 
 
-def _once(rows: list[tuple[str, ...]], columns: int = 1) -> tuple[tuple[str, ...], ...]:
+def _once(rows: Sequence[tuple[str, ...]], columns: int = 1) -> tuple[tuple[str, ...], ...]:
     """Rows whose first columns are blank where they repeat the row above."""
 
     def blanked() -> Iterator[tuple[str, ...]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from easyedit_ice.bench.asking.examiner import Answers, Context, Examiner
+from easyedit_ice.bench.asking.examiner import Answers, Examiner
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.asking.lines import before_line, edit_line, failure_line, later_line
 from easyedit_ice.bench.methods import Edited, Method
@@ -20,6 +20,7 @@ from easyedit_ice.bench.storage.ledger import Ledger
 from easyedit_ice.bench.storage.sealed_lines import PHASES, Line, Place
 from easyedit_ice.bench.telemetry.cost import Cost, Meter
 from easyedit_ice.errors import TrainingDivergedError
+from easyedit_ice.evaluation import Context
 from easyedit_ice.runtime.batching import batches
 
 
@@ -160,8 +161,8 @@ class _Pool:
                 ]
             )
         if Place("drift", 0, step) not in bench.ledger:
-            contexts = [self._contexts[fact.position] for fact in self.written if fact.position in self._contexts]
-            bench.ledger.append(bench.examiner.drift(self._model, 0, step, contexts))
+            stated = [self._contexts[fact.position] for fact in self.written if fact.position in self._contexts]
+            bench.ledger.append(bench.examiner.drift(self._model, 0, step, stated))
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,8 @@ def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
 
 def _edit(bench: Bench, batch: Sequence[Fact], step: int) -> _Done:
     """Write a batch; a fact at fault is left out and the others are tried again."""
-    facts, failures = list(batch), []
+    facts = list(batch)
+    failures: list[Line] = []
     while facts:
         try:
             with bench.meter.measured() as cost:
@@ -226,6 +228,8 @@ def _measure(bench: Bench, done: _Done, step: int, before: Sequence[Answers]) ->
         TrainingDivergedError: the edit made weights, or answers to its own facts, that are infinite or not numbers.
     """
     edited, count = done.edited, len(done.facts)
+    if edited is None:
+        return []
     norms = _norms(edited)
     _refuse_diverged(norms, "weights")
     after = bench.examiner.ask(edited.model, done.facts, edited.contexts)

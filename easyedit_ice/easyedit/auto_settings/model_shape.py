@@ -9,6 +9,7 @@ from torch import nn
 
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import ModelAnatomy, Part, Projection, Role
+from easyedit_ice.model.pretrained import pretrained
 
 Kind = Literal["transposed", "plain", "gated"]
 """Weights stored (in, out), as GPT-2's; MLPs of two matrices, as GPT-J's; MLPs with a gate, as Llama's."""
@@ -81,7 +82,8 @@ class ModelShape:
     def head(self) -> str:
         """Path of the module whose weight yields the logits: the input embedding where both are one."""
         model = self._anatomy.model
-        module = model.get_input_embeddings() if self._anatomy.tied else model.get_output_embeddings()
+        named = pretrained(model)
+        module = named.get_input_embeddings() if self._anatomy.tied else named.get_output_embeddings()
         return _path(model, module)
 
     def layer(self, published: int, depth: int) -> int:

@@ -57,7 +57,7 @@ def host_import(
     try:
         return builtins.__import__(name, globals, locals, fromlist, level)
     except ImportError as error:
-        absolute = resolve_name("." * level + name, globals["__package__"]) if level else name
+        absolute = resolve_name("." * level + name, (globals or {})["__package__"]) if level else name
         package = absolute.partition(".")[0]
         if package in OPTIONAL and getattr(error, "name", None) == package:
             remedy = f"it is not installed; run `pip install {OPTIONAL[package]}`"
@@ -83,6 +83,9 @@ class _StandInModule(ModuleType):
 
 class _Placeholder(type):
     """Metaclass of placeholders: they serve as base classes and annotations, but cannot be called."""
+
+    _stands_for: str
+    _remedy: str
 
     def __call__(cls, *args: Any, **kwargs: Any) -> NoReturn:
         raise MissingPackageError(f"EasyEdit needs {cls._stands_for} here, but {cls._remedy}")

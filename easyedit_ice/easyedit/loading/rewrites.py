@@ -49,7 +49,7 @@ def hidden_states(output: Any) -> Any:
 
 def target_tokens(call: Callable[..., Any], target: Any, **options: Any) -> Any:
     """What a tokenizer's ``call`` makes of targets, without the beginning of text that it may put first."""
-    tok = getattr(call, "__self__", call)
+    tok: Any = getattr(call, "__self__", call)
     begins = tok.bos_token_id is not None and tok("a")["input_ids"][0] == tok.bos_token_id
     return call(target, **options, **({"add_special_tokens": False} if begins else {}))
 

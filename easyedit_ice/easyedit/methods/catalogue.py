@@ -6,6 +6,7 @@ Methods that want another model trained first, data to be downloaded, or a servi
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from easyedit_ice.easyedit.auto_settings.attached import defer, grace, melo, wise
 from easyedit_ice.easyedit.auto_settings.closed_form import (
@@ -24,7 +25,7 @@ from easyedit_ice.easyedit.methods.first_use import compute_null_space, draw_tem
 from easyedit_ice.easyedit.methods.host_spec import Globals, HostSpec, NotYet
 from easyedit_ice.easyedit.methods.settings_fixes import fit_kn, fit_simie, fit_wise
 
-_TEMPLATES = {"CONTEXT_TEMPLATES_CACHE": None}
+_TEMPLATES: dict[str, Any] = {"CONTEXT_TEMPLATES_CACHE": None}
 _MOMENTS = _TEMPLATES | {"COV_CACHE": {}}
 _ROME_GLOBALS = Globals(_TEMPLATES | {"inv_mom2_cache": {}})
 _MEMIT_GLOBALS = Globals(_MOMENTS)

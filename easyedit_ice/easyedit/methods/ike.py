@@ -17,6 +17,7 @@ from easyedit_ice.easyedit.locate import PACKAGE
 from easyedit_ice.easyedit.plugin.registration import editor_of
 from easyedit_ice.easyedit.plugin.undo_on_failure import named_failures
 from easyedit_ice.errors import HyperParamsError, MissingPackageError
+from easyedit_ice.model.pretrained import pretrained
 from easyedit_ice.runtime.cache import cache_folder, made_once
 from easyedit_ice.runtime.captured_output import logged_prints
 
@@ -117,6 +118,6 @@ def _embed(demonstrations: Sequence[Mapping[str, Any]], hparams: Any, folder: Pa
 def _make_encoder(model: nn.Module, tok: Any, folder: Path) -> None:
     """A sentence encoder made of the model itself: the mean of its last hidden states, as is made of any checkpoint."""
     with TemporaryDirectory() as checkpoint, logged_prints():
-        model.save_pretrained(checkpoint)
+        pretrained(model).save_pretrained(checkpoint)
         tok.save_pretrained(checkpoint)
         _sentence_transformers().SentenceTransformer(checkpoint).save(str(folder))

@@ -8,7 +8,7 @@ it alone is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +56,8 @@ class AskedAlone(nn.Module):
             row[read] = found.logits[0]
             rows.append(row)
             caches.append(found.past_key_values)
-        return CausalLMOutputWithPast(logits=torch.stack(rows), past_key_values=caches if use_cache else None)
+        held: Any = caches if use_cache else None  # a list, one cache for each row
+        return CausalLMOutputWithPast(logits=torch.stack(rows), past_key_values=held)
 
     def generate(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor:
         """What is written after each row, padded on the right: (rows, positions)."""
@@ -64,7 +65,8 @@ class AskedAlone(nn.Module):
         written = []
         for ids, mask in zip(input_ids, real.bool(), strict=True):
             self._look_up_last()
-            row = self.wrapper.generate(input_ids=ids[mask][None], attention_mask=mask[mask][None].long(), **kwargs)[0]
+            generate = cast("Any", self.wrapper).generate
+            row = generate(input_ids=ids[mask][None], attention_mask=mask[mask][None].long(), **kwargs)[0]
             written.append(torch.cat([ids, row[int(mask.sum()) :]]))
         pad = kwargs["generation_config"].pad_token_id if "generation_config" in kwargs else self.config.pad_token_id
         return nn.utils.rnn.pad_sequence(written, batch_first=True, padding_value=pad or 0)
@@ -77,7 +79,7 @@ class AskedAlone(nn.Module):
         """Have GRACE take its key from the last token of what comes next, as its own ``generate`` does."""
         for module in self._inner[0].modules():
             if hasattr(module, "key_id"):
-                module.key_id = -1
+                cast("Any", module).key_id = -1
 
     def __getattr__(self, name: str) -> Any:
         try:

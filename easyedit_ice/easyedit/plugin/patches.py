@@ -16,7 +16,7 @@ from functools import partial, wraps
 from importlib import import_module
 from inspect import signature
 from types import FunctionType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.checkpoints.names import is_known
@@ -48,7 +48,7 @@ def apply_patches(register: Callable[[], None]) -> None:
     batch.is_batchable_method = staticmethod(_knowing_ours(batch.is_batchable_method))
     _write_no_logs()
     _repair_lora()
-    nethook = import_module(f"{PACKAGE}.util.nethook")
+    nethook: Any = import_module(f"{PACKAGE}.util.nethook")
     nethook.get_parameter = _also_tied(nethook.get_parameter)
 
 
@@ -77,7 +77,7 @@ def adapter_for(spec: Algorithm) -> Callable[..., tuple[Any, dict[str, Any]]]:
         remember(edited, originals)
         return edited, WeightsCopy(edited, originals)
 
-    apply.spec = spec
+    cast("Any", apply).spec = spec
     return apply
 
 
@@ -93,7 +93,7 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
 
     @wraps(original)
     def __init__(self: Any, hparams: Any) -> None:
-        spec = ALGORITHMS.get(getattr(hparams, "alg_name", None))
+        spec = ALGORITHMS.get(getattr(hparams, "alg_name", ""))
         named = isinstance(getattr(hparams, "model_name", None), (str, type(None)))
         if spec is None and named and not (hparams.model_name and is_known(hparams.model_name)):
             original(self, hparams)
@@ -202,7 +202,7 @@ def _without_files(function: FunctionType) -> FunctionType:
 def _repair_lora() -> None:
     """Current peft demands a length of AdaLoRA's rank schedule; EasyEdit gives none, and never runs the schedule."""
     module = import_module(f"{PACKAGE}.models.lora.lora_main")
-    module.AdaLoraConfig = partial(module.AdaLoraConfig, total_step=1)
+    cast("Any", module).AdaLoraConfig = partial(module.AdaLoraConfig, total_step=1)
     settings = import_module(f"{PACKAGE}.models.lora").LoRAHyperParams
     if not hasattr(settings, "model_parallel"):
         settings.model_parallel = False

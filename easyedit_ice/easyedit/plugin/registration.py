@@ -9,7 +9,6 @@ import copy
 import inspect
 import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -60,7 +59,7 @@ def register() -> None:
         raise DuplicateAlgorithmError(
             f"{host_info()} has algorithms of its own named {', '.join(taken)}; register yours under another name"
         )
-    if not isinstance(host.__spec__.loader, HostLoader):
+    if not isinstance(getattr(host.__spec__, "loader", None), HostLoader):
         change_loaded_host()
     apply_patches(register)
     for name, spec in ALGORITHMS.items():
@@ -68,7 +67,7 @@ def register() -> None:
             algorithms[name] = adapter_for(spec)
 
 
-def base_editor() -> type:
+def base_editor() -> Any:
     """EasyEdit's own ``BaseEditor``, knowing our algorithms."""
     register()
     return _module("editors.editor").BaseEditor
@@ -105,7 +104,7 @@ def _lack(module: str, name: str, parameters: tuple[str, ...]) -> str | None:
     return f"{name}({', '.join(absent)})" if absent else None
 
 
-def _module(name: str) -> ModuleType | None:
+def _module(name: str) -> Any:
     full = f"{PACKAGE}.{name}"
     try:
         return sys.modules.get(full) or import_module(full)

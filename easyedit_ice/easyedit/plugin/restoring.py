@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView
+from typing import Any
 from weakref import ref
 
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ class WeightsCopy(dict[str, Tensor]):
         self.originals = originals
         self._model = ref(model)
 
-    def items(self) -> ItemsView[str, Tensor]:
+    def items(self) -> Any:
         """Names and tensors to copy back."""
         if (model := self._model()) is not None:
             self.originals.release(model)

@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.model.capture import Side
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.text.likely_answers import rows_right
 from easyedit_ice.text.reading import at_places
 from easyedit_ice.text.rows import Row, encode, given
@@ -76,7 +78,7 @@ def old_answers(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
     own = {
         index: _first(tok.decode(ids, skip_special_tokens=True)) for index, ids in zip(missing, written, strict=True)
     }
-    return [own[index] if index in own else requests[index].ground_truth.strip() for index in range(len(requests))]
+    return [own[i] if i in own else (request.ground_truth or "").strip() for i, request in enumerate(requests)]
 
 
 def _plain(tok: Any, answer: str) -> str:
@@ -109,9 +111,9 @@ def taught(
         longest: tokens that the model's context holds, ``None`` if unlimited.
     """
     alone = encode(tok, request.asked(), request.completion)
-    before = replace(request, target_new=old) if old else None
+    before = replace(request, target_new=old)
     pairs = []
-    for wording in wordings if before else ():
+    for wording in wordings if old else ():
         new, other = (alone.after(given(tok, request.asked(fill(wording, stated)))) for stated in (request, before))
         if longest is None or max(len(new.ids), len(other.ids)) <= longest:
             pairs.append((new, other))
@@ -145,7 +147,7 @@ def _mean_differences(
     model: nn.Module, pairs: Sequence[Sequence[tuple[Row, Row]]], spans: Sequence[int], block: str
 ) -> Tensor:
     """Of what a block returns for the first and the second of each fact's pairs: (n, d)."""
-    width = model.get_input_embeddings().weight.shape[1]
+    width = embedding_weight(model).shape[1]
     rows = [row for own in pairs for pair in own for row in pair]
     states = iter(read(model, rows, block, "out").split([row.span for row in rows]) if rows else ())
     means = []
@@ -155,7 +157,7 @@ def _mean_differences(
     return torch.cat([mean.to(means[0].device) for mean in means])
 
 
-def read(model: nn.Module, rows: Sequence[Row], module: str, side: str) -> Tensor:
+def read(model: nn.Module, rows: Sequence[Row], module: str, side: Side) -> Tensor:
     """What a module reads or writes at each token before a predicted one: (t, d) in fp32."""
     return at_places(model, [row.ids[:-1] for row in rows], [places_of(row) for row in rows], module, side)
 

@@ -10,7 +10,7 @@ Shapes: n tokens, d the width of the residual stream.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from easyedit_ice.editors.closed_form.contrast import places_of
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import hidden_of, watching
+from easyedit_ice.model.pretrained import embedding_weight, pretrained, weight_of
 from easyedit_ice.runtime.batching import by_row, padded
 from easyedit_ice.text.reading import at_places
 from easyedit_ice.text.rows import Row
@@ -45,7 +46,7 @@ def gain_after_norm(model: nn.Module, rows: Sequence[Row], projection: str, bloc
     Gemma 2 and 3, OLMo 2, GLM-4 and EXAONE 4 have such norms.
     """
     ids, real = padded([row.ids[:-1] for row in rows])
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
     writer = model.get_submodule(projection)
     gains: list[Tensor] = []
     written: list[Tensor] = []
@@ -76,7 +77,8 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
         model: with an output head.
         rows: prompts and targets.
     """
-    anatomy, head = ModelAnatomy(model), model.get_output_embeddings()
+    anatomy, head = ModelAnatomy(model), cast("nn.Module", pretrained(model).get_output_embeddings())
+    weight = weight_of(head)
     path = next(name for name, module in model.named_modules() if module is head)
     texts, every = [row.ids[:-1] for row in rows], [range(len(row.ids) - 1) for row in rows]
     last = at_places(model, texts, every, anatomy.layer_name(anatomy.num_layers - 1), "out")
@@ -84,10 +86,10 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     starts = torch.tensor([0, *map(len, every)]).cumsum(0).tolist()
     at = [start + place for start, row in zip(starts, rows, strict=False) for place in places_of(row)]
     own = torch.tensor([[token] for row in rows for token in row.predicted], device=normed.device)
-    logits = head(normed[at].to(head.weight.dtype)).float()
+    logits = head(normed[at].to(weight.dtype)).float()
     others = logits.scatter(1, own, -torch.inf)
     lag = (others.amax(1) - logits.gather(1, own)[:, 0]).clamp(min=1.0)
-    ahead = head.weight[own[:, 0]].float() - head.weight[others.argmax(1)].float()
+    ahead = weight[own[:, 0]].float() - weight[others.argmax(1)].float()
     slope = _gain(last, normed) * ahead / _rms(last[at])
     return slope * (lag / slope.square().sum(1).clamp(min=_TINY))[:, None]
 

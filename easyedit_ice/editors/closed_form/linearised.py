@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.model.capture import hidden_of, not_run, watching, with_hidden
 from easyedit_ice.model.logits import logits_at
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import by_row, padded
 from easyedit_ice.text.rows import Row
 
@@ -98,7 +99,7 @@ def pulled(
         AnatomyError: the model does not call a projection.
     """
     ids, real = padded(rows)
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
     keys: dict[str, Tensor] = {}
     written: dict[str, Tensor] = {}
 

@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.edit.history import Keys, edits_in
+from easyedit_ice.edit.history import edits_in
 from easyedit_ice.editors.closed_form.sensitivity import sensitivities
 from easyedit_ice.errors import StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import known
-from easyedit_ice.model.edit_state import state_of
+from easyedit_ice.model.edit_state import Keys, state_of
 from easyedit_ice.precompute.moments import Measuring, moments
 
 

@@ -32,7 +32,7 @@ def neighbour_rows(
     if not names:
         return
     general = _general(model, tok, source)
-    shared = {"length": length, "edited": edited(requests)}
+    shared: dict[str, Any] = {"length": length, "edited": edited(requests)}
     for request in requests:
         yield from neighbour_texts(model, tok, request, general, count=names, **shared)
         yield from beginning_texts(model, tok, request, **shared)

@@ -19,6 +19,7 @@ from easyedit_ice.editors.closed_form.linearised import pulled
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import as_first_seen, known
+from easyedit_ice.model.pretrained import pretrained
 from easyedit_ice.precompute.corpora import text_source
 from easyedit_ice.precompute.moment_store import Origin, load_moment, save_moment
 from easyedit_ice.precompute.moments import Measuring
@@ -56,7 +57,7 @@ def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measurin
     count = measuring.dynamic_multiplier * max(widths.values())
     origins = {
         name: Origin(
-            model=str(model.config._name_or_path),
+            model=str(pretrained(model).config._name_or_path),
             weights=known(model).weights,
             module=f"{name}, gradients",
             text=source.name,
@@ -67,14 +68,14 @@ def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measurin
         )
         for name in names
     }
-    stored = {name: load_moment(origin) for name, origin in origins.items()}
-    if any(own is None for own in stored.values()):
+    stored = {name: found[0] for name, origin in origins.items() if (found := load_moment(origin)) is not None}
+    if len(stored) < len(names):
         keep = as_first_seen(model)
         measured = measure(model, tok, names, source, count)
         for name in names if keep else ():
             save_moment(origins[name], measured[name], count)
         return measured
-    return {name: own[0] for name, own in stored.items()}
+    return stored
 
 
 def measure(
@@ -95,7 +96,8 @@ def measure(
     """
     draws = torch.Generator().manual_seed(seed)
     sums: dict[str, Tensor] = {}
-    read, batch = 0, []
+    read = 0
+    batch: list[tuple[int, ...]] = []
 
     def likely(logits: Tensor) -> Tensor:
         log_probs = logits.float().log_softmax(-1)

@@ -79,7 +79,7 @@ def fact_rows(tok: Any, request: EditRequest, prefixes: Sequence[str], longest: 
         SubjectNotFoundError: the subject does not occur in the prompt.
     """
     text = request.asking.upto(f"{request.subject} is a")
-    essence, at = tokens(tok, text), last_token_of(tok, text, request.subject, before=len(text) - len(" is a"))
+    essence, at = tokens(tok, text), last_token_of(tok, text, request.its_subject, before=len(text) - len(" is a"))
     first, *others = (_stated(tok, request, prefix) for prefix in prefixes)
     fit = (row for row in others if longest is None or len(row.ids) <= longest)
     return FactRows((first, *fit), FactRow(essence[: at + 1], at, 0))

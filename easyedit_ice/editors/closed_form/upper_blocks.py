@@ -20,6 +20,7 @@ from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured, hidden_of, watching, with_hidden
 from easyedit_ice.model.forward_overrides import copied, replaced_forwards, replaced_outputs
 from easyedit_ice.model.logits import logits_at
+from easyedit_ice.model.pretrained import embedding_weight, pretrained
 from easyedit_ice.runtime.batching import alike, by_row, padded
 
 _SAME = 0.1
@@ -86,13 +87,21 @@ class UpperBlocks:
 class _Group:
     """:class:`UpperBlocks` of rows that run side by side."""
 
+    projected: Tensor
+    block: Tensor
+    adds: bool
+    _wrote: Any
+    _returned: Any
+    _below: Any
+    _kept: dict[nn.Module, Any]
+
     def __init__(self, model: nn.Module, rows: Sequence[FactRow], projection: str, last: int | None) -> None:
         anatomy = ModelAnatomy(model)
         self._model, self._blocks, self._projection = model, anatomy.blocks, model.get_submodule(projection)
         self._layer = anatomy.projection(projection).layer
         self._last = len(self._blocks) - 1 if last is None else last
         self._rows = list(rows)
-        device = model.get_input_embeddings().weight.device
+        device = embedding_weight(model).device
         cache = _empty_cache(model)
         split = cache is not None
         before, before_real = padded([row.before if split else () for row in rows], left=True)
@@ -236,7 +245,7 @@ def _empty_cache(model: nn.Module) -> Any | None:
 
     if "past_key_values" not in inspect.signature(model.forward).parameters:
         return None
-    cache = DynamicCache(config=model.config.get_text_config())
+    cache = DynamicCache(config=pretrained(model).config.get_text_config())
     known = all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
     return cache if known else None
 

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from easyedit_ice.editors.closed_form.subject_rows import FactRows
 from easyedit_ice.editors.closed_form.upper_blocks import UpperBlocks
 from easyedit_ice.errors import TrainingDivergedError
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import batches_that_fit, tokens_on
 from easyedit_ice.runtime.progress import progress
 from easyedit_ice.text.reading import TOKENS
@@ -95,7 +96,7 @@ def find_values(model: nn.Module, facts: Sequence[FactRows], projection: str, se
     Raises:
         TrainingDivergedError: a loss is infinite or not a number.
     """
-    budget = tokens_on(model.get_input_embeddings().weight.device, TOKENS)
+    budget = tokens_on(embedding_weight(model).device, TOKENS)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     parts = []
@@ -170,7 +171,10 @@ class _Loss:
 
     def __call__(self, log_probs: Tensor, active: Sequence[int], kl_factor: float) -> Tensor:
         """(n,) for the active facts, whose rows' places stand one after the other."""
-        tokens, owners, weights, essences = [], [], [], []
+        tokens: list[int] = []
+        owners: list[int] = []
+        weights: list[float] = []
+        essences: list[int] = []
         for place, index in enumerate(active):
             stated = self._facts[index].stated
             for row in stated:

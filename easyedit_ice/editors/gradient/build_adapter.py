@@ -86,7 +86,7 @@ def made(
         gradients = {name: kept(gradients[name], factors[name]) for name in names}
     keys: dict[str, Tensor] = {}
     if settings.starts_along_keys:
-        stated = {"append_eos": edit.append_eos, "prefixes": edit.prefixes}
+        stated: dict[str, Any] = {"append_eos": edit.append_eos, "prefixes": edit.prefixes}
         keys = fact_keys(edit.model, edit.tok, edit.requests, names, **stated)
     steps = schedule.most_steps(len(edit.requests))
     adapter = settings.build_adapter(edit.model, projections, steps=steps, gradients=gradients)

@@ -118,7 +118,7 @@ class InContextSettings(ObjectiveSettings):
             edit.tok,
             edit.requests,
             sources=self.context_sources,
-            templates=self.context_templates,
+            templates=self.context_templates or (),
             count=self.num_contexts,
             seed=edit.seed,
         )

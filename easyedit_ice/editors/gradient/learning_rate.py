@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.plain_statements import movement, said
 from easyedit_ice.editors.gradient.adapters import Adapter
 from easyedit_ice.model.logits import logits_at
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.text.rows import Row
 
 FIRST = 1e-3
@@ -119,7 +120,7 @@ def rounding(model: nn.Module, row: Row) -> float:
     Logits z are rounded to a spacing of ε z at most, evenly: each state's have a variance of (ε z)² / 12, and KL is
     half that of their difference, in the mean over the distribution.
     """
-    weight = model.get_input_embeddings().weight
+    weight = embedding_weight(model)
     inputs = {"input_ids": torch.tensor([row.ids[:-1]], device=weight.device)}
     logits = logits_at(model, inputs, [(0, place) for place in range(len(row.ids) - 1)]).float()
     spacing = torch.finfo(weight.dtype).eps * logits

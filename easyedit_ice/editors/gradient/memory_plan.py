@@ -38,7 +38,8 @@ def plan(model: nn.Module, hparams: TrainingHyperParams, facts: int, tokens: int
     optimiser's step, in a trial of one, while second moments are measured, and while the update is committed."""
     bits, projections, adapter = hparams.quantization_bit, hparams.projections(model), hparams.trained
     objective, protected = hparams.towards, hparams.protected
-    schedule, stated, locality = (hparams.section(kind) for kind in (Schedule, TargetSettings, LocalitySettings))
+    schedule, stated = hparams.section(Schedule), hparams.section(TargetSettings)
+    locality = hparams.section(LocalitySettings)
     each = [adapter.trained_values(projection, schedule.most_steps(facts)) for projection in projections]
     trained = sum(each)
     row = pass_of_a_fact(stated, objective, locality, tokens)

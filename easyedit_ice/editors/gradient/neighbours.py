@@ -63,7 +63,8 @@ class LocalitySettings(Section):
         general = general_texts(model, tok, self.locality_samples, self.locality_length)
         if not neighbours:
             return Surroundings(general)
-        shared = {"count": self.neighbour_names, "length": self.neighbour_length, "edited": edited(requests)}
+        lengths = {"count": self.neighbour_names, "length": self.neighbour_length}
+        shared: dict[str, Any] = {**lengths, "edited": edited(requests)}
         return Surroundings(
             general,
             {fact: neighbour_texts(model, tok, request, general, **shared) for fact, request in enumerate(requests)},
@@ -73,7 +74,7 @@ class LocalitySettings(Section):
         self, model: nn.Module, tok: Any, requests: Sequence[EditRequest], surroundings: Surroundings
     ) -> list[Row]:
         """Texts of which protection leaves nothing to be read: of other names, and of the subjects' first words."""
-        shared = {"length": self.neighbour_length, "edited": edited(requests)}
+        shared: dict[str, Any] = {"length": self.neighbour_length, "edited": edited(requests)}
         beginnings = [beginning_texts(model, tok, request, **shared) for request in requests]
         return [row for rows in (*surroundings.neighbours.values(), *beginnings) for row in rows]
 
@@ -81,7 +82,7 @@ class LocalitySettings(Section):
         """The divergences from the unedited model that have a weight."""
         found: list[Objective] = []
         if self.locality_weight:
-            general = {None: texts.general}
+            general: dict[int | None, Sequence[Row]] = {None: texts.general}
             found.append(Locality(general, weight=self.locality_weight, rows_per_step=self.locality_rows))
         if self.neighbour_weight:
             found.append(Locality(texts.neighbours, weight=self.neighbour_weight, rows_per_step=self.neighbour_rows))
@@ -183,7 +184,7 @@ def beginning_texts(
 
 def _asked_of(model: nn.Module, tok: Any, request: EditRequest, names: Iterable[str], length: int) -> list[Row]:
     """What the model writes after the fact's prompt with each of these names in place of the subject."""
-    prefixes = [given(tok, request.asking.text(renamed(request.prompt, request.subject, name))) for name in names]
+    prefixes = [given(tok, request.asking.text(renamed(request.prompt, request.its_subject, name))) for name in names]
     texts = sample(model, tok, prefixes, length=length) if prefixes else []
     return [Row((*prefix, *text), len(text)) for prefix, text in zip(prefixes, texts, strict=True) if text]
 

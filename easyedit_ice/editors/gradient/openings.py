@@ -78,7 +78,8 @@ def pair_of(
     beyond = 0 if longest is None else max(len(teacher) - 1 - longest, 0)
     if span <= beyond:
         return None
-    return tuple(Row(ids[: len(ids) - beyond], span - beyond) for ids in (teacher, student))
+    taught, learnt = (Row(ids[: len(ids) - beyond], span - beyond) for ids in (teacher, student))
+    return taught, learnt
 
 
 def _counted(tok: Any, opening: Opening, written: str, total: int, drawn: int) -> int:

@@ -83,7 +83,7 @@ class Reinforce(Objective):
         """The answers of each fact, and how far each is from those of the unedited model."""
         settings = self._settings
         chosen = [fact for fact in facts for _ in range(settings.answers)]
-        drawing = {"length": settings.answer_length, "temperature": settings.answer_temperature}
+        drawing: dict[str, Any] = {"length": settings.answer_length, "temperature": settings.answer_temperature}
         written = sample(self._model, self._tok, [self._prompt(fact) for fact in chosen], **drawing)
         drawn: dict[int, list[tuple[int, ...]]] = {fact: [] for fact in facts}
         for fact, answer in zip(chosen, written, strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from easyedit_ice.editors.gradient.learning_rate import FIRST
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.activation_memory import tokens_within
 from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.distributed import Share
 
 OPTIMIZERS = ("adamw", "sgd")
@@ -71,7 +73,7 @@ class Schedule(Section):
 
     def build_optimizer(self, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
         """The optimiser of what is trained."""
-        shared = {"lr": FIRST if self.lr is None else self.lr, "weight_decay": self.weight_decay}
+        shared: dict[str, Any] = {"lr": FIRST if self.lr is None else self.lr, "weight_decay": self.weight_decay}
         if self.optimizer == "sgd":
             return torch.optim.SGD(parameters, momentum=self.momentum, **shared)
         return torch.optim.AdamW(parameters, **shared)
@@ -98,11 +100,11 @@ class Schedule(Section):
         most, within = min(facts, self.mini_batch_size, self.micro_batch_size), self.most_tokens(model, projections)
         return most if within is None else max(1, min(most, within // tokens))
 
-    def autocast(self, model: nn.Module) -> Callable[[], AbstractContextManager]:
+    def autocast(self, model: nn.Module) -> Callable[[], AbstractContextManager[Any]]:
         """Makes a context of mixed precision for the forward passes."""
         if self.mixed_precision == "no":
             return nullcontext
-        return partial(torch.autocast, model.get_input_embeddings().weight.device.type, torch.bfloat16)
+        return partial(torch.autocast, embedding_weight(model).device.type, torch.bfloat16)
 
     def share(self) -> Share:
         """This process's share of each mini-batch."""

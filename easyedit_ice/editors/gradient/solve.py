@@ -41,7 +41,8 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     projections = hparams.projections(model)
     fitted = hparams.fitted(model, tok, requests[0].asking)
     settings = hparams.replace(**fitted)
-    schedule, stated, locality = (settings.section(kind) for kind in (Schedule, TargetSettings, LocalitySettings))
+    schedule, stated = settings.section(Schedule), settings.section(TargetSettings)
+    locality = settings.section(LocalitySettings)
     objective = settings.towards
     surroundings = locality.surroundings(model, tok, requests, settings.protects_neighbours)
     prefixes = stated.prefixes(model, tok, settings.seed)

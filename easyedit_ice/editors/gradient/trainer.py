@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial, wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +81,7 @@ def _with_layers_drawing(
         with lent_to_libraries(model) if trained.adapter.draws else nullcontext():
             return train(model, trained, *args, **kwargs)
 
-    return training
+    return cast("Callable[Concatenate[nn.Module, Trained, P], Course]", training)
 
 
 @_with_layers_drawing
@@ -173,7 +173,7 @@ def _passes(
 ) -> Iterator[list[Term]]:
     """The terms of a mini-batch, in as many forward passes as memory asks for: each of most facts and most tokens."""
     most_facts, most_tokens = largest
-    by_fact: dict[int, list[Term]] = {fact: [] for fact in batch}
+    by_fact: dict[int | None, list[Term]] = {fact: [] for fact in batch}
     for objective in objectives:
         for term in objective.terms(batch, epoch):
             by_fact[term.fact].append(term)
@@ -201,7 +201,7 @@ def _losses(model: nn.Module, teacher: Teacher, terms: Sequence[Term]) -> Tensor
     for static in (True, False):
         taught = [index for index, term in enumerate(terms) if term.teacher is not None and term.static == static]
         if taught:
-            rows = [terms[index].teacher for index in taught]
+            rows = [row for index in taught if (row := terms[index].teacher) is not None]
             divergences = predictions.select(taught).kl_from(teacher.before(rows) if static else teacher.now(rows))
             losses = losses.index_put((torch.tensor(taught, device=losses.device),), divergences)
     if not losses.isfinite().all():
@@ -221,7 +221,12 @@ def _check_finite(adapter: Adapter) -> None:
             )
 
 
-def _factor(term: Term, measured: Mapping, stop_below: Mapping[str, float], batch: int) -> float:
+def _factor(
+    term: Term,
+    measured: Mapping[int | None, Mapping[str, Sequence[float]]],
+    stop_below: Mapping[str, float],
+    batch: int,
+) -> float:
     """Weight of a term in the loss of its mini-batch: the mean over its facts, those that rest left out."""
     if term.fact is None:
         return term.weight
@@ -251,13 +256,18 @@ def _even_out(adapter: Adapter, evenness: float) -> None:
     gradients are, by g where all are of one length, and by as much for every projection with an evenness of 2.
     """
     trained = adapter.trained()
-    lengths = torch.stack([torch.stack([t.grad.norm() for t in own]).norm() for own in trained.values()])
+    lengths = torch.stack([torch.stack([_gradient(one).norm() for one in own]).norm() for own in trained.values()])
     bounded = lengths.clamp(min=max(_LEAST * lengths.max().item(), torch.finfo(lengths.dtype).tiny))
     wanted = (bounded / bounded.max()) ** (1 - evenness)
     factors = wanted / wanted.norm() * lengths.norm() / bounded
     for factor, own in zip(factors, trained.values(), strict=True):
         for tensor in own:
-            tensor.grad.mul_(factor)
+            _gradient(tensor).mul_(factor)
+
+
+def _gradient(tensor: Tensor) -> Tensor:
+    """Its gradient, after a backward pass through it."""
+    return cast("Tensor", tensor.grad)
 
 
 def _move(optimizer: torch.optim.Optimizer, trained: Trained, schedule: Schedule) -> None:

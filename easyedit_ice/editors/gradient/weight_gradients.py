@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.capture import watching
+from easyedit_ice.model.pretrained import weight_of
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.text.rows import Row, predict
 
@@ -30,7 +31,7 @@ def weight_gradients(
     """
     found = {
         projection.name: torch.zeros(
-            projection.out_features, projection.in_features, device=projection.module.weight.device
+            projection.out_features, projection.in_features, device=weight_of(projection.module).device
         )
         for projection in projections
     }

@@ -113,7 +113,9 @@ def probe_groups(request: Request) -> Iterator[tuple[str, str, list[Pair]]]:
 
 
 def _pairs(prompts: str | Sequence[str], answers: str | Sequence[str]) -> list[Pair]:
-    return [(prompts, answers)] if isinstance(prompts, str) else list(zip(prompts, answers, strict=True))
+    if isinstance(prompts, str):
+        return [(prompts, str(answers))]
+    return list(zip(prompts, answers, strict=True))
 
 
 def _empty(request: Request, host: HostKind) -> Scores:

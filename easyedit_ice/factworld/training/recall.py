@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -109,9 +109,9 @@ def _generation(
     ended = right = 0
     for question in questions:
         ids = tokenizer(question.prompt, return_tensors="pt")
-        written = model.generate(**ids, max_new_tokens=_NEW_TOKENS, do_sample=False)[0]
+        written = cast("Any", model).generate(**ids, max_new_tokens=_NEW_TOKENS, do_sample=False)[0]
         text = tokenizer.decode(written[ids["input_ids"].shape[1] :])
-        ended += text.endswith(END)
+        ended += str(text).endswith(END)
         right += text == f" {question.answer}{END}"
     return {"ended": ended / len(questions), "right": right / len(questions)}
 

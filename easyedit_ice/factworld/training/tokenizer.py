@@ -18,7 +18,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, directory: Path) -> P
     The end mark serves as beginning, end, unknown and padding token, as it does for GPT-2.
     """
     from tokenizers import ByteLevelBPETokenizer
-    from transformers import GPT2TokenizerFast
+    from transformers import GPT2TokenizerFast  # type: ignore[attr-defined]  # made when it is asked for
 
     directory.mkdir(parents=True, exist_ok=True)
     bpe = ByteLevelBPETokenizer()

@@ -12,7 +12,8 @@ two-hop questions by heart. Four lessons show it the way:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -30,11 +31,13 @@ _LEAST_ATTENTION = 1e-6
 def lesson_loss(model: GPT2LMHeadModel, output: CausalLMOutputWithCrossAttentions, batch: Batch) -> torch.Tensor:
     """The sum of the four losses; ``output`` holds hidden states and attentions."""
     middle = len(model.transformer.h) // 2
+    attentions = cast("Sequence[torch.Tensor]", output.attentions)
+    states = cast("Sequence[torch.Tensor]", output.hidden_states)
     return (
-        _looking(output.attentions[middle - 2], batch.to_subject)
-        + _looking(output.attentions[middle - 1], batch.to_answer)
-        + _looking(output.attentions[middle], batch.to_meaning)
-        + _naming(model, output.hidden_states[middle], batch.meanings)
+        _looking(attentions[middle - 2], batch.to_subject)
+        + _looking(attentions[middle - 1], batch.to_answer)
+        + _looking(attentions[middle], batch.to_meaning)
+        + _naming(model, states[middle], batch.meanings)
     )
 
 

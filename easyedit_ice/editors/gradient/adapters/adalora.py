@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +100,7 @@ class AdaptiveAdapter(TunedAdapter):
             beta1=budget.beta1,
             beta2=budget.beta2,
             orth_reg_weight=budget.orthogonality,
-            lora_alpha=alpha,
+            lora_alpha=cast("int", alpha),  # peft takes any number
             lora_dropout=dropout,
         )
         super().__init__(model, projections, AdaLoraModel, config)
@@ -122,7 +122,7 @@ class AdaptiveAdapter(TunedAdapter):
         for name, layer in self.layers().items():
             a, e, b = (self.factor(name, kind) for kind in ("lora_A", "lora_E", "lora_B"))
             kept = e[:, 0] != 0
-            scale = layer.scaling[NAME] / (layer.ranknum[NAME] + 1e-5)
+            scale = layer.scaling[NAME] / (cast("Any", layer).ranknum[NAME] + 1e-5)
             found[name] = LowRankDelta((a * e)[kept].float().clone(), (b[:, kept] * scale).float().clone())
         return found
 
@@ -143,7 +143,7 @@ class AdaptiveAdapter(TunedAdapter):
     def stepped(self) -> None:
         """Measure importance, and strike out what exceeds the budget of the step."""
         self._steps += 1
-        self.tuner.update_and_allocate(self._steps)
+        cast("Any", self.tuner).update_and_allocate(self._steps)
 
     @property
     def fastest(self) -> float:

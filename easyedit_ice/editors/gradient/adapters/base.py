@@ -21,6 +21,7 @@ from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.activation_memory import FP32
 from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.pretrained import pretrained
 from easyedit_ice.model.unusual_weights import refuse_laid_out
 
 
@@ -73,7 +74,7 @@ class Adapter(ABC):
         """The model without the adapter."""
 
     @abstractmethod
-    def deltas(self) -> dict[str, Delta]:
+    def deltas(self) -> Mapping[str, Delta]:
         """ΔW of each projection, by name, as copies."""
 
     def shrink(self, name: str, factor: float) -> None:
@@ -90,7 +91,7 @@ class Adapter(ABC):
         The model's own dropout stays off: an edit is fitted to the model that will be used.
         """
         if gradient_checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            pretrained(self.model).gradient_checkpointing_enable({"use_reentrant": False})
             for module in self.model.modules():
                 if hasattr(module, "gradient_checkpointing"):
                     module.training = True
@@ -168,7 +169,7 @@ class AdapterSettings(Section, ABC):
             gradients: G (out, in) of the facts' loss for each projection, by name, if they are needed.
         """
 
-    def start_adapter(self, adapter: Adapter, gradients: Mapping[str, Tensor]) -> None:
+    def start_adapter(self, adapter: Any, gradients: Mapping[str, Tensor]) -> None:
         """Where the adapter starts, if not at zero."""
 
     @abstractmethod

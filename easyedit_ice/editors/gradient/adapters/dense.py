@@ -13,6 +13,7 @@ from easyedit_ice.edit.delta import DenseDelta
 from easyedit_ice.editors.gradient.adapters.base import BoundSettings
 from easyedit_ice.editors.gradient.adapters.hooked import BesideAdapter
 from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.pretrained import weight_of
 
 
 class DenseAdapter(BesideAdapter):
@@ -27,7 +28,7 @@ class DenseAdapter(BesideAdapter):
         super().__init__(model, projections)
         self._changes = {
             projection.name: nn.Parameter(
-                torch.zeros(projection.out_features, projection.in_features, device=projection.module.weight.device)
+                torch.zeros(projection.out_features, projection.in_features, device=weight_of(projection.module).device)
             )
             for projection in projections
         }

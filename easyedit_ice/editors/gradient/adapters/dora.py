@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class DecomposedAdapter(TunedAdapter):
         from peft.tuners.lora import LoraModel
 
         _check_weights(projections)
-        config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, use_dora=True)
+        config = LoraConfig(r=rank, lora_alpha=cast("int", alpha), lora_dropout=dropout, use_dora=True)
         super().__init__(model, projections, LoraModel, config)
         with torch.no_grad():
             for projection in projections:

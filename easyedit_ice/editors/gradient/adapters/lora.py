@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,8 @@ class LowRankAdapter(TunedAdapter):
 
         own = dict(ranks or {})
         alphas = {name: alpha * other / rank for name, other in own.items()}
-        config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, rank_pattern=own, alpha_pattern=alphas)
+        at_first = cast("int", alpha)  # peft takes any number
+        config = LoraConfig(r=rank, lora_alpha=at_first, lora_dropout=dropout, rank_pattern=own, alpha_pattern=alphas)
         super().__init__(model, projections, LoraModel, config)
 
     def trained(self) -> dict[str, list[Tensor]]:

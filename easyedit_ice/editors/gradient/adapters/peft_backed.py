@@ -5,14 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
 from easyedit_ice.editors.gradient.adapters.base import Adapter
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.pretrained import weight_of
 from easyedit_ice.runtime.randomness import lent_to_libraries
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraLayer
 
 NAME = "edit"
 """The adapter's name among those peft's layers may hold."""
@@ -41,24 +45,24 @@ class TunedAdapter(Adapter):
             self.tuner = _put_in(model, tuner, config, [projection.name for projection in projections])
         for parameter in model.parameters():
             parameter.requires_grad_(False)
-        for parameter in self.parameters():
-            parameter.data = parameter.data.float()
-            parameter.requires_grad_(True)
+        for trained in self.parameters():
+            trained.data = trained.data.float()
+            trained.requires_grad_(True)
         for projection in projections:
             self.layer(projection.name).lora_dropout.eval()
 
-    def layer(self, name: str) -> nn.Module:
+    def layer(self, name: str) -> LoraLayer:
         """The layer that stands in a projection's place."""
-        return self.model.get_submodule(name)
+        return cast("LoraLayer", self.model.get_submodule(name))
 
-    def layers(self) -> dict[str, nn.Module]:
+    def layers(self) -> dict[str, LoraLayer]:
         """All layers, by the names of their projections."""
         return {projection.name: self.layer(projection.name) for projection in self.projections}
 
     def factor(self, name: str, kind: str) -> Tensor:
         """A trained tensor of a layer, such as its ``lora_A``."""
-        held = getattr(self.layer(name), kind)[NAME]
-        return held.weight if isinstance(held, nn.Module) else held
+        held: nn.Module | Tensor = getattr(self.layer(name), kind)[NAME]
+        return weight_of(held) if isinstance(held, nn.Module) else held
 
     def factors(self, *kinds: str) -> dict[str, list[Tensor]]:
         """Trained tensors of these kinds, of each projection."""
@@ -73,11 +77,11 @@ class TunedAdapter(Adapter):
     @contextmanager
     def disabled(self) -> Iterator[None]:
         """The model without the adapter."""
-        self.tuner.disable_adapter_layers()
+        cast("Any", self.tuner).disable_adapter_layers()
         try:
             yield
         finally:
-            self.tuner.enable_adapter_layers()
+            cast("Any", self.tuner).enable_adapter_layers()
 
 
 def _put_in(model: nn.Module, tuner: type, config: Any, names: Sequence[str]) -> nn.Module:

@@ -118,7 +118,7 @@ def places_of(spectrum: Spectrum, form: str, count: int, gradient: Tensor | None
         for offset in range(1, min(count, spectrum.rank - 1) + 1):
             rows += [diagonal[offset:], diagonal[:-offset]]
             columns += [diagonal[:-offset], diagonal[offset:]]
-    if form == "top":
+    if form == "top" and gradient is not None:
         roots = spectrum.values.sqrt()
         pull = (roots[:, None] * (spectrum.left.T @ gradient @ spectrum.right) * roots).abs().cpu()
         pull.fill_diagonal_(-1.0)

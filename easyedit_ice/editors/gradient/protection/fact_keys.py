@@ -16,6 +16,7 @@ from easyedit_ice.edit.subject_position import subject_in
 from easyedit_ice.editors.gradient.objectives import fact_rows
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured
+from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import batches, by_row, padded
 from easyedit_ice.text.rows import Row
 from easyedit_ice.text.subjects import mentions
@@ -86,7 +87,7 @@ def _together(
     """The same of rows in one pass."""
     wanted = torch.tensor([(index, column) for index, own in enumerate(columns) for column in own])
     ids, real = padded([row.ids[:-1] for row in rows])
-    device = model.get_input_embeddings().weight.device
+    device = embedding_weight(model).device
 
     def at_columns(value: Tensor) -> Tensor:
         values = by_row(value, len(rows))

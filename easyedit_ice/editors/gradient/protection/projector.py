@@ -10,6 +10,7 @@ Shapes: in is the width of a projection's input, k the number of directions.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class Protection:
     def before_step(self) -> None:
         """Take the protected part out of the gradients."""
         for reader, factor in self._pairs:
-            reader.grad = kept(reader.grad, factor)
+            reader.grad = kept(cast("Tensor", reader.grad), factor)
         self._before = [reader.clone() for reader, _ in self._pairs]
 
     @torch.no_grad()

@@ -20,19 +20,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.edit.history import Keys, edits_in
+from easyedit_ice.edit.history import edits_in
 from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.editors.gradient.protection.fact_keys import text_keys
 from easyedit_ice.editors.gradient.protection.projector import kept
 from easyedit_ice.model.activation_memory import FP32
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.baseline import known
-from easyedit_ice.model.edit_state import state_of
+from easyedit_ice.model.edit_state import Keys, state_of
 from easyedit_ice.precompute.corpora import AUTO
 from easyedit_ice.precompute.moments import Measuring, moments
 from easyedit_ice.text.rows import Row
@@ -231,8 +231,9 @@ def subspaces(
         for name in factors.keys() & keys.keys():
             factors[name] = settings.extended(factors[name], keys[name].cpu(), general[name][1])
     by_settings[names, settings] = _Folded(edits, dict(factors))
-    for name, keys in (beside.keys if beside else {}).items():
-        factors[name] = settings.beside(factors[name], keys.cpu(), general[name][1], beside.softness)
+    if beside is not None:
+        for name, read in beside.keys.items():
+            factors[name] = settings.beside(factors[name], read.cpu(), general[name][1], beside.softness)
     return {projection.name: factors[projection.name].to(projection.module.weight.device) for projection in projections}
 
 
@@ -261,7 +262,7 @@ class ProtectionSettings(SubspaceSettings):
     ) -> dict[str, Tensor]:
         """F (in, k) of each projection, by name, with what is read of some texts protected this once."""
         names = [projection.name for projection in projections]
-        beside = Beside(text_keys(model, rows, names), self.neighbour_softness) if rows else None
+        beside = Beside(text_keys(model, rows, names), cast("float", self.neighbour_softness)) if rows else None
         return subspaces(model, tok, projections, self.section(SubspaceSettings), beside)
 
     def held_bytes(self, projections: Sequence[Projection], neighbours: int) -> int:
