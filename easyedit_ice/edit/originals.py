@@ -46,7 +46,7 @@ class OriginalWeights(dict[str, Tensor]):
             beside = self.attached[projection.name] = SideBranch(delta.apply)
             beside.attach(projection.module)
             return
-        weight = projection.module.weight
+        weight = projection.weight
         change = projection.as_stored(delta.matrix().to(weight.device, torch.float32))
         rounded = (weight.float() + change).to(weight.dtype)
         if not _finite(rounded):
@@ -90,7 +90,7 @@ def _finite(weight: Tensor) -> bool:
 @torch.no_grad()
 def _not_finite(projection: Projection, delta: Delta) -> str:
     """What keeps a delta from being added."""
-    name, weight, matrix = projection.weight_name, projection.module.weight, delta.matrix()
+    name, weight, matrix = projection.weight_name, projection.weight, delta.matrix()
     if not matrix.isfinite().all():
         return (
             f"{name}: the change has elements that are infinite or not numbers, and is not written; make the edit "

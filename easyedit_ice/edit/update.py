@@ -289,7 +289,8 @@ class WeightUpdate:
         Raises:
             UpdateError: a projection is missing, or of another shape.
         """
-        projections = {projection.name: projection for projection in ModelAnatomy(model).projections}
+        anatomy = ModelAnatomy(model)
+        projections = {own.name: own for own in (*anatomy.projections, *anatomy.fused.values())}
         missing = [name for name in self.deltas if name not in projections]
         if missing:
             raise UpdateError(f"the model has no {', '.join(missing)}; this update belongs to another architecture")
@@ -319,7 +320,7 @@ def _joined_info(infos: list[dict[str, Any]]) -> dict[str, Any]:
 @torch.no_grad()
 def _norm(projection: Projection) -> float:
     """‖W‖, not zero."""
-    weight = projection.module.weight
+    weight = projection.weight
     matrix = projection.matrix() if projection.quantized or weight.element_size() == 1 else weight
     norm = torch.linalg.vector_norm(matrix, dtype=torch.promote_types(matrix.dtype, torch.float32))
     return max(norm.item(), torch.finfo(torch.float32).tiny)
