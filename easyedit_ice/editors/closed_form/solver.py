@@ -25,6 +25,8 @@ from easyedit_ice.errors import StatisticsError
 from easyedit_ice.precompute.factors import Factor
 
 _HALVINGS = 50
+_CLEAR = 1e3
+"""Energies that stand clear of rounding, in units of what rounding makes."""
 _ROWS = 1024
 """Keys that are summed up at a time, in fp64."""
 
@@ -137,7 +139,9 @@ def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) ->
     """The largest weight w of general keys with which a solve of α = 1 writes a share of the residuals.
 
     With w A in place of A the solve misses w (G + w I)⁻¹ R, where G = K A⁻¹ Kᵀ. For one fact, with κ = kᵀ A⁻¹ k, that
-    is w / (κ + w) of it, so that w = κ (1 - share) / share. For several the norm of all that is missed counts.
+    is w / (κ + w) of it, so that w = κ (1 - share) / share. For several the norm of all that is missed counts, but for
+    what no weight would write: facts that share a key, as those of one subject at a prompt's beginning do, get the mean
+    of their values.
 
     Args:
         factor: of A.
@@ -147,8 +151,9 @@ def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) ->
     """
     half = factor.whitened(keys)
     energies, directions = torch.linalg.eigh(half @ half.T)
-    energies = energies.clamp(min=torch.finfo(energies.dtype).eps * energies[-1].item())
     parts = (directions.T @ residuals.double().to(directions.device)).norm(dim=1)
+    clear = energies > _CLEAR * len(keys) * torch.finfo(energies.dtype).eps * energies[-1]
+    energies, parts = energies[clear], parts[clear]
     # Nothing is missed less than with the weight that suits the least energy, or more than with that of the greatest.
     low, high = (math.log(energies[end].item() * (1 - share) / share) for end in (0, -1))
     for _ in range(_HALVINGS):

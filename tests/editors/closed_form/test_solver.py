@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from easyedit_ice.editors.closed_form.solver import readers, solve_update, written_by
+from easyedit_ice.editors.closed_form.solver import readers, solve_update, weight_for, written_by
 from easyedit_ice.errors import StatisticsError
 from easyedit_ice.precompute.factors import factored, identity_factor
 
@@ -163,3 +163,13 @@ def test_what_is_written_is_linear_in_the_residuals() -> None:
     found = solve_update(_factor(moment), keys, residuals, 1.0).matrix()
     reading = readers(_factor(moment), keys, 1.0)
     torch.testing.assert_close(written_by(reading, 2 * residuals).matrix(), 2 * found)
+
+
+def test_facts_that_share_a_key_get_the_mean_of_their_values() -> None:
+    moment, keys, residuals = _problem(4)
+    keys[1] = keys[0]
+    factor = _factor(moment)
+    weight = weight_for(factor, keys, residuals, 0.99)
+    written = keys @ solve_update(factor, keys, residuals, 1.0, weight=weight).matrix().double().T
+    wanted = torch.cat([residuals[:2].mean(0).expand(2, -1), residuals[2:]])
+    assert (written - wanted).norm() <= 0.02 * wanted.norm()
