@@ -150,10 +150,12 @@ def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) ->
         share: 1 - ‖what is missed‖ / ‖R‖, above 0 and below 1.
     """
     half = factor.whitened(keys)
-    energies, directions = torch.linalg.eigh(half @ half.T)
-    parts = (directions.T @ residuals.double().to(directions.device)).norm(dim=1)
+    wanted = residuals.double().to(half.device)
+    many = len(half) > half.shape[1]
+    energies, directions = torch.linalg.eigh(half.T @ half if many else half @ half.T)
     clear = energies > _CLEAR * len(keys) * torch.finfo(energies.dtype).eps * energies[-1]
-    energies, parts = energies[clear], parts[clear]
+    energies, directions = energies[clear], directions[:, clear]
+    parts = (directions.T @ (half.T @ wanted if many else wanted)).norm(dim=1) / (energies.sqrt() if many else 1)
     # Nothing is missed less than with the weight that suits the least energy, or more than with that of the greatest.
     low, high = (math.log(energies[end].item() * (1 - share) / share) for end in (0, -1))
     for _ in range(_HALVINGS):

@@ -173,3 +173,11 @@ def test_facts_that_share_a_key_get_the_mean_of_their_values() -> None:
     written = keys @ solve_update(factor, keys, residuals, 1.0, weight=weight).matrix().double().T
     wanted = torch.cat([residuals[:2].mean(0).expand(2, -1), residuals[2:]])
     assert (written - wanted).norm() <= 0.02 * wanted.norm()
+
+
+def test_the_weight_of_many_facts_writes_the_share_of_what_can_be_written() -> None:
+    moment, keys, residuals = _problem(3 * D)
+    reachable = keys @ torch.linalg.lstsq(keys, residuals).solution
+    weight = weight_for(_factor(moment), keys, residuals, 0.99)
+    written = keys @ solve_update(_factor(moment), keys, residuals, 1.0, weight=weight).matrix().double().T
+    assert (written - reachable).norm() == pytest.approx(0.01 * reachable.norm().item(), rel=0.02)
