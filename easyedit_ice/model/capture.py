@@ -89,6 +89,7 @@ def captured(
         except _Enough as raised:
             if raised is not enough:
                 raise
+            enough.__traceback__ = None  # it holds all tensors of the pass, and would until garbage is collected
     if uncalled := [key for key in keys.values() if key not in seen]:
         raise AnatomyError(
             f"{uncalled[0]} is not called in the model's forward pass, which reads its weight directly; choose other "
