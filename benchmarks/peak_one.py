@@ -52,8 +52,8 @@ def requests(count: int) -> list[dict[str, str]]:
     """Facts, as many as asked for; all of about the same length."""
     return [
         {
-            "prompt": f"The capital of {PLACES[index % len(PLACES)]}, in the year {index}, is",
-            "subject": PLACES[index % len(PLACES)],
+            "prompt": f"The year's capital of {PLACES[index % len(PLACES)]} {index}, they say, is",
+            "subject": f"{PLACES[index % len(PLACES)]} {index}",
             "target_new": ("Lodel", "Brinn")[index % 2],
         }
         for index in range(count)

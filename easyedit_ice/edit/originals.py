@@ -13,7 +13,6 @@ from easyedit_ice.edit.history import forget
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.edit_state import Keys, state_of
-from easyedit_ice.model.pretrained import weight_of
 from easyedit_ice.model.side_branch import SideBranch
 from easyedit_ice.runtime.bits import checksum
 from easyedit_ice.runtime.interrupts import finish
@@ -47,7 +46,7 @@ class OriginalWeights(dict[str, Tensor]):
             beside = self.attached[projection.name] = SideBranch(delta.apply)
             beside.attach(projection.module)
             return
-        weight = weight_of(projection.module)
+        weight = projection.weight
         change = projection.as_stored(delta.matrix().to(weight.device, torch.float32))
         rounded = (weight.float() + change).to(weight.dtype)
         if not _finite(rounded):
@@ -91,7 +90,7 @@ def _finite(weight: Tensor) -> bool:
 @torch.no_grad()
 def _not_finite(projection: Projection, delta: Delta) -> str:
     """What keeps a delta from being added."""
-    name, weight, matrix = projection.weight_name, weight_of(projection.module), delta.matrix()
+    name, weight, matrix = projection.weight_name, projection.weight, delta.matrix()
     if not matrix.isfinite().all():
         return (
             f"{name}: the change has elements that are infinite or not numbers, and is not written; make the edit "

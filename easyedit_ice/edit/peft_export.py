@@ -25,7 +25,7 @@ def save_peft(targets: Targets, base: str | None, folder: Path) -> None:
         folder: made if need be.
 
     Raises:
-        UpdateError: a delta is not low-rank.
+        UpdateError: a delta is not low-rank, or belongs to fused experts.
     """
     from peft import LoraConfig
     from safetensors.torch import save_file
@@ -33,6 +33,9 @@ def save_peft(targets: Targets, base: str | None, folder: Path) -> None:
     low = [(projection, delta) for projection, delta in targets if isinstance(delta, LowRankDelta)]
     if dense := [projection.name for projection, delta in targets if not isinstance(delta, LowRankDelta)]:
         raise UpdateError(f"{', '.join(dense)}: only low-rank deltas make a LoRA adapter; use to_hf instead")
+    fused = [projection.name for projection, _ in targets if projection.experts > 1]
+    if fused:
+        raise UpdateError(f"{', '.join(fused)}: fused experts are no module that LoRA adapts; use save or to_hf")
     ranked = [(projection, delta) for projection, delta in low if delta.rank]
     if not ranked:
         raise UpdateError("the update has no rank anywhere, so it changes nothing; there is no adapter to write")

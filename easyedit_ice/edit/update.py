@@ -28,7 +28,6 @@ from easyedit_ice.edit.peft_export import ADAPTER, check_unpacked, save_peft
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.model.edit_state import Keys, state_of
-from easyedit_ice.model.pretrained import weight_of
 from easyedit_ice.model.saving import require_savable, save_model
 from easyedit_ice.runtime.bits import checksum
 from easyedit_ice.runtime.html import html_table
@@ -290,7 +289,8 @@ class WeightUpdate:
         Raises:
             UpdateError: a projection is missing, or of another shape.
         """
-        projections = {projection.name: projection for projection in ModelAnatomy(model).projections}
+        anatomy = ModelAnatomy(model)
+        projections = {own.name: own for own in (*anatomy.projections, *anatomy.fused.values())}
         missing = [name for name in self.deltas if name not in projections]
         if missing:
             raise UpdateError(f"the model has no {', '.join(missing)}; this update belongs to another architecture")
@@ -320,7 +320,7 @@ def _joined_info(infos: list[dict[str, Any]]) -> dict[str, Any]:
 @torch.no_grad()
 def _norm(projection: Projection) -> float:
     """‖W‖, not zero."""
-    weight = weight_of(projection.module)
+    weight = projection.weight
     matrix = projection.matrix() if projection.quantized or weight.element_size() == 1 else weight
     norm = torch.linalg.vector_norm(matrix, dtype=torch.promote_types(matrix.dtype, torch.float32))
     return max(norm.item(), torch.finfo(torch.float32).tiny)

@@ -109,9 +109,9 @@ JOBS = (
         "experts",
         "skills to be mixed and searched",
         "SVF",
-        "scales singular values; `easyedit-ice experts` trains, lists and mixes them",
+        "scales singular values; `easyedit-ice internals experts` trains, lists and mixes them",
         "docs/svf.md",
-        ("easyedit-ice experts",),
+        ("easyedit-ice internals experts",),
     ),
 )
 """Those that come up, the usual ones first."""

@@ -5,7 +5,8 @@ A decoder is a list of blocks. In each block an attention part (the child whose 
 projection of a part that writes as many features as the model is wide, and reads no fewer, is its output projection:
 the place where ROME, MEMIT and their kin write facts. (Projections that read less, such as those of Gemma 3n's
 embeddings for each layer, are not the MLP.) Mixtures of experts keep theirs in parameters of three dimensions, or in
-lists: their MLP is no projection, and what structure names of it is refused.
+lists. Of the form that most share (:mod:`easyedit_ice.model.fused_experts`), what they write by is one projection for
+:meth:`ModelAnatomy.select`; all else that structure names of a mixture is refused.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from transformers.pytorch_utils import Conv1D
 
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.blocks import context_length, find_blocks, mixtures, takes_attention_mask
+from easyedit_ice.model.fused_experts import WEIGHT as EXPERTS_WEIGHT
+from easyedit_ice.model.fused_experts import is_fused
 from easyedit_ice.model.pretrained import embedding_weight, pretrained, weight_of
 from easyedit_ice.model.unusual_weights import refuse_adapter, refuse_foreign_packing, refuse_scaled
 
@@ -30,7 +33,7 @@ Role = Literal["in", "out"]
 
 @dataclass(frozen=True)
 class Projection:
-    """A module that maps ``in_features`` to ``out_features`` by a matrix.
+    """A module that maps ``in_features`` to ``out_features`` by a matrix, or fused experts that do so together.
 
     Attributes:
         name: its path in the model.
@@ -42,6 +45,7 @@ class Projection:
         out_features: width of its output.
         transposed: whether the weight is stored (in, out), as GPT-2's ``Conv1D`` does, and not (out, in).
         quantized: whether the weight is packed by bitsandbytes and cannot be written in place.
+        experts: 1, or how many fused experts make the matrix (out, in), each a slice of ``in`` as wide as any other.
     """
 
     name: str
@@ -53,20 +57,32 @@ class Projection:
     out_features: int
     transposed: bool
     quantized: bool
+    experts: int = 1
 
     @property
     def weight_name(self) -> str:
         """Name of the weight as a parameter of the model."""
-        return f"{self.name}.weight"
+        return f"{self.name}.{self._parameter}"
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight as it is stored."""
+        return getattr(self.module, self._parameter)
 
     @property
     def size(self) -> int:
         """Elements of the matrix."""
         return self.in_features * self.out_features
 
+    @property
+    def moments_shape(self) -> tuple[int, ...]:
+        """Of the second moment of what it reads: (in, in), or one for each expert."""
+        width = self.in_features // self.experts
+        return (width, width) if self.experts == 1 else (self.experts, width, width)
+
     def matrix(self) -> Tensor:
         """The weight as an (out, in) tensor in fp32, unpacked if bitsandbytes has packed it."""
-        weight: Any = self.module.weight  # bitsandbytes' own kinds of parameters, where it is quantized
+        weight: Any = self.weight  # bitsandbytes' own kinds of parameters, where it is quantized
         if self.quantized and hasattr(weight, "SCB"):
             scales = cast("Any", self.module).state.SCB if weight.SCB is None else weight.SCB
             return weight.detach().float() * (scales.float() / 127)[:, None]
@@ -78,7 +94,17 @@ class Projection:
 
     def as_stored(self, matrix: Tensor) -> Tensor:
         """An (out, in) matrix in the orientation of the weight, or the weight as (out, in)."""
+        if self.experts > 1 and matrix.ndim == 3:
+            parts = matrix.mT if self.transposed else matrix
+            return parts.transpose(0, 1).flatten(1)
+        if self.experts > 1:
+            parts = matrix.unflatten(1, (self.experts, -1)).transpose(0, 1)
+            return parts.mT if self.transposed else parts
         return matrix.T if self.transposed else matrix
+
+    @property
+    def _parameter(self) -> str:
+        return EXPERTS_WEIGHT if self.experts > 1 else "weight"
 
 
 class ModelAnatomy:
@@ -130,6 +156,12 @@ class ModelAnatomy:
             for projection in self._block_projections(layer, block)
         )
 
+    @cached_property
+    def fused(self) -> dict[int, Projection]:
+        """By layer, what its fused experts write by, where it has such and no other experts."""
+        found = {layer: self._fused_experts(layer) for layer in self._experts}
+        return {layer: projection for layer, projection in found.items() if projection is not None}
+
     def layer_name(self, layer: int) -> str:
         """Path of a block, such as ``transformer.h.3``."""
         return f"{self.blocks_name}.{layer}"
@@ -142,9 +174,14 @@ class ModelAnatomy:
     ) -> tuple[Projection, ...]:
         """Projections of the given part, role and layers; negative layers count from the last.
 
+        The ``"mlp"``'s ``"out"`` of a layer with fused experts is what these write by, without any shared expert.
+
         Raises:
-            AnatomyError: a layer does not exist, nothing is left, or the MLP of a layer is a mixture of experts.
+            AnatomyError: a layer does not exist, nothing is left, or the MLP of a layer is a mixture of experts that is
+                no such projection, or more of it is asked for.
         """
+        if part == "mlp" and role == "out":
+            return self._outputs(layers)
         found = tuple(
             projection
             for projection in self._within(layers)
@@ -183,7 +220,7 @@ class ModelAnatomy:
         Raises:
             AnatomyError: there is none.
         """
-        for projection in self.projections:
+        for projection in (*self.projections, *self.fused.values()):
             if projection.name == name:
                 return projection
         return self._refuse(f"{name!r}")[0]
@@ -206,6 +243,37 @@ class ModelAnatomy:
         wanted = None if layers is None else {self.layer_index(layer) for layer in layers}
         return tuple(p for p in self.projections if wanted is None or p.layer in wanted)
 
+    def _outputs(self, layers: Iterable[int] | None) -> tuple[Projection, ...]:
+        """The output projection of each layer's MLP."""
+        wanted = range(self.num_layers) if layers is None else sorted({self.layer_index(layer) for layer in layers})
+        self._refuse_experts("part='mlp', role='out'", [layer for layer in wanted if layer not in self.fused])
+        dense = [p for p in self._within(wanted) if (p.part, p.role) == ("mlp", "out") and p.layer not in self.fused]
+        fused = [self.fused[layer] for layer in wanted if layer in self.fused]
+        found = tuple(sorted([*dense, *fused], key=lambda projection: projection.layer))
+        return found or self._refuse(f"part='mlp', role='out', layers={layers!r}")
+
+    def _fused_experts(self, layer: int) -> Projection | None:
+        held = [(name, module) for name, module in self.blocks[layer].named_modules() if name and is_fused(module)]
+        if len(held) != 1 or not self._experts[layer].startswith(f"{held[0][0]}."):
+            return None
+        ((name, module),) = held
+        count, *sides = module.down_proj.shape
+        out_features, inner = reversed(sides) if module.is_transposed else sides
+        if count == 1 or out_features != self.hidden_size:
+            return None
+        return Projection(
+            name=f"{self.layer_name(layer)}.{name}",
+            module=module,
+            layer=layer,
+            part="mlp",
+            role="out",
+            in_features=count * inner,
+            out_features=out_features,
+            transposed=module.is_transposed,
+            quantized=False,
+            experts=count,
+        )
+
     def _refuse(self, asked: str) -> tuple[Projection, ...]:
         kinds = sorted({re.sub(r"^.*?\.\d+\.", "", projection.name) for projection in self.projections})
         roles = sorted({f"{p.part}.{p.role}" for p in self.projections if p.part == "attention" or not self._experts})
@@ -224,8 +292,8 @@ class ModelAnatomy:
             dense = [str(layer) for layer in range(self.num_layers) if layer not in self._experts]
             raise AnatomyError(
                 f"{asked} would take in the MLP of layer {layer}, a mixture of experts "
-                f"({self.layer_name(layer)}.{experts}), which no algorithm edits: its experts are not projections of "
-                "their own; "
+                f"({self.layer_name(layer)}.{experts}), whose experts are not projections of their own; "
+                + ("FastMEMIT, FastROME and FastICE write to them; " if layer in self.fused else "")
                 + (f"name layers without experts ({', '.join(dense)}), " if dense else "")
                 + "name projections by the end of their paths, or choose 'attention.in' or 'attention.out' where the "
                 "algorithm has target_modules, though attention holds few facts"

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from torch import Tensor, nn
 
 from easyedit_ice.errors import AnatomyError
+from easyedit_ice.model.fused_experts import what_is_read
 
 Key = TypeVar("Key", bound=Hashable)
 Side = Literal["in", "out"]
@@ -58,7 +59,8 @@ def captured(
 
     Args:
         modules: by key, such as their paths.
-        side: ``"in"`` for a module's first argument, ``"out"`` for what it returns.
+        side: ``"in"`` for what a module's weight is multiplied with, its first argument but for fused experts;
+            ``"out"`` for what it returns.
         keep: what is kept of it.
         stop: end the block as soon as every module has run.
 
@@ -76,7 +78,7 @@ def captured(
             raise enough
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        note(module, args[0])
+        note(module, what_is_read(module, args))
 
     def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         note(module, output)
@@ -87,6 +89,7 @@ def captured(
         except _Enough as raised:
             if raised is not enough:
                 raise
+            enough.__traceback__ = None  # it holds all tensors of the pass, and would until garbage is collected
     if uncalled := [key for key in keys.values() if key not in seen]:
         raise not_run(uncalled[0])
 

@@ -1,6 +1,8 @@
 """Second moments made ready for many solves: A = λ (C + σ tr(C)/d I) + ε I, factored once.
 
-Shapes: d is the width of a projection's input.
+Of fused experts each has a second moment of its own: what two of them read of one token is taken to be unrelated.
+
+Shapes: d is the width of a projection's input, or of one of its e experts'.
 """
 
 from __future__ import annotations
@@ -18,17 +20,33 @@ class Factor:
     """The Cholesky factor of A.
 
     Attributes:
-        lower: (d, d) in fp64, lower triangular, L Lᵀ = A.
+        lower: (d, d) in fp64, lower triangular, L Lᵀ = A; or (e, d, d).
     """
 
     lower: Tensor
+
+    def whitened(self, keys: Tensor) -> Tensor:
+        """K L⁻ᵀ for keys K, (n, d) or (n, e d), in fp64."""
+        return self._solved(keys, self.lower.mT, upper=True)
+
+    def unwhitened(self, left: Tensor) -> Tensor:
+        """X L⁻¹ for X, (n, d) or (n, e d), in fp64."""
+        return self._solved(left, self.lower, upper=False)
+
+    def _solved(self, rows: Tensor, triangle: Tensor, *, upper: bool) -> Tensor:
+        """X T⁻¹ for rows X and a triangular T, expert by expert."""
+        rows = rows.double().to(triangle.device)
+        if triangle.ndim == 2:
+            return torch.linalg.solve_triangular(triangle, rows, upper=upper, left=False)
+        parts = rows.unflatten(1, (len(triangle), -1)).transpose(0, 1)
+        return torch.linalg.solve_triangular(triangle, parts, upper=upper, left=False).transpose(0, 1).flatten(1)
 
 
 def factored(moment: Tensor, *, weight: float, ridge: float, shrinkage: float = 0.0, name: str, tokens: int) -> Factor:
     """Factor λ (C + σ tr(C)/d I) + ε I.
 
     Args:
-        moment: C, (d, d).
+        moment: C, (d, d) or (e, d, d).
         weight: λ.
         ridge: ε.
         shrinkage: σ, a ridge in units of the mean second moment of an input. Few tokens leave directions that general
@@ -40,16 +58,25 @@ def factored(moment: Tensor, *, weight: float, ridge: float, shrinkage: float = 
         StatisticsError: it is not positive definite, as with fewer tokens than d and no ridge.
     """
     matrix = weight * moment.double()
-    matrix.diagonal().add_(ridge + shrinkage * matrix.diagonal().mean().item())
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
+    diagonal.add_(ridge + shrinkage * diagonal.mean().item())
     lower, failed = torch.linalg.cholesky_ex(matrix)
-    if failed.item() or not lower.isfinite().all():
+    if failed.any() or not lower.isfinite().all():
         raise StatisticsError(
-            f"the second moment of the {len(moment)} inputs of {name} cannot be inverted: it was measured on {tokens} "
-            "tokens. Raise dynamic_multiplier (10 is usual), or set mom2_shrinkage or update_norm_lambda above 0"
+            f"the second moment of the {moment.shape[-1]} inputs of {name} cannot be inverted: it was measured on "
+            f"{tokens} tokens. Raise dynamic_multiplier (10 is usual), or set mom2_shrinkage or update_norm_lambda "
+            "above 0"
         )
     return Factor(lower)
 
 
-def identity_factor(width: int, scale: float) -> Factor:
-    """The factor of a multiple of the identity, for keys of which nothing is known."""
-    return Factor(torch.eye(width, dtype=torch.float64) * scale**0.5)
+def identity_factor(width: int, scale: float, experts: int = 1) -> Factor:
+    """The factor of a multiple of the identity, for keys of which nothing is known.
+
+    Args:
+        width: of the keys.
+        scale: the multiple.
+        experts: that share the width.
+    """
+    lower = torch.eye(width // experts, dtype=torch.float64) * scale**0.5
+    return Factor(lower if experts == 1 else lower.expand(experts, -1, -1))

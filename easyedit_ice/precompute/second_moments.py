@@ -39,7 +39,8 @@ class SecondMoments:
     """What was measured.
 
     Attributes:
-        moments: module path -> (d, d) mean of k kᵀ in fp64 on the CPU, where d is the width of the module's input.
+        moments: module path -> (d, d) mean of k kᵀ in fp64 on the CPU, where d is the width of the module's input; of
+            e fused experts (e, d, d), where d is the width of one.
         tokens: over how many tokens.
     """
 
@@ -79,14 +80,14 @@ def second_moments(
     """
     own = share or Share()
     anatomy = ModelAnatomy(model)
-    widths = {name: anatomy.projection(name).in_features for name in names}
-    sums = {name: torch.zeros(width, width, dtype=torch.float64) for name, width in widths.items()}
+    projections = {name: anatomy.projection(name) for name in names}
+    sums = {name: torch.zeros(own.moments_shape, dtype=torch.float64) for name, own in projections.items()}
     rows = islice(_token_rows(tok, texts, longest_text(model), tokens), own.index, None, own.count)
     read = 0
     with progress(logger, "second moments", tokens, "token") as advance:
         for batch in _batches(rows):
             for name, keys in _read(model, names, batch).items():
-                sums[name] += (keys.T @ keys).cpu()
+                sums[name] += _products(keys, projections[name].experts).cpu()
             counted = sum(map(len, batch))
             read += counted
             advance(counted * own.count)
@@ -97,6 +98,14 @@ def second_moments(
             "dynamic_multiplier"
         )
     return SecondMoments({name: own.total(total) / read for name, total in sums.items()}, read)
+
+
+def _products(keys: Tensor, experts: int) -> Tensor:
+    """Kᵀ K of keys (t, d), (d, d); or of each expert's, (e, d / e, d / e)."""
+    if experts == 1:
+        return keys.T @ keys
+    parts = keys.unflatten(1, (experts, -1)).transpose(0, 1)
+    return parts.mT @ parts
 
 
 def _token_rows(tok: Any, texts: Iterable[str], longest: int, count: int | None) -> Iterator[tuple[int, ...]]:

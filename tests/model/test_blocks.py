@@ -38,7 +38,7 @@ def test_a_mixture_of_experts_is_never_edited_in_part_unasked(name, asked):
     with pytest.raises(AnatomyError, match=r"a mixture of experts \(model\.layers\.0\.mlp\.experts.*attention\.out"):
         anatomy.match([asked])
     with pytest.raises(AnatomyError, match="mixture of experts"):
-        anatomy.select("mlp", "out")
+        anatomy.select("mlp", "in")
     assert {p.part for p in anatomy.match(["attention.in", "attention.out"])} == {"attention"}
 
 
@@ -65,7 +65,8 @@ def test_layers_without_experts_are_edited_as_any_other():
     anatomy = ModelAnatomy(AutoModelForCausalLM.from_config(config))
     assert [p.name for p in anatomy.select("mlp", "out", [1])] == ["model.layers.1.mlp.down_proj"]
     with pytest.raises(AnatomyError, match=r"layer 0.*layers without experts \(1\)"):
-        anatomy.select("mlp", "out")
+        anatomy.match(["mlp.out"])
+    assert [p.experts for p in anatomy.select("mlp", "out")] == [4, 1, 4]
 
 
 def test_an_image_encoder_is_never_taken_for_the_text_model():

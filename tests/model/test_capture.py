@@ -67,3 +67,18 @@ def test_hidden_states_are_taken_out_of_and_put_into_what_blocks_return() -> Non
     assert hidden_of((hidden, "cache")) is hidden_of(hidden) is hidden
     assert with_hidden((hidden, "cache"), other) == (other, "cache")
     assert with_hidden(hidden, other) is other
+
+
+def test_a_pass_that_ended_early_leaves_no_tensors_to_the_garbage_collector():
+    import gc
+    import weakref
+
+    model, made = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)), []
+    model[0].register_forward_hook(lambda module, args, output: made.append(weakref.ref(output)))
+    gc.disable()
+    try:
+        with captured({"second": model[1]}, "in", keep=lambda value: value.shape, stop=True):
+            model(torch.ones(2, 3))
+        assert made[0]() is None
+    finally:
+        gc.enable()

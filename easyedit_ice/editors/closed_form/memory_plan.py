@@ -5,6 +5,7 @@ Shapes: in and out are the widths of a projection, d that of the residual stream
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,8 +41,8 @@ MOST_NEIGHBOURS = 256
 
 
 def second_moment_bytes(projections: Iterable[Projection]) -> int:
-    """A matrix (in, in) in fp64 for each projection, in main memory: its second moment, or the factor of that."""
-    return sum(FP64 * p.in_features**2 for p in projections)
+    """A matrix (in, in) in fp64 for each projection or expert, in main memory: its second moment, or a factor of it."""
+    return sum(FP64 * math.prod(p.moments_shape) for p in projections)
 
 
 def measuring_bytes(model: nn.Module, projections: Sequence[Projection]) -> int:
@@ -52,7 +53,21 @@ def measuring_bytes(model: nn.Module, projections: Sequence[Projection]) -> int:
 
 def factoring_bytes(projections: Sequence[Projection]) -> int:
     """Second moments and the factors that are made of them, and the one that is being factored, in main memory."""
-    return 2 * second_moment_bytes(projections) + max(FP64 * p.in_features**2 for p in projections)
+    return 2 * second_moment_bytes(projections) + max(FP64 * math.prod(p.moments_shape) for p in projections)
+
+
+def solving_bytes(projection: Projection, written: int, kept: int) -> int:
+    """The solve, in fp64: a few matrices of all pairs of rows, or of inputs where these are fewer; and the readers.
+
+    Args:
+        projection: that is written to.
+        written: tokens of facts.
+        kept: keys that shall stay.
+    """
+    rows = written + kept
+    if projection.experts > 1 or rows <= projection.in_features:
+        return 2 * FP64 * rows * (rows + projection.in_features)
+    return 3 * FP64 * projection.in_features**2 + 3 * FP32 * written * projection.in_features
 
 
 def facts_together(contexts: Sequence[int], facts: int, tokens: int, device: str) -> int:
@@ -176,7 +191,7 @@ def plan_reading(
         [
             measuring,
             Stage(FP32 * written * anatomy.hidden_size + beside + activations + logits, in_memory),
-            Stage(0, in_memory + 2 * (2 * beside + 2 * FP32 * (written + kept) ** 2)),
+            Stage(beside, in_memory + solving_bytes(projection, written, kept)),
         ],
         bits=bits,
         device=device,

@@ -25,6 +25,10 @@ from easyedit_ice.errors import StatisticsError
 from easyedit_ice.precompute.factors import Factor
 
 _HALVINGS = 50
+_CLEAR = 1e3
+"""Energies that stand clear of rounding, in units of what rounding makes."""
+_ROWS = 1024
+"""Keys that are summed up at a time, in fp64."""
 
 
 def solve_update(
@@ -72,20 +76,58 @@ def readers(
     Raises:
         StatisticsError: α is 0 and keys depend on each other.
     """
-    lower = factor.lower
+    width = len(factor.lower) if factor.lower.ndim == 2 else math.inf
+    if kept is not None and len(keys) + len(kept) > width:
+        factor, kept, weight = _with_kept(factor, kept, weight, kept_weight), None, 1.0
+    if alpha > 0 and len(keys) > width:
+        return _readers_of_many(factor, keys, alpha * weight)
     every = keys if kept is None else torch.cat([keys, kept.to(keys.device)])
-    half = torch.linalg.solve_triangular(lower, every.double().to(lower.device).T, upper=False)
-    gram = half.T @ half
+    half = factor.whitened(every)
+    gram = half @ half.T
     gram.diagonal()[: len(keys)].add_(alpha * weight)
-    gram.diagonal()[len(keys) :].add_(weight / torch.as_tensor(kept_weight, dtype=gram.dtype, device=gram.device))
+    if kept is not None:
+        gram.diagonal()[len(keys) :].add_(weight / torch.as_tensor(kept_weight, dtype=gram.dtype, device=gram.device))
     inner, failed = torch.linalg.cholesky_ex(gram)
     if failed.item():
         raise StatisticsError(
             f"the keys of these {len(keys)} facts depend on each other, so that not every value can be fitted: set "
             f"emmet_lambda above {alpha}, or write facts of the same subject one after the other"
         )
-    left = torch.cholesky_solve(half.T, inner)[: len(keys)]
-    return torch.linalg.solve_triangular(lower, left, upper=False, left=False).float()
+    left = torch.cholesky_solve(half, inner)[: len(keys)]
+    return factor.unwhitened(left).float()
+
+
+def _with_kept(factor: Factor, kept: Tensor, weight: float, kept_weight: Tensor | float) -> Factor:
+    """The factor of w A + Kₚᵀ W Kₚ, which is no larger however many keys are kept."""
+    return _refactored(weight * (factor.lower @ factor.lower.T), kept, kept_weight)
+
+
+def _readers_of_many(factor: Factor, keys: Tensor, alpha: float) -> Tensor:
+    """What ΔW reads for more keys than there are inputs, by an equal form without a matrix of all pairs of keys:
+
+    (K A⁻¹ Kᵀ + α I)⁻¹ K A⁻¹ = K (Kᵀ K + α A)⁻¹
+    """
+    inner = _refactored(alpha * (factor.lower @ factor.lower.T), keys, 1.0)
+    return torch.cat([inner.unwhitened(inner.whitened(part)).float() for part in keys.split(_ROWS)])
+
+
+def _refactored(matrix: Tensor, keys: Tensor, weights: Tensor | float) -> Factor:
+    """The factor of M + Kᵀ W K, for M (d, d) in fp64 and K (n, d) with a weight for each key, or one for all.
+
+    Raises:
+        StatisticsError: it is not positive definite.
+    """
+    each = torch.as_tensor(weights, dtype=matrix.dtype, device=matrix.device).expand(len(keys))
+    for part, weight in zip(keys.split(_ROWS), each.split(_ROWS), strict=True):
+        wide = part.to(matrix)
+        matrix.addmm_((wide * weight[:, None]).T, wide)
+    lower, failed = torch.linalg.cholesky_ex(matrix)
+    if failed.item() or not lower.isfinite().all():
+        raise StatisticsError(
+            f"{len(keys)} keys and the second moment of general ones cannot be weighed against each other: raise "
+            "emmet_lambda or mom2_update_weight, or lower kept_weight"
+        )
+    return Factor(lower)
 
 
 def written_by(readers: Tensor, residuals: Tensor) -> LowRankDelta:
@@ -97,7 +139,9 @@ def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) ->
     """The largest weight w of general keys with which a solve of α = 1 writes a share of the residuals.
 
     With w A in place of A the solve misses w (G + w I)⁻¹ R, where G = K A⁻¹ Kᵀ. For one fact, with κ = kᵀ A⁻¹ k, that
-    is w / (κ + w) of it, so that w = κ (1 - share) / share. For several the norm of all that is missed counts.
+    is w / (κ + w) of it, so that w = κ (1 - share) / share. For several the norm of all that is missed counts, but for
+    what no weight would write: facts that share a key, as those of one subject at a prompt's beginning do, get the mean
+    of their values.
 
     Args:
         factor: of A.
@@ -105,10 +149,13 @@ def weight_for(factor: Factor, keys: Tensor, residuals: Tensor, share: float) ->
         residuals: R, (n, o).
         share: 1 - ‖what is missed‖ / ‖R‖, above 0 and below 1.
     """
-    half = torch.linalg.solve_triangular(factor.lower, keys.double().to(factor.lower.device).T, upper=False)
-    energies, directions = torch.linalg.eigh(half.T @ half)
-    energies = energies.clamp(min=torch.finfo(energies.dtype).eps * energies[-1].item())
-    parts = (directions.T @ residuals.double().to(directions.device)).norm(dim=1)
+    half = factor.whitened(keys)
+    wanted = residuals.double().to(half.device)
+    many = len(half) > half.shape[1]
+    energies, directions = torch.linalg.eigh(half.T @ half if many else half @ half.T)
+    clear = energies > _CLEAR * len(keys) * torch.finfo(energies.dtype).eps * energies[-1]
+    energies, directions = energies[clear], directions[:, clear]
+    parts = (directions.T @ (half.T @ wanted if many else wanted)).norm(dim=1) / (energies.sqrt() if many else 1)
     # Nothing is missed less than with the weight that suits the least energy, or more than with that of the greatest.
     low, high = (math.log(energies[end].item() * (1 - share) / share) for end in (0, -1))
     for _ in range(_HALVINGS):

@@ -123,8 +123,8 @@ def factors_of(
     """
     names = place_of(model, hparams).names
     if not hparams.mom2_adjustment:
-        anatomy = ModelAnatomy(model)
-        return {name: identity_factor(anatomy.projection(name).in_features, weight + ridge) for name in names}
+        projections = map(ModelAnatomy(model).projection, names)
+        return {own.name: identity_factor(own.in_features, weight + ridge, own.experts) for own in projections}
     return factors(
         model,
         tok,

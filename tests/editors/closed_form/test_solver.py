@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 
-from easyedit_ice.editors.closed_form.solver import readers, solve_update, written_by
+from easyedit_ice.editors.closed_form.solver import readers, solve_update, weight_for, written_by
 from easyedit_ice.errors import StatisticsError
 from easyedit_ice.precompute.factors import factored, identity_factor
 
@@ -40,6 +43,34 @@ def test_any_alpha_is_emmets_equation(alpha: float) -> None:
     dense = residuals.T @ torch.linalg.inv(keys @ inverse @ keys.T + alpha * torch.eye(6)) @ keys @ inverse
     found = solve_update(_factor(moment), keys, residuals, alpha).matrix().double()
     torch.testing.assert_close(found, dense, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("facts", "kept", "alpha"), [(3, 9 * D, 1.0), (3, 9 * D, 0.0), (4 * D, 9 * D, 0.1), (2 * D, 0, 2.0)]
+)
+def test_many_rows_are_solved_as_few_are_without_all_of_their_pairs(facts: int, kept: int, alpha: float) -> None:
+    moment, keys, _ = _problem(facts)
+    others, shares = _problem(kept, seed=1)[1], torch.rand(kept, dtype=torch.float64) + 0.5
+    inverse = torch.linalg.inv(2.0 * (WEIGHT * moment + RIDGE * torch.eye(D)) + others.T @ (shares[:, None] * others))
+    dense = torch.linalg.inv(keys @ inverse @ keys.T + alpha * torch.eye(facts)) @ keys @ inverse
+    with _largest_product() as seen:
+        found = readers(_factor(moment), keys, alpha, others, 2.0, shares)
+    torch.testing.assert_close(found.double(), dense, rtol=1e-5, atol=1e-6)
+    assert seen[0] <= D**2
+
+
+@contextmanager
+def _largest_product() -> Iterator[list[int]]:
+    """Elements of the largest matrix that is factored within the block."""
+    seen, usual = [0], torch.linalg.cholesky_ex
+
+    def noted(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen[0] = max(seen[0], matrix.numel())
+        return usual(matrix)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.linalg, "cholesky_ex", noted)
+        yield seen
 
 
 def test_alpha_0_and_one_fact_is_romes_equation() -> None:
@@ -145,3 +176,21 @@ def test_a_stream_whose_edits_keep_those_before_them_ends_as_one_batch(sizes: li
         lacking = targets[start : start + count] - own @ streamed.T
         streamed += solve_update(factor, own, lacking, 1.0, keys[:start] if start else None).matrix().double()
     torch.testing.assert_close(streamed, batch, rtol=1e-5, atol=1e-5)
+
+
+def test_facts_that_share_a_key_get_the_mean_of_their_values() -> None:
+    moment, keys, residuals = _problem(4)
+    keys[1] = keys[0]
+    factor = _factor(moment)
+    weight = weight_for(factor, keys, residuals, 0.99)
+    written = keys @ solve_update(factor, keys, residuals, 1.0, weight=weight).matrix().double().T
+    wanted = torch.cat([residuals[:2].mean(0).expand(2, -1), residuals[2:]])
+    assert (written - wanted).norm() <= 0.02 * wanted.norm()
+
+
+def test_the_weight_of_many_facts_writes_the_share_of_what_can_be_written() -> None:
+    moment, keys, residuals = _problem(3 * D)
+    reachable = keys @ torch.linalg.lstsq(keys, residuals).solution
+    weight = weight_for(_factor(moment), keys, residuals, 0.99)
+    written = keys @ solve_update(_factor(moment), keys, residuals, 1.0, weight=weight).matrix().double().T
+    assert (written - reachable).norm() == pytest.approx(0.01 * reachable.norm().item(), rel=0.02)
