@@ -153,6 +153,10 @@ REFUSED = {
     "an action misspelt": (["edits", "lst", "book"], "Did you mean 'list'?"),
     "no action": (["edits"], "There are: add, list"),
     "an option without a command": (["--modle"], "there is no option --modle"),
+    "a model that an unset variable names": (["edit", *FACT, "--model", ""], "--model is blank; give it a value"),
+    "a blank question": (["edit", *FACT, "--ask", " "], "--ask is blank"),
+    "a blank place": (["edit", *FACT, "--save-model", ""], "--save-model is blank"),
+    "a blank setting": (["edits", "add", "book", "job", *FACT, "--set", ""], "--set is blank"),
     "a shell that is none": (["completion", "basch"], "Did you mean 'bash'?"),
     "a book that is not there": (["edits", "list", "nowhere"], "nowhere"),
     # runs, reports, evaluations
