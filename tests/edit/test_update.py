@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
 from easyedit_ice.edit.originals import OriginalWeights
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.errors import UpdateError
+from easyedit_ice.errors import SaveError, UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.models import SHAPES, tokenizer
@@ -310,6 +310,13 @@ def test_saving_replaces_an_earlier_update(tmp_path):
     assert WeightUpdate.load(tmp_path).norms() == second.norms()
 
 
+def test_a_file_is_not_taken_for_a_folder(tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(SaveError, match="is a file; name a folder"):
+        _update(SHAPES[0].build()).save(tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
 def _truncate(folder):
     path = folder / "update.safetensors"
     path.write_bytes(path.read_bytes()[:50])
@@ -334,6 +341,13 @@ def _tensor(part, tensor):
         save_file(load_file(path) | {f"transformer.h.0.attn.c_attn:{part}": tensor}, path)
 
     return change
+
+
+def _flip(folder):
+    path = folder / "update.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-4] ^= 1
+    path.write_bytes(content)
 
 
 def _swap_weights(folder):
@@ -364,6 +378,7 @@ def _swap_weights(folder):
         (_tensor("b", torch.full((96, 1), -torch.inf)), r"c_attn:b in update.safetensors has numbers that are inf"),
         (_tensor("keys", torch.full((1, 32), torch.inf)), r"c_attn:keys in update.safetensors has numbers"),
         (_other_format, "has format 99; this version reads format 1"),
+        (_flip, "update.safetensors has other values than were saved; save it again"),
         (_swap_weights, r"'transformer\.h\.0\.attn\.c_attn' is missing"),
     ],
 )
