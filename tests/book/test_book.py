@@ -310,7 +310,7 @@ def test_a_name_that_is_not_there_is_met_with_those_that_are(book, model):
             act()
     with pytest.raises(BookError, match="a is asked for twice"):
         book.apply(model, ["a", "a"])
-    with pytest.raises(BookError, match="is not in this model"):
+    with pytest.raises(BookError, match="^a is not in this model; no edit is$"):
         book.undo(model, "a")
 
 
