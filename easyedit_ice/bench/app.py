@@ -126,7 +126,8 @@ def _explained(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group} is {name!r}.{did_you_mean(name, error.options)} There are: {', '.join(error.options)}"
-    return f"{message.splitlines()[0]}: {str(cause).splitlines()[0]}" if cause is not None else message
+    told = f"{message.splitlines()[0]}: {str(cause).splitlines()[0]}" if cause is not None else message
+    return f"{told.rstrip('.')}; write a list in brackets, such as [a,b]" if "ListConfig" in told else told
 
 
 @contextmanager

@@ -115,10 +115,12 @@ class EditBook(BookFolder):
             UpdateError: somebody else has written to the same weights since; the model is left as it is.
         """
         stack = self._stack(model)
-        gone = {held.key for held in stack.edits} if names is None else {edit.key for edit in self.edits(names)}
-        there = {held.key for held in stack.edits}
-        if absent := gone - there:
-            raise BookError(f"{', '.join(sorted(absent))} is not in this model; {', '.join(self.within(model))} is")
+        within = {held.key for held in stack.edits}
+        asked = () if names is None else self.edits(names)
+        gone = within if names is None else {edit.key for edit in asked}
+        if absent := [edit.name for edit in asked if edit.key not in within]:
+            there = ", ".join(self.within(model)) or "no edit"
+            raise BookError(f"{', '.join(absent)} is not in this model; {there} is")
         stack.hold(model, [held for held in stack.edits if held.key not in gone])
 
     @contextmanager

@@ -13,6 +13,7 @@ from easyedit_ice.book.edits import Edit
 from easyedit_ice.book.places import base_folder
 from easyedit_ice.checkpoints.packages import PACKAGED
 from easyedit_ice.edit.base_model import Base
+from easyedit_ice.runtime.untrusted import parsed_json
 
 Kind = Literal["hf", "peft", "gguf", "book"]
 _TITLES: dict[Kind, str] = {
@@ -159,10 +160,8 @@ def _front_matter(path: Path) -> Mapping[str, Any]:
 
 
 def _config(path: Path) -> Mapping[str, Any]:
-    import json
-
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parsed_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, Mapping) else {}

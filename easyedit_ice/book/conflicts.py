@@ -113,7 +113,7 @@ def _of_weights(edits: Sequence[Edit]) -> list[Conflict]:
             (disturbance(one.update, other.update), other.name, one.name),
         )
         if share >= DISTURBED:
-            what = f"{by} writes {share:.0%} as much as {disturbed} itself for what that reads, and may undo it"
+            what = f"on what {disturbed} reads, {by} writes {share:.0%} as much as {disturbed} does, and may undo it"
             found.append(Conflict("overlap", (one.name, other.name), what, share))
     return found
 

@@ -16,6 +16,7 @@ from typing import Any
 from easyedit_ice.edit.base_model import Base
 from easyedit_ice.errors import BookDamagedError, BookError, did_you_mean
 from easyedit_ice.runtime.atomic_files import write_whole
+from easyedit_ice.runtime.untrusted import parsed_json
 
 FORMAT = 1
 MANIFEST = "book.json"
@@ -117,7 +118,7 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = parsed_json(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise BookError(f"{folder} holds no edit book; expected a folder with {MANIFEST}") from error
         except (OSError, ValueError) as error:

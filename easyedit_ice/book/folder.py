@@ -99,7 +99,7 @@ class BookFolder:
             BookError: the name is taken, or is none.
             OtherBaseError: it was made on another model.
         """
-        if not NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise BookError(
                 f"{name!r} is no name for an edit; write up to 64 letters, digits, dots, dashes and underscores"
             )

@@ -26,7 +26,9 @@ def require_free(path: Path, overwrite: bool) -> None:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not overwrite:
-        raise ExistsError(f"{path} exists, and is not written over; choose another place, or pass overwrite=True")
+        raise ExistsError(
+            f"{path} exists, and is not written over; choose another place, or --overwrite (overwrite=True)"
+        )
     if path.is_dir() and not (path / RECORD).is_file():
         raise ExistsError(f"{path} holds no export of a book ({RECORD} is not there); choose another place")
 

@@ -48,7 +48,7 @@ def _run(command: str, rest: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except (EasyEditIceError, OSError) as error:
-        sys.stderr.write(f"easyedit-ice {command}: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"easyedit-ice {command}: {type(error).__name__}: {' '.join(str(error).split())}\n")
         return BAD_INPUT
 
 

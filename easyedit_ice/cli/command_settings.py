@@ -19,7 +19,7 @@ MODEL_HELP = "folder, .gguf file, hub name, or a name that `easyedit-ice models`
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Declare ``--hparams`` and ``--set``."""
-    parser.add_argument("--hparams", help="file or preset; by default that of the model's name, else the defaults")
+    parser.add_argument("--hparams", help="file or preset; by default the preset of the model's name, else auto")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from easyedit_ice.cli.console import quiet, table, whole_number
 from easyedit_ice.edit.destinations import refuse_unwritable
 from easyedit_ice.errors import SaveError
+from easyedit_ice.runtime.untrusted import parsed_json
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +91,7 @@ def require_free(path: Path) -> None:
 
 def _is_evaluation(path: Path) -> bool:
     try:
-        return {"summary", "data"} <= json.loads(path.read_text(encoding="utf-8")).keys()
+        return {"summary", "data"} <= parsed_json(path.read_text(encoding="utf-8")).keys()
     except (OSError, ValueError, AttributeError):
         return False
 

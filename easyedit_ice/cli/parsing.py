@@ -38,6 +38,8 @@ ELSEWHERE: Mapping[str, str] = MappingProxyType(
 """The name of an option by what it is called elsewhere."""
 _CHOICE = re.compile(r"invalid choice: '?(.*?)'? \(choose from (.*)\)$")
 _UNKNOWN = "unrecognized arguments: "
+_OF_A_FACT = ("prompt", "target", "subject", "rephrase")
+"""Options whose text is looked at as that of a fact."""
 _MISSING = "the following arguments are required: "
 
 
@@ -46,6 +48,14 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"epilog": EPILOG, **options})
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: object = None) -> argparse.Namespace:
+        """As argparse does; an option without text, as an unset variable of the shell gives it, is not understood."""
+        found = super().parse_args(args, namespace)
+        blank = [name for name, value in vars(found).items() if name not in _OF_A_FACT and _is_blank(value)]
+        if blank:
+            self.error(f"--{blank[0].replace('_', '-')} is blank; give it a value, or leave it out")
+        return found
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in a line, and where there is more."""
@@ -64,6 +74,10 @@ def explained(message: str, parser: argparse.ArgumentParser) -> str:
         below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
         return message + "".join(f". There are: {', '.join(action.choices)}" for action in below)
     return message
+
+
+def _is_blank(value: object) -> bool:
+    return any(isinstance(text, str) and not text.strip() for text in (value if isinstance(value, list) else [value]))
 
 
 def _unknown(given: Sequence[str], parser: argparse.ArgumentParser) -> str:

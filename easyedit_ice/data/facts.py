@@ -5,7 +5,6 @@ Where a published benchmark may hold anything, here a key that is not known is a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from easyedit_ice.data.load import read_records
 from easyedit_ice.data.rows import json_lines, table
 from easyedit_ice.data.schemas import FORMS, recognise
 from easyedit_ice.errors import DataError, did_you_mean
+from easyedit_ice.runtime.untrusted import parsed_json
 
 KEYS = (
     "prompt",
@@ -70,6 +70,9 @@ def _fact(row: Mapping[str, Any], index: int, path: str) -> dict[str, Any]:
                 path,
                 index,
             )
+    for other, name in OTHER_NAMES.items():
+        if other in row:  # else it would have been renamed
+            raise DataError(f"it has both {name} and {other}, which mean the same; keep one of them", path, index)
     for key in ("prompt", "target_new"):
         if not isinstance(row.get(key), str) or not row[key].strip():
             what = "is missing" if row.get(key) is None else f"is {row[key]!r}"
@@ -90,7 +93,9 @@ def _rows(path: Path) -> list[Any]:
     except FileNotFoundError:
         raise DataError("there is no such file; give a .json, .jsonl, .csv or .tsv file of facts", str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the file cannot be read as UTF-8 text: {error}", str(path)) from error
+        raise DataError(
+            f"the file cannot be read as UTF-8 text ({error}); save it as text in UTF-8", str(path)
+        ) from error
     if not text.strip():
         return []
     kind = path.suffix.lower()
@@ -99,8 +104,8 @@ def _rows(path: Path) -> list[Any]:
     if kind in (".jsonl", ".ndjson"):
         return json_lines(text, str(path))
     try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
+        found = parsed_json(text)
+    except ValueError as error:
         if "\n" in text.strip() and text.lstrip().startswith("{"):
             return json_lines(text, str(path))
         raise DataError(f"the file is not valid JSON: {error}", str(path)) from error

@@ -6,7 +6,6 @@ import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Literal
@@ -17,6 +16,7 @@ from easyedit_ice.easyedit.loading.placeholders import OPTIONAL, stood_in
 from easyedit_ice.easyedit.locate import HOME, REMEDY, TESTED, host_info
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import HostError
+from easyedit_ice.factworld import model_path
 
 Status = Literal["ok", "warn", "missing"]
 # Package -> what it is for, if the package works without it.
@@ -28,7 +28,6 @@ _REQUIRED = {
     "bitsandbytes": "loading in 4 or 8 bits (quantization_bit)",
     "datasets": "EasyEdit itself",
 }
-_WORLD = "world/gpt2-factworld"
 
 
 @dataclass(frozen=True)
@@ -149,10 +148,10 @@ def _version_of(distribution: str) -> str:
 
 
 def _world() -> Check:
-    folder = resources.files("easyedit_ice").joinpath(_WORLD)
-    if folder.joinpath("config.json").is_file():
+    folder = model_path()
+    if (folder / "config.json").is_file():
         return Check("embedded model", "ok", str(folder))
-    return Check("embedded model", "warn", f"{_WORLD} is not there", "install this package again, from a full copy")
+    return Check("embedded model", "warn", f"{folder} is not there", "install this package again, from a full copy")
 
 
 def _gigabytes(size: int) -> str:

@@ -18,7 +18,7 @@ from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
 from easyedit_ice.edit.request import EditRequest, check_tokens
 from easyedit_ice.edit.soundness import require_sound
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.errors import DriftError, HyperParamsError, RequestError
+from easyedit_ice.errors import AnatomyError, DriftError, HyperParamsError, LoadingError, RequestError
 from easyedit_ice.model.activation_memory import vocabulary
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.edit_state import state_of
@@ -47,13 +47,19 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
         RequestError: a fact cannot be edited; the message names it. With ``skip_unfit`` it is left out with a warning,
             and the update's ``info`` says so.
         HyperParamsError: ``chat`` is set, and the tokenizer has no chat template that can be used.
-        AnatomyError: the model has no blocks, projections or weights that can be edited.
+        AnatomyError: the model has no blocks, projections or weights that can be edited, or is none.
+        LoadingError: ``tok`` is no tokenizer.
         UnsoundModelError: the model's answers are not numbers before any edit, or it is no causal one.
         DriftError: the edit moves plain statements by more than ``max_drift``.
         TrainingDivergedError: the edit's numbers become infinite or not numbers; or those of the model are.
         UpdateError: the edit would make a weight infinite or not a number.
         ModelInUseError: another thread edits this model.
     """
+    if not isinstance(hparams, EditHyperParams):
+        raise HyperParamsError(
+            f"hparams is of type {type(hparams).__name__}; expected settings of an algorithm, such as "
+            'FastMEMITHyperParams.from_hparams("auto")'
+        )
     return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
 
 
@@ -63,6 +69,7 @@ def solve_with(
     """:func:`solve` for an algorithm that need not be in the table."""
     if not isinstance(hparams, spec.hparams_class):
         raise HyperParamsError(f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}")
+    _refuse_others(model, tok)
     unfit: list[RequestError] | None = [] if hparams.skip_unfit else None
     asking, longest = asking_for(tok, hparams.chat), ModelAnatomy(model).context_length
     refuse_offloaded(model)
@@ -85,6 +92,18 @@ def solve_with(
     _judge(moved, hparams)
     found = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
     return replace(update, info=update.info | found | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
+
+
+def _refuse_others(model: object, tok: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise AnatomyError(
+            f"the model is of type {type(model).__name__}; expected a causal language model of transformers, such as "
+            "load_model(hparams) returns beside its tokenizer"
+        )
+    if not callable(getattr(tok, "encode", None)):
+        raise LoadingError(
+            f"the tokenizer is of type {type(tok).__name__}; expected the model's own, such as load_model returns"
+        )
 
 
 def _origin(model: nn.Module, facts: Sequence[EditRequest]) -> dict[str, Any]:

@@ -32,11 +32,13 @@ from easyedit_ice.model.saving import require_savable, save_model
 from easyedit_ice.runtime.bits import checksum
 from easyedit_ice.runtime.html import html_table
 from easyedit_ice.runtime.interrupts import ending_with, held_back
+from easyedit_ice.runtime.tensor_files import checksum_of
 from easyedit_ice.runtime.untrusted import parsed_json
 
 FORMAT = 1
 _WEIGHTS, _MANIFEST = "update.safetensors", "update.json"
 _KEYS = "keys"
+_CHECKSUM = "checksum"
 
 
 @dataclass(eq=False)
@@ -193,6 +195,7 @@ class WeightUpdate:
         manifest = {
             "format": FORMAT,
             "kinds": {name: delta.kind for name, delta in self.deltas.items()},
+            _CHECKSUM: checksum_of(tensors),
             "info": self.info,
         }
         told = json.dumps(manifest, indent=2, ensure_ascii=False)
@@ -207,7 +210,8 @@ class WeightUpdate:
         """Read what :meth:`save` wrote.
 
         Raises:
-            UpdateError: the folder holds no update, one that cannot be read, or one with numbers that are not finite.
+            UpdateError: the folder holds no update, one that cannot be read, or one with numbers that are not finite or
+                not those that were saved.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -222,6 +226,7 @@ class WeightUpdate:
             ) from error
         if manifest.get("format") != FORMAT:
             raise UpdateError(f"{folder} has format {manifest.get('format')!r}; this version reads format {FORMAT}")
+        whole = checksum_of(tensors)
         parts: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             if tensor.is_floating_point() and not tensor.isfinite().all():
@@ -240,6 +245,8 @@ class WeightUpdate:
             for name, own in keys.items():
                 if name not in deltas or own.ndim != 2 or own.shape[1] != deltas[name].shape[1]:
                     raise UpdateError(f"{folder}: the keys of {name} do not go with its delta; save the update again")
+            if manifest.get(_CHECKSUM, whole) != whole:
+                raise UpdateError(f"{folder}: {_WEIGHTS} has other values than were saved")
             return cls(deltas, info, keys)
         except KeyError as error:
             raise UpdateError(f"{folder}: {error} is missing from {_WEIGHTS} or {_MANIFEST}; save it again") from error

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from easyedit_ice.model.baseline import known
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.runtime.cache import cache_root
+from easyedit_ice.runtime.untrusted import parsed_json
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.likely_answers import Asked, asked_row, rows_right
 from easyedit_ice.text.rows import Row
@@ -88,6 +89,6 @@ def _key(row: Row) -> str:
 def _read(path: Path) -> dict[str, bool]:
     """What was found before; nothing where the file is not there or damaged, since it can be found anew."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parsed_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}

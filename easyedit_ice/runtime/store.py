@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from easyedit_ice.errors import DamagedFileError
 from easyedit_ice.runtime.cache import cache_root
 from easyedit_ice.runtime.tensor_files import read_noted, read_notes, write_noted
+from easyedit_ice.runtime.untrusted import parsed_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +78,7 @@ class Store:
             DamagedFileError: it cannot be read, or holds something else.
         """
         try:
-            return parse(json.loads(path.read_text(encoding="utf-8")))
+            return parse(parsed_json(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self.damaged(path, f"cannot be read ({error})") from error
 

@@ -32,7 +32,7 @@ def write_noted(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, s
         notes: for its header; a checksum of the tensors is added.
     """
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    made_once(path, partial(_write, held, dict(notes) | {_CHECKSUM: _checksum(held)}))
+    made_once(path, partial(_write, held, dict(notes) | {_CHECKSUM: checksum_of(held)}))
 
 
 def read_notes(path: Path, damaged: Damaged) -> dict[str, str]:
@@ -50,7 +50,7 @@ def read_noted(path: Path, damaged: Damaged) -> tuple[dict[str, Tensor], dict[st
     with _opened(path, damaged) as file:
         notes = dict(file.metadata() or {})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    if notes.pop(_CHECKSUM, None) != _checksum(tensors):
+    if notes.pop(_CHECKSUM, None) != checksum_of(tensors):
         raise damaged(path, "has other values than were written")
     return tensors, notes
 
@@ -72,8 +72,8 @@ def _opened(path: Path, damaged: Damaged) -> Iterator[Any]:
         raise damaged(path, f"cannot be read ({error})") from error
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
-
+def checksum_of(tensors: Mapping[str, Tensor]) -> str:
+    """Sha256 of the values of tensors on the CPU, in the order of their names."""
     from easyedit_ice.runtime.bits import as_bytes
 
     digest = hashlib.sha256()

@@ -153,6 +153,10 @@ REFUSED = {
     "an action misspelt": (["edits", "lst", "book"], "Did you mean 'list'?"),
     "no action": (["edits"], "There are: add, list"),
     "an option without a command": (["--modle"], "there is no option --modle"),
+    "a model that an unset variable names": (["edit", *FACT, "--model", ""], "--model is blank; give it a value"),
+    "a blank question": (["edit", *FACT, "--ask", " "], "--ask is blank"),
+    "a blank place": (["edit", *FACT, "--save-model", ""], "--save-model is blank"),
+    "a blank setting": (["edits", "add", "book", "job", *FACT, "--set", ""], "--set is blank"),
     "a shell that is none": (["completion", "basch"], "Did you mean 'bash'?"),
     "a book that is not there": (["edits", "list", "nowhere"], "nowhere"),
     # runs, reports, evaluations
@@ -161,6 +165,7 @@ REFUSED = {
     "a run's method misspelt": (["run", "--algorithm", "Rome"], "Did you mean 'ROME'?"),
     "a run's key misspelt": (["run", "data.sise=3"], "Did you mean"),
     "a run's setting misspelt": (["run", "algorithm=LoRA-BF", "algorithm.hparams.lrr=1", "data.size=1"], "lrr"),
+    "a run's list without brackets": (["run", "evaluation.probes=all", "data.size=1"], "write a list in brackets"),
     "a run's mode that is none": (["run", "mode=stream", "data.size=1"], "sequential"),
     "a run's model by the wrong key": (["run", "model=smollm2", "data.size=1"], "model.name"),
     "a run's data that is not there": (["run", "data=unknown", "data.size=1"], "data.source"),

@@ -33,6 +33,7 @@ def written(folder: Path, name: str, text: str) -> Path:
         ("f.jsonl", "\n".join(map(json.dumps, OURS)) + "\n\n"),
         ("f.json", "\n".join(map(json.dumps, FACTS))),
         ("f.csv", '\ufeffprompt,subject,target,rephrase\nA is in,A,B,Where is A? In\n"C, the city, is in",C,D,\n'),
+        ("f.csv", 'prompt,subject,target,rephrase,,\nA is in,A,B,Where is A? In,,\n"C, the city, is in",C,D,,,\n'),
         (
             "f.tsv",
             "prompt\tsubject\ttarget_new\trephrase_prompt\nA is in\tA\tB\tWhere is A? In\nC, the city, is in\tC\tD\t\n",
@@ -88,12 +89,24 @@ def test_published_forms_are_read_as_for_benchmarks(tmp_path):
         ("f.jsonl", '{"prompt": "A", "target": "B"}\n{"prompt"', ["line 2 is not valid JSON"]),
         ("f.json", "[{]", ["not valid JSON"]),
         ("f.csv", "prompt,target\nA, B, C\n", ["more cells", "quotes"]),
+        ("f.csv", "prompt,target,target\nA,B,C\n", ["'target' twice"]),
+        ("f.csv", "prompt,target,target_new\nA,B,C\n", ["both target_new and target"]),
+        ("f.csv", 'prompt,target\n"A,B\nC,D\n', ["cannot be read", "close each quote"]),
+        ("f.csv", f"prompt,target\nA,{'B' * 200_000}\n", ["cannot be read", "larger than", "or give JSON"]),
+        ("f.json", "[" * 100_000, ["nested too deeply"]),
+        ("f.jsonl", '{"prompt": ' + "[" * 100_000, ["line 1", "nested too deeply"]),
     ],
 )
 def test_what_is_wrong_is_named(name, text, words, tmp_path):
     with pytest.raises(DataError) as refused:
         read_facts(written(tmp_path, name, text))
     assert all(word in str(refused.value) for word in [name, *words]), str(refused.value)
+
+
+def test_a_line_may_hold_any_separator_of_unicode(tmp_path):
+    fact = {"prompt": "A\u2028B\u0085 is in", "target_new": "C"}
+    path = written(tmp_path, "f.jsonl", json.dumps(fact, ensure_ascii=False) + "\n")
+    assert read_facts(path) == [fact]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -11,6 +11,7 @@ from easyedit_ice.easyedit import doctor
 from easyedit_ice.easyedit import host_report as info
 from easyedit_ice.easyedit.host_report import Check
 from easyedit_ice.easyedit.locate import HOME, PACKAGE
+from easyedit_ice.factworld import model_path
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,11 @@ def test_a_missing_optional_package_is_a_warning_that_names_its_distribution(mon
     check = report()["sklearn"]
     assert check.status == "warn"
     assert "pip install scikit-learn" in check.remedy
+
+
+def test_the_embedded_model_of_a_whole_installation_is_there() -> None:
+    check = info._world()
+    assert (check.status, check.value) == ("ok", str(model_path()))
 
 
 def test_everything_missing_has_a_remedy() -> None:

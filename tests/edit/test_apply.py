@@ -16,8 +16,10 @@ from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import (
+    AnatomyError,
     DriftError,
     HyperParamsError,
+    LoadingError,
     PromptTooLongError,
     SubjectNotFoundError,
     UnknownAlgorithmError,
@@ -121,6 +123,16 @@ def test_the_name_in_the_settings_chooses_the_algorithm(model):
     assert list(update.deltas) == [NAME.removesuffix(".weight")]
     with pytest.raises(UnknownAlgorithmError, match="'Toy'"):
         solve(model, tokenizer(), FACTS, ToyHyperParams())
+
+
+@pytest.mark.parametrize("odd", [None, {"model": "gpt2"}])
+def test_what_is_no_model_tokenizer_or_settings_is_named(odd, model):
+    with pytest.raises(AnatomyError, match=f"the model is of type {type(odd).__name__}; expected a causal"):
+        solve_with(TOY, odd, tokenizer(), FACTS, ToyHyperParams())
+    with pytest.raises(LoadingError, match=f"the tokenizer is of type {type(odd).__name__}; expected the model's own"):
+        solve_with(TOY, model, odd, FACTS, ToyHyperParams())
+    with pytest.raises(HyperParamsError, match=f"hparams is of type {type(odd).__name__}; expected settings"):
+        solve(model, tokenizer(), FACTS, odd)
 
 
 def test_settings_of_another_algorithm_are_refused(model):

@@ -343,6 +343,13 @@ def test_saving_replaces_an_earlier_update(tmp_path):
     assert WeightUpdate.load(tmp_path).norms() == second.norms()
 
 
+def test_a_file_is_not_taken_for_a_folder(tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(SaveError, match="is a file; name a folder"):
+        _update(SHAPES[0].build()).save(tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
 def _truncate(folder):
     path = folder / "update.safetensors"
     path.write_bytes(path.read_bytes()[:50])
@@ -367,6 +374,13 @@ def _tensor(part, tensor):
         save_file(load_file(path) | {f"transformer.h.0.attn.c_attn:{part}": tensor}, path)
 
     return change
+
+
+def _flip(folder):
+    path = folder / "update.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-4] ^= 1
+    path.write_bytes(content)
 
 
 def _swap_weights(folder):
@@ -397,6 +411,7 @@ def _swap_weights(folder):
         (_tensor("b", torch.full((96, 1), -torch.inf)), r"c_attn:b in update.safetensors has numbers that are inf"),
         (_tensor("keys", torch.full((1, 32), torch.inf)), r"c_attn:keys in update.safetensors has numbers"),
         (_other_format, "has format 99; this version reads format 1"),
+        (_flip, "update.safetensors has other values than were saved; save it again"),
         (_swap_weights, r"'transformer\.h\.0\.attn\.c_attn' is missing"),
     ],
 )

@@ -11,7 +11,7 @@ from torch import nn
 from easyedit_ice.bench.methods import Method
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.checkpoints.names import is_known
-from easyedit_ice.edit.base_model import base_of, require_base
+from easyedit_ice.edit.base_model import Base, base_in, base_of, require_base
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import LedgerError, LoadingError, RunConfigError
@@ -73,8 +73,8 @@ def load_checkpoint(path: str | Path, base: str | None, *, check_base: bool = Tr
     folder = Path(path)
     folder = folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
     if (folder / "update.json").is_file():
-        model, tok = _load(_needed(base, folder), loading)
         update = WeightUpdate.load(folder)
+        model, tok = _load(_needed(base, folder, base_in(update.info)), loading)
         if check_base:
             remedy = "name that model with --model, or pass check_base=False (--other-base)"
             require_base(update.info, base_of(model, base), str(folder), remedy, stated=False)
@@ -127,7 +127,8 @@ def _load(name: str, loading: dict[str, Any]) -> tuple[nn.Module, Any]:
     return load_model(EditHyperParams(model_name=name, **loading))
 
 
-def _needed(base: str | None, folder: Path) -> str:
+def _needed(base: str | None, folder: Path, stated: Base | None = None) -> str:
     if base is None:
-        raise LoadingError(f"{folder} is a change of a model, not a model; name the model it was made for with --model")
+        which = "the model it was made for" if stated is None else f"the one it was made for, {stated.name},"
+        raise LoadingError(f"{folder} is a change of a model, not a model; name {which} with --model")
     return base

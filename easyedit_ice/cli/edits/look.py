@@ -97,7 +97,7 @@ def _diff(arguments: argparse.Namespace) -> int:
     for (by, of), share in zip(
         ((arguments.a, arguments.b), (arguments.b, arguments.a)), found.disturbances, strict=True
     ):
-        print(f"{by} writes {share:.0%} as much as {of} itself for what that reads.")
+        print(f"On what {of} reads, {by} writes {share:.0%} as much as {of} does.")
     return 0
 
 

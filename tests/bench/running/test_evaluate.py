@@ -60,8 +60,9 @@ def test_any_model_can_be_evaluated_an_unedited_one_too(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["update", "adapter"])
 def test_a_change_without_its_model_is_refused(edited, name):
-    with pytest.raises(LoadingError, match="--model"):
+    with pytest.raises(LoadingError, match="--model") as refused:
         load_checkpoint(edited / name, None)
+    assert (str(BASE) in str(refused.value)) == (name == "update")
 
 
 def test_a_folder_of_nothing_is_refused_with_what_was_looked_for(tmp_path):
