@@ -89,6 +89,7 @@ def _key(row: Row) -> str:
 def _read(path: Path) -> dict[str, bool]:
     """What was found before; nothing where the file is not there or damaged, since it can be found anew."""
     try:
-        return parsed_json(path.read_text(encoding="utf-8"))
+        found = parsed_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}

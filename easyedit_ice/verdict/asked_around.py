@@ -18,8 +18,9 @@ from torch import nn
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.neighbours import names_in
 from easyedit_ice.model.baseline import known
-from easyedit_ice.runtime.cache import cache_root, made_once
+from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.randomness import seeded
+from easyedit_ice.runtime.store import Store
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
 from easyedit_ice.text.prefixes import OPENINGS
 from easyedit_ice.text.sampling import sample
@@ -28,6 +29,7 @@ from easyedit_ice.text.tokens import beginning, tokens
 
 FORMAT = "1"
 """Changes when other texts would be written."""
+_TEXTS = Store("verdicts", FORMAT, "to have the model write it again", "*.json")
 _SEED = 20_241
 _FREE, _LENGTH = 16, 12
 """Texts that begin with nothing, and most tokens of every text."""
@@ -52,17 +54,24 @@ def own_text(model: nn.Module, tok: Any) -> OwnText:
     Args:
         model: before any edit, and in evaluation mode.
         tok: its tokenizer.
+
+    Raises:
+        DamagedFileError: they were kept, and cannot be read.
     """
     seen = known(model)
     found = seen.found["verdict"]
     if FORMAT not in found:
-        path = cache_root() / "verdicts" / f"{seen.weights[:24]}-{FORMAT}.json"
+        path = _TEXTS.folder / f"{seen.weights[:24]}-{FORMAT}.json"
         made_once(path, lambda path: _write_to(path, model, tok))
-        texts = json.loads(path.read_text(encoding="utf-8"))
-        found[FORMAT] = OwnText(
-            tuple(f"{text}. " for text in texts["openings"]), tuple(names_in([*texts["free"], *texts["openings"]]))
-        )
+        found[FORMAT] = _TEXTS.read_json(path, _kept)
     return found[FORMAT]
+
+
+def _kept(texts: Any) -> OwnText:
+    if not all(isinstance(text, str) for kind in ("openings", "free") for text in texts[kind]):
+        raise ValueError("lists of texts are expected")
+    openings = tuple(f"{text}. " for text in texts["openings"])
+    return OwnText(openings, tuple(names_in([*texts["free"], *texts["openings"]])))
 
 
 def other_names(own: OwnText, edited: Collection[str], count: int) -> list[str]:

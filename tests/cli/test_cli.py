@@ -12,6 +12,7 @@ from easyedit_ice import ALGORITHMS
 from easyedit_ice.cli import COMMANDS, main
 from easyedit_ice.data import load_records
 from easyedit_ice.easyedit.locate import HOME, PACKAGE
+from easyedit_ice.errors import LoadingError
 
 FACT = ["--prompt", "Faeso Faerkov has a job at", "--subject", "Faeso Faerkov", "--target", "Rinex Brothers"]
 ICE = ["--algorithm", "ICE-LoRA"]
@@ -97,6 +98,14 @@ def test_world_records_can_be_read_and_edited(tmp_path, capsys):
 def test_a_file_that_cannot_be_written_is_refused(tmp_path, capsys):
     (tmp_path / "taken").touch()
     assert "taken" in refusal(["world", "records", str(tmp_path / "taken" / "dev.json")], capsys)
+
+
+def test_an_error_that_quotes_several_lines_is_told_in_one(monkeypatch, capsys):
+    def offline(arguments):
+        raise LoadingError("'nope' cannot be loaded (no connection.\n\nCheck yours.); give a folder")
+
+    monkeypatch.setattr("easyedit_ice.cli.hparams.run", offline)
+    assert "(no connection. Check yours.); give a folder" in refusal(["hparams"], capsys)
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 from odd_tokenizers import chatting, rendered
 
@@ -34,15 +35,16 @@ def test_a_model_is_asked_once_and_another_one_anew(monkeypatch):
     assert asked == [2, 1, 3]
 
 
-def test_a_damaged_file_of_the_cache_is_made_anew():
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_a_damaged_file_of_the_cache_is_made_anew(content):
     questions = [(prompt, "Ommer") for prompt in PROMPTS]
     model = SHAPES[0].build()
     found = Knowledge(model, tokenizer())(questions)
     for path in (cache_root() / "known").glob("*.json"):
-        path.write_text("{")
+        path.write_text(content)
     assert Knowledge(model, tokenizer())(questions) == found
     assert any(
-        json.loads(path.read_text()) for path in (cache_root() / "known").glob("*.json") if path.read_text() != "{"
+        json.loads(path.read_text()) for path in (cache_root() / "known").glob("*.json") if path.read_text() != content
     )
 
 
