@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"epilog": EPILOG, **options})
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: object = None) -> argparse.Namespace:
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         """As argparse does; an option without text, as an unset variable of the shell gives it, is not understood."""
         found = super().parse_args(args, namespace)
         blank = [name for name, value in vars(found).items() if name not in _OF_A_FACT and _is_blank(value)]

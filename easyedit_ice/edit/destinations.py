@@ -65,9 +65,11 @@ def refuse_others(folder: str | Path, own: Collection[str]) -> None:
         own: names of files that may be in it.
 
     Raises:
-        SaveError: with one that would be lost.
+        SaveError: with one that would be lost, or the folder is a file.
     """
     place = Path(folder).expanduser()
+    if place.exists() and not place.is_dir():
+        raise SaveError(f"{folder} is a file; name a folder for {' and '.join(own)}")
     others = sorted(file.name for file in place.iterdir() if file.name not in own) if place.is_dir() else []
     if others:
         raise SaveError(f"{folder} holds {others[0]} as well, which would be lost; give a folder of its own")
