@@ -49,7 +49,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"epilog": EPILOG, **options})
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(  # type: ignore[override] # argparse's own overloads differ in the namespace alone
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
         """As argparse does; an option without text, as an unset variable of the shell gives it, is not understood."""
         found = super().parse_args(args, namespace)
         blank = [name for name, value in vars(found).items() if name not in _OF_A_FACT and _is_blank(value)]
