@@ -73,15 +73,22 @@ def edit_scores(
 
 def is_right(question: Question, before: Observation, after: Observation) -> bool:
     """Whether what was written freely is the answer, under one of its names, or for locality the one from before."""
-    wanted = (before.generated or "",) if question.keeps else question.aliases
-    return normalized(after.generated or "") in map(normalized, wanted)
+    wanted = (_written(before.generated),) if question.keeps else question.aliases
+    return normalized(_written(after.generated)) in map(normalized, wanted)
 
 
 def leads_right(question: Question, before: Observation, after: Observation) -> bool:
     """Whether the leading answer is or begins with the answer, or for locality is the one from before."""
     if question.keeps:
-        return same_answer(before.leading or "", after.leading or "")
-    return leads_with(after.leading or "", question.aliases)
+        return same_answer(_written(before.leading), _written(after.leading))
+    return leads_with(_written(after.leading), question.aliases)
+
+
+def _written(text: str | None) -> str:
+    """A text that was generated: none at all is no empty answer, and scores nothing."""
+    if text is None:
+        raise ValueError("the question was asked without generating an answer; observe it with generate=True")
+    return text
 
 
 def normalized(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from easyedit_ice.evaluation import FactScore, edit_scores
 from easyedit_ice.evaluation.observation import Observation
 from easyedit_ice.evaluation.questions import Question
-from easyedit_ice.evaluation.scores import normalized
+from easyedit_ice.evaluation.scores import is_right, leads_right, normalized
 
 REWRITE = Question("rewrite", "p", "Lodel", ("Lodel", "City of Lodel"))
 HOPS = Question("portability.hops", "p", "Lodel", ("Lodel",))
@@ -112,3 +112,11 @@ def test_a_leading_answer_is_scored_beside_the_natural_stop():
 
 def test_a_leading_answer_that_changed_is_no_locality_however_right():
     assert edit_scores([NEAR], [_led("wrong")], [_led("Ommer")]).leading == {"locality.near": 0.0}
+
+
+def test_an_answer_that_was_never_generated_is_no_empty_one() -> None:
+    nothing = _seen((1, 2), None)
+    for question in (REWRITE, NEAR):
+        for right in (is_right, leads_right):
+            with pytest.raises(ValueError, match="without generating"):
+                right(question, nothing, nothing)

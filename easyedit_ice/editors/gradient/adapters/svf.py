@@ -118,7 +118,9 @@ def places_of(spectrum: Spectrum, form: str, count: int, gradient: Tensor | None
         for offset in range(1, min(count, spectrum.rank - 1) + 1):
             rows += [diagonal[offset:], diagonal[:-offset]]
             columns += [diagonal[:-offset], diagonal[offset:]]
-    if form == "top" and gradient is not None:
+    if form == "top":
+        if gradient is None:
+            raise ValueError("the form 'top' is chosen by the gradient of the facts' loss, and none was given")
         roots = spectrum.values.sqrt()
         pull = (roots[:, None] * (spectrum.left.T @ gradient @ spectrum.right) * roots).abs().cpu()
         pull.fill_diagonal_(-1.0)
