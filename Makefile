@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-real matrix fuzz gemma lint docs matrix-python release setup clean
+.PHONY: demo test test-real test-gpu matrix fuzz gemma lint docs matrix-python release setup clean
 
 # MODEL is anything that docs/models.md names; without it, the embedded world's.
 demo: setup $(if $(filter gemma3-270m,$(MODEL)),gemma)  ## edit a model's facts and show what changed: make demo MODEL=smollm2-135m
@@ -17,6 +17,9 @@ test: setup  ## the whole test suite, but for what takes long on real models
 
 test-real: setup gemma  ## all tests on real models
 	$(BIN)/python -m pytest -m 'real or gemma' tests
+
+test-gpu: setup  ## all tests on a GPU, where torch finds one
+	$(BIN)/python -m pytest -m gpu tests
 
 matrix: setup  ## every kind of model that transformers has × every algorithm; about two hours, goes on where it was stopped
 	$(BIN)/python benchmarks/matrix.py

@@ -31,6 +31,17 @@ CLOSED_FORM = {
 }
 """Settings with which the closed-form editors find values in a tiny random model, whose states are small."""
 
+FEW_STEPS = {"num_steps": 3, "rank": 2}
+QUICK_EDITS: dict[str, dict[str, Any]] = {
+    "SVF": {"num_steps": 3, "lr": 0.5},
+    "ICE-LoRA": {**FEW_STEPS, **FEW_TEXTS, **UNPROTECTED},
+    "AdaLoRA": {**FEW_STEPS, "num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01},
+    "LocFT-BF": {"num_steps": 3},
+    **dict.fromkeys(("DoRA", "GoRA", "LoRA-BF", "QLoRA-BF"), FEW_STEPS),
+    **dict.fromkeys(("FastMEMIT", "FastEMMET", "FastROME"), CLOSED_FORM),
+}
+"""By algorithm, with which it edits a tiny random model in little time; where none are named, the defaults do."""
+
 
 def of(algorithm: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of some settings that an algorithm has."""

@@ -42,6 +42,7 @@ class Case:
         spec: the algorithm.
         hparams: its settings.
         shape: the kind of model.
+        device: that the model is on.
         model: freshly built.
         tok: its tokenizer, a copy of its own.
     """
@@ -49,15 +50,16 @@ class Case:
     spec: Algorithm
     hparams: EditHyperParams
     shape: Shape
+    device: str = "cpu"
     model: nn.Module = field(init=False)
     tok: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.model, self.tok = self.shape.build(), deepcopy(tokenizer())
+        self.model, self.tok = self.shape.build(self.device), deepcopy(tokenizer())
 
     def twin(self) -> Case:
         """The same case with an untouched model."""
-        return Case(self.spec, self.hparams, self.shape)
+        return Case(self.spec, self.hparams, self.shape, self.device)
 
     def solve(self, *facts: Mapping[str, Any]) -> WeightUpdate:
         """The update for some facts, by default the first of the tiny ones."""

@@ -37,13 +37,16 @@ class Failure:
         return f"{self.promise} [{self.shape}]: {type(self.error).__name__}: {self.error}"
 
 
-def check_algorithm(spec: Algorithm, settings: Mapping[str, Any] | None = None, *, host: bool | None = None) -> None:
+def check_algorithm(
+    spec: Algorithm, settings: Mapping[str, Any] | None = None, *, host: bool | None = None, device: str = "cpu"
+) -> None:
     """Hold an algorithm to all promises, on GPT-2 and Llama shapes, tied and untied, in fp32 and bf16.
 
     Args:
         spec: the algorithm; it need not be registered.
         settings: hyperparameters that make it quick on a tiny model.
         host: whether to check within EasyEdit's ``BaseEditor`` as well; by default, if there is an EasyEdit.
+        device: that the models are on, as ``cuda:0``.
 
     Raises:
         ConformanceError: a promise is broken; the message lists every one, with its models, by what causes it.
@@ -53,7 +56,8 @@ def check_algorithm(spec: Algorithm, settings: Mapping[str, Any] | None = None, 
         host = _has_host()
     if host:
         register()
-    broken = list(failures(spec, settings, promises=PROMISES | HOST_PROMISES if host else PROMISES))
+    promises = PROMISES | HOST_PROMISES if host else PROMISES
+    broken = list(failures(spec, settings, promises=promises, device=device))
     if broken:
         raise ConformanceError(told(spec.name, broken))
 
@@ -80,13 +84,14 @@ def failures(
     *,
     shapes: Sequence[Shape] = SHAPES,
     promises: Mapping[str, Callable[[Case], None]] = PROMISES,
+    device: str = "cpu",
 ) -> Iterator[Failure]:
     """The promises an algorithm breaks, one by one."""
     hparams = spec.hparams_class.from_dict(settings or {})
     for shape in shapes:
         for words, check in promises.items():
             try:
-                check(Case(spec, hparams, shape))
+                check(Case(spec, hparams, shape, device))
             except (Exception, KeyboardInterrupt) as error:
                 yield Failure(words, shape.name, error)
 

@@ -14,6 +14,8 @@ from functools import wraps
 from inspect import signature
 from typing import Any
 
+import torch
+
 from easyedit_ice.easyedit import base_editor, import_easyeditor
 from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
 from easyedit_ice.model.anatomy import ModelAnatomy
@@ -109,8 +111,14 @@ def _editor(case: Case, batch_size: int = 1) -> Any:
         f"EasyEdit finds algorithms by alg_name, which is {case.hparams.alg_name!r} and not {case.spec.name!r}",
     )
     hparams: Any = copy(case.hparams)
-    hparams.model_name, hparams.device, hparams.batch_size = (case.model, case.tok), "cpu", batch_size
+    hparams.model_name, hparams.batch_size = (case.model, case.tok), batch_size
+    hparams.device = _for_easyedit(case.device)
     return base_editor().from_hparams(hparams)
+
+
+def _for_easyedit(device: str) -> int | str:
+    """A device as EasyEdit's settings have it: a GPU by its number."""
+    return "cpu" if device == "cpu" else torch.device(device).index
 
 
 def _own_editor(case: Case) -> Any:
@@ -119,7 +127,7 @@ def _own_editor(case: Case) -> Any:
     settings = {
         "alg_name": "FT",
         "model_name": (case.model, case.tok),
-        "device": "cpu",
+        "device": _for_easyedit(case.device),
         "layers": [0],
         "rewrite_module_tmp": projection.name,
         "num_steps": 1,

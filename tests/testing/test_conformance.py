@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 import torch
-from quick import CLOSED_FORM, FEW_TEXTS, UNPROTECTED
+from quick import QUICK_EDITS
 from torch import nn
 from toy_algorithms import toy_spec
 
@@ -27,24 +27,10 @@ from easyedit_ice.testing.models import SHAPES
 from easyedit_ice.testing.promises import PROMISES
 from easyedit_ice.text.rows import predict
 
-QUICK = {"num_steps": 3, "rank": 2}
-QUICK_ICE = QUICK | FEW_TEXTS | UNPROTECTED
-TRAINED = ("DoRA", "GoRA", "LoRA-BF", "QLoRA-BF")
-SETTINGS = (
-    {
-        "SVF": {"num_steps": 3, "lr": 0.5},
-        "ICE-LoRA": QUICK_ICE,
-        "AdaLoRA": QUICK | {"num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01},
-    }
-    | dict.fromkeys(TRAINED, QUICK)
-    | {"LocFT-BF": {"num_steps": 3}}
-    | dict.fromkeys(("FastMEMIT", "FastEMMET", "FastROME"), CLOSED_FORM)
-)
-
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_every_algorithm_keeps_every_promise(name):
-    check_algorithm(ALGORITHMS[name], SETTINGS.get(name), host=False)
+    check_algorithm(ALGORITHMS[name], QUICK_EDITS.get(name), host=False)
 
 
 Solve = Callable[[nn.Module, object, tuple, EditHyperParams], WeightUpdate]

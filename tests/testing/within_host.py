@@ -1,6 +1,6 @@
 """The promises within EasyEdit, of the shipped algorithms and of toys. Run in a process of its own, for one EasyEdit.
 
-    python within_host.py RESULTS.json
+    python within_host.py RESULTS.json [DEVICE]
 
 writes ``{"algorithms": {name: failures}, "toys": {toy: {promise: failure}}}``.
 """
@@ -16,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from quick import QUICK_EDITS
 from test_conformance import (
-    SETTINGS,
     careless,
     counts_its_calls,
     gradient_step,
@@ -57,16 +57,23 @@ WITHIN = SHAPES[:4]
 EVALUATED_OTHERWISE = "is evaluated in a way of its own"
 
 
-def main(results: Path) -> None:
+def main(results: Path, device: str = "cpu") -> None:
     """Check everything and write what is broken."""
     algorithms = {
-        name: [str(failure) for failure in failures(spec, SETTINGS.get(name), shapes=WITHIN, promises=HOST_PROMISES)]
+        name: list(
+            map(str, failures(spec, QUICK_EDITS.get(name), shapes=WITHIN, promises=HOST_PROMISES, device=device))
+        )
         for name, spec in ALGORITHMS.items()
     }
     toys = {toy: broken(spec, settings) for toy, (spec, settings) in TOYS.items()}
     with scoring(SOUND.name, "rewrite_F1"):
         toys[EVALUATED_OTHERWISE] = broken(SOUND, {})
     results.write_text(json.dumps({"algorithms": algorithms, "toys": toys, "table": list(ALGORITHMS)}))
+
+
+def within(spec: AlgorithmSpec, settings: dict[str, Any] | None, device: str) -> list[str]:
+    """The promises that an algorithm breaks."""
+    return list(map(str, failures(spec, settings, shapes=WITHIN, promises=HOST_PROMISES, device=device)))
 
 
 def broken(spec: AlgorithmSpec, settings: dict[str, Any]) -> dict[str, str]:
@@ -93,4 +100,4 @@ def scoring(algorithm: str, key: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    main(Path(sys.argv[1]).resolve(), *sys.argv[2:])
