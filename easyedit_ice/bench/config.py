@@ -82,6 +82,7 @@ class EvaluationConfig:
     )
     perplexity_text: str | None = setting(None, "a text file whose beginning's perplexity is measured after each edit")
     perplexity_tokens: int = setting(256, "how many tokens of it")
+    undo: bool = setting(True, "compare the unedited model's logits with those after each edit, or a stream, is undone")
     answers: bool = setting(True, "keep every answer in the ledger")
     probes: list[str] | None = setting(
         None, "harder questions made from each record, such as [choice,negation], or [all]; null: none (docs/probes.md)"

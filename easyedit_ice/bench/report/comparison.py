@@ -17,7 +17,7 @@ PROTOCOL = ("model.fingerprint", "model.dtype", "data.hash", "data.probes", "eva
 """Entries that all runs of a report must share."""
 WITHIN_MODE = ("data.untouched", "data.untouched_hash")
 """Entries that runs of one mode must share besides."""
-IRRELEVANT = ("evaluation.answers",)
+IRRELEVANT = ("evaluation.answers", "evaluation.undo")
 """Entries that change no number."""
 NOTED = ("host", "versions", "git", "seed", "threads", "model.device", "model.name", "data.source")
 """Entries that may differ; a report says so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from easyedit_ice.evaluation import Interval
 
@@ -82,6 +83,11 @@ def number(value: float) -> str:
 def p_value(value: float) -> str:
     """A p-value with three decimals."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence, as ``A, B and C``; one at least."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _signed(value: float) -> str:
