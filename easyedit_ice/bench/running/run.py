@@ -43,12 +43,13 @@ from easyedit_ice.text.chat import Asking, asking_for
 logger = logging.getLogger(__name__)
 
 
-def run(config: DictConfig, folder: str | Path) -> Path:
+def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace) -> Path:
     """Do a run, or what is left of it.
 
     Args:
         config: of the schema of :class:`~easyedit_ice.bench.config.RunConfig`.
         folder: of the run; made if it is not there.
+        pace: makes what measures how long it takes.
 
     Returns:
         the folder.
@@ -82,7 +83,7 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         ledger = open_ledger(folder, process, origin_of(folder))
         try:
             mine = process.share(facts.edited, config.mode.batch_size)
-            with _progress(config, folder, len(mine), process, shown) as progress:
+            with _progress(config, folder, len(mine), process, shown, pace) as progress:
                 examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking)
                 undo_check = _undo_check(config, method, facts, asking)
                 bench = Bench(method, examiner, undo_check, ledger, config.seed, Meter(method.model), progress)
@@ -230,11 +231,11 @@ def _named_failures(name: str, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _progress(
-    config: DictConfig, folder: Path, facts: int, process: Process, shown: bool
+    config: DictConfig, folder: Path, facts: int, process: Process, shown: bool, pace_of: Callable[..., Pace]
 ) -> Iterator[Callable[[int, Sequence[Line]], None]]:
     """A bar with the time left, or where no terminal shows it a line now and then; and the trackers asked for."""
     name, first = config.algorithm.name, process.index == 0
-    pace = Pace(name, facts, confirmed=config.confirm or process.count > 1, told=_silent if shown else logger.info)
+    pace = pace_of(name, facts, confirmed=config.confirm or process.count > 1, told=_silent if shown else logger.info)
     with (
         tqdm(total=facts, desc=name, unit="fact", disable=not shown or not first) as bar,
         tracking(config.tracker, folder, config, first) as track,
