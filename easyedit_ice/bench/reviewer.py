@@ -65,11 +65,12 @@ def review(arguments: Sequence[str], told: Callable[[str], None]) -> Path:
     """
     given, rest = _split(arguments)
     store_configs(METHODS)
-    config = _composed(rest)
+    names = given or usual_methods()
+    config = _composed([*rest, f"algorithm={names[0]}"])
     if not 1 <= config.orders <= MOST_ORDERS:
         raise RunConfigError(f"orders is {config.orders}; it must be from 1 to {MOST_ORDERS}")
     folder = Path(config.out)
-    methods = _runnable(given or usual_methods(), rest, config, told)
+    methods = _runnable(names, rest, config, told)
     problems = [
         *_swept(rest, methods, folder / SINGLE, "${algorithm.name}", ["mode=single"]),
         *_swept(

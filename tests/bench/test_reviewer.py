@@ -22,7 +22,7 @@ LITTLE = (
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("table") / "out"
-    assert main([*NAMED, *LITTLE, "algorithm=Prompt,IKE", "algorithm.hparams.k=2", f"out={folder}"]) == 0
+    assert main([*NAMED, *LITTLE, "algorithm=Prompt,Retrieval", "algorithm.hparams.top=1", f"out={folder}"]) == 0
     return folder
 
 
@@ -31,8 +31,8 @@ def written(folder: Path) -> list[str]:
 
 
 def test_the_table_has_single_edits_streams_of_several_orders_and_one_report(table: Path) -> None:
-    streams = [table / "stream" / f"order-{order}" / "IKE" for order in (0, 1)]
-    assert {*written(table / "single/IKE")} == {*written(streams[0])} == {*written(streams[1])}
+    streams = [table / "stream" / f"order-{order}" / "Retrieval" for order in (0, 1)]
+    assert {*written(table / "single/Retrieval")} == {*written(streams[0])} == {*written(streams[1])}
     assert len(written(streams[0])) == 2
     assert all(line["scores"]["probe"] for line in lines_of(streams[1]) if line["phase"] == "retained")
     page = (table / "report/report.html").read_text()
@@ -40,16 +40,16 @@ def test_the_table_has_single_edits_streams_of_several_orders_and_one_report(tab
 
 
 def test_a_method_that_does_not_run_is_left_out_and_named_and_the_others_are_not(table: Path) -> None:
-    assert not (table / "single/Prompt").exists()  # it has no setting k
+    assert not (table / "single/Prompt").exists()  # it has no setting top
 
 
 def test_the_same_command_goes_on_and_tries_nothing_again(
     table: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(reviewer, "try_out", lambda config: pytest.fail(f"{config.algorithm.name} was tried again"))
-    (table / "stream/order-1/IKE/ledger.jsonl").unlink()
-    assert main([*NAMED, *LITTLE, "algorithm=IKE", "algorithm.hparams.k=2", f"out={table}"]) == 0
-    assert len(written(table / "stream/order-1/IKE")) == 2
+    (table / "stream/order-1/Retrieval/ledger.jsonl").unlink()
+    assert main([*NAMED, *LITTLE, "algorithm=Retrieval", "algorithm.hparams.top=1", f"out={table}"]) == 0
+    assert len(written(table / "stream/order-1/Retrieval")) == 2
     assert "sequential, order 1" in capfd.readouterr().out
 
 
