@@ -26,6 +26,7 @@ from easyedit_ice.bench.report.phrases import (
     points,
 )
 from easyedit_ice.bench.report.probes import asked, can_answer, chance, explained
+from easyedit_ice.bench.report.survival import Cell, Survival
 from easyedit_ice.bench.report.undo import WayBack
 from easyedit_ice.bench.storage.sealed_lines import PROBED
 
@@ -67,7 +68,6 @@ UNDO_NOTE = (
     "then copies back whatever differs from its copies of all weights and modules, so no method's residue reaches the "
     "next fact."
 )
-YES, NO = "yes", "no"
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,27 @@ def tables(results: Results) -> list[Table]:
     found += [table for phase in results.phases if (table := _kinds(results, phase, mode)).rows]
     found += [table for phase in results.phases if (table := _differences(results, phase, mode)).rows]
     return found
+
+
+def survival_table(survived: Survival) -> Table:
+    """The shares behind what a report says of survival, and in words whether they hold."""
+    rows = [
+        (
+            row.whose,
+            row.label,
+            *(_survives(row.cells.get(test.name), test.says) for test in survived.tests),
+            MISSING if row.undo is None else _yes(row.undo),
+        )
+        for row in survived.rows
+    ]
+    header = ("whose", "method", *(test.heading for test in survived.tests), "undo exact")
+    return Table("survival", f"What survives: {survived.circumstances}", header, _once(rows))
+
+
+def _survives(cell: Cell | None, says: bool) -> str:
+    if cell is None:
+        return MISSING
+    return f"{number(100 * cell.share.mean)} {cell.verdict}".strip() if says else "says nothing"
 
 
 def _scores(results: Results, phase: str, mode: str) -> Table:
@@ -172,7 +193,11 @@ def _undone(results: Results, mode: str) -> Table:
 
 
 def _exact(way: WayBack) -> str:
-    return (YES if way.is_exact else NO) if way.tried else MISSING
+    return _yes(way.is_exact) if way.tried else MISSING
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _differences(results: Results, phase: str, mode: str) -> Table:
