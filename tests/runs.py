@@ -24,7 +24,7 @@ APART.set_forkserver_preload(["easyedit_ice.bench.running.run", "transformers", 
 
 QUICK = (
     *("algorithm=LoRA-BF", "algorithm.hparams.num_steps=4", "verbosity=quiet", "data.size=4"),
-    "evaluation.known_facts=0",
+    *("evaluation.known_facts=0", "evaluation.undo=false"),
 )
 STREAM = (*QUICK, "mode=sequential", "data.untouched=2", "mode.retain_every=2", "mode.checkpoint_every=2")
 

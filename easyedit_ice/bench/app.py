@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> Path | None:
         try:
             hydra.main(version_base="1.3", config_path=None, config_name=CONFIG)(job if sweeps else alone)()
         except (HydraException, OmegaConfBaseException) as error:
-            raise RunConfigError(_explained(error)) from error
+            raise RunConfigError(explained(error)) from error
         except OSError as error:
             raise LedgerError(f"the folder cannot be made ({error}); choose another one with out=...") from error
     if raised:
@@ -111,7 +111,7 @@ def _parsed(arguments: Sequence[str]) -> list[Any]:
         raise RunConfigError(str(error)) from error
 
 
-def _explained(error: Exception) -> str:
+def explained(error: Exception) -> str:
     """Hydra's message, with the name that was probably meant."""
     message = str(error)
     cause = error.__cause__

@@ -18,7 +18,8 @@ from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.runtime.threads import USUAL as USUAL_THREADS
 
-CONFIG = "run"
+CONFIG, REVIEWER = "run", "reviewer"
+"""Hydra's names of a run's configuration, and of that of the reviewer's table."""
 USUAL = "ICE-LoRA"
 """The algorithm of a run that names none."""
 
@@ -50,6 +51,9 @@ class DataConfig:
     size: int | None = setting(None, "how many facts; all if null")
     known: bool = setting(False, "only facts whose old answer the unedited model gives; found once and cached")
     seed: int | None = setting(None, "draw the facts at random with this seed; in the order of the file if null")
+    order: int | None = setting(
+        None, "write the same facts in an order drawn with this seed; null: as they were chosen"
+    )
     untouched: int = setting(
         0, "further facts that are never edited; in mode sequential they are asked with the others"
     )
@@ -82,6 +86,7 @@ class EvaluationConfig:
     )
     perplexity_text: str | None = setting(None, "a text file whose beginning's perplexity is measured after each edit")
     perplexity_tokens: int = setting(256, "how many tokens of it")
+    undo: bool = setting(True, "compare the unedited model's logits with those after each edit, or a stream, is undone")
     answers: bool = setting(True, "keep every answer in the ledger")
     probes: list[str] | None = setting(
         None, "harder questions made from each record, such as [choice,negation], or [all]; null: none (docs/probes.md)"
@@ -114,6 +119,9 @@ def _help() -> str:
             "Others:",
             "",
             *(f"  {f.name:<28}{f.metadata['help']}" for f in fields(RunConfig) if "help" in f.metadata),
+            "",
+            "The reviewer's table, of methods one fact at a time and in streams of several orders (orders=3), with all",
+            "probes: --config-name reviewer [algorithm=A,B,C] [data.size=N] (docs/benchmark.md).",
             "",
             "The run with all settings, without doing it: --cfg job. Hydra's own flags: --hydra-help.",
         ]
@@ -166,6 +174,20 @@ class RunConfig:
     )
 
 
+@dataclass
+class ReviewerConfig(RunConfig):
+    """The runs of the reviewer's table: settings of one run, and in how many orders there are streams."""
+
+    defaults: list[Any] = field(
+        default_factory=lambda: [
+            {"evaluation": REVIEWER} if entry == {"evaluation": "default"} else entry for entry in RunConfig().defaults
+        ]
+    )
+    data: Any = field(default_factory=lambda: {"size": 20})
+    orders: int = setting(3, "in how many orders the facts are written in streams")
+    out: str = "runs/reviewer"
+
+
 MODELS = {
     "gpt2-medium": "gpt2-medium",
     "gpt2-xl": "gpt2-xl",
@@ -188,6 +210,7 @@ def store_configs(host_methods: Iterable[str]) -> None:
     """
     store = ConfigStore.instance().store
     store(name=CONFIG, node=RunConfig)
+    store(name=REVIEWER, node=ReviewerConfig)
     for name, algorithm in ALGORITHMS.items():
         store(group="algorithm", name=name, node=_algorithm(name, _all_missing(algorithm.hparams_class)))
     for name in host_methods:
@@ -203,6 +226,7 @@ def store_configs(host_methods: Iterable[str]) -> None:
     store(group="mode", name="sequential", node=ModeConfig(name="sequential"))
     store(group="evaluation", name="default", node=EvaluationConfig)
     store(group="evaluation", name="full", node=EvaluationConfig(fluency=True, drift_texts=32))
+    store(group="evaluation", name=REVIEWER, node=EvaluationConfig(probes=["all"], known_facts=24, drift_texts=16))
     store(group="evaluation", name="fast", node=EvaluationConfig(generate=False, probability=False, known_facts=0))
     store(
         group="evaluation",

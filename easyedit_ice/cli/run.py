@@ -14,6 +14,7 @@ def main(arguments: Sequence[str]) -> int:
     """Hand the arguments to Hydra, and print what was found."""
     from easyedit_ice.bench.app import main as app
     from easyedit_ice.bench.app import with_usual_names
+    from easyedit_ice.bench.reviewer import is_asked, review
     from easyedit_ice.bench.running.shards import Process
 
     arguments = as_overrides(arguments)
@@ -22,12 +23,20 @@ def main(arguments: Sequence[str]) -> int:
     if not quiet:
         sys.stderr.writelines(f"note: {note}\n" for note in notes)
     try:
-        folder = app(named)
+        folder = review(named, _silent if quiet else _note) if is_asked(named) else app(named)
     except RunConfigError as error:
         raise _with_the_key_meant(error) from error
     if folder is not None and not quiet and Process.current().index == 0:
         _show(folder)
     return 0
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
 
 
 def _with_the_key_meant(error: RunConfigError) -> RunConfigError:

@@ -86,6 +86,7 @@ class Facts:
         source: the file or benchmark they come from.
         edited: in the order in which they are written.
         untouched: others, that are never written.
+        drawn: the records that are edited, in the order in which they were chosen, whatever the order of writing.
         examples: requests of further records, for methods that show some to the model.
         kept: yet others that the model knows, asked again after edits.
         chosen: the edited and untouched ones, where only known facts were taken.
@@ -95,6 +96,7 @@ class Facts:
     source: str
     edited: tuple[Fact, ...]
     untouched: tuple[Fact, ...]
+    drawn: tuple[Record, ...]
     examples: tuple[dict[str, Any], ...]
     kept: KnownFacts = KnownFacts()
     chosen: KnownFacts | None = None
@@ -109,13 +111,14 @@ class Facts:
     @property
     def claims_hash(self) -> str | None:
         """Hash of what the probes are made of; none where none are asked."""
-        claims = [asdict(fact.claim) for fact in self.edited if fact.claim is not None]
+        by_record = {id(fact.record): fact.claim for fact in self.edited}
+        claims = [asdict(claim) for record in self.drawn if (claim := by_record[id(record)]) is not None]
         return data_hash(claims) if claims else None
 
     @property
     def hash(self) -> str:
-        """Hash of the records that are edited."""
-        return data_hash([fact.record for fact in self.edited])
+        """Hash of the records that are edited, in whatever order."""
+        return data_hash(self.drawn)
 
     @property
     def untouched_hash(self) -> str:
@@ -173,7 +176,21 @@ def choose(
         kept = _known(random.Random(_ORDER).sample(others, len(others)), known_facts, knowledge())
     again = {id(record) for record in kept.records}
     examples = to_requests(record for record in others if id(record) not in again)
-    return Facts(records.path, _facts(edited), _facts(untouched), tuple(examples), kept, chosen, tuple(records.records))
+    return Facts(
+        source=records.path,
+        edited=_facts(_ordered(edited, config.order)),
+        untouched=_facts(untouched),
+        drawn=tuple(edited),
+        examples=tuple(examples),
+        kept=kept,
+        chosen=chosen,
+        records=tuple(records.records),
+    )
+
+
+def _ordered(records: Sequence[Record], seed: int | None) -> Sequence[Record]:
+    """The same records in the order of a seed."""
+    return records if seed is None else random.Random(seed).sample(records, len(records))
 
 
 def _refuse_many(config: DataConfig, found: int, most: int | None) -> None:

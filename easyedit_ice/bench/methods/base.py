@@ -84,6 +84,18 @@ class Method(Protocol):
         """
         ...
 
+    def take_out(self, edited: Edited) -> Any:
+        """Take the last edit out in the method's own way, which need not be exact; :meth:`undo` must follow.
+
+        Returns:
+            what answers then.
+
+        Raises:
+            HostEditError: EasyEdit's code failed at it.
+            UpdateError: ``edited`` is not what the last :meth:`apply` returned.
+        """
+        ...
+
     def undo(self, edited: Edited) -> None:
         """Go back to the bits before the last :meth:`apply`.
 

@@ -83,6 +83,10 @@ class ContextMethod:
         """Make the contexts of the facts; nothing is random."""
         return Edited(self.model, {}, tuple(self._context(request) for request in requests))
 
+    def take_out(self, edited: Edited) -> Any:
+        """The model, which was never changed."""
+        return self.model
+
     def undo(self, edited: Edited) -> None:
         """The model is as it was."""
 

@@ -39,6 +39,14 @@ class Engine(Protocol):
         """Write facts; what answers now. The process's random state stays as it was."""
         ...
 
+    def take_out(self) -> nn.Module:
+        """Take the last edit out, as its author does; what then answers.
+
+        Raises:
+            HostEditError: EasyEdit's code failed at it.
+        """
+        ...
+
     def memory(self, pinned: Mapping[int, Any]) -> Any:
         """What it remembers outside the model; copies refer to ``pinned`` objects, as ``deepcopy`` takes them."""
         ...
@@ -134,11 +142,14 @@ class ModelMethod:
         self._last = edited, before
         return edited
 
+    def take_out(self, edited: Edited) -> nn.Module:
+        """Take the last edit out in the method's own way, which need not be exact; :meth:`undo` must follow."""
+        self._before(edited)
+        return self._engine.take_out().eval()
+
     def undo(self, edited: Edited) -> None:
         """Go back to the bits before the last :meth:`apply`."""
-        if self._last is None or self._last[0] is not edited:
-            raise UpdateError(f"only the last edit of {self.name} can be undone, and once; call reset() for all")
-        self._return_to(self._last[1])
+        self._return_to(self._before(edited))
         self._last = None
 
     def reset(self) -> None:
@@ -160,6 +171,16 @@ class ModelMethod:
         records = {name: tensor for name, tensor in tensors.items() if name.startswith(_RECORD)}
         self._weights.put({name: tensor for name, tensor in tensors.items() if name not in records})
         self._engine.load_records({name.removeprefix(_RECORD): tensor for name, tensor in records.items()})
+
+    def _before(self, edited: Edited) -> _Moment:
+        """The moment before the last edit.
+
+        Raises:
+            UpdateError: ``edited`` is not what it returned.
+        """
+        if self._last is None or self._last[0] is not edited:
+            raise UpdateError(f"only the last edit of {self.name} can be undone, and once; call reset() for all")
+        return self._last[1]
 
     def _moment(self) -> _Moment:
         structure = Structure(self.model, self.tok, self._own)

@@ -12,6 +12,8 @@ from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.history import edits_in, recall
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.edit_state import Keys
 from easyedit_ice.model.snapshot import preserved
 
@@ -31,6 +33,7 @@ class PackageEngine:
         self.hparams = hparams
         self.batchable = self._spec.batchable
         self._model, self._tok = model, tok
+        self._last: WeightUpdate | None = None
 
     def prepare(self) -> None:
         """Do what the algorithm does once, on the unedited model."""
@@ -39,7 +42,19 @@ class PackageEngine:
 
     def edit(self, requests: Sequence[Request], seed: int) -> nn.Module:
         """Write facts; the model."""
-        solve(self._model, self._tok, requests, self.hparams.replace(seed=seed)).commit(self._model)
+        self._last = solve(self._model, self._tok, requests, self.hparams.replace(seed=seed))
+        self._last.commit(self._model)
+        return self._model
+
+    def take_out(self) -> nn.Module:
+        """Revert the last update; the model.
+
+        Raises:
+            UpdateError: there is none.
+        """
+        if self._last is None:
+            raise UpdateError("there is no edit to revert; edit first")
+        self._last.revert(self._model)
         return self._model
 
     def memory(self, pinned: Mapping[int, Any]) -> tuple[Keys, ...]:
@@ -48,6 +63,7 @@ class PackageEngine:
 
     def recall(self, memory: tuple[Keys, ...]) -> None:
         """Know of these edits, and of no others."""
+        self._last = None
         recall(self._model, memory)
 
     def records(self) -> dict[str, Tensor] | None:

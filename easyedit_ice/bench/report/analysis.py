@@ -22,6 +22,7 @@ from easyedit_ice.bench.report.reported_scores import (
     with_known,
 )
 from easyedit_ice.bench.report.side_effect_figures import side_figures, unedited_figures
+from easyedit_ice.bench.report.undo import Undone, undone
 from easyedit_ice.bench.storage.sealed_lines import PROBED
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.intervals import share_interval
@@ -58,6 +59,7 @@ class Results:
         unedited: fluency and perplexity before any edit, by name of the unedited model.
         compared: every pair of methods, in every section, style and phase.
         probes: by phase in which they were asked, what the unedited model and the methods answered to probes.
+        undone: by method: what its edits left behind once they were taken out, where that was checked.
         courses: by phase, style, section and method, the mean after each step at which all facts were asked again.
     """
 
@@ -67,6 +69,7 @@ class Results:
     unedited: dict[str, dict[str, float]]
     compared: tuple[Compared, ...]
     probes: dict[str, tuple[Scored, ...]]
+    undone: dict[str, Undone]
     courses: dict[tuple[str, str, str], dict[str, dict[int, Interval]]]
 
     @property
@@ -107,6 +110,7 @@ def _results(group: Group) -> Results:
             *(Compared(phase, PROBED, *found) for phase, own in probes.items() for found in probe_differences(own)),
         ),
         probes=probes,
+        undone={run.label: found for run in group.runs if (found := undone(run))},
         courses=_courses(group),
     )
 

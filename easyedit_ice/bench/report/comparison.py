@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from easyedit_ice.bench.report.phrases import mode_name, mode_order
+from easyedit_ice.bench.report.phrases import Mode, mode_name, mode_order, mode_slug
 from easyedit_ice.bench.report.reading_runs import Run
 from easyedit_ice.bench.report.shown_answers import as_shown
 from easyedit_ice.bench.storage.sealed_lines import SCORED
@@ -17,7 +17,7 @@ PROTOCOL = ("model.fingerprint", "model.dtype", "data.hash", "data.probes", "eva
 """Entries that all runs of a report must share."""
 WITHIN_MODE = ("data.untouched", "data.untouched_hash")
 """Entries that runs of one mode must share besides."""
-IRRELEVANT = ("evaluation.answers",)
+IRRELEVANT = ("evaluation.answers", "evaluation.undo")
 """Entries that change no number."""
 NOTED = ("host", "versions", "git", "seed", "threads", "model.device", "model.name", "data.source")
 """Entries that may differ; a report says so."""
@@ -31,12 +31,12 @@ class Group:
     """Runs of one mode, which share tables.
 
     Attributes:
-        mode: its name, and how many facts an edit writes.
+        mode: its name, how many facts an edit writes, and in which order.
         runs: in the order in which they were given.
         alike: whether they share the protocol, and so the scores before any edit.
     """
 
-    mode: tuple[str, int]
+    mode: Mode
     runs: tuple[Run, ...]
     alike: bool
 
@@ -48,8 +48,7 @@ class Group:
     @property
     def slug(self) -> str:
         """The mode in names of files."""
-        name, size = self.mode
-        return name if size == 1 else f"{name}-{size}"
+        return mode_slug(self.mode)
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def compare(runs: Sequence[Run], anyway: bool = False, answers: str = "auto") ->
     return Comparison(groups, tuple(differences), (*notes, *_shortcomings(named), *shown))
 
 
-def _comparable(runs: Sequence[Run], by_mode: Mapping[tuple[str, int], Sequence[Run]]) -> str:
+def _comparable(runs: Sequence[Run], by_mode: Mapping[Mode, Sequence[Run]]) -> str:
     """Which of the runs may be compared with each other."""
     sets: dict[str, list[str]] = {}
     for run in runs:

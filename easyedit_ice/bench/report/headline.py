@@ -8,9 +8,10 @@ from statistics import fmean
 
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.paired_tests import Facts, differences
-from easyedit_ice.bench.report.phrases import PHASES, STYLES, p_value, points
+from easyedit_ice.bench.report.phrases import PHASES, STYLES, listed, p_value, points
 from easyedit_ice.bench.report.reading_runs import FactKey
 from easyedit_ice.bench.report.reported_scores import Scored
+from easyedit_ice.bench.report.undo import undo_sentence
 from easyedit_ice.evaluation import Interval
 
 WRITTEN = ("rewrite", "rephrase", "portability")
@@ -96,6 +97,11 @@ def contest(found: Sequence[Contender]) -> Contest:
 
 def headline(results: Results) -> list[str]:
     """What the runs of one mode say, in sentences; the first is the verdict."""
+    return [*_contested(results), *([undo_sentence(results.undone)] if results.undone else [])]
+
+
+def _contested(results: Results) -> list[str]:
+    """Who beats whom."""
     group = results.group
     if not group.alike:
         return ["These runs differ in what must be the same, so no winner is named."]
@@ -126,7 +132,7 @@ def _verdict(result: Contest) -> list[str]:
     if len(result.unbeaten) == 1:
         winner = result.unbeaten[0]
         return [f"{winner.label} wins at matched locality.", _all_scores(result.contenders)]
-    names = _listed([own.label for own in result.unbeaten])
+    names = listed([own.label for own in result.unbeaten])
     if len(result.unbeaten) == len(result.contenders):
         first = f"No winner: between {names} no difference is proven at matched locality or success."
     else:
@@ -140,7 +146,7 @@ def _losers(result: Contest) -> list[str]:
     for loser, defeat in result.beaten.items():
         by = f"{loser} in {defeat.measure} by {points(defeat.difference)} points (p {_p(defeat.adjusted)})"
         by_winner.setdefault(defeat.winner, []).append(by)
-    return [f"{winner} beats {_listed(losers)}." for winner, losers in by_winner.items()]
+    return [f"{winner} beats {listed(losers)}." for winner, losers in by_winner.items()]
 
 
 def _warnings(found: Sequence[Contender]) -> list[str]:
@@ -200,7 +206,3 @@ def _mean_success(own: Contender) -> float:
 def _p(value: float) -> str:
     text = p_value(value)
     return text if text.startswith("<") else f"= {text}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

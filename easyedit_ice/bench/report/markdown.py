@@ -9,7 +9,8 @@ from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.comparison import Comparison
 from easyedit_ice.bench.report.headline import headline
 from easyedit_ice.bench.report.plots import Plot
-from easyedit_ice.bench.report.tables import Table, tables
+from easyedit_ice.bench.report.survival import survival
+from easyedit_ice.bench.report.tables import Table, survival_table, tables
 
 
 def markdown(comparison: Comparison, results: Sequence[Results], plots: Mapping[str, Sequence[Plot]]) -> str:
@@ -26,6 +27,8 @@ def markdown(comparison: Comparison, results: Sequence[Results], plots: Mapping[
         parts.append(_list(comparison.differences))
     if comparison.notes:
         parts.append(_list(comparison.notes))
+    if (survived := survival(results)) is not None:
+        parts += ["## What survives", _list((survived.first, *survived.sentences)), _section(survival_table(survived))]
     for found in results:
         parts.append(f"## {found.group.name.capitalize()}")
         if found.scored:

@@ -16,6 +16,7 @@ from easyedit_ice.bench.report.charts import Style, drawn_as
 from easyedit_ice.bench.report.comparison import Comparison
 from easyedit_ice.bench.report.headline import contenders, headline
 from easyedit_ice.bench.report.plots import Plot, picture
+from easyedit_ice.bench.report.survival import survival
 from easyedit_ice.bench.report.tables import tables
 
 
@@ -41,6 +42,7 @@ def page(comparison: Comparison, results: Sequence[Results], plots: Mapping[str,
     drawn = drawn_as(comparison.labels)
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
+        survival=survival(results),
         verdicts=[_verdict(found, drawn) for found in results if found.scored],
         methods=methods(comparison),
         about={label: what for label, _, what in methods(comparison)},

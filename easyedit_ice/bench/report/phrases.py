@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from easyedit_ice.evaluation import Interval
 
@@ -35,17 +37,39 @@ FIGURES = {
 MISSING = "–"
 
 
-def mode_name(mode: tuple[str, int]) -> str:
-    """A mode in words, such as ``batch of 10`` or ``sequential``."""
-    name, size = mode
-    if name == "single":
-        return "single"
-    return f"batch of {size}" if name == "batch" else name + (f", {size} at a time" if size > 1 else "")
+class Mode(NamedTuple):
+    """How facts were put together.
+
+    Attributes:
+        name: single, batch or sequential.
+        size: how many facts an edit writes.
+        order: seed of the order in which the facts were written; below 0 as they were chosen.
+    """
+
+    name: str
+    size: int
+    order: int = -1
 
 
-def mode_order(mode: tuple[str, int]) -> tuple[int, tuple[str, int]]:
-    """Sort key: single, batch, sequential, each by how many facts an edit writes."""
-    return (MODES.index(mode[0]) if mode[0] in MODES else len(MODES), mode)
+def mode_name(mode: Mode) -> str:
+    """A mode in words, such as ``batch of 10`` or ``sequential, order 1``."""
+    order = "" if mode.order < 0 else f", order {mode.order}"
+    if mode.name == "single":
+        return f"single{order}"
+    if mode.name == "batch":
+        return f"batch of {mode.size}{order}"
+    return mode.name + (f", {mode.size} at a time" if mode.size > 1 else "") + order
+
+
+def mode_slug(mode: Mode) -> str:
+    """A mode in names of files and anchors."""
+    sized = mode.name if mode.size == 1 else f"{mode.name}-{mode.size}"
+    return sized if mode.order < 0 else f"{sized}-order-{mode.order}"
+
+
+def mode_order(mode: Mode) -> tuple[int, Mode]:
+    """Sort key: single, batch, sequential, each by how many facts an edit writes, and by order."""
+    return (MODES.index(mode.name) if mode.name in MODES else len(MODES), mode)
 
 
 def measure_order(measure: str) -> tuple[int, str]:
@@ -82,6 +106,11 @@ def number(value: float) -> str:
 def p_value(value: float) -> str:
     """A p-value with three decimals."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence, as ``A, B and C``; one at least."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _signed(value: float) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from easyedit_ice.bench.report.phrases import Mode
 from easyedit_ice.bench.storage.ledger import LEDGER
 from easyedit_ice.bench.storage.run_manifest import MANIFEST, Manifest, origin_of, read
 from easyedit_ice.bench.storage.sealed_lines import Line, read_sealed
@@ -40,14 +41,15 @@ class Run:
     cut_off: bool = False
 
     @property
-    def mode(self) -> tuple[str, int]:
-        """Name of the mode, and how many facts an edit writes."""
-        return self.manifest["mode"]["name"], self.manifest["mode"].get("batch_size", 1)
+    def mode(self) -> Mode:
+        """Name of the mode, how many facts an edit writes, and in which order."""
+        mode, order = self.manifest["mode"], self.manifest["data"].get("order")
+        return Mode(mode["name"], mode.get("batch_size", 1), -1 if order is None else order)
 
     @property
     def is_sequential(self) -> bool:
         """Whether facts accumulate."""
-        return self.mode[0] == "sequential"
+        return self.mode.name == "sequential"
 
     @property
     def final_phase(self) -> str:

@@ -26,6 +26,8 @@ from easyedit_ice.bench.report.phrases import (
     points,
 )
 from easyedit_ice.bench.report.probes import asked, can_answer, chance, explained
+from easyedit_ice.bench.report.survival import Cell, Survival
+from easyedit_ice.bench.report.undo import WayBack
 from easyedit_ice.bench.storage.sealed_lines import PROBED
 
 SCORES_NOTE = (
@@ -60,6 +62,13 @@ FIGURES_NOTE = (
     "as the table says. Update norm and KL are from the unedited model; relative: the most that any one weight changed."
 )
 
+UNDO_NOTE = (
+    "Largest absolute difference of any logit from the unedited model's, over all edits, or of the whole stream. In "
+    "its own way: an update of this package is reverted, and EasyEdit's methods are undone by its editor's code. A run "
+    "then copies back whatever differs from its copies of all weights and modules, so no method's residue reaches the "
+    "next fact."
+)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -90,9 +99,31 @@ def tables(results: Results) -> list[Table]:
     found = [_scores(results, phase, mode) for phase in results.phases]
     found += [_probes(results, phase, mode) for phase in results.probes]
     found.append(_figures(results, mode))
+    found += [_undone(results, mode)] if results.undone else []
     found += [table for phase in results.phases if (table := _kinds(results, phase, mode)).rows]
     found += [table for phase in results.phases if (table := _differences(results, phase, mode)).rows]
     return found
+
+
+def survival_table(survived: Survival) -> Table:
+    """The shares behind what a report says of survival, and in words whether they hold."""
+    rows = [
+        (
+            row.whose,
+            row.label,
+            *(_survives(row.cells.get(test.name), test.says) for test in survived.tests),
+            MISSING if row.undo is None else _yes(row.undo),
+        )
+        for row in survived.rows
+    ]
+    header = ("whose", "method", *(test.heading for test in survived.tests), "undo exact")
+    return Table("survival", f"What survives: {survived.circumstances}", header, _once(rows))
+
+
+def _survives(cell: Cell | None, says: bool) -> str:
+    if cell is None:
+        return MISSING
+    return f"{number(100 * cell.share.mean)} {cell.verdict}".strip() if says else "says nothing"
 
 
 def _scores(results: Results, phase: str, mode: str) -> Table:
@@ -148,6 +179,25 @@ def _figures(results: Results, mode: str) -> Table:
         rows.append((run.label, written, str(run.failed), threads, *(figure(own.get(name)) for name in named)))
     header = ("method", "facts", "failed", "threads", *(FIGURES[name] for name in named))
     return Table(f"{mode}-cost", "Cost and side effects", header, tuple(rows), texts=1, note=FIGURES_NOTE)
+
+
+def _undone(results: Results, mode: str) -> Table:
+    rows = [
+        (label, str(found.run.tried), *(cell for way in (found.own, found.run) for cell in (str(way), _exact(way))))
+        for label, found in results.undone.items()
+    ]
+    header = ("method", "undone", "in its own way", "exact", "by the run's copies", "exact")
+    prompts = max(found.prompts for found in results.undone.values())
+    note = f"{UNDO_NOTE} Up to {prompts} prompts were compared each time, those of the edited facts and others."
+    return Table(f"{mode}-undo", "What is left after undoing", header, tuple(rows), texts=1, note=note)
+
+
+def _exact(way: WayBack) -> str:
+    return _yes(way.is_exact) if way.tried else MISSING
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _differences(results: Results, phase: str, mode: str) -> Table:

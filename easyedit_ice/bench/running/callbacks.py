@@ -37,12 +37,15 @@ class ReportAtEnd(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra once, in the process that started the sweep."""
-        from easyedit_ice.bench.report import compare, find_runs, read_run, write_report
+        if config.write_report:
+            report_of(Path(config.hydra.sweep.dir))
 
-        if not config.write_report:
-            return
-        folder = Path(config.hydra.sweep.dir)
-        try:
-            write_report(compare([read_run(run) for run in find_runs([folder])]), folder / REPORT)
-        except (IncomparableRunsError, LedgerError) as error:
-            logger.warning("no report of %s: %s", folder, error)
+
+def report_of(folder: Path) -> None:
+    """Write the report of all runs below a folder into it; where that cannot be, say why."""
+    from easyedit_ice.bench.report import compare, find_runs, read_run, write_report
+
+    try:
+        write_report(compare([read_run(run) for run in find_runs([folder])]), folder / REPORT)
+    except (IncomparableRunsError, LedgerError) as error:
+        logger.warning("no report of %s: %s", folder, error)

@@ -32,6 +32,7 @@ BOUNDS: dict[str, tuple[int, int | None]] = {
     "data.size": (1, None),
     "data.untouched": (0, None),
     "data.seed": (0, SEEDS),
+    "data.order": (0, SEEDS),
     "mode.batch_size": (1, None),
     "mode.retain_every": (0, None),
     "mode.checkpoint_every": (1, None),

@@ -43,7 +43,7 @@ def manifest_of(config: DictConfig, method: Method, facts: Facts) -> Manifest:
             "facts": len(facts.edited),
             "untouched": len(facts.untouched),
             "untouched_hash": facts.untouched_hash,
-            **{key: config.data[key] for key in ("start", "size", "seed")},
+            **{key: config.data[key] for key in ("start", "size", "seed", "order")},
             "known": None if facts.chosen is None else facts.chosen.entry(),
             **({"probes": facts.claims_hash} if facts.claims_hash else {}),
         },

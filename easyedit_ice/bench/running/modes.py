@@ -13,11 +13,12 @@ from typing import Any
 from easyedit_ice.bench.asking.examiner import Answers, Examiner
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.asking.lines import before_line, edit_line, failure_line, later_line
+from easyedit_ice.bench.asking.undo_check import Said, UndoCheck
 from easyedit_ice.bench.methods import Edited, Method
 from easyedit_ice.bench.running.stream_state import StreamState
 from easyedit_ice.bench.storage.finite_lines import not_finite
 from easyedit_ice.bench.storage.ledger import Ledger
-from easyedit_ice.bench.storage.sealed_lines import PHASES, Line, Place
+from easyedit_ice.bench.storage.sealed_lines import PHASES, UNDONE, Line, Place
 from easyedit_ice.bench.telemetry.cost import Cost, Meter
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.evaluation import Context
@@ -31,6 +32,7 @@ class Bench:
     Attributes:
         method: edits.
         examiner: asks.
+        undo_check: compares what is left of edits that were undone; none where that is not asked for.
         ledger: keeps what was found.
         seed: of every edit.
         meter: of what edits cost.
@@ -39,6 +41,7 @@ class Bench:
 
     method: Method
     examiner: Examiner
+    undo_check: UndoCheck | None
     ledger: Ledger
     seed: int
     meter: Meter
@@ -75,9 +78,23 @@ def run_apart(bench: Bench, facts: Sequence[Fact], batch_size: int) -> None:
 
 
 def run_stream(
-    bench: Bench, facts: Sequence[Fact], untouched: Sequence[Fact], stream: Stream, state: StreamState
+    bench: Bench,
+    facts: Sequence[Fact],
+    untouched: Sequence[Fact],
+    stream: Stream,
+    state: StreamState,
+    at_end: Callable[[], None] = lambda: None,
 ) -> None:
-    """Sequential mode: facts accumulate, and all are asked again at the end, the untouched ones with them."""
+    """Sequential mode: facts accumulate, and all are asked again at the end, the untouched ones with them.
+
+    Args:
+        bench: what it works with.
+        facts: to write.
+        untouched: to ask only.
+        stream: settings.
+        state: where the run goes on from.
+        at_end: called while all edits are in force, before they are undone where that is to be checked.
+    """
     saved = state.read()
     start = saved.step
     pool = _Pool(bench, facts, untouched)
@@ -94,6 +111,8 @@ def run_stream(
             pool.ask_again(step)
         if step == len(facts) or number % stream.checkpoint_every == 0:
             state.save(bench.method, step)
+    at_end()
+    pool.undo(len(facts))
 
 
 class _Pool:
@@ -105,6 +124,7 @@ class _Pool:
         self._untouched = untouched
         before = bench.examiner.ask_unedited(self._model, [*facts, *untouched])
         self._known, self._beside = before[: len(facts)], before[len(facts) :]
+        self._said = _said_before(bench, self._model, facts)
         self._contexts: dict[int, Context] = {}
         self._everywhere: Context | None = None
         self.written: list[Fact] = []
@@ -164,6 +184,12 @@ class _Pool:
             stated = [self._contexts[fact.position] for fact in self.written if fact.position in self._contexts]
             bench.ledger.append(bench.examiner.drift(self._model, 0, step, stated))
 
+    def undo(self, step: int) -> None:
+        """Take all facts out, and say what that leaves, unless the ledger does; where that is to be checked."""
+        bench = self._bench
+        if bench.undo_check is not None and self._said is not None and Place(UNDONE, 0, step) not in bench.ledger:
+            bench.ledger.append([bench.undo_check.after_stream(bench.method, self._said, step)])
+
 
 @dataclass(frozen=True)
 class _Done:
@@ -188,6 +214,7 @@ def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
     before = bench.examiner.ask_unedited(bench.method.model, batch)
     unedited = bench.examiner.drift(bench.method.model, 0, 0) if batch[0].position == 0 else []
     known = {fact.position: answers for fact, answers in zip(batch, before, strict=True)}
+    said = _said_before(bench, bench.method.model, batch)
     done = _edit(bench, batch, step)
     lines = [*map(before_line, batch, before), *unedited, *done.failures]
     if done.edited is not None:
@@ -196,9 +223,24 @@ def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
             lines += bench.examiner.drift(done.edited.model, batch[0].position, step, done.edited.contexts)
         except TrainingDivergedError as error:
             lines += [failure_line(fact, step, error) for fact in done.facts]
-        finally:
+        except BaseException:
             bench.method.undo(done.edited)
+            raise
+        lines += _undone(bench, done.edited, said, batch[0].position, step)
     return lines
+
+
+def _said_before(bench: Bench, model: Any, facts: Sequence[Fact]) -> Said | None:
+    """What the unedited model says, to compare with once edits are undone; none where that is not to be checked."""
+    return None if bench.undo_check is None else bench.undo_check.before(model, facts)
+
+
+def _undone(bench: Bench, edited: Edited, said: Said | None, position: int, step: int) -> list[Line]:
+    """Undo an edit; the line of what that left, where it is to be checked."""
+    if bench.undo_check is None or said is None:
+        bench.method.undo(edited)
+        return []
+    return [bench.undo_check.after_edit(bench.method, edited, said, position, step)]
 
 
 def _edit(bench: Bench, batch: Sequence[Fact], step: int) -> _Done:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from easyedit_ice.bench.asking.examiner import Examiner, drift_texts, text_of
 from easyedit_ice.bench.asking.facts import Fact, Facts, choose
+from easyedit_ice.bench.asking.undo_check import UndoCheck
 from easyedit_ice.bench.config import given
 from easyedit_ice.bench.methods import Method, make_method
 from easyedit_ice.bench.running.checkpoint import save_checkpoint
@@ -42,12 +43,13 @@ from easyedit_ice.text.chat import Asking, asking_for
 logger = logging.getLogger(__name__)
 
 
-def run(config: DictConfig, folder: str | Path) -> Path:
+def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace) -> Path:
     """Do a run, or what is left of it.
 
     Args:
         config: of the schema of :class:`~easyedit_ice.bench.config.RunConfig`.
         folder: of the run; made if it is not there.
+        pace: makes what measures how long it takes.
 
     Returns:
         the folder.
@@ -81,15 +83,16 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         ledger = open_ledger(folder, process, origin_of(folder))
         try:
             mine = process.share(facts.edited, config.mode.batch_size)
-            with _progress(config, folder, len(mine), process, shown) as progress:
+            with _progress(config, folder, len(mine), process, shown, pace) as progress:
                 examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking)
-                bench = Bench(method, examiner, ledger, config.seed, Meter(method.model), progress)
+                undo_check = _undo_check(config, method, facts, asking)
+                bench = Bench(method, examiner, undo_check, ledger, config.seed, Meter(method.model), progress)
                 _run_mode(config, bench, mine, facts.untouched, folder)
         finally:
             ledger.close()
         process.wait()
         if process.index == 0:
-            _finish(config, folder, method, facts)
+            _finish(config, folder, facts)
         process.wait()
     return folder
 
@@ -98,17 +101,16 @@ def _run_mode(config: DictConfig, bench: Bench, facts: Sequence[Fact], untouched
     mode = config.mode
     if mode.name == "sequential":
         stream = Stream(mode.batch_size, mode.retain_every, mode.checkpoint_every)
-        run_stream(bench, facts, untouched, stream, StreamState(folder, bench.ledger))
+        save = partial(save_checkpoint, folder, bench.method) if config.save else lambda: None
+        run_stream(bench, facts, untouched, stream, StreamState(folder, bench.ledger), save)
     else:
         run_apart(bench, facts, mode.batch_size)
 
 
-def _finish(config: DictConfig, folder: Path, method: Method, facts: Facts) -> None:
+def _finish(config: DictConfig, folder: Path, facts: Facts) -> None:
     origin = origin_of(folder)
     merge(folder, origin)
     failed = [line for line in read_sealed(folder / LEDGER, origin).lines if line["phase"] == "failed"]
-    if config.save:
-        save_checkpoint(folder, method)
     logger.info("%s: done, in %s", config.algorithm.name, folder)
     if len(failed) == len(facts.edited):
         raise AllFactsFailedError(
@@ -172,6 +174,13 @@ def _rest(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> R
     return Rest(method.tok, facts.kept.questions, text, config.evaluation.perplexity_tokens, asking)
 
 
+def _undo_check(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> UndoCheck | None:
+    """Asks known facts beside the edited ones, or where there are none facts that the run does not use."""
+    known = [prompt for prompt, _ in facts.kept.questions]
+    others = known or (example["prompt"] for example in facts.examples)
+    return UndoCheck(method.tok, others, asking) if config.evaluation.undo else None
+
+
 def _choose(config: DictConfig, shown: bool) -> Facts:
     """The facts; the model is loaded to be asked what it knows, as it is before a method makes anything of it."""
 
@@ -222,11 +231,11 @@ def _named_failures(name: str, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _progress(
-    config: DictConfig, folder: Path, facts: int, process: Process, shown: bool
+    config: DictConfig, folder: Path, facts: int, process: Process, shown: bool, pace_of: Callable[..., Pace]
 ) -> Iterator[Callable[[int, Sequence[Line]], None]]:
     """A bar with the time left, or where no terminal shows it a line now and then; and the trackers asked for."""
     name, first = config.algorithm.name, process.index == 0
-    pace = Pace(name, facts, confirmed=config.confirm or process.count > 1, told=_silent if shown else logger.info)
+    pace = pace_of(name, facts, confirmed=config.confirm or process.count > 1, told=_silent if shown else logger.info)
     with (
         tqdm(total=facts, desc=name, unit="fact", disable=not shown or not first) as bar,
         tracking(config.tracker, folder, config, first) as track,

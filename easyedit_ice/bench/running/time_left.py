@@ -71,9 +71,14 @@ class Pace:
         self._last = now
 
     @property
+    def typical(self) -> float | None:
+        """Seconds of a fact, by the median; none before one was done."""
+        return median(self._seconds) if self._seconds else None
+
+    @property
     def left(self) -> float | None:
         """Seconds that the facts which are left will take; none before one was done."""
-        return median(self._seconds) * (self._facts - self._done) if self._seconds else None
+        return None if self.typical is None else self.typical * (self._facts - self._done)
 
     def _say(self, now: float) -> None:
         self._spoke = now

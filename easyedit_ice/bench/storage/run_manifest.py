@@ -149,7 +149,10 @@ def _as_now(manifest: Manifest) -> Manifest:
 
 
 def _refuse_others(earlier: Manifest, manifest: Manifest, folder: Path) -> None:
-    differing = differences(_as_now(earlier), manifest, IDENTITY)
+    earlier = _as_now(earlier)
+    if "undo" not in earlier.get("evaluation", {"undo": None}):  # began before there was such a check: goes on as asked
+        earlier = earlier | {"evaluation": earlier["evaluation"] | {"undo": manifest["evaluation"]["undo"]}}
+    differing = differences(earlier, manifest, IDENTITY)
     if differing:
         raise OtherRunError(
             f"{folder} holds a run of other settings ({'; '.join(differing)}); give this one a folder of its own with "

@@ -19,16 +19,18 @@ from easyedit_ice.errors import LedgerError
 
 Line = dict[str, Any]
 
-PHASES = ("before", "drift", "failed", "immediate", "retained", "untouched")
+PHASES = ("before", "drift", "failed", "immediate", "retained", "untouched", "undone")
 """In the order in which a fact's lines are written."""
 SCORED = ("before", "immediate", "retained", "untouched")
 """Phases whose lines have scores of a fact."""
+UNDONE = "undone"
+"""Phase of the lines that say what an edit left behind once it was taken out."""
 PROBED, TOLD, OLD = "probe", "probe_told", "probe_old"
 """Styles of scores: of probes, and of what the unedited model answers to them once it is told, and of old facts."""
 KEYS = frozenset(
     (
         *("phase", "position", "step", "case", "error", "scores", "answers", "stopped", "fluency", "update", "cost"),
-        *("perplexity", "text_perplexity", "kl", "known", "not_finite"),
+        *("perplexity", "text_perplexity", "kl", "known", "not_finite", "undo"),
     )
 )
 """All that a line may have."""

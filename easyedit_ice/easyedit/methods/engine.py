@@ -1,7 +1,8 @@
 """EasyEdit's own methods as engines: facts in, an edited model out, on the release and at head alike.
 
 An engine keeps what EasyEdit keeps in module globals apart from other engines, draws what a method draws once before
-the first edit, and passes a method what its EasyEdit would pass it. It says nothing of undoing: that is the caller's.
+the first edit, and passes a method what its EasyEdit would pass it. What it undoes is
+as exact as EasyEdit's own code; to come back to the bit is the caller's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from easyedit_ice.easyedit.locate import PACKAGE, host_info
 from easyedit_ice.easyedit.methods.catalogue import HOST_METHODS
 from easyedit_ice.easyedit.methods.host_spec import Apply, HostSpec
 from easyedit_ice.easyedit.methods.module_globals import Memory
+from easyedit_ice.easyedit.methods.own_undo import taken_out
 from easyedit_ice.easyedit.methods.per_row import AskedAlone
 from easyedit_ice.easyedit.methods.settings_fixes import locality_texts, name_checkpoints
 from easyedit_ice.easyedit.moment_files import provide_statistics
@@ -63,6 +65,7 @@ class HostMethod:
         self._keeps_objects = owner is not None or spec.keeps_objects
         self._memory = Memory(owner, self.hparams, [part.globals for part, _, _ in self._parts()])
         self._wrapper: nn.Module | None = None
+        self._last: tuple[Any, Any] = (None, None)
 
     @property
     def batchable(self) -> bool:
@@ -94,7 +97,7 @@ class HostMethod:
         if hasattr(self.hparams, "batch_size"):
             self.hparams.batch_size = len(requests)
         with self._at_work(seed), named_failures(self.hparams.alg_name):
-            edited, _ = self._apply(
+            edited, copies = self._apply(
                 self._wrapper or self._model,
                 self._tok,
                 [self._completed(request, seed) for request in requests],
@@ -103,9 +106,24 @@ class HostMethod:
                 return_orig_weights=True,
                 keep_original_weight=self._keeps,
             )
+        self._last = edited, copies
+        return self._answering(edited)
+
+    def take_out(self) -> nn.Module:
+        """Take the last edit out as EasyEdit's editor does where edits do not stay; what then answers.
+
+        Raises:
+            HostEditError: EasyEdit's code failed.
+        """
+        with self._at_work(_PREPARING_SEED), named_failures(self.hparams.alg_name):
+            left = taken_out(self.hparams.alg_name, self._model, *self._last)
+        return self._answering(left)
+
+    def _answering(self, left: Any) -> nn.Module:
+        """What answers, of what EasyEdit's code left: the model itself, or a wrapper."""
         if self._spec.returns_wrapper:
-            self._wrapper, edited = edited, edited.model
-        return AskedAlone(edited, self._model) if self._spec.asked_alone else edited
+            self._wrapper, left = left, left.model
+        return AskedAlone(left, self._model) if self._spec.asked_alone and left is not self._model else left
 
     def memory(self, pinned: Mapping[int, Any]) -> Any:
         """What the method remembers of edits, for :meth:`recall`; ``pinned`` as ``deepcopy`` takes its memo."""
@@ -115,6 +133,7 @@ class HostMethod:
         """Remember what :meth:`memory` returned, and nothing else; once."""
         taken, self._wrapper = memory
         self._memory.put(taken)
+        self._last = None, None
 
     def records(self) -> dict[str, Tensor] | None:
         """What the method remembers of edits, if that is tensors; ``None`` if it is objects."""

@@ -11,7 +11,7 @@ from easyedit_ice.errors import LedgerError
 
 def test_a_finished_run_is_read_whole(tmp_path):
     run = read_run(write_run(tmp_path / "run", "ROME", size=5))
-    assert (run.label, run.mode, run.state) == ("ROME", ("single", 1), "finished")
+    assert (run.label, run.mode, run.state) == ("ROME", ("single", 1, -1), "finished")
     assert (run.facts, run.written, run.failed, run.cut_off) == (5, 5, 0, False)
     assert [line["position"] for line in run.at("immediate")] == [0, 1, 2, 3, 4]
 
