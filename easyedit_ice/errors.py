@@ -253,6 +253,10 @@ class AllFactsFailedError(EasyEditIceError, RuntimeError):
     """A method failed on every fact of a run."""
 
 
+class AbilityError(EasyEditIceError, RuntimeError):
+    """A task of lm-eval cannot be had, or cannot be put to a model."""
+
+
 class IncomparableRunsError(EasyEditIceError, ValueError):
     """Runs of different models, facts or ways to measure were to be put side by side."""
 
