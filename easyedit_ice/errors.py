@@ -257,6 +257,14 @@ class AbilityError(EasyEditIceError, RuntimeError):
     """A task of lm-eval cannot be had, or cannot be put to a model."""
 
 
+class AfterlifeError(EasyEditIceError, RuntimeError):
+    """An edited model cannot be trained, rounded or merged as it was to be, to see what stays of its edits."""
+
+
+class JudgeError(EasyEditIceError, RuntimeError):
+    """A model that was to judge answers gives no judgement."""
+
+
 class IncomparableRunsError(EasyEditIceError, ValueError):
     """Runs of different models, facts or ways to measure were to be put side by side."""
 
