@@ -158,11 +158,11 @@ def _load(names: Sequence[str]) -> _Loaded:
     )
     for name in names:
         if name in files and not Path(name).is_file():
-            raise RunConfigError(f"there is no file {name}; give the path of a YAML file that defines a task of lm-eval")
+            raise RunConfigError(f"there is no file {name}; give the path of a YAML file that defines a task")
         if name not in files and name not in manager.all_tasks:
             raise RunConfigError(
-                f"lm-eval {version('lm_eval')} has no task {name!r}; `lm_eval ls tasks` lists them, a YAML file defines "
-                f"another, and {' and '.join(WORLD_TASKS)} need no download."
+                f"lm-eval {version('lm_eval')} has no task {name!r}; `lm_eval ls tasks` lists them, a YAML file "
+                f"defines another, and {' and '.join(WORLD_TASKS)} need no download."
                 f"{did_you_mean(name, [*manager.all_tasks, *WORLD_TASKS])}"
             )
     try:
@@ -170,8 +170,8 @@ def _load(names: Sequence[str]) -> _Loaded:
     # Tasks are code and data of strangers, read from the hub by way of several libraries.
     except Exception as error:
         raise AbilityError(
-            f"the data of {', '.join(names)} cannot be had ({type(error).__name__}: {error}); where there is no network, "
-            f"take tasks that are in the cache of the hub already, or {' and '.join(WORLD_TASKS)}, which need none"
+            f"the data of {', '.join(names)} cannot be had ({type(error).__name__}: {error}); without a network, take "
+            f"tasks whose data are in the hub's cache already, or {' and '.join(WORLD_TASKS)}, which need none"
         ) from error
 
 
@@ -205,7 +205,8 @@ def _scores(name: str, scores: Mapping[str, Any], leaves: Sequence[str], found: 
             continue
         higher = found["higher_is_better"].get(leaves[0], {}).get(metric)
         ability = Ability(name, metric if how == "none" else key, float(value), higher is not False)
-        yield with_samples(ability, _aggregation(found["configs"][leaves[0]], metric), _samples(leaves, metric, how, found))
+        aggregation = _aggregation(found["configs"][leaves[0]], metric)
+        yield with_samples(ability, aggregation, _samples(leaves, metric, how, found))
 
 
 def _aggregation(config: Mapping[str, Any], metric: str) -> str | None:

@@ -43,9 +43,9 @@ _DEFINITIONS: dict[str, dict[str, Any]] = {
 def write_world_tasks(folder: str | Path | None = None) -> Path:
     """Write the tasks and their data; lm-eval's own command finds them by ``--include_path``.
 
-    ``factworld_choice`` asks 100 facts of the world that no record of the split ``test`` edits, each in the wording that
-    the model was never taught it in, with four answers of its kind; ``factworld_two_hops`` as many questions of two
-    hops that it was never taught. ``factworld_text`` is the perplexity per word of 100 true texts.
+    ``factworld_choice`` asks 100 facts of the world that no record of the split ``test`` edits, each in the wording
+    that the model was never taught it in, with four answers of its kind; ``factworld_two_hops`` as many questions of
+    two hops that it was never taught. ``factworld_text`` is the perplexity per word of 100 true texts.
 
     Args:
         folder: where to; by default one in the cache, made once.

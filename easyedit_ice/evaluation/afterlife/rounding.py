@@ -39,8 +39,8 @@ def round_weights(model: nn.Module, bits: int) -> None:
             matrix = rounded((weight.data.T if turned else weight.data).contiguous())
         except (RuntimeError, NotImplementedError, AttributeError, OSError) as error:
             raise AfterlifeError(
-                f"this bitsandbytes cannot round {name} to {bits} bits on {weight.device} ({error}); upgrade it, or leave "
-                f"'quantise{bits}' out"
+                f"this bitsandbytes cannot round {name} to {bits} bits on {weight.device} ({error}); upgrade it, or "
+                f"leave 'quantise{bits}' out"
             ) from error
         weight.data.copy_(matrix.T if turned else matrix)
 

@@ -87,8 +87,8 @@ def _train(model: nn.Module, tok: Any, course: Course) -> None:
         loss = _loss(model, batch, trained[0].device)
         if not torch.isfinite(loss):
             raise AfterlifeError(
-                f"the loss is {loss.item()} at step {step + 1} of the training; lower evaluation.afterlife_learning_rate, "
-                f"which is {course.learning_rate}"
+                f"the loss is {loss.item()} at step {step + 1} of the training; lower "
+                f"evaluation.afterlife_learning_rate, which is {course.learning_rate}"
             )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
