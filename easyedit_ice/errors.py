@@ -253,6 +253,18 @@ class AllFactsFailedError(EasyEditIceError, RuntimeError):
     """A method failed on every fact of a run."""
 
 
+class AbilityError(EasyEditIceError, RuntimeError):
+    """A task of lm-eval cannot be had, or cannot be put to a model."""
+
+
+class AfterlifeError(EasyEditIceError, RuntimeError):
+    """An edited model cannot be trained, rounded or merged as it was to be, to see what stays of its edits."""
+
+
+class JudgeError(EasyEditIceError, RuntimeError):
+    """A model that was to judge answers gives no judgement."""
+
+
 class IncomparableRunsError(EasyEditIceError, ValueError):
     """Runs of different models, facts or ways to measure were to be put side by side."""
 

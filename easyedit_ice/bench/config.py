@@ -91,6 +91,24 @@ class EvaluationConfig:
     probes: list[str] | None = setting(
         None, "harder questions made from each record, such as [choice,negation], or [all]; null: none (docs/probes.md)"
     )
+    abilities: list[str] | None = setting(
+        None, "tasks of lm-eval, by name or YAML file, such as [arc_easy,factworld_choice]; null: none"
+    )
+    abilities_limit: int | None = setting(None, "how many documents of each task; all if null")
+    abilities_batch: int = setting(8, "texts that lm-eval puts to the model at a time")
+    afterlife: list[str] | None = setting(
+        None,
+        "what the edited model then goes through: finetune, lora, merge, quantise8, quantise4, or [all]; null: nothing",
+    )
+    afterlife_text: str | None = setting(None, "a text file to train on, a text a line; null: the embedded world's")
+    afterlife_steps: int = setting(100, "steps of that training, 8 texts each")
+    afterlife_learning_rate: float = setting(1e-4, "learning rate of that training")
+    afterlife_rank: int = setting(8, "rank of the LoRA of lora and merge")
+    afterlife_scale: float = setting(1.0, "merge: factor of the adapter")
+    afterlife_adapter: str | None = setting(None, "merge: folder of a PEFT adapter; null: one trained on that text")
+    followed_edits: int = setting(
+        1, "modes single and batch: after how many of the first edits abilities and afterlife are measured"
+    )
 
 
 def _help() -> str:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from easyedit_ice.errors import MissingExtraError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
+    "abilities": ("lm_eval",),
     "bench": ("bm25s", "hydra", "matplotlib", "pandas", "scipy"),
     "data": ("datasets",),
     "experts": ("matplotlib", "sklearn"),

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from runs import configured
 
+from easyedit_ice.bench.asking.aftermath import Aftermath
 from easyedit_ice.bench.asking.examiner import Examiner
 from easyedit_ice.bench.asking.facts import choose
 from easyedit_ice.bench.methods import make_method
@@ -41,7 +42,8 @@ class Runs:
         ledger = Ledger(folder / LEDGER, origin_of(folder))
         try:
             examiner = Examiner(config.evaluation, method.tok, method.hparams, 0, asking=asking_for(method.tok, False))
-            bench = Bench(method, examiner, ledger, 0, Meter(method.model), lambda count, lines: None)
+            aftermath = Aftermath(method.tok, examiner)
+            bench = Bench(method, examiner, ledger, 0, Meter(method.model), lambda count, lines: None, aftermath)
             stream = Stream(retain_every=2, checkpoint_every=2)
             run_stream(bench, self.facts.edited, self.facts.untouched, stream, StreamState(folder, ledger))
         finally:

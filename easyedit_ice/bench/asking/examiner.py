@@ -154,13 +154,21 @@ class Examiner:
         if self._drift is not None:
             point = self._drift.point(model)
             measured |= {"perplexity": point.perplexity, "kl": point.kl}
-        if self._rest is not None:
-            left = self._rest.point(model, contexts)
-            measured |= {} if left.perplexity is None else {"text_perplexity": left.perplexity}
-            if left.kept:
-                lost = [place for place, kept in enumerate(left.kept) if not kept]
-                measured["known"] = {"facts": len(left.kept), "lost": lost}
+        measured |= self.rest_of(model, contexts)
         return [with_nulls({"phase": "drift", "position": position, "step": step, **measured})] if measured else []
+
+    def rest_of(self, model: nn.Module, contexts: Sequence[Context] = ()) -> Line:
+        """What is left of known facts and of text, as a line has it; nothing where neither is asked for."""
+        if self._rest is None:
+            return {}
+        left = self._rest.point(model, contexts)
+        found: Line = {} if left.perplexity is None else {"text_perplexity": left.perplexity}
+        if left.kept:
+            found["known"] = {
+                "facts": len(left.kept),
+                "lost": [place for place, kept in enumerate(left.kept) if not kept],
+            }
+        return found
 
     def _qualities(self, model: nn.Module, facts: Sequence[Fact]) -> Sequence[dict[str, Any] | None]:
         if self._config.scorer == "batched":
@@ -179,8 +187,7 @@ def drift_texts(source: str | None, count: int, about: Collection[str]) -> list[
     Raises:
         DataError: the file cannot be read, or has too few lines.
     """
-    texts = _world_texts() if source is None else _lines(source)
-    found = list(islice((text for text in texts if not any(name in text for name in about)), count))
+    found = list(islice(unrelated_texts(source, about), count))
     if len(found) < count:
         raise DataError(
             f"it has {len(found)} lines of {_WORDS} words or more that mention no edited subject; "
@@ -188,6 +195,12 @@ def drift_texts(source: str | None, count: int, about: Collection[str]) -> list[
             source,
         )
     return found
+
+
+def unrelated_texts(source: str | None, about: Collection[str]) -> Iterator[str]:
+    """All texts of :func:`drift_texts`, one after the other."""
+    texts = _world_texts() if source is None else _lines(source)
+    return (text for text in texts if not any(name in text for name in about))
 
 
 def text_of(source: str) -> str:

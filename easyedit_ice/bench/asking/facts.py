@@ -109,6 +109,11 @@ class Facts:
         return replace(self, edited=tuple(replace(fact, claim=claims.of(fact.record)) for fact in self.edited))
 
     @property
+    def subjects(self) -> list[str]:
+        """Names that are edited."""
+        return [name for fact in self.edited for name in (fact.request.get("subject"),) if name]
+
+    @property
     def claims_hash(self) -> str | None:
         """Hash of what the probes are made of; none where none are asked."""
         by_record = {id(fact.record): fact.claim for fact in self.edited}

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from easyedit_ice.bench.report.abilities import ability_values
+from easyedit_ice.bench.report.afterlife import afterlife_values
 from easyedit_ice.bench.report.analysis import AGAIN, Results
-from easyedit_ice.bench.storage.sealed_lines import PROBED
+from easyedit_ice.bench.storage.sealed_lines import ABILITIES, PROBED
 from easyedit_ice.evaluation import Interval
 
 SCORE_COLUMNS = ("run", "mode", "phase", "step", "style", "measure", "mean", "low", "high", "facts")
@@ -66,6 +68,10 @@ def _rows(found: Results) -> Iterator[tuple[object, ...]]:
     for label, figures in found.figures.items():
         for name, value in figures.items():
             yield label, mode, "retained" if ends[label] else "immediate", ends[label], "figure", name, *_numbers(value)
+    for label, phase, step, ability, score, samples in ability_values(found.group):
+        yield label, mode, phase, step, ABILITIES, ability, score, None, None, samples
+    for label, phase, step, style, measure, value in afterlife_values(found.group):
+        yield label, mode, phase, step, style, measure, *_numbers(value)
 
 
 def _numbers(value: Interval) -> tuple[float, float, float, int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from easyedit_ice.bench.report import abilities, afterlife
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.paired_tests import LEVEL
 from easyedit_ice.bench.report.phrases import (
@@ -100,6 +101,7 @@ def tables(results: Results) -> list[Table]:
     found += [_probes(results, phase, mode) for phase in results.probes]
     found.append(_figures(results, mode))
     found += [_undone(results, mode)] if results.undone else []
+    found += [*_abilities(results, mode), *_afterlife(results, mode)]
     found += [table for phase in results.phases if (table := _kinds(results, phase, mode)).rows]
     found += [table for phase in results.phases if (table := _differences(results, phase, mode)).rows]
     return found
@@ -162,6 +164,18 @@ def _probes(results: Results, phase: str, mode: str) -> Table:
     rows.append(("can the model answer?", *(can_answer(scored, probe) for probe in named)))
     note = f"{PROBES_NOTE} {explained(named)}"
     return Table(f"{mode}-{phase}-probes", f"Probes, {PHASES[phase]}", ("method", *named), tuple(rows), 1, note)
+
+
+def _abilities(results: Results, mode: str) -> Iterator[Table]:
+    if rows := abilities.ability_rows(results.group):
+        yield Table(f"{mode}-abilities", "Abilities", abilities.HEADER, _once(rows), note=abilities.NOTE)
+
+
+def _afterlife(results: Results, mode: str) -> Iterator[Table]:
+    style = results.main_style(results.final_phase) if results.scored else next(iter(STYLES))
+    if rows := afterlife.afterlife_rows(results.group, style):
+        note = afterlife.note(STYLES[style], afterlife.treatments(results.group))
+        yield Table(f"{mode}-afterlife", "What stays of the edits", afterlife.HEADER, _once(rows), note=note)
 
 
 def _figures(results: Results, mode: str) -> Table:

@@ -11,6 +11,7 @@ from easyedit_ice.bench.config import given
 from easyedit_ice.bench.running.shards import Process
 from easyedit_ice.bench.telemetry.logs import LEVELS
 from easyedit_ice.errors import RunConfigError, did_you_mean
+from easyedit_ice.evaluation.afterlife import names_of
 from easyedit_ice.evaluation.probes import chosen
 
 MODES = ("single", "batch", "sequential")
@@ -41,6 +42,11 @@ BOUNDS: dict[str, tuple[int, int | None]] = {
     "evaluation.drift_texts": (0, None),
     "evaluation.known_facts": (0, None),
     "evaluation.perplexity_tokens": (2, None),
+    "evaluation.abilities_limit": (1, None),
+    "evaluation.abilities_batch": (1, None),
+    "evaluation.afterlife_steps": (1, None),
+    "evaluation.afterlife_rank": (1, None),
+    "evaluation.followed_edits": (1, None),
     "seed": (0, SEEDS),
     "threads": (1, MOST_THREADS),
 }
@@ -64,6 +70,11 @@ def check(config: DictConfig) -> None:
                 f"{name} is {value!r}; expected one of {', '.join(known)}.{did_you_mean(value, known)}"
             )
     chosen(evaluation.probes or ())
+    names_of(evaluation.afterlife or ())
+    if not 0 < evaluation.afterlife_learning_rate < 1:
+        raise RunConfigError(
+            f"evaluation.afterlife_learning_rate is {evaluation.afterlife_learning_rate}; it must lie between 0 and 1"
+        )
     for name, (low, high) in BOUNDS.items():
         _check_bounds(name, _at(config, name), low, high)
     if mode.name == "single" and mode.batch_size != 1:

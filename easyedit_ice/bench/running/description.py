@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -16,10 +16,14 @@ from easyedit_ice.bench.running.checks import ELSEWHERE
 from easyedit_ice.bench.storage.run_manifest import Manifest, git_revision, now, versions
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.easyedit.methods.host_settings import AUTO
+from easyedit_ice.evaluation.abilities import Tasks
 from easyedit_ice.runtime.cache import fingerprint
 
+OPTIONAL = ("abilities", "afterlife")
+"""Settings of the evaluation that switch on all those whose names begin with theirs."""
 
-def manifest_of(config: DictConfig, method: Method, facts: Facts) -> Manifest:
+
+def manifest_of(config: DictConfig, method: Method, facts: Facts, tasks: Tasks | None = None) -> Manifest:
     """The manifest of a run that begins now."""
     settings = given(config.algorithm.hparams)
     parameters = dict(method.model.named_parameters())
@@ -46,9 +50,10 @@ def manifest_of(config: DictConfig, method: Method, facts: Facts) -> Manifest:
             **{key: config.data[key] for key in ("start", "size", "seed", "order")},
             "known": None if facts.chosen is None else facts.chosen.entry(),
             **({"probes": facts.claims_hash} if facts.claims_hash else {}),
+            **({"abilities": tasks.entry()} if tasks is not None else {}),
         },
         "known_facts": facts.kept.entry() if facts.kept.records else None,
-        "evaluation": OmegaConf.to_container(config.evaluation, resolve=True),
+        "evaluation": _asked(config.evaluation),
         "preset": method.preset,
         "made_from_shape": _made_from_shape(method, settings),
         "hparams": method.settings(),
@@ -60,6 +65,14 @@ def manifest_of(config: DictConfig, method: Method, facts: Facts) -> Manifest:
         "command": f"{sys.argv[0]} {shlex.join(sys.argv[1:])}",
         "started": now(),
     }
+
+
+def _asked(evaluation: DictConfig) -> dict[str, Any]:
+    """What is measured; of what is off by default, and not asked for, not a word."""
+    settings = cast("dict[str, Any]", OmegaConf.to_container(evaluation, resolve=True))
+    on = {switch: bool(settings[switch]) for switch in OPTIONAL}
+    needed = {"followed_edits": on["abilities"] or on["afterlife"]}
+    return {name: value for name, value in settings.items() if needed.get(name, on.get(name.partition("_")[0], True))}
 
 
 def _made_from_shape(method: Method, given: Mapping[str, Any]) -> list[str]:

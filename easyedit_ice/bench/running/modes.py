@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from easyedit_ice.bench.asking.aftermath import Aftermath
 from easyedit_ice.bench.asking.examiner import Answers, Examiner
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.asking.lines import before_line, edit_line, failure_line, later_line
@@ -37,6 +38,7 @@ class Bench:
         seed: of every edit.
         meter: of what edits cost.
         progress: is told how many facts are done, and the lines written of them.
+        aftermath: measures whole states of the model.
     """
 
     method: Method
@@ -46,6 +48,7 @@ class Bench:
     seed: int
     meter: Meter
     progress: Callable[[int, Sequence[Line]], None]
+    aftermath: Aftermath
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def run_apart(bench: Bench, facts: Sequence[Fact], batch_size: int) -> None:
     for batch in batches(facts, batch_size):
         lines: list[Line] = []
         if not _is_done(bench.ledger, batch):
-            lines = sorted(_apart(bench, batch), key=lambda line: (line["position"], PHASES.index(line["phase"])))
+            found = _apart(bench, batch, batch[0].position // batch_size)
+            lines = sorted(found, key=lambda line: (line["position"], PHASES.index(line["phase"])))
             bench.ledger.append(lines)
         bench.progress(len(batch), lines)
 
@@ -109,6 +113,8 @@ def run_stream(
         bench.progress(len(batch), pool.write(batch, step))
         if stream.asks_again(earlier, step, len(facts)):
             pool.ask_again(step)
+            if step == len(facts):
+                pool.follow(step)
         if step == len(facts) or number % stream.checkpoint_every == 0:
             state.save(bench.method, step)
     at_end()
@@ -136,6 +142,7 @@ class _Pool:
                     for fact, was in zip(untouched, self._beside, strict=True)
                 ),
                 *bench.examiner.drift(self._model, 0, 0),
+                *bench.aftermath.unedited(self._model, bench.ledger),
             ]
         )
 
@@ -183,6 +190,16 @@ class _Pool:
         if Place("drift", 0, step) not in bench.ledger:
             stated = [self._contexts[fact.position] for fact in self.written if fact.position in self._contexts]
             bench.ledger.append(bench.examiner.drift(self._model, 0, step, stated))
+        bench.ledger.append(bench.aftermath.in_stream(self._model, step, bench.ledger))
+
+    def follow(self, step: int) -> None:
+        """See what treatments leave of all facts written, unless the ledger has it."""
+        known = [self._known[fact.position] for fact in self.written]
+        contexts = [self._contexts.get(fact.position) for fact in self.written]
+        found = self._bench.aftermath.after_stream(
+            self._model, step, self._bench.ledger, lambda: (self.written, known, contexts)
+        )
+        self._bench.ledger.append(found)
 
     def undo(self, step: int) -> None:
         """Take all facts out, and say what that leaves, unless the ledger does; where that is to be checked."""
@@ -208,11 +225,14 @@ class _Done:
     failures: list[Line] = field(default_factory=list)
 
 
-def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
-    """All lines of a batch that is written to the base model and undone; the first one's say how that model was."""
+def _apart(bench: Bench, batch: Sequence[Fact], place: int) -> list[Line]:
+    """All lines of the batch at a place; it is written to the base model and undone. The first's say how that was."""
     step = len(batch)
     before = bench.examiner.ask_unedited(bench.method.model, batch)
-    unedited = bench.examiner.drift(bench.method.model, 0, 0) if batch[0].position == 0 else []
+    unedited: list[Line] = []
+    if place == 0:
+        unedited += bench.examiner.drift(bench.method.model, 0, 0)
+        unedited += bench.aftermath.unedited(bench.method.model, bench.ledger)
     known = {fact.position: answers for fact, answers in zip(batch, before, strict=True)}
     said = _said_before(bench, bench.method.model, batch)
     done = _edit(bench, batch, step)
@@ -221,6 +241,8 @@ def _apart(bench: Bench, batch: Sequence[Fact]) -> list[Line]:
         try:
             lines += _measure(bench, done, step, [known[fact.position] for fact in done.facts])
             lines += bench.examiner.drift(done.edited.model, batch[0].position, step, done.edited.contexts)
+            was = [known[fact.position] for fact in done.facts]
+            lines += bench.aftermath.after_edit(done.edited, done.facts, was, place, bench.ledger)
         except TrainingDivergedError as error:
             lines += [failure_line(fact, step, error) for fact in done.facts]
         except BaseException:

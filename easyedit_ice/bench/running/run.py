@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
+from easyedit_ice.bench.asking.aftermath import aftermath_of
 from easyedit_ice.bench.asking.examiner import Examiner, drift_texts, text_of
 from easyedit_ice.bench.asking.facts import Fact, Facts, choose
 from easyedit_ice.bench.asking.undo_check import UndoCheck
@@ -35,6 +36,7 @@ from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.errors import AllFactsFailedError, EasyEditIceError, RunConfigError, RunFailedError
 from easyedit_ice.evaluation import Drift
+from easyedit_ice.evaluation.abilities import Tasks
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.side_effects import Rest
 from easyedit_ice.runtime.threads import threads
@@ -75,8 +77,9 @@ def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace
         facts = _choose(config, shown)
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
         method = _method(config, facts)
+        tasks = _tasks(config, method)
         if process.index == 0:
-            enter(folder, manifest_of(config, method, facts))
+            enter(folder, manifest_of(config, method, facts, tasks))
         process.wait()
         asking = asking_for(method.tok, in_chat(config, method))
         drift, rest = _drift(config, method, facts, asking), _rest(config, method, facts, asking)
@@ -86,7 +89,9 @@ def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace
             with _progress(config, folder, len(mine), process, shown, pace) as progress:
                 examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking)
                 undo_check = _undo_check(config, method, facts, asking)
-                bench = Bench(method, examiner, undo_check, ledger, config.seed, Meter(method.model), progress)
+                aftermath = aftermath_of(config.evaluation, method, examiner, tasks, facts.subjects, config.seed)
+                meter = Meter(method.model)
+                bench = Bench(method, examiner, undo_check, ledger, config.seed, meter, progress, aftermath)
                 _run_mode(config, bench, mine, facts.untouched, folder)
         finally:
             ledger.close()
@@ -156,12 +161,20 @@ def _method(config: DictConfig, facts: Facts) -> Method:
     return method
 
 
+def _tasks(config: DictConfig, method: Method) -> Tasks | None:
+    """The tasks whose abilities are scored, found before anything is edited."""
+    evaluation = config.evaluation
+    if not evaluation.abilities:
+        return None
+    limit, batch = evaluation.abilities_limit, evaluation.abilities_batch
+    return Tasks(list(evaluation.abilities), limit, chat=in_chat(config, method), batch_size=batch)
+
+
 def _drift(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> Drift | None:
     count = config.evaluation.drift_texts
     if not count:
         return None
-    about = [name for fact in facts.edited for name in (fact.request.get("subject"),) if name]
-    texts = drift_texts(config.evaluation.drift_source, count, about)
+    texts = drift_texts(config.evaluation.drift_source, count, facts.subjects)
     kept = [(asking.text(own.prompt), own.answer) for fact in facts.edited for own in fact.asked if own.keeps]
     return Drift(method.model, method.tok, texts, kept[:count], config.evaluation.max_length, asking)
 

@@ -16,12 +16,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from easyedit_ice.errors import LedgerError
+from easyedit_ice.evaluation.afterlife import TREATMENTS
 
 Line = dict[str, Any]
 
-PHASES = ("before", "drift", "failed", "immediate", "retained", "untouched", "undone")
+ABILITIES, AFTERLIFE = "abilities", "afterlife"
+"""Phases of a whole state of the model: its scores in tasks, and what treatments leave besides edited facts."""
+
+
+def after(treatment: str) -> str:
+    """The phase of edited facts after a treatment of the model."""
+    return f"after_{treatment}"
+
+
+AFTER = tuple(map(after, TREATMENTS))
+PHASES = ("before", "drift", ABILITIES, *AFTER, AFTERLIFE, "failed", "immediate", "retained", "untouched", "undone")
 """In the order in which a fact's lines are written."""
-SCORED = ("before", "immediate", "retained", "untouched")
+SCORED = ("before", "immediate", "retained", "untouched", *AFTER)
 """Phases whose lines have scores of a fact."""
 UNDONE = "undone"
 """Phase of the lines that say what an edit left behind once it was taken out."""
@@ -30,7 +41,7 @@ PROBED, TOLD, OLD = "probe", "probe_told", "probe_old"
 KEYS = frozenset(
     (
         *("phase", "position", "step", "case", "error", "scores", "answers", "stopped", "fluency", "update", "cost"),
-        *("perplexity", "text_perplexity", "kl", "known", "not_finite", "undo"),
+        *("perplexity", "text_perplexity", "kl", "known", "not_finite", "undo", "abilities", "afterlife"),
     )
 )
 """All that a line may have."""

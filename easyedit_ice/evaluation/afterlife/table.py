@@ -1,0 +1,69 @@
+"""All treatments, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from easyedit_ice.errors import RunConfigError, did_you_mean
+from easyedit_ice.evaluation.afterlife.merging import add, learnt_change
+from easyedit_ice.evaluation.afterlife.rounding import round_weights
+from easyedit_ice.evaluation.afterlife.settings import Course
+from easyedit_ice.evaluation.afterlife.training import train_all, train_lora
+from easyedit_ice.evaluation.afterlife.treatment import Treatment
+
+TREATMENTS = {
+    "finetune": "all weights trained on unrelated text",
+    "lora": "a LoRA trained on unrelated text, and merged",
+    "merge": "an adapter of the unedited model merged into the edited one",
+    "quantise8": "weights rounded to 8 bits (LLM.int8)",
+    "quantise4": "weights rounded to 4 bits (NF4)",
+}
+"""What each treatment is, by its name, in the order in which they are done."""
+ALL = "all"
+"""The name of all of them together."""
+TRAINED = ("finetune", "lora", "merge")
+"""Treatments that read text."""
+
+
+def names_of(given: Iterable[str]) -> tuple[str, ...]:
+    """The names of these treatments, each once; ``all`` names each of them.
+
+    Raises:
+        RunConfigError: there is no such treatment.
+    """
+    given = list(given)
+    for name in given:
+        if name != ALL and name not in TREATMENTS:
+            raise RunConfigError(
+                f"there is no treatment {name!r}; evaluation.afterlife takes {', '.join([*TREATMENTS, ALL])}."
+                f"{did_you_mean(name, [*TREATMENTS, ALL])}"
+            )
+    return tuple(name for name in TREATMENTS if ALL in given or name in given)
+
+
+def chosen(given: Iterable[str], course: Course, model: nn.Module, tok: Any) -> tuple[Treatment, ...]:
+    """The treatments of these names.
+
+    Args:
+        given: some names.
+        course: how those that train do it.
+        model: unedited; what ``merge`` merges is made on it, and it stays as it was.
+        tok: its tokenizer.
+
+    Raises:
+        RunConfigError: there is no such treatment.
+        AfterlifeError: what ``merge`` merges cannot be made.
+    """
+    names = names_of(given)
+    change = learnt_change(model, tok, course) if "merge" in names else []
+    ways = {
+        "finetune": lambda model, tok: train_all(model, tok, course),
+        "lora": lambda model, tok: train_lora(model, tok, course),
+        "merge": lambda model, tok: add(change, course.scale),
+        "quantise8": lambda model, tok: round_weights(model, 8),
+        "quantise4": lambda model, tok: round_weights(model, 4),
+    }
+    return tuple(Treatment(name, TREATMENTS[name], ways[name]) for name in names)

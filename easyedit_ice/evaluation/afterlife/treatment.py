@@ -1,0 +1,52 @@
+"""A treatment of a model, and the way back from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.runtime.interrupts import ending_with
+from easyedit_ice.runtime.randomness import seeded
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """Something that happens to edited models.
+
+    Attributes:
+        name: as settings have it.
+        what: what it is, for a report's reader.
+        apply: does it to a model in place; its arguments are the model and its tokenizer.
+    """
+
+    name: str
+    what: str
+    apply: Callable[[nn.Module, Any], None]
+
+
+@contextmanager
+def treated(model: nn.Module, tok: Any, treatment: Treatment, seed: int = 0) -> Iterator[None]:
+    """Within the block the model has been treated; after it, every bit of it is as it was, whatever happened.
+
+    A copy of all weights is kept meanwhile, where the weights are.
+
+    Raises:
+        AfterlifeError: the treatment cannot be done to such a model.
+    """
+    kept = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
+
+    def bring_back() -> None:
+        with torch.no_grad():
+            for tensor, value in kept:
+                tensor.data.copy_(value)
+
+    with ending_with(bring_back), preserved(model, tok):
+        with seeded(seed, model):
+            treatment.apply(model, tok)
+        yield
