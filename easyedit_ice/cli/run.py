@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from easyedit_ice.cli.overrides import as_overrides
+from easyedit_ice.cli.watching import on_a_terminal, watching
 from easyedit_ice.errors import IncomparableRunsError, RunConfigError
 
 
@@ -22,7 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     if not quiet:
         sys.stderr.writelines(f"note: {note}\n" for note in notes)
     try:
-        folder = app(named)
+        with watching(not quiet) if on_a_terminal() else nullcontext():
+            folder = app(named)
     except RunConfigError as error:
         raise _with_the_key_meant(error) from error
     if folder is not None and not quiet and Process.current().index == 0:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from tqdm import tqdm
 
 from easyedit_ice.bench.asking.examiner import Examiner, drift_texts, text_of
 from easyedit_ice.bench.asking.facts import Fact, Facts, choose
@@ -36,6 +35,7 @@ from easyedit_ice.errors import AllFactsFailedError, EasyEditIceError, RunConfig
 from easyedit_ice.evaluation import Drift
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.side_effects import Rest
+from easyedit_ice.runtime.progress import progress, silent, watched
 from easyedit_ice.runtime.threads import threads
 from easyedit_ice.text.chat import Asking, asking_for
 
@@ -69,8 +69,9 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         logging_to(folder, config.verbosity) as shown,
         _named_failures(config.algorithm.name, folder),
         threads(config.threads),
+        nullcontext() if shown and process.index == 0 else watched(silent),
     ):
-        facts = _choose(config, shown)
+        facts = _choose(config)
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
         method = _method(config, facts)
         if process.index == 0:
@@ -81,9 +82,9 @@ def run(config: DictConfig, folder: str | Path) -> Path:
         ledger = open_ledger(folder, process, origin_of(folder))
         try:
             mine = process.share(facts.edited, config.mode.batch_size)
-            with _progress(config, folder, len(mine), process, shown) as progress:
+            with _progress(config, folder, len(mine), process, shown) as tell:
                 examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking)
-                bench = Bench(method, examiner, ledger, config.seed, Meter(method.model), progress)
+                bench = Bench(method, examiner, ledger, config.seed, Meter(method.model), tell)
                 _run_mode(config, bench, mine, facts.untouched, folder)
         finally:
             ledger.close()
@@ -172,14 +173,14 @@ def _rest(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> R
     return Rest(method.tok, facts.kept.questions, text, config.evaluation.perplexity_tokens, asking)
 
 
-def _choose(config: DictConfig, shown: bool) -> Facts:
+def _choose(config: DictConfig) -> Facts:
     """The facts; the model is loaded to be asked what it knows, as it is before a method makes anything of it."""
 
     @cache
     def knowledge() -> Knowledge:
         settings = {"model_name": config.model.name, "device": config.model.device, "dtype": config.model.dtype}
         model, tok = load_model(EditHyperParams(**settings))
-        return Knowledge(model, tok, asking_for(tok, config.model.chat), progress=shown)
+        return Knowledge(model, tok, asking_for(tok, config.model.chat))
 
     facts = choose(config.data, config.evaluation.known_facts, knowledge, None if config.confirm else MOST_FACTS)
     return facts.with_claims(config.seed) if config.evaluation.probes else facts
@@ -228,12 +229,12 @@ def _progress(
     name, first = config.algorithm.name, process.index == 0
     pace = Pace(name, facts, confirmed=config.confirm or process.count > 1, told=_silent if shown else logger.info)
     with (
-        tqdm(total=facts, desc=name, unit="fact", disable=not shown or not first) as bar,
+        progress(None, name, facts, "fact") as advance,
         tracking(config.tracker, folder, config, first) as track,
     ):
 
         def tell(count: int, lines: Sequence[Line]) -> None:
-            bar.update(count)
+            advance(count)
             track(lines)
             pace.move(count, worked=bool(lines))
 
