@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from easyedit_ice.cli.console import working
 from easyedit_ice.cli.json_output import add_json, print_json
 
 _FACTS = "a file of records: the model is a testbed that knows their original answers"
@@ -41,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "train":
         print(_train(arguments))
     elif arguments.action == "measure":
-        print_json(_measure(arguments))
+        with working(not arguments.json):
+            figures = _measure(arguments)
+        print_json(figures)
     elif arguments.action == "testbed":
         from easyedit_ice.testbed import testbed
 
