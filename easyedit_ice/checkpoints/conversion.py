@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from easyedit_ice.checkpoints.gguf_files import GgufSource, sha256_of
 from easyedit_ice.errors import LoadingError, ModelPackageError
 from easyedit_ice.runtime.cache import made_once
+from easyedit_ice.runtime.progress import waiting
 from easyedit_ice.runtime.store import Store
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def require_gguf(what: str) -> None:
 
 def _convert(source: GgufSource, folder: Path) -> None:
     require_gguf(f"{source.name!r} is a GGUF file, and to read it")
-    with source.file() as file:
+    with waiting(f"converting {source.name}, which is done once", aloud=True), source.file() as file:
         try:
             _write(file, folder)
         except LoadingError:

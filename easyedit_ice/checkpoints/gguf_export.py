@@ -19,6 +19,7 @@ from easyedit_ice.checkpoints.gguf_layout import Place, architecture_of, places
 from easyedit_ice.checkpoints.names import source_of
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.runtime.cache import made_once
+from easyedit_ice.runtime.progress import waiting
 
 if TYPE_CHECKING:
     from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
@@ -55,7 +56,7 @@ def save_gguf(
     if dtype not in GGUF_TYPES:
         raise UpdateError(f"the type is {dtype!r}; expected one of {', '.join(GGUF_TYPES)}")
     written: list[str] = []
-    with base_for(base, path).file() as file:
+    with waiting(f"writing {Path(path).name}"), base_for(base, path).file() as file:
         made_once(Path(path), partial(_write, model, file, dtype, whole, written))
     return written
 

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from easyedit_ice.checkpoints.hub import hub_options
 from easyedit_ice.checkpoints.names import NAMES, checkpoint_of
 from easyedit_ice.errors import AnatomyError, LoadingError, did_you_mean
 from easyedit_ice.model.device import resolve_device
 from easyedit_ice.runtime.extras import require
+from easyedit_ice.runtime.progress import waiting
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -45,12 +47,14 @@ def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTok
     if hparams.model_parallel:
         options["device_map"] = "auto"
     checkpoint = _checkpoint(hparams)
+    where: dict[str, Any] = {"trust_remote_code": False} | hub_options(checkpoint)
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(  # a pair, by output_loading_info
-            checkpoint, trust_remote_code=False, output_loading_info=True, **options
-        )
-        model, told = loaded
-        tok = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
+        with waiting(f"loading {hparams.model_name}", aloud=not Path(checkpoint).exists()):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(  # a pair, by output_loading_info
+                checkpoint, output_loading_info=True, **where, **options
+            )
+            model, told = loaded
+            tok = AutoTokenizer.from_pretrained(checkpoint, **where)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     # transformers meets files of strangers with whatever its parsing stumbles over.
@@ -80,8 +84,9 @@ def load_shapes(hparams: EditHyperParams) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     checkpoint = _checkpoint(hparams)
+    where: dict[str, Any] = {"trust_remote_code": False} | hub_options(checkpoint)
     try:
-        config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(checkpoint, **where)
         kept = getattr(config, "dtype", None) or torch.float32
         dtype = kept if hparams.dtype == "auto" else _dtype(hparams.dtype)
         with torch.device("meta"):

@@ -32,7 +32,9 @@ def checkpoint_of(name: str) -> str:
     source = source_of(name)
     if source is not None:
         return str(converted(source))
-    return str(model_path()) if name == EMBEDDED and not Path(name).exists() else name
+    if name == EMBEDDED and not Path(name).exists():
+        return str(model_path())
+    return str(Path(name).expanduser()) if name.startswith("~") else name
 
 
 def source_of(name: str) -> GgufSource | None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from easyedit_ice.cli.commands import BY_HYDRA, COMMANDS, ELSEWHERE, INTERNALS, module_of, parser_of
+from easyedit_ice.cli.interrupted import told
 from easyedit_ice.cli.parsing import Parser
 from easyedit_ice.cli.status import BAD_INPUT, DONE, INTERRUPTED
 from easyedit_ice.errors import EasyEditIceError, did_you_mean
@@ -35,14 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, rest: Sequence[str]) -> int:
+    arguments = None
     try:
         if command in BY_HYDRA:
             status = module_of(command).main(rest)
         else:
-            status = module_of(command).run(parser_of(command).parse_args(rest))
+            arguments = parser_of(command).parse_args(rest)
+            status = module_of(command).run(arguments)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
+        sys.stderr.write(f"interrupted: {told(command, arguments)}\n")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read what is printed wants no more of it, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from easyedit_ice.cli.console import table
+from easyedit_ice.cli.json_output import add_json, print_json
 from easyedit_ice.editors.choosing import JOBS, choose
 
 
@@ -19,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-subject", action="store_true", help="recommend one for a fact without a subject")
     parser.add_argument("--stream", action="store_true", help="facts are written one after the other, and all stay")
     parser.add_argument("--for", dest="job", metavar="JOB", help=f"what matters: {', '.join(own.name for own in JOBS)}")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,13 +27,13 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = arguments.job or ("stream" if arguments.stream else None)
     if facts is None and wanted is None:
         if arguments.json:
-            print(json.dumps([asdict(job) for job in JOBS], ensure_ascii=False))
+            print_json(JOBS)
         else:
             print(table(("--for", "job", "take", "why", "from"), [_row(job) for job in JOBS]))
         return 0
     choice = choose(facts or [{"subject": "any"}], wanted=wanted)
     if arguments.json:
-        print(json.dumps(asdict(choice), ensure_ascii=False))
+        print_json(choice)
     else:
         print(f"{choice.algorithm}, for {choice.what}: {choice.why} ({choice.doc})")
     return 0

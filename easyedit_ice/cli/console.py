@@ -10,12 +10,12 @@ import sys
 import warnings
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from itertools import zip_longest
 from textwrap import wrap
 
-from easyedit_ice.runtime.progress import told
+from easyedit_ice.cli.watching import watching
 
 GAP = "  "
 NARROWEST = 12
@@ -81,17 +81,12 @@ def _style(cell: str) -> str:
 
 
 @contextmanager
-def quiet(progress: bool = False) -> Iterator[None]:
-    """Keep warnings, logs and prints of EasyEdit and transformers off the terminal.
-
-    Args:
-        progress: let progress bars through.
-    """
+def quiet() -> Iterator[None]:
+    """Keep warnings, logs and prints of EasyEdit and transformers off the terminal."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    bars = nullcontext() if progress else redirect_stderr(StringIO())
     try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()), bars:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -99,14 +94,13 @@ def quiet(progress: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def working() -> Iterator[None]:
-    """:func:`quiet`, but for how far the work has come: bars on a terminal, and elsewhere a line at times."""
-    shown = sys.stderr
+def working(shown: bool = True) -> Iterator[None]:
+    """:func:`quiet`, but for how far the work has come.
 
-    def tell(line: str) -> None:
-        print(line, file=shown, flush=True)
-
-    with quiet(progress=shown.isatty()), nullcontext() if shown.isatty() else told(tell):
+    Args:
+        shown: as of :func:`~easyedit_ice.cli.watching.watching`.
+    """
+    with watching(shown), quiet():
         yield
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, add_threads, algorithm_named, settings_for
 from easyedit_ice.cli.console import whole_number, working
+from easyedit_ice.cli.json_output import add_json, print_json
 from easyedit_ice.cli.results import add_results, check_model, check_places, save
 from easyedit_ice.cli.shown_verdict import show_answers, show_verdict
 from easyedit_ice.cli.status import DONE, INTERRUPTED, MISSED
@@ -65,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="save also where a fact did not take; the status is 0 then"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    add_json(parser)
     parser.add_argument(
         "--max-new-tokens",
         type=whole_number(1, 512),
@@ -80,12 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Edit, judge, save, and print what came of it."""
     job = _job(arguments)
     check_places(arguments, job.name)
-    try:
-        with threads(arguments.threads):
-            return _edit(arguments, job)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: the model on disk is as it was, and nothing was saved\n")
-        return INTERRUPTED
+    with threads(arguments.threads):
+        return _edit(arguments, job)
 
 
 @dataclass(frozen=True)
@@ -170,11 +166,11 @@ def _edit(arguments: argparse.Namespace, job: _Job) -> int:
     from easyedit_ice.verdict.editing import EditsInterrupted, edit_facts
 
     started = time.perf_counter()
-    with working():
+    with working(not arguments.json):
         model, tok = load_model(job.hparams)
         check_model(arguments, model)
     _tell(arguments, job.told())
-    with working():
+    with working(not arguments.json):
         before = _answers(arguments, job, model, tok)
         try:
             edited = edit_facts(model, tok, job.facts, job.hparams, one_by_one=job.one_by_one, notes=job.notes())
@@ -196,7 +192,7 @@ def _edit(arguments: argparse.Namespace, job: _Job) -> int:
     if not kept and status == DONE:
         status = MISSED
     if arguments.json:
-        print(json.dumps(_told(job, edited, answers, saved, arguments.threads, status), ensure_ascii=False))
+        print_json(_told(job, edited, answers, saved, arguments.threads, status))
     else:
         for where, what in saved.items():
             print(f"{what} is saved in {where}")

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from easyedit_ice.cli.console import quiet, table, whole_number
+from easyedit_ice.cli.console import table, whole_number, working
+from easyedit_ice.cli.json_output import add_json, print_json
 from easyedit_ice.edit.destinations import refuse_unwritable
 from easyedit_ice.errors import SaveError
 from easyedit_ice.runtime.untrusted import parsed_json
@@ -34,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--teacher-forced-only", action="store_true", help="neither write answers nor compare probabilities"
     )
+    add_json(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -57,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.data_seed,
     )
     evaluation = EvaluationConfig(generate=more, probability=more, max_new_tokens=arguments.max_new_tokens)
-    with quiet():
+    with working(not arguments.json):
         found = evaluate_checkpoint(
             arguments.checkpoint,
             data,
@@ -70,6 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if arguments.json:
+        print_json(found)
+        return 0
     modes = list(found["summary"])
     measures = dict.fromkeys(measure for mode in modes for measure in found["summary"][mode])
     rows = [(measure, *(_cell(found["summary"][mode].get(measure)) for mode in modes)) for measure in measures]

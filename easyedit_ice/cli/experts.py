@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, settings_for
-from easyedit_ice.cli.console import quiet, table, whole_number
+from easyedit_ice.cli.console import table, whole_number, working
+from easyedit_ice.cli.json_output import add_json, as_records, print_json
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import ExpertError
 
@@ -36,10 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_settings(train)
     listing = actions.add_parser("list", help="the experts of a folder")
     listing.add_argument("folder")
+    add_json(listing)
     show = actions.add_parser("show", help="one expert: what it is of, its facts, its settings")
     show.add_argument("folder")
     show.add_argument("name")
-    show.add_argument("--json", action="store_true", help="print all facts and settings as JSON")
+    add_json(show)
     delete = actions.add_parser("delete", help="delete experts")
     delete.add_argument("folder")
     delete.add_argument("names", nargs="+", metavar="name")
@@ -48,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_ask(ask: argparse.ArgumentParser) -> None:
     ask.add_argument("folder")
+    add_json(ask)
     ask.add_argument("--model", help=MODEL_HELP)
     ask.add_argument("--prompt", action="append", required=True, help="text to go on from; may be given several times")
     ask.add_argument("--use", nargs="+", metavar="NAME", help="the experts to choose from; all but the classifier")
@@ -79,7 +80,7 @@ def _train(arguments: argparse.Namespace) -> int:
     hparams = cast("SVFHyperParams", settings_for(SVFHyperParams, name, arguments))
     records = load_records(arguments.data, split=arguments.split, size=arguments.size)
     kinds = [record.get("relation") for record in records]
-    with quiet(progress=sys.stderr.isatty()):
+    with working():
         model, tok = load_model(hparams)
         experts = train_experts(
             model, tok, to_requests(records), hparams, arguments.by, clusters=arguments.clusters, relations=kinds
@@ -93,8 +94,12 @@ def _train(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     from easyedit_ice.experts import Library
 
-    _print_experts(Library(arguments.folder).load())
-    print(f"\nin {arguments.folder}")
+    experts = Library(arguments.folder).load()
+    if arguments.json:
+        print_json({"folder": arguments.folder, "experts": as_records(_HEADER, _rows(experts))})
+    else:
+        _print_experts(experts)
+        print(f"\nin {arguments.folder}")
     return 0
 
 
@@ -115,7 +120,7 @@ def _show(arguments: argparse.Namespace) -> int:
         "scores": dict(expert.scores),
     }
     if arguments.json:
-        print(json.dumps(about | {"facts": facts, "settings": dict(expert.settings)}, indent=1, ensure_ascii=False))
+        print_json(about | {"facts": facts, "settings": expert.settings})
         return 0
     print(table(("of the expert", ""), [(name, _plain(value)) for name, value in about.items()]))
     shown = [(fact["prompt"], fact["target_new"], fact["relation"] or "") for fact in facts[:_SHOWN]]
@@ -145,7 +150,7 @@ def _ask(arguments: argparse.Namespace) -> int:
     hparams = ALGORITHMS["SVF"].hparams_class(model_name=arguments.model or str(factworld.model_path()))
     asked = [[Question("shown", prompt, "", ())] for prompt in arguments.prompt]
     options = {"max_new_tokens": arguments.max_new_tokens}
-    with quiet():
+    with working(not arguments.json):
         model, tok = load_model(hparams)
         before = observe(model, tok, asked, **options)
         prompts = [prompt.strip() for prompt in arguments.prompt]
@@ -156,7 +161,8 @@ def _ask(arguments: argparse.Namespace) -> int:
         (prompt, _named(experts, own), old.generated, new.generated)
         for prompt, own, (old,), (new,) in zip(arguments.prompt, alphas, before, after, strict=True)
     ]
-    print(table(("prompt", "experts", "base", "answer"), rows))
+    header = ("prompt", "experts", "base", "answer")
+    print_json(as_records(header, rows)) if arguments.json else print(table(header, rows))
     return 0
 
 
@@ -200,8 +206,15 @@ def _number(text: str) -> float:
         raise ExpertError(f"--alpha has the value {text!r}; expected a number") from error
 
 
+_HEADER = ("expert", "facts", "projections", "numbers", "KiB", "base")
+
+
 def _print_experts(experts: list[Expert]) -> None:
-    rows = [
+    print(table(_HEADER, _rows(experts)) if experts else "there are none")
+
+
+def _rows(experts: list[Expert]) -> list[tuple[object, ...]]:
+    return [
         (
             expert.name,
             len(expert.facts),
@@ -212,8 +225,6 @@ def _print_experts(experts: list[Expert]) -> None:
         )
         for expert in experts
     ]
-    header = ("expert", "facts", "projections", "numbers", "KiB", "base")
-    print(table(header, rows) if rows else "there are none")
 
 
 def _named(experts: list[Expert], alphas: list[float]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import fields
 
 from easyedit_ice.cli.command_settings import algorithm_named
 from easyedit_ice.cli.console import table
+from easyedit_ice.cli.json_output import add_json, print_json
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
 
@@ -23,11 +24,14 @@ Row = tuple[str, str, object, str]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("algorithm", nargs="?", help="its settings; without it, all algorithms and presets")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list, or one algorithm's settings."""
-    if arguments.algorithm is None:
+    if arguments.json:
+        print_json(_as_values(arguments.algorithm))
+    elif arguments.algorithm is None:
         rows = [(spec.name, spec.summary, ", ".join(_presets(spec.hparams_class))) for spec in ALGORITHMS.values()]
         print(table(("algorithm", "what it is", "presets"), rows))
         for name, why in ALGORITHMS.broken.items():
@@ -39,6 +43,22 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{title}\n\n{table(('setting', 'type', 'default', 'meaning'), settings)}\n")
         print(f"One is changed by --set NAME=VALUE. Presets: {', '.join(_presets(hparams_class))}")
     return 0
+
+
+def _as_values(name: str | None) -> dict[str, object]:
+    if name is None:
+        algorithms = [
+            {"name": spec.name, "summary": spec.summary, "presets": _presets(spec.hparams_class)}
+            for spec in ALGORITHMS.values()
+        ]
+        return {"algorithms": algorithms, "left_out": ALGORITHMS.broken}
+    hparams_class = algorithm_named(name).hparams_class
+    settings = [
+        {"group": title, **dict(zip(("name", "type", "default", "meaning"), row, strict=True))}
+        for title, rows in grouped(hparams_class)
+        for row in rows
+    ]
+    return {"algorithm": name, "presets": _presets(hparams_class), "settings": settings}
 
 
 def grouped(hparams_class: type[EditHyperParams]) -> Iterator[tuple[str, list[Row]]]:

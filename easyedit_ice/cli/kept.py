@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from easyedit_ice.cli.console import table
+from easyedit_ice.cli.json_output import as_records, print_json
 
 
-def show_kept(header: Sequence[str], rows: Sequence[Sequence[object]], folder: Path) -> None:
+def show_kept(header: Sequence[str], rows: Sequence[Sequence[object]], folder: Path, *, as_json: bool) -> None:
     """Print a table of what is kept, and where."""
+    if as_json:
+        print_json({"folder": folder, "entries": as_records(header, rows)})
+        return
     print(table(header, rows) if rows else "there are none")
     print(f"\nin {folder}")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from easyedit_ice.cli.console import quiet, table
+from easyedit_ice.cli.console import table, working
+from easyedit_ice.cli.json_output import add_json, print_json
 from easyedit_ice.cli.kept import show_cleared
 
 
@@ -13,6 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("model", nargs="?", help="a name of the list or a .gguf file, to convert now; else the list")
     parser.add_argument("--clear", action="store_true", help="delete all conversions, damaged ones too")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -20,21 +21,44 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.checkpoints.conversion import CONVERSIONS
 
     if arguments.clear:
-        show_cleared(CONVERSIONS.clear(), CONVERSIONS.folder, "models")
+        cleared = CONVERSIONS.clear()
+        if not arguments.json:
+            show_cleared(cleared, CONVERSIONS.folder, "models")
     if arguments.model is not None:
-        _convert(arguments.model)
+        folder = _converted(arguments.model, arguments.json)
+        print_json({"folder": folder}) if arguments.json else print(folder)
+    elif arguments.json:
+        print_json(_values())
     elif not arguments.clear:
         _list()
     return 0
 
 
-def _convert(name: str) -> None:
+def _converted(name: str, silently: bool) -> str:
     from easyedit_ice.checkpoints.names import checkpoint_of, require_known
 
     require_known(name)
-    with quiet(progress=sys.stderr.isatty()):
-        folder = checkpoint_of(name)
-    print(folder)
+    with working(not silently):
+        return checkpoint_of(name)
+
+
+def _values() -> dict[str, object]:
+    from easyedit_ice.checkpoints.conversion import conversions
+    from easyedit_ice.checkpoints.names import EMBEDDED
+    from easyedit_ice.checkpoints.packages import PACKAGED
+
+    embedded = {"name": EMBEDDED, "parameters": 3_228_672, "licence": "MIT", "installed": True}
+    packaged = [
+        {
+            "name": model.name,
+            "parameters": model.parameters,
+            "licence": model.licence,
+            "installed": not model.missing,
+            "install": model.install,
+        }
+        for model in PACKAGED.values()
+    ]
+    return {"models": [embedded, *packaged], "converted": list(conversions())}
 
 
 def _list() -> None:

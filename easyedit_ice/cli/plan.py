@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, algorithm_named, settings_for
-from easyedit_ice.cli.console import quiet, table, whole_number
+from easyedit_ice.cli.console import table, whole_number, working
+from easyedit_ice.cli.json_output import add_json, print_json
 from easyedit_ice.edit.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokens", type=whole_number(5, 10**5), default=16, metavar="N", help="of each fact, prompt and target"
     )
-    parser.add_argument("--json", action="store_true", help="print all values, in bytes, as JSON")
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,11 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.model or str(factworld.model_path())
     hparams = settings_for(algorithm_named(arguments.algorithm).hparams_class, name, arguments)
     device: Device = "cpu" if hparams.device == "cpu" else "cuda"
-    with quiet():
+    with working(not arguments.json):
         model = load_shapes(hparams)
         plan = footprint(model, hparams, facts=arguments.facts, tokens=arguments.tokens, device=device)
     if arguments.json:
-        print(json.dumps({"algorithm": arguments.algorithm, "model": name, "device": device, **asdict(plan)}))
+        print_json({"algorithm": arguments.algorithm, "model": name, "device": device, **asdict(plan)})
     else:
         _show(plan, device)
     return 0

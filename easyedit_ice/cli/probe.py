@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 from easyedit_ice.cli.command_settings import add_threads
 from easyedit_ice.cli.console import table, whole_number, working
+from easyedit_ice.cli.json_output import add_json, print_json
 from easyedit_ice.runtime.threads import threads
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chat", action="store_true", help="ask in the user's turn of the model's chat template")
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, or a GPU's number")
     parser.add_argument("--dtype", default="auto", help="type of the weights; auto keeps the checkpoint's")
-    parser.add_argument("--json", action="store_true", help="print all values as JSON")
+    add_json(parser)
     add_threads(parser)
 
 
@@ -42,14 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.text.chat import asking_for
 
     name = arguments.model or str(factworld.model_path())
-    with threads(arguments.threads), working():
+    with threads(arguments.threads), working(not arguments.json):
         data = arguments.data or (None if arguments.model else "factworld")
         records = None if data is None else load_records(data, split=arguments.split, size=arguments.size).records
         loading = EditHyperParams(model_name=name, device=arguments.device, dtype=arguments.dtype)
         model, tok = load_model(loading)
         found = probe(model, tok, records, asking_for(tok, arguments.chat))
     if arguments.json:
-        print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))
+        print_json(found.to_dict())
     else:
         _show(found)
     return 0

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.checkpoints.gguf_files import GGUF_TYPES
-from easyedit_ice.cli.console import quiet
+from easyedit_ice.cli.console import working
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,7 +89,7 @@ def save(arguments: argparse.Namespace, name: str, update: WeightUpdate, model: 
     from easyedit_ice.edit.destinations import placed
 
     saved = {}
-    with quiet():
+    with working(not arguments.json):
         if arguments.save:
             with placed(arguments.save, arguments.overwrite) as folder:
                 update.save(folder)

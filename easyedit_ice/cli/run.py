@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from easyedit_ice.cli.overrides import as_overrides
+from easyedit_ice.cli.watching import on_a_terminal, watching
 from easyedit_ice.errors import IncomparableRunsError, RunConfigError
 
 
@@ -23,7 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     if not quiet:
         sys.stderr.writelines(f"note: {note}\n" for note in notes)
     try:
-        folder = review(named, _silent if quiet else _note) if is_asked(named) else app(named)
+        with watching(not quiet) if on_a_terminal() else nullcontext():
+            folder = review(named, _silent if quiet else _note) if is_asked(named) else app(named)
     except RunConfigError as error:
         raise _with_the_key_meant(error) from error
     if folder is not None and not quiet and Process.current().index == 0:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from easyedit_ice.cli.json_output import add_json
 from easyedit_ice.cli.kept import mebibytes, show_cleared, show_kept
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("list", help="what there is, and what it is of")
+    add_json(actions.add_parser("list", help="what there is, and what it is of"))
     actions.add_parser("clear", help="delete it all, damaged files too; it is made again when it is needed")
 
 
@@ -33,5 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for entry in SPECTRA.entries()
     ]
-    show_kept(("projection", "weight", "method", "singular values", "error", "MiB", "file"), rows, SPECTRA.folder)
+    header = ("projection", "weight", "method", "singular values", "error", "MiB", "file")
+    show_kept(header, rows, SPECTRA.folder, as_json=arguments.json)
     return 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, algorithm_named, settings_for
-from easyedit_ice.cli.console import quiet, table
+from easyedit_ice.cli.console import table, working
+from easyedit_ice.cli.json_output import add_json
 from easyedit_ice.cli.kept import mebibytes, show_cleared, show_kept
 
 
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     compute.add_argument(
         "--for-hparams", metavar="FILE", help="settings of that method, a file or preset; by default the model's preset"
     )
-    actions.add_parser("list", help="what there is, and what it was measured on")
+    add_json(actions.add_parser("list", help="what there is, and what it was measured on"))
     actions.add_parser("clear", help="delete it all, damaged files too, and the texts that models wrote for it")
 
 
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "clear":
         show_cleared(MOMENTS.clear() + OWN_TEXTS.clear(), MOMENTS.folder.parent)
     else:
-        _list()
+        _list(arguments.json)
     return 0
 
 
@@ -59,7 +59,7 @@ def _compute(arguments: argparse.Namespace) -> int:
     algorithm = algorithm_named(arguments.algorithm)
     hparams = settings_for(algorithm.hparams_class, name, arguments)
     share = Share.current()
-    with quiet(progress=sys.stderr.isatty() and share.index == 0):
+    with working(share.index == 0):
         model, tok = load_model(hparams)
         names, measuring = algorithm.moments_needed(model, hparams)
         found = moments(model, tok, names, measuring, share)
@@ -85,7 +85,7 @@ def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring:
     return hand_over(model, tok, host_settings(arguments.method, preset, {}, ModelAnatomy(model)), measuring)
 
 
-def _list() -> None:
+def _list(as_json: bool) -> None:
     from easyedit_ice.precompute.moment_store import MOMENTS
 
     rows = [
@@ -100,4 +100,5 @@ def _list() -> None:
         )
         for entry in MOMENTS.entries()
     ]
-    show_kept(("model", "projection", "text", "tokens", "type", "MiB", "file"), rows, MOMENTS.folder)
+    header = ("model", "projection", "text", "tokens", "type", "MiB", "file")
+    show_kept(header, rows, MOMENTS.folder, as_json=as_json)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
+
+from easyedit_ice.cli.console import working
+from easyedit_ice.cli.json_output import add_json, print_json
 
 _FACTS = "a file of records: the model is a testbed that knows their original answers"
 
@@ -31,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     testbed.add_argument("file", help="the records it is for")
     facts = actions.add_parser("facts", help="what a testbed for a file would know, and what it leaves out")
     facts.add_argument("file", help="the records")
+    for shows in (measure, facts):
+        add_json(shows)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,13 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "train":
         print(_train(arguments))
     elif arguments.action == "measure":
-        print(json.dumps(_measure(arguments), indent=2))
+        with working(not arguments.json):
+            figures = _measure(arguments)
+        print_json(figures)
     elif arguments.action == "testbed":
         from easyedit_ice.testbed import testbed
 
         print(testbed(arguments.file))
     elif arguments.action == "facts":
-        _show_facts(arguments.file)
+        _show_facts(arguments.file, arguments.json)
     else:
         from easyedit_ice.edit.destinations import refuse_existing
         from easyedit_ice.factworld import write_records
@@ -90,11 +96,14 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return figures
 
 
-def _show_facts(file: str) -> None:
+def _show_facts(file: str, as_json: bool) -> None:
     from easyedit_ice.data import load_records
     from easyedit_ice.testbed import gather
 
     known = gather(load_records(file))
+    if as_json:
+        print_json({"prompts": known.counts(), "notes": known.notes})
+        return
     for source, count in known.counts().items():
         print(f"{source}: {count} prompts")
     print(*known.notes, sep="\n")

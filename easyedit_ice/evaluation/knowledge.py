@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
-from tqdm import tqdm
 
 from easyedit_ice.model.baseline import known
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.runtime.cache import cache_root
+from easyedit_ice.runtime.progress import progress
 from easyedit_ice.runtime.untrusted import parsed_json
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.likely_answers import Asked, asked_row, rows_right
 from easyedit_ice.text.rows import Row
+
+logger = logging.getLogger(__name__)
 
 AT_A_TIME = 64
 """Questions asked before the cache is written."""
@@ -31,11 +34,10 @@ class Knowledge:
         model: a causal language model before any edit.
         tok: its tokenizer.
         asking: how questions are put to the model; by default as they are.
-        progress: whether to show a bar while the model is asked; none: on a terminal.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, asking: Asking = PLAIN, *, progress: bool | None = False) -> None:
-        self._model, self._tok, self._asking, self._progress = model, tok, asking, progress
+    def __init__(self, model: nn.Module, tok: Any, asking: Asking = PLAIN) -> None:
+        self._model, self._tok, self._asking = model, tok, asking
         self._path = cache_root() / "known" / f"{known(model).weights[:16]}.json"
         self._found = _read(self._path)
 
@@ -62,15 +64,13 @@ class Knowledge:
         found: list[int] = []
         asked = 0
         total = len(questions) if count is None else count
-        with tqdm(
-            total=total, desc="known facts", unit="fact", disable=None if self._progress is None else not self._progress
-        ) as bar:
+        with progress(logger, "looking for known facts", total, "fact") as advance:
             for chunk in batches(questions, AT_A_TIME):
                 if count is not None and len(found) >= count:
                     break
                 new = [asked + place for place, right in enumerate(self(chunk)) if right]
                 found, asked = found + new, asked + len(chunk)
-                bar.update(len(chunk) if count is None else len(new))
+                advance(len(chunk) if count is None else len(new))
         return found[:count], asked
 
     def _keep(self) -> None:

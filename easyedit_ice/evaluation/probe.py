@@ -94,7 +94,7 @@ class Probe:
 def probe(
     model: nn.Module, tok: Any, records: Sequence[Mapping[str, Any]] | None = None, asking: Asking = PLAIN
 ) -> Probe:
-    """Look at a model; it is left as it was, and what it knows is kept in the cache. Progress is shown on a terminal.
+    """Look at a model; it is left as it was, and what it knows is kept in the cache.
 
     Args:
         model: a causal language model before any edit.
@@ -114,7 +114,7 @@ def probe(
     asked = [request for request in requests if request.ground_truth and request.ground_truth.strip()]
     if not asked:
         raise DataError("no record has a ground_truth, so it cannot be told what the model knows; give some that have")
-    knowledge = Knowledge(model, tok, asking, progress=None)
+    knowledge = Knowledge(model, tok, asking)
     places, _ = knowledge.first([(own.prompt, own.ground_truth or "") for own in asked], None)
     known, plain = [asked[place] for place in places], wording_shares(model, tok, asking)
     if records is None:

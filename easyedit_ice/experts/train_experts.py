@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
-from tqdm.auto import tqdm
 
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.request import EditRequest
@@ -15,6 +15,9 @@ from easyedit_ice.errors import ExpertError
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.grouping import grouped
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.runtime.progress import progress
+
+logger = logging.getLogger(__name__)
 
 Requests = Sequence[Mapping[str, Any] | EditRequest]
 
@@ -52,11 +55,13 @@ def train_experts(
         model.eval()
         groups = grouped(facts, by, relations=kinds, model=model, tok=tok, clusters=clusters)
     found = []
-    for name, members in tqdm(groups.items(), desc="training experts", unit="expert", leave=False, disable=None):
-        update = solve(model, tok, [facts[index] for index in members], hparams)
-        own = [index for index in members if [facts[index].prompt, facts[index].target_new] in update.info["facts"]]
-        relations = [kinds[index] for index in own]
-        found.append(Expert.of(update, model, name, [facts[index] for index in own], hparams, relations=relations))
+    with progress(logger, "training experts", len(groups), "expert") as advance:
+        for name, members in groups.items():
+            update = solve(model, tok, [facts[index] for index in members], hparams)
+            own = [index for index in members if [facts[index].prompt, facts[index].target_new] in update.info["facts"]]
+            relations = [kinds[index] for index in own]
+            found.append(Expert.of(update, model, name, [facts[index] for index in own], hparams, relations=relations))
+            advance(1)
     return found
 
 

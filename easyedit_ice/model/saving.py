@@ -12,6 +12,7 @@ from torch import nn
 
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.runtime.progress import waiting
 
 _OF_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff")
 _OF_BEAMS = ("early_stopping", "length_penalty")
@@ -32,9 +33,9 @@ def save_model(model: nn.Module, tok: Any, folder: str | Path) -> None:
         OSError: the folder cannot be written to.
     """
     require_savable(model, folder)
-    with _without_idle_settings(model):
+    with waiting("writing the model"), _without_idle_settings(model):
         pretrained(model).save_pretrained(folder)
-    tok.save_pretrained(folder)
+        tok.save_pretrained(folder)
 
 
 def require_savable(model: nn.Module, folder: str | Path) -> None:

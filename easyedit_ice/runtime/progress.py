@@ -1,12 +1,13 @@
-"""How far long work has come: a bar on a terminal, and elsewhere a line now and then, with the time left."""
+"""How far long work has come: told to whoever watches, or else shown by a bar of tqdm, as in a notebook."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from tqdm.auto import tqdm
 
@@ -16,38 +17,80 @@ EVERY = 10.0
 _DELAY = 0.5
 """Seconds that work must take before there is a bar."""
 
-_TELL: ContextVar[tuple[Callable[[str], None], float | None] | None] = ContextVar("tell", default=None)
-"""Who is told, and after how many seconds again."""
+
+@dataclass
+class Phase:
+    """A part of long work.
+
+    Attributes:
+        what: is being done.
+        total: units; ``None`` if that is not known.
+        unit: their name; empty if nothing is counted.
+        done: units so far.
+        aloud: whether it may take long without a sign, so that it is told of when it begins.
+        started: when, in seconds of the monotonic clock.
+    """
+
+    what: str
+    total: int | None = None
+    unit: str = ""
+    done: int = 0
+    aloud: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    def __str__(self) -> str:
+        """A line that says how far it is, with the time left where that can be told."""
+        if not self.unit:
+            return self.what
+        if self.total is None:
+            return f"{self.what}: {self.done} {self.unit}s"
+        return f"{self.what}: {self.done} of {self.total} {self.unit}s{self._left()}"
+
+    def _left(self) -> str:
+        if self.total is None or not 0 < self.done < self.total:
+            return ""
+        seconds = (time.monotonic() - self.started) * (self.total - self.done) / self.done
+        return f", about {in_minutes(seconds)} left"
+
+
+Watch = Callable[[Phase], AbstractContextManager[Callable[[], None]]]
+"""Given a phase that begins; within the block, what it yields is called whenever the phase has moved."""
+
+_WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
 @contextmanager
-def progress(logger: logging.Logger, what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+def watched(watch: Watch) -> Iterator[None]:
+    """Have all phases within shown by somebody, in place of tqdm's bars."""
+    token = _WATCH.set(watch)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
+@contextmanager
+def progress(logger: logging.Logger | None, what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
     """A function to call with how many units were done since the last call.
 
     Args:
-        logger: gets a line at level INFO every :data:`EVERY` seconds, as does whoever is :func:`told`.
+        logger: gets a line at level INFO every :data:`EVERY` seconds.
         what: is being done.
         total: units; ``None`` if that is not known.
         unit: their name.
     """
-    done, started = 0, time.monotonic()
-    logged = last_told = started
-
-    with tqdm(total=total, desc=what, unit=unit, leave=False, disable=None, delay=_DELAY) as bar:
+    phase = Phase(what, total, unit)
+    logged = phase.started
+    with (_WATCH.get() or _bar)(phase) as moved:
 
         def advance(count: int) -> None:
-            nonlocal done, logged, last_told
-            done += count
-            bar.update(count)
+            nonlocal logged
+            phase.done += count
+            moved()
             now = time.monotonic()
-            line = f"{what}: {_state(done, total, unit, now - started)}"
-            if now - logged >= EVERY:
+            if logger is not None and now - logged >= EVERY:
                 logged = now
-                logger.info("%s", line)
-            tell, every = _TELL.get() or (None, None)
-            if tell is not None and now - last_told >= (EVERY if every is None else every):
-                last_told = now
-                tell(line)
+                logger.info("%s", phase)
 
         yield advance
 
@@ -61,27 +104,57 @@ def steps(logger: logging.Logger, what: str, total: int, unit: str) -> Iterator[
 
 
 @contextmanager
-def told(tell: Callable[[str], None], every: float | None = None) -> Iterator[None]:
-    """Have the lines of all progress within go to a function.
+def waiting(what: str, *, aloud: bool = False) -> Iterator[None]:
+    """A phase of which nothing can be counted, such as the loading of a model.
 
     Args:
-        tell: the function.
-        every: seconds between two lines, by default :data:`EVERY`.
+        what: is being done.
+        aloud: as of :class:`Phase`.
     """
-    token = _TELL.set((tell, every))
-    try:
+    with (_WATCH.get() or silent)(Phase(what, aloud=aloud)):
         yield
-    finally:
-        _TELL.reset(token)
 
 
-def _state(done: int, total: int | None, unit: str, seconds: float) -> str:
-    if total is None:
-        return f"{done} {unit}s"
-    left = f", about {_time(seconds * (total - done) / done)} left" if 0 < done < total else ""
-    return f"{done} of {total} {unit}s{left}"
+@contextmanager
+def silent(phase: Phase) -> Iterator[Callable[[], None]]:
+    """Show nothing of a phase."""
+    yield lambda: None
 
 
-def _time(seconds: float) -> str:
+def lines(tell: Callable[[str], None], every: float | None = None) -> Watch:
+    """Tell of each phase by a line now and then; of one that is ``aloud``, when it begins.
+
+    Args:
+        tell: gets the lines.
+        every: seconds between two lines of a phase, by default :data:`EVERY`.
+    """
+
+    @contextmanager
+    def watch(phase: Phase) -> Iterator[Callable[[], None]]:
+        last = phase.started
+        if phase.aloud:
+            tell(str(phase))
+
+        def moved() -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= (EVERY if every is None else every):
+                last = now
+                tell(str(phase))
+
+        yield moved
+
+    return watch
+
+
+def in_minutes(seconds: float) -> str:
+    """A time as ``2 min 05 s``."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+@contextmanager
+def _bar(phase: Phase) -> Iterator[Callable[[], None]]:
+    options = {"total": phase.total, "desc": phase.what, "unit": phase.unit}
+    with tqdm(**options, leave=False, disable=None, delay=_DELAY) as bar:
+        yield lambda: bar.update(phase.done - bar.n)

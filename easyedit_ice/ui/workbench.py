@@ -30,7 +30,7 @@ from easyedit_ice.edit.usual_settings import usual_settings, usual_source
 from easyedit_ice.editors.choosing import choose
 from easyedit_ice.errors import BookConflictError, BookError, ModelInUseError, UpdateError
 from easyedit_ice.evaluation import Question, observe
-from easyedit_ice.runtime.progress import told
+from easyedit_ice.runtime.progress import lines, watched
 from easyedit_ice.runtime.threads import USUAL, threads
 from easyedit_ice.text.chat import asking_for
 from easyedit_ice.ui.facts import TypedFact, in_all_wordings
@@ -175,7 +175,7 @@ class Workbench:
         (request,) = EditRequest.prepare([record], spec.needs_subject)
         _refuse_contradictions([*(self[name] for name in self.within), _Asked("this one", (request,))])
         hparams = usual_settings(spec.hparams_class, self.name)
-        with self.alone(), threads(self.threads), told(tell or _silent, every=_OFTEN):
+        with self.alone(), threads(self.threads), watched(lines(tell or _silent, every=_OFTEN)):
             started = time.perf_counter()
             edited = edit_facts(self.model, self.tok, [request], hparams)
             verdict = in_all_wordings(self.model, self.tok, edited, fact.otherwise)

@@ -108,15 +108,6 @@ def test_an_error_that_quotes_several_lines_is_told_in_one(monkeypatch, capsys):
     assert "(no connection. Check yours.); give a folder" in refusal(["hparams"], capsys)
 
 
-def test_ctrl_c_ends_a_command_without_a_traceback(monkeypatch, capsys):
-    def interrupted(arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("easyedit_ice.cli.hparams.run", interrupted)
-    assert main(["hparams"]) == 130
-    assert capsys.readouterr() == ("", "")
-
-
 def test_doctor_is_content_here(capsys):
     assert main(["doctor"]) == 0
     printed = capsys.readouterr()

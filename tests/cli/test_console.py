@@ -38,13 +38,6 @@ def test_quiet_keeps_chatter_off_the_terminal(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_quiet_lets_progress_through_where_asked(capsys):
-    with quiet(progress=True):
-        print("chatter")
-        print("editing: 3/30", file=sys.stderr)
-    assert capsys.readouterr() == ("", "editing: 3/30\n")
-
-
 def test_quiet_ends_with_an_error_too(capsys):
     before = logging.root.manager.disable
     with pytest.raises(ZeroDivisionError), quiet():

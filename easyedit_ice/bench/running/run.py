@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
-from tqdm import tqdm
 
 from easyedit_ice.bench.asking.aftermath import aftermath_of
 from easyedit_ice.bench.asking.examiner import Examiner, drift_texts, text_of
@@ -39,6 +38,7 @@ from easyedit_ice.evaluation import Drift
 from easyedit_ice.evaluation.abilities import Tasks
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.side_effects import Rest
+from easyedit_ice.runtime.progress import progress, silent, watched
 from easyedit_ice.runtime.threads import threads
 from easyedit_ice.text.chat import Asking, asking_for
 
@@ -73,8 +73,9 @@ def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace
         logging_to(folder, config.verbosity) as shown,
         _named_failures(config.algorithm.name, folder),
         threads(config.threads),
+        nullcontext() if shown and process.index == 0 else watched(silent),
     ):
-        facts = _choose(config, shown)
+        facts = _choose(config)
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
         method = _method(config, facts)
         tasks = _tasks(config, method)
@@ -86,12 +87,12 @@ def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace
         ledger = open_ledger(folder, process, origin_of(folder))
         try:
             mine = process.share(facts.edited, config.mode.batch_size)
-            with _progress(config, folder, len(mine), process, shown, pace) as progress:
+            with _progress(config, folder, len(mine), process, shown, pace) as tell:
                 examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking)
                 undo_check = _undo_check(config, method, facts, asking)
                 aftermath = aftermath_of(config.evaluation, method, examiner, tasks, facts.subjects, config.seed)
                 meter = Meter(method.model)
-                bench = Bench(method, examiner, undo_check, ledger, config.seed, meter, progress, aftermath)
+                bench = Bench(method, examiner, undo_check, ledger, config.seed, meter, tell, aftermath)
                 _run_mode(config, bench, mine, facts.untouched, folder)
         finally:
             ledger.close()
@@ -194,14 +195,14 @@ def _undo_check(config: DictConfig, method: Method, facts: Facts, asking: Asking
     return UndoCheck(method.tok, others, asking) if config.evaluation.undo else None
 
 
-def _choose(config: DictConfig, shown: bool) -> Facts:
+def _choose(config: DictConfig) -> Facts:
     """The facts; the model is loaded to be asked what it knows, as it is before a method makes anything of it."""
 
     @cache
     def knowledge() -> Knowledge:
         settings = {"model_name": config.model.name, "device": config.model.device, "dtype": config.model.dtype}
         model, tok = load_model(EditHyperParams(**settings))
-        return Knowledge(model, tok, asking_for(tok, config.model.chat), progress=shown)
+        return Knowledge(model, tok, asking_for(tok, config.model.chat))
 
     facts = choose(config.data, config.evaluation.known_facts, knowledge, None if config.confirm else MOST_FACTS)
     return facts.with_claims(config.seed) if config.evaluation.probes else facts
@@ -250,12 +251,12 @@ def _progress(
     name, first = config.algorithm.name, process.index == 0
     pace = pace_of(name, facts, confirmed=config.confirm or process.count > 1, told=_silent if shown else logger.info)
     with (
-        tqdm(total=facts, desc=name, unit="fact", disable=not shown or not first) as bar,
+        progress(None, name, facts, "fact") as advance,
         tracking(config.tracker, folder, config, first) as track,
     ):
 
         def tell(count: int, lines: Sequence[Line]) -> None:
-            bar.update(count)
+            advance(count)
             track(lines)
             pace.move(count, worked=bool(lines))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,11 @@ def configure(actions: Actions) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Add, and say what came of it: 3 if a fact is not written."""
+    with _no_empty_book_left(arguments.book):
+        return _add(arguments)
+
+
+def _add(arguments: argparse.Namespace) -> int:
     from easyedit_ice.edit.update import WeightUpdate
 
     facts = _facts(arguments)
@@ -107,6 +113,21 @@ def _book(arguments: argparse.Namespace, base: tuple[Any, str] | None) -> EditBo
         with working():
             base = load_model(EditHyperParams(model_name=name, device=arguments.device))[0], name
     return EditBook.create(arguments.book, base[0], name=recorded(base[1]))
+
+
+@contextmanager
+def _no_empty_book_left(folder: Path) -> Iterator[None]:
+    """Take a book away again that was made for nothing."""
+    from easyedit_ice.book import EditBook
+    from easyedit_ice.runtime.atomic_files import remove_whole
+
+    there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not there and _is_book(folder) and not len(EditBook.open(folder)):
+            remove_whole(folder)
+        raise
 
 
 def _is_book(folder: Path) -> bool:

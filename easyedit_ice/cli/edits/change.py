@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from easyedit_ice.cli.console import quiet, working
+from easyedit_ice.cli.console import working
 from easyedit_ice.cli.edits.shared import Actions, action, add_model, add_overwrite, counted, load_base, say_kept
 from easyedit_ice.cli.status import MISSED
 from easyedit_ice.errors import BookConflictError
@@ -57,7 +57,7 @@ def _apply(arguments: argparse.Namespace) -> int:
             "allow_conflicts": True,
             "overwrite": arguments.overwrite,
         }
-        with quiet():
+        with working():
             export_hf(book, model, tok, arguments.save_model, after, **options)
     book.switch(wanted, True)
     _say_state(book)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from easyedit_ice.checkpoints.gguf_files import GGUF_TYPES
-from easyedit_ice.cli.console import quiet
+from easyedit_ice.cli.console import working
 from easyedit_ice.cli.edits.shared import (
     Actions,
     action,
@@ -48,16 +48,16 @@ def run(arguments: argparse.Namespace) -> int:
     options = checks(arguments) | {"overwrite": arguments.overwrite}
     model, tok = load_base(book, arguments)
     if arguments.hf:
-        with quiet():
+        with working():
             export_hf(book, model, tok, arguments.hf, names, **options)
         print(f"The model with {counted(len(names), 'edit')} is in {arguments.hf}")
     if arguments.peft:
-        with quiet():
+        with working():
             export_peft(book, model, arguments.peft, names, **options)
         print(f"An adapter of {counted(len(names), 'edit')} is in {arguments.peft}")
     if arguments.gguf:
         how = {"dtype": arguments.gguf_type, "whole": arguments.gguf_whole, "base": arguments.model}
-        with quiet():
+        with working():
             export_gguf(book, model, arguments.gguf, names, **how, **options)
         print(f"The model with {counted(len(names), 'edit')} is in {arguments.gguf}")
     say_kept(book, names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from easyedit_ice.cli.console import quiet
+from easyedit_ice.cli.console import working
 from easyedit_ice.cli.edits.shared import Actions, action, counted
 
 
@@ -28,7 +28,7 @@ def _push(arguments: argparse.Namespace) -> int:
     from easyedit_ice.book.hub import push
 
     book = EditBook.open(arguments.book)
-    with quiet():
+    with working():
         address = push(book, arguments.repo, token=arguments.token, private=not arguments.public)
     print(f"{counted(len(book), 'edit')} pushed: {address}")
     return 0
@@ -37,7 +37,7 @@ def _push(arguments: argparse.Namespace) -> int:
 def _pull(arguments: argparse.Namespace) -> int:
     from easyedit_ice.book.hub import pull
 
-    with quiet():
+    with working():
         book = pull(arguments.repo, arguments.book, token=arguments.token, revision=arguments.revision)
     print(f"{counted(len(book), 'edit')} of {book.base.name} in {arguments.book}")
     return 0

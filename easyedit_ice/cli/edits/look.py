@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.cli.console import table
 from easyedit_ice.cli.edits.shared import Actions, action
+from easyedit_ice.cli.json_output import add_json, print_json
+from easyedit_ice.cli.status import DONE, FOUND
 
 if TYPE_CHECKING:
     from easyedit_ice.book import Edit, EditBook
@@ -18,28 +19,30 @@ def configure(actions: Actions) -> None:
     """Declare the arguments."""
     listing = action(actions, "list", "the edits of a book", _list)
     listing.add_argument("book", type=Path)
-    listing.add_argument("--json", action="store_true", help="print them as JSON")
+    add_json(listing)
     show = action(actions, "show", "one edit: its facts, how it was made, what it does", _show)
     show.add_argument("book", type=Path)
     show.add_argument("name")
-    show.add_argument("--json", action="store_true", help="print all of it as JSON")
+    add_json(show)
     diff = action(actions, "diff", "in what two edits differ", _diff)
     diff.add_argument("book", type=Path)
     diff.add_argument("a")
     diff.add_argument("b")
+    add_json(diff)
     conflicts = action(
         actions, "conflicts", "what is wrong with having edits in one model; the status is then 1", _clash
     )
     conflicts.add_argument("book", type=Path)
     conflicts.add_argument("--only", nargs="+", metavar="NAME", help="among these; by default those that are on")
+    add_json(conflicts)
 
 
 def _list(arguments: argparse.Namespace) -> int:
     book = _opened(arguments)
     edits = book.edits(book.names)
     if arguments.json:
-        print(json.dumps([_values(edit) for edit in edits], indent=1, ensure_ascii=False))
-        return 0
+        print_json([_values(edit) for edit in edits])
+        return DONE
     stale = book.stale
     rows = [
         (
@@ -58,14 +61,14 @@ def _list(arguments: argparse.Namespace) -> int:
     print(f"\nbase: {book.base}")
     if stale:
         print(f"solved with edits that are gone: {', '.join(stale)}; `remove --replay` solves them anew")
-    return 0
+    return DONE
 
 
 def _show(arguments: argparse.Namespace) -> int:
     edit = _opened(arguments)[arguments.name]
     if arguments.json:
-        print(json.dumps(_values(edit) | {"info": edit.info}, indent=1, ensure_ascii=False))
-        return 0
+        print_json(_values(edit) | {"info": edit.info})
+        return DONE
     about = {
         "state": "on" if edit.on else "off",
         "algorithm": edit.algorithm,
@@ -81,11 +84,19 @@ def _show(arguments: argparse.Namespace) -> int:
         print(f"warning: {warning}")
     facts = [(fact.prompt, fact.target_new.strip(), fact.subject or "") for fact in edit.facts]
     print("\n" + table(("prompt", "target", "subject"), facts))
-    return 0
+    return DONE
 
 
 def _diff(arguments: argparse.Namespace) -> int:
     found = _opened(arguments).diff(arguments.a, arguments.b)
+    if arguments.json:
+        facts = dict(zip(("only_a", "both", "only_b"), found.facts, strict=True))
+        weights = {name: {"norm_a": a, "norm_b": b, "cosine": own} for name, (a, b, own) in found.modules.items()}
+        a_on_b, b_on_a = found.disturbances
+        disturbances = {"a_on_what_b_reads": a_on_b, "b_on_what_a_reads": b_on_a}
+        names = {"a": arguments.a, "b": arguments.b}
+        print_json(names | {"facts": facts, "settings": found.settings, "weights": weights, **disturbances})
+        return DONE
     sides = (f"only {arguments.a}", "both", f"only {arguments.b}")
     facts = [(side, *fact) for side, own in zip(sides, found.facts, strict=True) for fact in own]
     print(table(("in", "prompt", "target"), facts))
@@ -98,14 +109,18 @@ def _diff(arguments: argparse.Namespace) -> int:
         ((arguments.a, arguments.b), (arguments.b, arguments.a)), found.disturbances, strict=True
     ):
         print(f"On what {of} reads, {by} writes {share:.0%} as much as {of} does.")
-    return 0
+    return DONE
 
 
 def _clash(arguments: argparse.Namespace) -> int:
     found = _opened(arguments).conflicts(arguments.only)
+    status = FOUND if found else DONE
+    if arguments.json:
+        print_json(found)
+        return status
     rows = [(conflict.kind, *conflict.edits, conflict.what) for conflict in found]
     print(table(("kind", "edit", "and", "what"), rows) if rows else "there are no conflicts")
-    return 1 if found else 0
+    return status
 
 
 def _opened(arguments: argparse.Namespace) -> EditBook:

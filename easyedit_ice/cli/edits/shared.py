@@ -53,12 +53,12 @@ def checks(arguments: argparse.Namespace) -> dict[str, bool]:
     return {"check_base": not arguments.other_base, "allow_conflicts": arguments.allow_conflicts}
 
 
-def load_base(book: EditBook, arguments: argparse.Namespace) -> tuple[Any, Any]:
+def load_base(book: EditBook, arguments: argparse.Namespace, *, shown: bool = True) -> tuple[Any, Any]:
     """The book's base and its tokenizer."""
     from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.edit.hparams import EditHyperParams
 
-    with working():
+    with working(shown):
         return load_model(EditHyperParams(model_name=arguments.model or book.base.name, device=arguments.device))
 
 
