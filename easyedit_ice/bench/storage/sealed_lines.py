@@ -36,6 +36,8 @@ SCORED = ("before", "immediate", "retained", "untouched", *AFTER)
 """Phases whose lines have scores of a fact."""
 PROBED, TOLD, OLD = "probe", "probe_told", "probe_old"
 """Styles of scores: of probes, and of what the unedited model answers to them once it is told, and of old facts."""
+JUDGED = "judged"
+"""Style of scores: what another model says of written answers."""
 KEYS = frozenset(
     (
         *("phase", "position", "step", "case", "error", "scores", "answers", "stopped", "fluency", "update", "cost"),
