@@ -143,7 +143,7 @@ def test_addresses_and_keys_that_will_not_do_are_refused_at_once(monkeypatch: py
     monkeypatch.setenv("OUR_KEY", "secret")
     with pytest.raises(JudgeError, match="no address"):
         EndpointJudge("ftp://host/v1", "judge-1")
-    with pytest.raises(JudgeError, match="unencrypted to example.org"):
+    with pytest.raises(JudgeError, match=r"unencrypted to example.org"):
         EndpointJudge("http://example.org/v1", "judge-1", "OUR_KEY")
     with pytest.raises(JudgeError, match="NO_KEY is not set"):
         EndpointJudge("https://example.org/v1", "judge-1", "NO_KEY")
