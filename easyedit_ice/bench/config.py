@@ -106,6 +106,12 @@ class EvaluationConfig:
     afterlife_rank: int = setting(8, "rank of the LoRA of lora and merge")
     afterlife_scale: float = setting(1.0, "merge: factor of the adapter")
     afterlife_adapter: str | None = setting(None, "merge: folder of a PEFT adapter; null: one trained on that text")
+    judge: str | None = setting(
+        None, "who also judges written answers: a model, or the address of an OpenAI-compatible endpoint; null: nobody"
+    )
+    judge_model: str | None = setting(None, "name of the model at the endpoint")
+    judge_key: str | None = setting(None, "environment variable with the endpoint's key; null: none is sent")
+    judge_timeout: float = setting(60.0, "seconds to wait for an answer of the endpoint")
     followed_edits: int = setting(
         1, "modes single and batch: after how many of the first edits abilities and afterlife are measured"
     )

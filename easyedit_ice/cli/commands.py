@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "run methods on benchmarks, singly or as sweeps, resumably",
     "report": "tables, plots and a page of runs side by side",
     "eval": "evaluate a saved edit or an edited model, without editing",
+    "abilities": "score what a model can do besides its edits, in tasks of lm-eval",
     "doctor": "see what is installed, and what to do about what is missing",
     "completion": "print what lets a shell complete commands and options",
     "internals": "experts, spectra, second moments and the embedded world: what editors make and use",

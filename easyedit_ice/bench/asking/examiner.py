@@ -19,6 +19,7 @@ from easyedit_ice.easyedit.scoring import easyedit_qualities
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context, Drift, Observation, observe
 from easyedit_ice.evaluation.fluency import fluency
+from easyedit_ice.evaluation.judging import Case, Judge
 from easyedit_ice.evaluation.probes import Answered, Prober, chosen, told
 from easyedit_ice.evaluation.side_effects import Rest
 from easyedit_ice.factworld import general_text
@@ -42,6 +43,7 @@ class Answers:
         probed: its answers to the probes that were asked.
         able: where the unedited model was asked: its answers to the same probes when it is told the fact
             (``probe_told``), and to those of the old fact (``probe_old``), which say what it can answer at all.
+        judged: for each question whether a judge calls what was written right; none where none was asked.
     """
 
     observations: tuple[Observation, ...]
@@ -51,6 +53,7 @@ class Answers:
     kept: bool
     probed: tuple[Answered, ...] = ()
     able: Mapping[str, tuple[Answered, ...]] = field(default_factory=dict)
+    judged: tuple[bool | None, ...] = ()
 
 
 class Examiner:
@@ -64,6 +67,7 @@ class Examiner:
         drift: what was said of fixed text before; none if drift is not measured.
         rest: known facts and text to ask about after edits; none if there is nothing of either.
         asking: how questions are put to the model.
+        judge: reads what the model writes; none if nobody does.
 
     Raises:
         HyperParamsError: a dialogue is asked for, and the tokenizer's chat template cannot hold one.
@@ -78,7 +82,9 @@ class Examiner:
         drift: Drift | None = None,
         rest: Rest | None = None,
         asking: Asking = PLAIN,
+        judge: Judge | None = None,
     ) -> None:
+        self._judge = judge
         self._config = config
         self._tok = tok
         self._hparams = hparams
@@ -135,10 +141,13 @@ class Examiner:
         probed: Sequence[tuple[Answered, ...]] = [()] * len(facts)
         if self._prober is not None:
             probed = self._prober.ask(model, [fact.claim for fact in facts], contexts)
+        judged = self._judged(facts, observations)
         seconds = (time.perf_counter() - started) / max(1, len(facts))
         return [
-            Answers(own, entropy, quality, seconds, config.answers, hard)
-            for own, entropy, quality, hard in zip(observations, fluencies, qualities, probed, strict=True)
+            Answers(own, entropy, quality, seconds, config.answers, hard, judged=said)
+            for own, entropy, quality, hard, said in zip(
+                observations, fluencies, qualities, probed, judged, strict=True
+            )
         ]
 
     def drift(self, model: nn.Module, position: int, step: int, contexts: Sequence[Context] = ()) -> list[Line]:
@@ -169,6 +178,21 @@ class Examiner:
                 "lost": [place for place, kept in enumerate(left.kept) if not kept],
             }
         return found
+
+    def _judged(
+        self, facts: Sequence[Fact], observations: Sequence[tuple[Observation, ...]]
+    ) -> list[tuple[bool | None, ...]]:
+        """The judge's verdicts on what shall change; locality compares a model with itself, and is not judged."""
+        if self._judge is None:
+            return [()] * len(facts)
+        cases = [
+            None if question.keeps or seen.generated is None else Case(question.prompt, seen.generated, question.answer)
+            for fact, own in zip(facts, observations, strict=True)
+            for question, seen in zip(fact.asked, own, strict=True)
+        ]
+        verdicts = iter(self._judge.verdicts([case for case in cases if case is not None]))
+        said = iter([None if case is None else next(verdicts) for case in cases])
+        return [tuple(islice(said, len(fact.asked))) for fact in facts]
 
     def _qualities(self, model: nn.Module, facts: Sequence[Fact]) -> Sequence[dict[str, Any] | None]:
         if self._config.scorer == "batched":

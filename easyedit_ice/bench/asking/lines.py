@@ -10,7 +10,7 @@ from typing import Any
 from easyedit_ice.bench.asking.examiner import Answers
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.storage.finite_lines import with_nulls
-from easyedit_ice.bench.storage.sealed_lines import PROBED, Line
+from easyedit_ice.bench.storage.sealed_lines import JUDGED, PROBED, Line
 from easyedit_ice.bench.telemetry.cost import Cost
 from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right, leads_right
 from easyedit_ice.evaluation.probes import shares
@@ -61,7 +61,7 @@ def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers,
         "position": fact.position,
         "step": step,
         "case": fact.case,
-        "scores": scores.to_dict() | _of_probes(phase, after),
+        "scores": scores.to_dict() | _of_probes(phase, after) | _of_judge(fact, after),
     }
     ends = [seen.stopped for seen in after.observations if seen.stopped is not None]
     if ends:
@@ -69,8 +69,9 @@ def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers,
     if after.fluency is not None:
         line["fluency"] = after.fluency
     if after.kept:
-        pairs = zip(fact.asked, before.observations, after.observations, strict=True)
-        line["answers"] = [*(_answer(*triple) for triple in pairs), *_probe_answers(after)]
+        judged = after.judged or (None,) * len(fact.asked)
+        asked = zip(fact.asked, before.observations, after.observations, judged, strict=True)
+        line["answers"] = [*(_answer(*own) for own in asked), *_probe_answers(after)]
     return line
 
 
@@ -78,6 +79,15 @@ def _of_probes(phase: str, answers: Answers) -> dict[str, dict[str, float]]:
     """Scores of probes by style: as all are asked, and before any edit also those of what the model can answer."""
     asked = {PROBED: answers.probed} | (dict(answers.able) if phase == "before" else {})
     return {style: shares(own) for style, own in asked.items() if own}
+
+
+def _of_judge(fact: Fact, answers: Answers) -> dict[str, dict[str, float]]:
+    """Shares of answers that the judge calls right, by measure; nothing where nobody judged."""
+    found: dict[str, list[bool]] = {}
+    for question, right in zip(fact.asked, answers.judged, strict=False):
+        if right is not None:
+            found.setdefault(question.measure, []).append(right)
+    return {JUDGED: {measure: sum(own) / len(own) for measure, own in found.items()}} if found else {}
 
 
 def _probe_answers(answers: Answers) -> Iterator[dict[str, Any]]:
@@ -96,11 +106,13 @@ def _probe_answers(answers: Answers) -> Iterator[dict[str, Any]]:
             }
 
 
-def _answer(question: Question, before: Observation, after: Observation) -> dict[str, Any]:
+def _answer(question: Question, before: Observation, after: Observation, judged: bool | None) -> dict[str, Any]:
     answer: dict[str, Any] = {"measure": question.measure, "prompt": question.prompt, "answer": question.answer}
     answer["token_accuracy"] = after.agrees_with(before) if question.keeps else after.token_accuracy
     if after.generated is not None:
         answer |= {"generated": after.generated, "right": is_right(question, before, after)}
+    if judged is not None:
+        answer["judged"] = judged
     if after.leading is not None:
         answer["leads"] = leads_right(question, before, after)
     if after.log_prob is not None:

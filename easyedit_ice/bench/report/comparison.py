@@ -13,7 +13,15 @@ from easyedit_ice.bench.report.shown_answers import as_shown
 from easyedit_ice.bench.storage.sealed_lines import SCORED
 from easyedit_ice.errors import IncomparableRunsError
 
-PROTOCOL = ("model.fingerprint", "model.dtype", "data.hash", "data.probes", "data.abilities", "evaluation")
+PROTOCOL = (
+    "model.fingerprint",
+    "model.dtype",
+    "data.hash",
+    "data.probes",
+    "data.abilities",
+    "data.judge",
+    "evaluation",
+)
 """Entries that all runs of a report must share."""
 WITHIN_MODE = ("data.untouched", "data.untouched_hash")
 """Entries that runs of one mode must share besides."""

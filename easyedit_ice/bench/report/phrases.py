@@ -8,7 +8,12 @@ from typing import NamedTuple
 
 from easyedit_ice.evaluation import Interval
 
-STYLES = {"teacher_forced": "teacher-forced", "generated": "generated", "probability": "probability"}
+STYLES = {
+    "teacher_forced": "teacher-forced",
+    "generated": "generated",
+    "judged": "judged",
+    "probability": "probability",
+}
 MODES = ("single", "batch", "sequential")
 PHASES = {
     "before": "before any edit",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from easyedit_ice.bench.report import abilities, afterlife
+from easyedit_ice.bench.report import abilities, afterlife, judged
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.paired_tests import LEVEL
 from easyedit_ice.bench.report.phrases import (
@@ -101,6 +101,8 @@ def tables(results: Results) -> list[Table]:
     found += [_probes(results, phase, mode) for phase in results.probes]
     found.append(_figures(results, mode))
     found += [_undone(results, mode)] if results.undone else []
+    if results.scored:
+        found += _judge(results, results.final_phase, mode)
     found += [*_abilities(results, mode), *_afterlife(results, mode)]
     found += [table for phase in results.phases if (table := _kinds(results, phase, mode)).rows]
     found += [table for phase in results.phases if (table := _differences(results, phase, mode)).rows]
@@ -164,6 +166,12 @@ def _probes(results: Results, phase: str, mode: str) -> Table:
     rows.append(("can the model answer?", *(can_answer(scored, probe) for probe in named)))
     note = f"{PROBES_NOTE} {explained(named)}"
     return Table(f"{mode}-{phase}-probes", f"Probes, {PHASES[phase]}", ("method", *named), tuple(rows), 1, note)
+
+
+def _judge(results: Results, phase: str, mode: str) -> Iterator[Table]:
+    if rows := judged.judge_rows(results.group, phase):
+        title = f"The judge and exact match, {PHASES[phase]}"
+        yield Table(f"{mode}-{phase}-judge", title, judged.HEADER, tuple(rows), 1, judged.note(results.group))
 
 
 def _abilities(results: Results, mode: str) -> Iterator[Table]:

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from easyedit_ice.bench.config import given
+from easyedit_ice.bench.running.judge import check_judge
 from easyedit_ice.bench.running.shards import Process
 from easyedit_ice.bench.telemetry.logs import LEVELS
 from easyedit_ice.errors import RunConfigError, did_you_mean
@@ -71,6 +72,7 @@ def check(config: DictConfig) -> None:
             )
     chosen(evaluation.probes or ())
     names_of(evaluation.afterlife or ())
+    check_judge(evaluation)
     if not 0 < evaluation.afterlife_learning_rate < 1:
         raise RunConfigError(
             f"evaluation.afterlife_learning_rate is {evaluation.afterlife_learning_rate}; it must lie between 0 and 1"

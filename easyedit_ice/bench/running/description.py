@@ -17,13 +17,16 @@ from easyedit_ice.bench.storage.run_manifest import Manifest, git_revision, now,
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.easyedit.methods.host_settings import AUTO
 from easyedit_ice.evaluation.abilities import Tasks
+from easyedit_ice.evaluation.judging import Judge
 from easyedit_ice.runtime.cache import fingerprint
 
-OPTIONAL = ("abilities", "afterlife")
+OPTIONAL = ("abilities", "afterlife", "judge")
 """Settings of the evaluation that switch on all those whose names begin with theirs."""
 
 
-def manifest_of(config: DictConfig, method: Method, facts: Facts, tasks: Tasks | None = None) -> Manifest:
+def manifest_of(
+    config: DictConfig, method: Method, facts: Facts, tasks: Tasks | None = None, judge: Judge | None = None
+) -> Manifest:
     """The manifest of a run that begins now."""
     settings = given(config.algorithm.hparams)
     parameters = dict(method.model.named_parameters())
@@ -51,6 +54,7 @@ def manifest_of(config: DictConfig, method: Method, facts: Facts, tasks: Tasks |
             "known": None if facts.chosen is None else facts.chosen.entry(),
             **({"probes": facts.claims_hash} if facts.claims_hash else {}),
             **({"abilities": tasks.entry()} if tasks is not None else {}),
+            **({"judge": judge.entry()} if judge is not None else {}),
         },
         "known_facts": facts.kept.entry() if facts.kept.records else None,
         "evaluation": _asked(config.evaluation),

@@ -20,6 +20,7 @@ from easyedit_ice.bench.methods import Method, make_method
 from easyedit_ice.bench.running.checkpoint import save_checkpoint
 from easyedit_ice.bench.running.checks import check
 from easyedit_ice.bench.running.description import in_chat, manifest_of
+from easyedit_ice.bench.running.judge import judge_of
 from easyedit_ice.bench.running.modes import Bench, Stream, run_apart, run_stream
 from easyedit_ice.bench.running.shards import Process, has_lines, merge, open_ledger
 from easyedit_ice.bench.running.stream_state import StreamState
@@ -78,9 +79,9 @@ def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace
         facts = _choose(config)
         logger.info("%s: %d facts of %s, %s", config.algorithm.name, len(facts.edited), facts.source, config.mode.name)
         method = _method(config, facts)
-        tasks = _tasks(config, method)
+        tasks, judge = _tasks(config, method), judge_of(config.evaluation, config.model.device)
         if process.index == 0:
-            enter(folder, manifest_of(config, method, facts, tasks))
+            enter(folder, manifest_of(config, method, facts, tasks, judge))
         process.wait()
         asking = asking_for(method.tok, in_chat(config, method))
         drift, rest = _drift(config, method, facts, asking), _rest(config, method, facts, asking)
@@ -88,7 +89,9 @@ def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace
         try:
             mine = process.share(facts.edited, config.mode.batch_size)
             with _progress(config, folder, len(mine), process, shown, pace) as tell:
-                examiner = Examiner(config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking)
+                examiner = Examiner(
+                    config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking, judge
+                )
                 undo_check = _undo_check(config, method, facts, asking)
                 aftermath = aftermath_of(config.evaluation, method, examiner, tasks, facts.subjects, config.seed)
                 meter = Meter(method.model)

@@ -38,6 +38,8 @@ UNDONE = "undone"
 """Phase of the lines that say what an edit left behind once it was taken out."""
 PROBED, TOLD, OLD = "probe", "probe_told", "probe_old"
 """Styles of scores: of probes, and of what the unedited model answers to them once it is told, and of old facts."""
+JUDGED = "judged"
+"""Style of scores: what another model says of written answers."""
 KEYS = frozenset(
     (
         *("phase", "position", "step", "case", "error", "scores", "answers", "stopped", "fluency", "update", "cost"),
