@@ -17,7 +17,9 @@ from easyedit_ice.runtime.untrusted import parsed_json
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "--checkpoint", required=True, help="folder of a model, an update, an adapter or a saved run; or a .gguf file"
+        "--checkpoint",
+        required=True,
+        help="folder of a model, an update, an edit book, an adapter or a saved run; or a .gguf file",
     )
     parser.add_argument("--model", help="the unedited model; needed for updates and adapters, and to score locality")
     parser.add_argument("--other-base", action="store_true", help="allow an update that was made on another model")
@@ -37,6 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_json(parser)
     parser.add_argument(
+        "--probes",
+        type=lambda text: [name.strip() for name in text.split(",") if name.strip()],
+        metavar="A,B",
+        help="harder questions made from each record, such as choice,negation, or all (docs/probes.md)",
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**31), default=0, metavar="N", help="of what the probes are made of"
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("eval.json"),
@@ -48,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, write the file, and print the means."""
     from easyedit_ice.bench.config import DataConfig, EvaluationConfig
     from easyedit_ice.bench.running.evaluate import evaluate_checkpoint
+    from easyedit_ice.evaluation.probes import PROBES, chosen
 
     require_free(arguments.out)
     more = not arguments.teacher_forced_only
@@ -58,7 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
         size=arguments.size,
         seed=arguments.data_seed,
     )
-    evaluation = EvaluationConfig(generate=more, probability=more, max_new_tokens=arguments.max_new_tokens)
+    chosen(arguments.probes or ())  # unknown ones are refused before any model is loaded
+    evaluation = EvaluationConfig(
+        generate=more, probability=more, max_new_tokens=arguments.max_new_tokens, probes=arguments.probes or None
+    )
     with working(not arguments.json):
         found = evaluate_checkpoint(
             arguments.checkpoint,
@@ -69,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             dtype=arguments.dtype,
             chat=arguments.chat,
             check_base=not arguments.other_base,
+            seed=arguments.seed,
         )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -79,6 +95,13 @@ def run(arguments: argparse.Namespace) -> int:
     measures = dict.fromkeys(measure for mode in modes for measure in found["summary"][mode])
     rows = [(measure, *(_cell(found["summary"][mode].get(measure)) for mode in modes)) for measure in measures]
     print(table(("measure", *modes), rows))
+    if probes := found["probes"]:
+        asked = [
+            (name, *(_cell(own.get(name)) for own in probes.values()), f"{100 * PROBES[name].chance:.0f}")
+            for name in PROBES
+            if name in probes["edited"]
+        ]
+        print(f"\n{table(('probe', *probes, 'by guessing'), asked)}")
     print(f"\n{found['data']['facts']} facts; written to {arguments.out}")
     return 0
 

@@ -38,6 +38,11 @@ def mentions(text: str, subject: str) -> list[Span]:
     return [span for span in found if _bordered(text, *span)] or found
 
 
+def words_of(text: str, subject: str) -> list[Span]:
+    """Those of the :func:`mentions` that cut no word."""
+    return [span for span in mentions(text, subject) if _bordered(text, *span)]
+
+
 def last_mention(text: str, subject: str) -> Span | None:
     """The last of the :func:`mentions`, if there is one."""
     found = mentions(text, subject)

@@ -9,6 +9,8 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.bench.methods import Method
+from easyedit_ice.book import EditBook
+from easyedit_ice.book.edit_manifest import MANIFEST as BOOK_MANIFEST
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.checkpoints.names import is_known
 from easyedit_ice.edit.base_model import Base, base_in, base_of, require_base
@@ -47,7 +49,7 @@ class Edited:
         model: edited.
         tok: its tokenizer.
         base: the unedited model's name; none if unknown.
-        kind: what the checkpoint was: ``"model"``, ``"update"`` or ``"adapter"``.
+        kind: what the checkpoint was: ``"model"``, ``"update"``, ``"book"`` or ``"adapter"``.
     """
 
     model: nn.Module
@@ -57,21 +59,24 @@ class Edited:
 
 
 def load_checkpoint(path: str | Path, base: str | None, *, check_base: bool = True, **loading: Any) -> Edited:
-    """Load a saved model, a saved update, or a PEFT adapter.
+    """Load a saved model, a saved update, an edit book, or a PEFT adapter.
 
     Args:
-        path: a folder of transformers, of :meth:`WeightUpdate.save` or of peft, a run's folder that holds a
-            ``checkpoint``, or a ``.gguf`` file.
-        base: name or folder of the unedited model, on which updates and adapters are put.
+        path: a folder of transformers, of :meth:`WeightUpdate.save`, of an edit book or of peft, a run's folder that
+            holds a ``checkpoint``, or a ``.gguf`` file.
+        base: name or folder of the unedited model, on which updates and adapters are put; a book names its own.
         check_base: refuse an update that says it was made on other weights than the base's.
         **loading: ``device`` and ``dtype``, as in hyperparameters.
 
     Raises:
         LoadingError: there is no such folder, it is none of these, or the base is needed and not given.
-        OtherBaseError: the update was made on another model.
+        OtherBaseError: the update was, or the book's edits were, made on another model.
+        BookError: the book cannot be read.
     """
     folder = Path(path)
     folder = folder / CHECKPOINT if (folder / CHECKPOINT).is_dir() else folder
+    if (folder / BOOK_MANIFEST).is_file():
+        return _with_book(folder, base, check_base, loading)
     if (folder / "update.json").is_file():
         update = WeightUpdate.load(folder)
         model, tok = _load(_needed(base, folder, base_in(update.info)), loading)
@@ -85,11 +90,20 @@ def load_checkpoint(path: str | Path, base: str | None, *, check_base: bool = Tr
         return Edited(_merged(model, folder), tok, base, "adapter")
     if not (folder / "config.json").is_file() and not is_known(str(folder)):
         raise LoadingError(
-            f"{folder} holds no config.json of a model, no update.json of an update and no adapter_config.json of an "
-            "adapter; give the folder of one of them"
+            f"{folder} holds no config.json of a model, no update.json of an update, no book.json of an edit "
+            "book and no adapter_config.json of an adapter; give the folder of one of them"
         )
     model, tok = _load(str(folder), loading)
     return Edited(model, tok, base, "model")
+
+
+def _with_book(folder: Path, base: str | None, check_base: bool, loading: dict[str, Any]) -> Edited:
+    """The base of a book with the edits in it that are on."""
+    book = EditBook.open(folder)
+    name = base or book.base.name
+    model, tok = _load(_needed(name, folder), loading)
+    book.apply(model, check_base=check_base)
+    return Edited(model, tok, name, "book")
 
 
 def _merged(model: nn.Module, folder: Path) -> nn.Module:

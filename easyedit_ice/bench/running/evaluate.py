@@ -10,17 +10,24 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.bench.asking.examiner import Answers, Examiner
-from easyedit_ice.bench.asking.facts import Fact, choose
+from easyedit_ice.bench.asking.facts import choose
 from easyedit_ice.bench.asking.lines import before_line, later_line
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig
 from easyedit_ice.bench.running.checkpoint import load_checkpoint
 from easyedit_ice.bench.storage.run_manifest import now, versions
+from easyedit_ice.bench.storage.sealed_lines import OLD, TOLD
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.evaluation import FactScore, summarize
+from easyedit_ice.evaluation.intervals import share_interval
 from easyedit_ice.evaluation.knowledge import Knowledge
+from easyedit_ice.evaluation.probes import shares
+from easyedit_ice.evaluation.scores import MODES
 from easyedit_ice.runtime.cache import fingerprint
 from easyedit_ice.text.chat import asking_for
+
+ABLE = {TOLD: "unedited, told", OLD: "unedited, of old facts"}
+"""What says whether the unedited model can answer the probes at all."""
 
 
 def evaluate_checkpoint(
@@ -33,22 +40,26 @@ def evaluate_checkpoint(
     dtype: str = "auto",
     chat: bool = False,
     check_base: bool = True,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Score an edited model on facts.
 
     Args:
         path: what :func:`~easyedit_ice.bench.running.checkpoint.load_checkpoint` loads.
         data: the facts.
-        evaluation: what to ask; neither drift nor known facts are.
+        evaluation: what to ask; neither drift nor known facts are. With probes the base is asked as well what it can
+            answer at all.
         base: the unedited model. Without it locality is scored by probabilities alone, since nothing is known of what
             the model answered before.
         device: as in hyperparameters.
         dtype: as in hyperparameters.
         chat: whether to ask in the user's turn of the model's chat template.
         check_base: as for ``load_checkpoint``.
+        seed: of what probes are made of.
 
     Returns:
-        what was evaluated, the means with their intervals by mode and measure, and a line for each fact.
+        what was evaluated, the means with their intervals by mode and measure, those of probes by who was asked, and a
+        line for each fact.
 
     Raises:
         LoadingError: the checkpoint or the base cannot be loaded.
@@ -57,12 +68,14 @@ def evaluate_checkpoint(
         HyperParamsError: ``chat`` is asked for, and the tokenizer has no chat template that can be used.
     """
     facts = choose(data, knowledge=None if base is None else lambda: _knowledge(*_unedited(base, device, dtype), chat))
+    facts = facts.with_claims(seed) if evaluation.probes else facts
     edited = load_checkpoint(path, base, check_base=check_base, device=device, dtype=dtype)
+    base = edited.base if edited.kind == "book" else base
     before = None
     if base is not None:
         unedited, tok = _unedited(base, device, dtype)
-        before = _ask(unedited, tok, facts.edited, evaluation, chat)
-    after = _ask(edited.model, edited.tok, facts.edited, evaluation, chat)
+        before = _examiner(unedited, tok, evaluation, chat).ask_unedited(unedited, facts.edited)
+    after = _examiner(edited.model, edited.tok, evaluation, chat).ask(edited.model, facts.edited)
     lines = (
         [before_line(fact, answers) for fact, answers in zip(facts.edited, after, strict=True)]
         if before is None
@@ -71,7 +84,9 @@ def evaluate_checkpoint(
             for fact, was, answers in zip(facts.edited, before, after, strict=True)
         ]
     )
-    scores = [FactScore.from_dict(line["scores"]) for line in lines]
+    scores = [
+        FactScore.from_dict({mode: line["scores"][mode] for mode in MODES if mode in line["scores"]}) for line in lines
+    ]
     return {
         "checkpoint": {
             "path": str(path),
@@ -88,6 +103,7 @@ def evaluate_checkpoint(
             mode: {measure: asdict(interval) for measure, interval in measures.items()}
             for mode, measures in summarize(scores).items()
         },
+        "probes": _probes(before, after),
         "facts": [{key: value for key, value in line.items() if key != "phase"} for line in lines],
     }
 
@@ -100,6 +116,23 @@ def _knowledge(model: nn.Module, tok: Any, chat: bool) -> Knowledge:
     return Knowledge(model, tok, asking_for(tok, chat))
 
 
-def _ask(model: nn.Module, tok: Any, facts: Sequence[Fact], evaluation: EvaluationConfig, chat: bool) -> list[Answers]:
+def _examiner(model: nn.Module, tok: Any, evaluation: EvaluationConfig, chat: bool) -> Examiner:
     hparams = EditHyperParams(device=str(next(model.parameters()).device), max_length=evaluation.max_length)
-    return Examiner(evaluation, tok, hparams, seed=0, asking=asking_for(tok, chat)).ask(model, facts)
+    return Examiner(evaluation, tok, hparams, seed=0, asking=asking_for(tok, chat))
+
+
+def _probes(before: Sequence[Answers] | None, after: Sequence[Answers]) -> dict[str, dict[str, Any]]:
+    """Shares of facts with a right answer, with their intervals, by who was asked and probe; empty where none was."""
+    asked = {"edited": [own.probed for own in after]}
+    if before is not None:
+        asked["unedited"] = [own.probed for own in before]
+        asked |= {how: [own.able.get(style, ()) for own in before] for style, how in ABLE.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for who, answers in asked.items():
+        right: dict[str, list[float]] = {}
+        for own in answers:
+            for probe, share in shares(own).items():
+                right.setdefault(probe, []).append(share)
+        if right:
+            found[who] = {probe: asdict(share_interval(values)) for probe, values in right.items()}
+    return found

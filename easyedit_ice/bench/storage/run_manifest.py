@@ -148,11 +148,13 @@ def _as_now(manifest: Manifest) -> Manifest:
     return manifest | {"hparams": settings}
 
 
+def _is_new(difference: str) -> bool:
+    """Whether an entry is one that runs of earlier versions lack, and that changes no number they have."""
+    return difference.startswith("evaluation.undo: None, not ")
+
+
 def _refuse_others(earlier: Manifest, manifest: Manifest, folder: Path) -> None:
-    earlier = _as_now(earlier)
-    if "undo" not in earlier.get("evaluation", {"undo": None}):  # began before there was such a check: goes on as asked
-        earlier = earlier | {"evaluation": earlier["evaluation"] | {"undo": manifest["evaluation"]["undo"]}}
-    differing = differences(earlier, manifest, IDENTITY)
+    differing = [entry for entry in differences(_as_now(earlier), manifest, IDENTITY) if not _is_new(entry)]
     if differing:
         raise OtherRunError(
             f"{folder} holds a run of other settings ({'; '.join(differing)}); give this one a folder of its own with "

@@ -18,7 +18,7 @@ def _make(claim: Claim) -> tuple[Item, ...]:
 
 
 def _filled_in(claim: Claim) -> str | None:
-    statement = blanked(claim.statement, claim.subject) if claim.subject else None
+    statement = blanked(claim.prompt, claim.answer, claim.subject) if claim.subject else None
     return None if statement is None else f"Fill in the blank: {statement}.\nAnswer:"
 
 

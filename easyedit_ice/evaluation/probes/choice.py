@@ -31,7 +31,7 @@ def _texts(claim: Claim) -> tuple[Item, ...]:
 
 def _letters(claim: Claim) -> tuple[Item, ...]:
     found = options_of(claim, "letters")
-    if found is None:
+    if found is None or not all(option.isprintable() for option in found[0]):  # a line break would end its line
         return ()
     options, right = found
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from easyedit_ice.evaluation.leading_answer import plain
 from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.wording import stated
 from easyedit_ice.factworld.world_facts import RELATIONS
@@ -52,7 +53,8 @@ class Claims:
         spared = [record for record in records if record["prompt"] not in prompts]
         sources = spared if len(spared) >= _SENTENCES else records
         drawn = random.Random(f"{seed} sentences").sample(range(len(sources)), min(_LOOKED_AT, len(sources)))
-        self._sentences = [_sentence(sources[place]) for place in drawn]
+        stating = [_sentence(sources[place]) for place in drawn]
+        self._sentences = [(text, plain(text, True)) for text in stating if text.isprintable()]
 
     def of(self, record: Record) -> Claim:
         """The claim of one of the edited records."""
@@ -63,8 +65,8 @@ class Claims:
         relation = _relation(record)
         others = self._answers.drawn(rng, relation, OTHERS, (answer, *old))
         subjects = self._subjects.drawn(rng, relation, _SUBJECTS, (subject, answer, *old)) if subject else ()
-        named = [name.casefold() for name in (subject, answer, rival) if name]
-        fitting = [text for text in self._sentences if not any(name in text.casefold() for name in named)]
+        named = [name for name in (plain(own, True) for own in (subject or "", answer, *old)) if name]
+        fitting = [text for text, words in self._sentences if not any(name in words for name in named)]
         return Claim(
             prompt=record["prompt"],
             answer=answer,
@@ -89,7 +91,7 @@ class _Names:
     def add(self, relation: str, *names: str) -> None:
         """Names of a relation."""
         for name in names:
-            if (relation, name) not in self._known:
+            if (relation, name) not in self._known and name.isprintable():
                 self._known.add((relation, name))
                 self._by_relation.setdefault(relation, []).append(name)
                 self._all.append(name)
@@ -125,11 +127,13 @@ def _sentence(record: Record) -> str:
 
 
 def _same(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
+    """Whether two names differ in case, punctuation or the form of Unicode alone."""
+    return one == other or (plain(one, True) or one) == (plain(other, True) or other)
 
 
 def _overlaps(one: str, other: str) -> bool:
-    first, second = one.casefold(), other.casefold()
+    """Whether a name is in the other one, or has no letter or digit by which to tell."""
+    first, second = plain(one, True), plain(other, True)
     return first in second or second in first
 
 

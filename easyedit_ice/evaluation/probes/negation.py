@@ -8,9 +8,10 @@ from easyedit_ice.evaluation.probes.wording import negated
 
 
 def _make(claim: Claim) -> tuple[Item, ...]:
-    if claim.foil is None:
+    text = negated(claim.prompt, claim.subject)
+    if claim.foil is None or text is None:
         return ()
-    return (Item(negated(claim.prompt, claim.subject), (claim.answer, claim.foil), 1),)
+    return (Item(text, (claim.answer, claim.foil), 1),)
 
 
 NEGATION = Probe(

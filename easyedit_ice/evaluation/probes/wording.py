@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
+from easyedit_ice.evaluation.leading_answer import leading_answer
 from easyedit_ice.text.chat import PLAIN
+from easyedit_ice.text.subjects import mentions, words_of
 
 BLANK = "___"
 _QUESTION = re.compile(r"(?:(?:Question|Q):\s*)?(?P<asked>.*\?)(?:\s*(?:Answer|A):)?\s*$", re.DOTALL)
 _VERBS = ("is", "are", "was", "were", "has", "have", "had", "can", "will", "does", "do", "did")
 _LAST_VERB = re.compile(rf"\b(?:{'|'.join(_VERBS)})$")
 _FIRST_VERB = re.compile(rf"\s+(?:{'|'.join(_VERBS)})\b")
+_NEGATIVE = re.compile(r"\b(?:not|never|no|none|nor|neither|nobody|nothing|without|cannot)\b|n['’]t\b", re.IGNORECASE)
 _OPENINGS = frozenset(("the", "a", "an", "in", "on", "at", "of", "for", "by", "its", "his", "her", "their", "this"))
 
 
@@ -27,8 +31,14 @@ def stated(prompt: str, answer: str) -> str:
     return before + PLAIN.gap_after(before) + answer.strip()
 
 
-def negated(prompt: str, subject: str | None) -> str:
-    """A text that what is *not* the answer can follow.
+def is_clause(prompt: str) -> bool:
+    """Whether a prompt is one sentence that only lacks its end, so that words may be put around it."""
+    text = prompt.strip()
+    return bool(text) and leading_answer(text) == text and unicodedata.category(text[-1])[0] in "LMN"
+
+
+def negated(prompt: str, subject: str | None) -> str | None:
+    """A text that what is *not* the answer can follow; none of a prompt that is negated already, or no single sentence.
 
     ``not`` stands after a verb at the prompt's end (``The capital of France is not``), else after the verb that comes
     right after the subject (``Marie was not born in``), else ``It is not true that`` stands before all.
@@ -36,12 +46,13 @@ def negated(prompt: str, subject: str | None) -> str:
     asked = question_in(prompt)
     if asked is not None:
         return f'The answer to "{asked}" is not'
-    text = prompt.rstrip()
+    if not is_clause(prompt) or _NEGATIVE.search(prompt):
+        return None
+    text = prompt.strip()
     if _LAST_VERB.search(text):
         return f"{text} not"
-    if subject and subject in text:
-        end = text.rindex(subject) + len(subject)
-        verb = _FIRST_VERB.match(text, end)
+    if subject and (found := words_of(text, subject)):
+        verb = _FIRST_VERB.match(text, found[-1][1])
         if verb:
             return f"{text[: verb.end()]} not{text[verb.end() :]}"
     return f"It is not true that {within(text)}"
@@ -55,6 +66,14 @@ def within(sentence: str) -> str:
     return sentence
 
 
-def blanked(statement: str, subject: str) -> str | None:
-    """The statement with a blank where its subject stands; none where it does not stand there."""
-    return statement.replace(subject, BLANK) if subject in statement else None
+def blanked(prompt: str, answer: str, subject: str) -> str | None:
+    """The fact as a sentence with a blank where its subject stands; none where it stands nowhere as words of its own.
+
+    None as well where a part of another word, or the answer, would give the subject away.
+    """
+    found = words_of(prompt, subject)
+    if not found or found != mentions(prompt, subject) or mentions(answer, subject):
+        return None
+    ends = [0, *(place for span in found for place in span), len(prompt)]
+    kept = BLANK.join(prompt[first:last] for first, last in zip(ends[::2], ends[1::2], strict=True))
+    return None if subject.strip().casefold() in kept.casefold() else stated(kept, answer)

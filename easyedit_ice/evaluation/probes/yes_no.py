@@ -6,16 +6,19 @@ from collections.abc import Sequence
 
 from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.item import Item, LogProbs, Probe
-from easyedit_ice.evaluation.probes.wording import stated, within
+from easyedit_ice.evaluation.probes.wording import is_clause, question_in, stated, within
 
 ANSWERS = ("Yes", "No")
 
 
 def _make(claim: Claim) -> tuple[Item, ...]:
-    if claim.foil is None:
+    if claim.foil is None or not (question_in(claim.prompt) or is_clause(claim.prompt)):
         return ()
     asked = ((claim.answer, 0), (claim.foil, 1))
-    return tuple(Item(_whether(stated(claim.prompt, answer)), ANSWERS, right) for answer, right in asked)
+    texts = tuple(_whether(stated(claim.prompt.strip(), answer)) for answer, _ in asked)
+    if not all(text.isprintable() for text in texts):
+        return ()
+    return tuple(Item(text, ANSWERS, right) for text, (_, right) in zip(texts, asked, strict=True))
 
 
 def _whether(statement: str) -> str:

@@ -35,5 +35,28 @@ def test_names_keep_their_capitals_within_a_sentence() -> None:
 
 
 def test_a_blank_stands_where_the_subject_stood_and_nowhere_else() -> None:
-    assert blanked("Rome is ruled by Nero", "Rome") == "___ is ruled by Nero"
-    assert blanked("It is ruled by Nero", "Rome") is None
+    assert blanked("Rome is ruled by", "Nero", "Rome") == "___ is ruled by Nero"
+    assert (
+        blanked("Rome, as Rome's poets say, is ruled by", "Nero", "Rome") == "___, as ___'s poets say, is ruled by Nero"
+    )
+    assert blanked("It is ruled by", "Nero", "Rome") is None
+    assert blanked("Ann's annual prize goes to", "Anna", "Ann") is None
+    assert blanked("The twin of Rome is", "New Rome", "Rome") is None
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Rome is not",
+        "Nobody in Rome speaks",
+        "Rome was big. It lies in",
+        "Country: Italy. Capital:",
+        "Rome doesn't lie in",
+    ],
+)
+def test_a_prompt_that_cannot_be_negated_is_not(prompt: str) -> None:
+    assert negated(prompt, "Rome") is None
+
+
+def test_an_initial_ends_no_sentence() -> None:
+    assert negated("J. K. Rowling was born in", "J. K. Rowling") == "J. K. Rowling was not born in"
