@@ -112,7 +112,7 @@ def test_stdout_holds_one_json_value_and_stderr_no_progress(
     printed = capsys.readouterr()
     value = json.loads(printed.out, parse_constant=pytest.fail)
     assert status in (0, 1, 3) and value is not None and isinstance(value, (dict, list))
-    assert not printed.err or verb == "edit" and len(printed.err.splitlines()) == 1
+    assert not printed.err or (verb == "edit" and len(printed.err.splitlines()) == 1)
 
 
 def test_the_embedded_model_has_as_many_parameters_as_the_list_says(capsys: pytest.CaptureFixture[str]) -> None:
