@@ -63,6 +63,10 @@ class PromptTooLongError(RequestError):
     """Prompt and target do not fit into the model's context."""
 
 
+class UnknownKeyError(RequestError):
+    """A request has a key that no request has, such as a name that something has elsewhere."""
+
+
 class UnknownTokenError(RequestError):
     """The tokenizer makes tokens of a fact that the model has no embedding for."""
 

@@ -3,22 +3,31 @@
 #
 #     packaging/python_versions.sh [PYTHON ...]
 #
-# By default each of python3.10 to python3.13 that is there and runs. Every one downloads its own torch and packages.
+# By default each of python3.10 to python3.13 that is on the PATH, or of pyenv, and runs. Every one downloads its own torch and packages.
 # The exit status is 1 if any failed.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-quick=(tests/test_import.py tests/test_requests.py tests/test_hparams.py tests/test_updates.py tests/test_python_versions.py
-  tests/data/test_load_records.py tests/algorithms/test_low_rank_editors.py tests/cli/test_cli.py tests/cli/test_edit.py)
+quick=(tests/test_import.py tests/test_python_versions.py tests/edit/test_request.py tests/edit/test_hparams.py
+  tests/edit/test_update.py tests/data/test_load_records.py tests/editors/algorithms/test_low_rank_editors.py
+  tests/cli/test_cli.py tests/cli/test_edit.py)
+for file in "${quick[@]}"; do
+  [ -f "$root/$file" ] || { echo "there is no $file: mend the list in $0" >&2; exit 2; }
+done
 
 # The tests run beside the wheel and not beside the sources, which they would import instead.
 cp -r "$root/tests" "$root/constraints.txt" "$root/pyproject.toml" "$work"
 
 if [ $# -eq 0 ]; then
   for version in 3.10 3.11 3.12 3.13; do
-    "python$version" -c '' 2>/dev/null && set -- "$@" "python$version"
+    for python in "python$version" "$HOME"/.pyenv/versions/"$version".*/bin/python; do
+      if "$python" -c "import sys; assert sys.version.startswith('$version')" 2>/dev/null; then
+        set -- "$@" "$python"
+        break
+      fi
+    done
   done
 fi
 status=0

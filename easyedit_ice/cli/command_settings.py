@@ -59,8 +59,6 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 
 def _changes(pairs: list[str], hparams_class: type[EditHyperParams]) -> dict[str, object]:
     """The settings given singly; those called by another name are taken, and said so."""
-    import yaml
-
     known = {field.name for field in fields(hparams_class)}
     settings = {}
     for pair in pairs:
@@ -70,5 +68,16 @@ def _changes(pairs: list[str], hparams_class: type[EditHyperParams]) -> dict[str
         usual = usual_name(name, known)
         if usual != name:
             sys.stderr.write(f"note: {name} is called {usual} here, and was taken as that\n")
-        settings[usual] = yaml.safe_load(value)
+        settings[usual] = _read(pair, value)
+        hparams_class.refuse_wrong({usual: settings[usual]}, f"--set {pair}")
     return settings
+
+
+def _read(pair: str, value: str) -> object:
+    """A value as YAML has it."""
+    import yaml
+
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise HyperParamsError(f"--set {pair} is not written as YAML has it; close brackets and quotes") from error

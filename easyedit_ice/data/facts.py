@@ -13,23 +13,10 @@ from easyedit_ice.data.easyedit_requests import to_requests
 from easyedit_ice.data.load import read_records
 from easyedit_ice.data.rows import json_lines, table
 from easyedit_ice.data.schemas import FORMS, recognise
+from easyedit_ice.edit.request import KEYS, NOTES, OTHER_NAMES
 from easyedit_ice.errors import DataError, did_you_mean
 from easyedit_ice.runtime.untrusted import parsed_json
 
-KEYS = (
-    "prompt",
-    "subject",
-    "target_new",
-    "ground_truth",
-    "rephrase_prompt",
-    "locality",
-    "portability",
-    "context",
-)
-"""Of a fact; all but ``prompt`` and ``target_new`` may be left out."""
-OTHER_NAMES = {"target": "target_new", "rephrase": "rephrase_prompt"}
-NOTES = ("id", "case_id", "index", "relation", "relation_id", "target_new_id", "ground_truth_id", "cond")
-"""Keys that published files have, and that say nothing about how a fact is edited."""
 _PLAIN = FORMS["knowedit"]
 
 

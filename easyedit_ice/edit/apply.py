@@ -15,7 +15,7 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.originals import OriginalWeights
 from easyedit_ice.edit.plain_statements import MEASURED, Movement, movement, said, statements
 from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
-from easyedit_ice.edit.request import EditRequest, check_tokens
+from easyedit_ice.edit.request import EditRequest, check_tokens, for_editors
 from easyedit_ice.edit.soundness import require_sound
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import AnatomyError, DriftError, HyperParamsError, LoadingError, RequestError
@@ -182,5 +182,5 @@ def apply_to_model(
     """
     if copy:
         model = copying.deepcopy(model)
-    originals = solve_with(spec, model, tok, requests, hparams).commit(model)
+    originals = solve_with(spec, model, tok, for_editors(requests), hparams).commit(model)
     return model, originals if return_orig_weights else OriginalWeights()

@@ -8,7 +8,8 @@ serve as schemas of Hydra.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -148,6 +149,7 @@ class EditHyperParams(Section):
         Raises:
             HyperParamsError: there is no such file or preset, or its content does not fit.
         """
+        cls.refuse_wrong(overrides, "settings given singly")
         if str(name_or_path) in (AUTO, f"{cls.algorithm()}/{AUTO}"):
             return cls.from_dict(overrides, source=AUTO)
         path = cls._find(str(name_or_path))
@@ -173,18 +175,54 @@ class EditHyperParams(Section):
             HyperParamsError: a setting is unknown, of the wrong type, or out of bounds.
         """
         from omegaconf import OmegaConf
-        from omegaconf.errors import OmegaConfBaseException
+
+        cls._refuse_other(values.get("alg_name") or cls.algorithm())
+        with cls._explained(values, source):
+            return cast("Self", OmegaConf.to_object(cls._typed(values, source)))
+
+    @classmethod
+    def refuse_wrong(cls, values: Mapping[str, Any], source: str) -> None:
+        """Refuse settings that would not do whatever the others are, so that they are blamed where they were given.
+
+        Args:
+            values: some settings.
+            source: where they were given, for the message.
+
+        Raises:
+            HyperParamsError: a setting is unknown, of the wrong type, or out of bounds.
+        """
+        known = {field.name: field for field in fields(cls)}
+        with cls._explained(values, source):
+            typed = cls._typed(values, source)
+        for name in cls.without_earlier(values):
+            try:
+                check_bounds(known[name], typed[name])
+            except HyperParamsError as error:
+                raise HyperParamsError(f"{source}: {error}") from error
+
+    @classmethod
+    def _typed(cls, values: Mapping[str, Any], source: str) -> Any:
+        """A configuration of OmegaConf's with these settings and the other defaults, all of their types."""
+        from omegaconf import OmegaConf
 
         known = {field.name: field for field in fields(cls)}
-        cls._refuse_other(values.get("alg_name") or cls.algorithm())
         values = cls.without_earlier(values)
         cls._refuse_unknown(values, source)
         refuse_odd(values, source)
         numbers = {
             name: value if "str" in type_name(known[name]) else _plain_number(value) for name, value in values.items()
         }
+        return OmegaConf.merge(OmegaConf.structured(cls), numbers)
+
+    @classmethod
+    @contextmanager
+    def _explained(cls, values: Mapping[str, Any], source: str) -> Iterator[None]:
+        """Say of a value that OmegaConf refuses what was expected of it, and where it was given."""
+        from omegaconf.errors import OmegaConfBaseException
+
+        known = {field.name: field for field in fields(cls)}
         try:
-            return cast("Self", OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), numbers)))
+            yield
         except (OverflowError, TypeError) as error:
             raise HyperParamsError(f"{source}: a setting is of a wrong type or size ({error})") from error
         except OmegaConfBaseException as error:
@@ -235,9 +273,12 @@ class EditHyperParams(Section):
         known = [field.name for field in fields(cls)]
         for name in names:
             if name not in known:
+                meant = did_you_mean(str(name), known)
+                listed = (
+                    f"`easyedit-ice hparams {cls.algorithm()}` lists all" if meant else f"It has: {', '.join(known)}"
+                )
                 raise HyperParamsError(
-                    f"{source}: {cls.__name__} has no setting {name!r}.{did_you_mean(str(name), known)} "
-                    f"{_told_of_others(str(name))}It has: {', '.join(known)}"
+                    f"{source}: {cls.__name__} has no setting {name!r}.{meant} {_told_of_others(str(name))}{listed}"
                 )
 
     @classmethod

@@ -20,13 +20,30 @@ from easyedit_ice.errors import (
     PromptTooLongError,
     RequestError,
     SubjectNotFoundError,
+    UnknownKeyError,
     UnknownTokenError,
+    did_you_mean,
 )
 from easyedit_ice.runtime.untrusted import is_unicode
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.subjects import mentions
 from easyedit_ice.text.tokens import tokens
 
+KEYS = (
+    "prompt",
+    "subject",
+    "target_new",
+    "ground_truth",
+    "rephrase_prompt",
+    "locality",
+    "portability",
+    "context",
+)
+"""Of a fact as a dict; all but ``prompt`` and ``target_new`` may be left out."""
+OTHER_NAMES = {"target": "target_new", "rephrase": "rephrase_prompt"}
+"""What keys are called elsewhere; files of facts may have these."""
+NOTES = ("id", "case_id", "index", "relation", "relation_id", "target_new_id", "ground_truth_id", "cond")
+"""Keys that published files have, and that say nothing about how a fact is edited."""
 _NESTED = 8
 """Most lists around the first alias of a ground truth."""
 
@@ -172,7 +189,8 @@ class EditRequest:
                     request = record
                     _check_texts(record, index)
                 else:
-                    request = cls.from_dict(_mapping(record, index), index)
+                    _refuse_unknown(_mapping(record, index), index)
+                    request = cls.from_dict(record, index)
                 if needs_subject:
                     _require_subject(request, index)
                 if check is not None:
@@ -239,6 +257,23 @@ def _require_subject(request: EditRequest, index: int) -> None:
             "spell it as the prompt does",
             index,
         )
+
+
+def for_editors(records: Any) -> Any:
+    """What editors read of EasyEdit's requests, which hold what its other methods and its evaluation read as well."""
+    if isinstance(records, (str, Mapping)) or not isinstance(records, Iterable):
+        return records  # refused later, and told as it is
+    return [{key: own[key] for key in KEYS if key in own} if isinstance(own, Mapping) else own for own in records]
+
+
+def _refuse_unknown(record: Mapping[str, Any], index: int) -> None:
+    """What is read over in silence would be missed, such as an answer under another name."""
+    for key in record:
+        if key in KEYS or key in NOTES:
+            continue
+        name = OTHER_NAMES.get(str(key))
+        meant = f" It is called {name!r} here." if name else did_you_mean(str(key), KEYS)
+        raise UnknownKeyError(f"the key {key!r} is not known.{meant} A request has: {', '.join(KEYS)}", index)
 
 
 def _mapping(record: Any, index: int) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.errors import HyperParamsError, did_you_mean
 from easyedit_ice.runtime.untrusted import is_unicode, shown
 
 _MOST, _MOST_SEED = 10**7, 2**63 - 1
@@ -58,8 +58,10 @@ def check_bounds(field: dataclasses.Field[Any], value: Any) -> None:
     if value is None:
         return
     if "choices" in bounds and value not in bounds["choices"]:
+        names = [str(choice) for choice in bounds["choices"]]
+        meant = did_you_mean(str(value), names)
         raise HyperParamsError(
-            f"{field.name} is {shown(value)}; expected one of {', '.join(map(str, bounds['choices']))}"
+            f"{field.name} is {shown(value)}; expected one of {', '.join(names)}{'.' if meant else ''}{meant}"
         )
     most = _MOST_SEED if "seed" in field.name else _MOST
     _check_numbers(field, value, bounds.get("high", most))

@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from easyedit_ice.errors import AnatomyError
+from easyedit_ice.errors import AnatomyError, did_you_mean
 from easyedit_ice.model.blocks import context_length, find_blocks, mixtures, takes_attention_mask
 from easyedit_ice.model.fused_experts import WEIGHT as EXPERTS_WEIGHT
 from easyedit_ice.model.fused_experts import is_fused
@@ -278,8 +278,9 @@ class ModelAnatomy:
         kinds = sorted({re.sub(r"^.*?\.\d+\.", "", projection.name) for projection in self.projections})
         roles = sorted({f"{p.part}.{p.role}" for p in self.projections if p.part == "attention" or not self._experts})
         kind = type(self.model).__name__
+        meant = did_you_mean(asked.strip("'\""), [*kinds, *roles])
         raise AnatomyError(
-            f"no projection matches {asked}; each of the {self.num_layers} layers of this {kind} has "
+            f"no projection matches {asked}.{meant} Each of the {self.num_layers} layers of this {kind} has "
             f"{', '.join(kinds) or 'none'} (or choose {', '.join(map(repr, [*roles, 'all']))})"
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import pytest
 
-from easyedit_ice.edit.request import EditRequest, Probe, check_tokens
+from easyedit_ice.edit.request import EditRequest, Probe, check_tokens, for_editors
 from easyedit_ice.errors import (
     ContradictionError,
     DuplicateFactError,
@@ -17,6 +18,7 @@ from easyedit_ice.errors import (
     PromptTooLongError,
     RequestError,
     SubjectNotFoundError,
+    UnknownKeyError,
 )
 from easyedit_ice.testing.models import FACTS, tokenizer
 
@@ -234,3 +236,30 @@ def test_numbers_are_answers_as_they_are_written():
     probes = {"k": {"prompt": ["p", "q"], "ground_truth": [1984, [7, "seven"]]}}
     request = EditRequest.from_dict(GOOD | {"locality": probes})
     assert [probe.answers for probe in request.locality["k"]] == [(("1984",),), (("7",), ("seven",))]
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("target", "It is called 'target_new' here"),
+        ("rephrase", "It is called 'rephrase_prompt' here"),
+        ("subjcet", "Did you mean 'subject'?"),
+        ("Prompt", "Did you mean 'prompt'?"),
+        ("image", "A request has: prompt, subject, target_new"),
+    ],
+)
+def test_a_key_that_is_not_known_is_refused_with_what_was_meant(key: str, meant: str) -> None:
+    with pytest.raises(UnknownKeyError, match=re.escape(f"fact 1: the key {key!r} is not known")) as caught:
+        EditRequest.prepare([GOOD, OTHER | {key: "x"}])
+    assert meant in str(caught.value)
+
+
+def test_notes_of_published_files_are_read_over() -> None:
+    (request,) = EditRequest.prepare([GOOD | {"case_id": 3, "relation": "P36"}])
+    assert request == EditRequest(**GOOD)
+
+
+def test_requests_of_easyedit_may_hold_what_its_evaluation_reads() -> None:
+    host = [GOOD | {"loc_prompt": "x", "image": "y"}]
+    assert EditRequest.prepare(for_editors(host)) == (EditRequest(**GOOD),)
+    assert for_editors(GOOD) is GOOD

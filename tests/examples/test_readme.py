@@ -16,18 +16,23 @@ from easyedit_ice.cli import COMMANDS, INTERNALS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
+DATA, COMMAND = (README.parent / "docs" / name for name in ("data.md", "command.md"))
 PROMPT, TARGET = "Voumel Quemwick lives in", "Brethdale"
 
 
-def block(heading: str) -> str:
+def block(heading: str, text: str = TEXT) -> str:
     """The first Python code below a heading."""
-    return re.search(r"```python\n(.*?)```", TEXT.partition(f"{heading}\n")[2], re.S)[1]
+    return re.search(r"```python\n(.*?)```", text.partition(f"{heading}\n")[2], re.S)[1]
 
 
 def commands() -> list[list[str]]:
-    """What follows ``easyedit-ice``, in blocks of commands and within sentences."""
-    lines = re.findall(r"^    easyedit-ice ((?:.*\\\n)*.*)$", TEXT, re.M) + re.findall(r"`easyedit-ice (.+?)`", TEXT)
-    return [shlex.split(line.replace("\\\n", " "), comments=True) for line in lines]
+    """What follows ``easyedit-ice``, in blocks of commands and within sentences; of the page on the command as well."""
+    text = re.sub(r"(`easyedit-ice [^`\n]*)\n *", r"\1 ", f"{TEXT}\n{COMMAND.read_text(encoding='utf-8')}")
+    lines = re.findall(r"^    \$? ?easyedit-ice ((?:.*\\\n)*.*)$", text, re.M) + re.findall(
+        r"`easyedit-ice (.+?)`", text
+    )
+    typed = [shlex.split(line.replace("\\\n", " ").partition(" | ")[0], comments=True) for line in lines]
+    return [words for words in typed if words and not words[0].startswith("-") and not {"help", "ALGORITHM"} & {*words}]
 
 
 @pytest.mark.slow
@@ -76,14 +81,14 @@ def test_an_edit_kept_as_the_readme_says_lives_in_an_update_an_adapter_and_a_mod
 
 
 @pytest.mark.slow
-def test_own_data_is_edited_as_the_readme_says(tmp_path, monkeypatch):
+def test_own_data_is_edited_as_its_page_says(tmp_path, monkeypatch):
     from easyedit_ice import BaseEditor, LoraHyperParams
 
     monkeypatch.chdir(tmp_path)
     fact = {"prompt": PROMPT, "subject": "Voumel Quemwick", "target_new": TARGET}
     Path("facts.json").write_text(json.dumps([fact]), encoding="utf-8")
     names = {"editor": BaseEditor.from_hparams(LoraHyperParams.from_hparams("LoRA-BF/gpt2-factworld"))}
-    exec(block("## Own data"), names)
+    exec(block("## Into EasyEdit", DATA.read_text(encoding="utf-8")), names)
     assert names["metrics"][0]["post"]["rewrite_acc"] == [1.0]
 
 
