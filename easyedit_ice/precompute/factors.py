@@ -21,17 +21,30 @@ class Factor:
 
     Attributes:
         lower: (d, d) in fp64, lower triangular, L Lᵀ = A; or (e, d, d).
+        basis: B (in, d), orthonormal columns that span all that may be read, where that is less than everything:
+            A is of what keys are in this basis, and everything else costs without limit; ``None`` for no such bound.
     """
 
     lower: Tensor
+    basis: Tensor | None = None
 
     def whitened(self, keys: Tensor) -> Tensor:
-        """K L⁻ᵀ for keys K, (n, d) or (n, e d), in fp64."""
-        return self._solved(keys, self.lower.mT, upper=True)
+        """K L⁻ᵀ for keys K, (n, d) or (n, e d), in fp64; with a basis K B L⁻ᵀ."""
+        return self._solved(self.narrowed(keys), self.lower.mT, upper=True)
 
     def unwhitened(self, left: Tensor) -> Tensor:
-        """X L⁻¹ for X, (n, d) or (n, e d), in fp64."""
-        return self._solved(left, self.lower, upper=False)
+        """X L⁻¹ for X, (n, d) or (n, e d), in fp64; with a basis X L⁻¹ Bᵀ."""
+        found = self._solved(left, self.lower, upper=False)
+        return found if self.basis is None else found @ self.basis.T
+
+    def narrowed(self, keys: Tensor) -> Tensor:
+        """Keys in the basis, in fp64: K B."""
+        return keys if self.basis is None else keys.to(self.basis) @ self.basis
+
+    def within(self, basis: Tensor) -> Factor:
+        """The factor of Bᵀ A B, for an A of all directions: A⁻¹ becomes B (Bᵀ A B)⁻¹ Bᵀ."""
+        half = basis.to(self.lower).T @ self.lower
+        return Factor(torch.linalg.cholesky(half @ half.T), basis.to(self.lower))
 
     def _solved(self, rows: Tensor, triangle: Tensor, *, upper: bool) -> Tensor:
         """X T⁻¹ for rows X and a triangular T, expert by expert."""

@@ -7,7 +7,6 @@ Gradients as values are UltraEdit's (arXiv 2505.14679), the metric on both sides
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,16 +16,17 @@ from torch import nn
 from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.sections import other_default
 from easyedit_ice.edit.subject_position import subject_in
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.editors.closed_form.memory_plan import MOST_NEIGHBOURS, neighbours_each, plan_steps
+from easyedit_ice.editors.closed_form.memory_plan import plan_steps
 from easyedit_ice.editors.closed_form.metric import Metric, Pricing, general, metrics
-from easyedit_ice.editors.closed_form.neighbour_rows import neighbour_rows
+from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
 from easyedit_ice.editors.closed_form.newton import Stepping, write_by_steps
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
+from easyedit_ice.editors.closed_form.sensitivity import SCORES
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, measuring_of, place_of, second_moments
 from easyedit_ice.editors.gradient.objectives import fact_row
-from easyedit_ice.editors.gradient.protection.fact_keys import text_keys
 from easyedit_ice.text.chat import asking_for
 from easyedit_ice.text.endings import ends_answers
 from easyedit_ice.text.rows import Row
@@ -34,7 +34,7 @@ from easyedit_ice.text.subjects import mentions
 
 
 @dataclass
-class FastGradHyperParams(ClosedFormSettings):
+class FastGradHyperParams(NeighbourSettings, ClosedFormSettings):
     """Settings of FastGrad."""
 
     gentler = "raise neighbour_weight or kept_weight, lower margin, or name later layers"
@@ -50,6 +50,12 @@ class FastGradHyperParams(ClosedFormSettings):
     output_adjustment: bool = setting(
         True, "weigh what is written by how much general text's predictions depend on it; otherwise all alike"
     )
+    output_score: str = setting(
+        "drawn",
+        "what that is measured by: 'drawn', the likelihood of a token that the model may write next, or 'odds', the "
+        "log-odds of its likeliest, which counts what it is sure of as well",
+        choices=SCORES,
+    )
     output_shrinkage: float = setting(
         0.01, "ridge on the second moment of gradients, in units of its mean diagonal over all projections", above=0
     )
@@ -58,16 +64,13 @@ class FastGradHyperParams(ClosedFormSettings):
         "w: weight of each key of an earlier edit, against all of general text, where keep_edits is true",
         above=0,
     )
-    neighbour_names: int = setting(
-        16, "names to put into each subject's place, so that what the model says of them stays; 0 for none", low=0
-    )
-    neighbour_length: int = setting(4, "tokens that the model writes after each such prompt", low=1)
-    neighbour_weight: float = setting(
-        1.0, "weight of all keys of a fact's neighbours together, against all of general text", above=0
-    )
+    neighbour_names: int = other_default(NeighbourSettings, "neighbour_names", 16)
     margin: float = setting(2.0, "log-odds of the whole target that an edit stops at: 2 is a probability of 0.88")
     num_steps: int = setting(12, "most steps for facts that are written together", low=1)
     most_change: float = setting(3.0, "most that one step raises log-odds by", above=0)
+    solve_anew: bool = setting(
+        False, "let each step solve for the whole change of the facts that are written together, and not add to it"
+    )
     facts_together: int = setting(32, "facts of a batch that are written together, those of before kept", low=1)
     sweeps: int = setting(4, "most times that a batch of more facts is gone through, until all hold", low=1)
     append_eos: bool | None = setting(
@@ -87,13 +90,20 @@ class FastGradHyperParams(ClosedFormSettings):
             self.kept_weight if self.keep_edits else 0.0,
             self.output_shrinkage if self.output_adjustment else None,
             self.mom2_adjustment,
+            self.output_score,
         )
 
     @property
     def stepping(self) -> Stepping:
         """How facts are written."""
         return Stepping(
-            self.margin, self.num_steps, self.most_change, self.facts_together, self.sweeps, self.kept_weight
+            self.margin,
+            self.num_steps,
+            self.most_change,
+            self.facts_together,
+            self.sweeps,
+            self.kept_weight,
+            self.solve_anew,
         )
 
 
@@ -142,12 +152,10 @@ def _beside_neighbours(
     prices: Mapping[str, Metric],
 ) -> dict[str, Metric]:
     """The metrics with what is read of the facts' neighbours, which share the weight."""
-    looked_at = requests[:: math.ceil(len(requests) / MOST_NEIGHBOURS)]
-    names, length = neighbours_each(hparams.neighbour_names, len(looked_at)), hparams.neighbour_length
-    texts = list(neighbour_rows(model, tok, looked_at, hparams.mom2_dataset, names=names, length=length))
-    if not texts:
+    settings = hparams.section(NeighbourSettings)
+    keys = neighbour_keys(model, tok, requests, settings, hparams.mom2_dataset, list(prices))
+    if not keys:
         return dict(prices)
-    keys = text_keys(model, texts, list(prices))
     return {
         name: metric.keeping(keys[name], hparams.neighbour_weight / len(keys[name])) for name, metric in prices.items()
     }

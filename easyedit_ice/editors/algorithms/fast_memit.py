@@ -17,15 +17,22 @@ from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.editors.closed_form.layer_writes import Written, write_facts
+from easyedit_ice.editors.closed_form.layer_writes import Kept, Written, write_facts
 from easyedit_ice.editors.closed_form.memory_plan import plan_search
+from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
+from easyedit_ice.editors.closed_form.open_directions import DirectionSettings, Open, opened
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
-from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, factors_of, place_of, second_moments
+from easyedit_ice.editors.closed_form.solver_settings import (
+    ClosedFormSettings,
+    factors_of,
+    measuring_of,
+    place_of,
+    second_moments,
+)
 from easyedit_ice.editors.closed_form.value_search import Search
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import known
-from easyedit_ice.precompute.factors import Factor
 from easyedit_ice.text.prefixes import context_prefixes
 
 _CLAMP = 1.0
@@ -37,7 +44,7 @@ _CLOSER = 0.1
 
 
 @dataclass
-class FastMEMITHyperParams(ClosedFormSettings):
+class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, ClosedFormSettings):
     """Settings of FastMEMIT, with EasyEdit's names."""
 
     gentler = "raise mom2_update_weight, lower clamp_norm_factor, or name other layers"
@@ -52,6 +59,13 @@ class FastMEMITHyperParams(ClosedFormSettings):
     v_loss_layer: int | None = setting(None, "block from which a value's loss is read; None for the last")
     v_weight_decay: float = setting(0.0, "weight of a value's change in its loss", low=0)
     v_stop_loss: float = setting(0.05, "a value is found when its loss is below this, in nats", low=0)
+    v_stop_lead: float | None = setting(
+        None,
+        "ENCORE: a value is found as well when every token of the target leads by so many nats in every context; None "
+        "for the loss alone",
+        low=0,
+    )
+    natural_norm: bool = setting(False, "NAS: give what the value makes of the hidden state the norm that it had")
     clamp_norm_factor: float | None = setting(
         None,
         "bound on a value's change, in norms of what the block returned, or the projection wrote if a norm or factor "
@@ -77,6 +91,9 @@ class FastMEMITHyperParams(ClosedFormSettings):
     )
     mom2_correction: bool = setting(
         False, "raise mom2_update_weight by m / (m - 1), where m is dynamic_multiplier, for what few tokens hide"
+    )
+    kept_weight: float = setting(
+        1.0, "weight of each key of an earlier edit, where that of a fact's own is 1 and keep_edits is true", above=0
     )
     update_norm_lambda: float = setting(0.0, "ε: ridge on the weighted second moment", low=0)
 
@@ -142,6 +159,8 @@ def solve_closed_form(
     model.eval()
     place = place_of(model, hparams)
     prefixes, found = prepare(model, tok, hparams)
+    beside = neighbour_keys(model, tok, requests, hparams.section(NeighbourSettings), hparams.mom2_dataset, place.names)
+    kept = Kept(hparams.kept_weight if hparams.keep_edits else 0.0, beside, hparams.neighbour_weight * hparams.weight)
     before = stated(model, tok, requests)
     sweeps: list[Written] = []
     with ExitStack() as committed:
@@ -156,7 +175,7 @@ def solve_closed_form(
                 _search(model, hparams, scale),
                 alpha=alpha,
                 share=share,
-                keep_edits=hparams.keep_edits,
+                kept=kept,
             )
             sweeps.append(written)
             committed.enter_context(WeightUpdate(written.deltas).applied(model))
@@ -179,8 +198,9 @@ def solve_closed_form(
     return WeightUpdate(WeightUpdate.total(WeightUpdate(sweep.deltas) for sweep in sweeps).deltas, info, sweeps[0].keys)
 
 
-def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Factor]]:
-    """Do what is done once, on the model before any edit: context prefixes and factored second moments.
+def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Open]]:
+    """Do what is done once, on the model before any edit: context prefixes, factored second moments,
+    and the directions that are open.
 
     What is found stays with the model object; later calls, when edits have added up, return the same.
     """
@@ -190,7 +210,8 @@ def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[
     if (lengths, hparams.context_seed) not in prefixes:
         prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
     found = factors_of(model, tok, hparams, weight=hparams.weight, ridge=hparams.update_norm_lambda)
-    return prefixes[lengths, hparams.context_seed], found
+    directions = opened(model, tok, found, measuring_of(hparams), hparams.section(DirectionSettings))
+    return prefixes[lengths, hparams.context_seed], directions
 
 
 def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["block", "projection"]) -> Search:
@@ -204,6 +225,8 @@ def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["blo
         stop_loss=hparams.v_stop_loss,
         loss_layer=last,
         scale="projection" if hparams.clamp_norm_factor is None else scale,
+        stop_lead=hparams.v_stop_lead,
+        natural_norm=hparams.natural_norm,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,12 +20,13 @@ from easyedit_ice.edit.delta import Delta
 from easyedit_ice.edit.history import edits_in
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.closed_form.open_directions import Open
 from easyedit_ice.editors.closed_form.solver import solve_update, weight_for
 from easyedit_ice.editors.closed_form.subject_rows import FactRows, fact_rows
 from easyedit_ice.editors.closed_form.upper_blocks import UpperBlocks
 from easyedit_ice.editors.closed_form.value_search import Search, Values, find_values
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.precompute.factors import Factor
+from easyedit_ice.model.edit_state import Keys
 from easyedit_ice.text.reading import at_last_token
 
 
@@ -42,6 +43,37 @@ class Place:
     names: tuple[str, ...]
     blocks: tuple[str, ...]
     layers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Keys that shall look up what they do, besides general ones.
+
+    Attributes:
+        weight: of each key of the edits that are in the model, where 1 is that of a fact's own; 0 not to keep them.
+        beside: further keys, (m, d), by path of the projection.
+        beside_weight: of all of these together, where that of all general keys in the factors is λ.
+    """
+
+    weight: float = 1.0
+    beside: Mapping[str, Tensor] = field(default_factory=dict)
+    beside_weight: float = 1.0
+
+    def of(self, edits: Sequence[Keys], name: str, general: float) -> tuple[Tensor | None, Tensor | float]:
+        """The keys of a projection, and their weights.
+
+        Args:
+            edits: keys of those that are in the model.
+            name: path of the projection.
+            general: weight of general keys, in units of that in the factors.
+        """
+        earlier = [edit[name] for edit in edits if name in edit] if self.weight else []
+        if name not in self.beside:
+            return (torch.cat(earlier) if earlier else None), self.weight
+        every = torch.cat([*earlier, self.beside[name]])
+        weights = torch.full((len(every),), self.weight, dtype=torch.float64)
+        weights[len(every) - len(self.beside[name]) :] = general * self.beside_weight / len(self.beside[name])
+        return every, weights
 
 
 @dataclass(frozen=True)
@@ -67,12 +99,12 @@ def write_facts(
     requests: Sequence[EditRequest],
     prefixes: Sequence[str],
     place: Place,
-    factors: Mapping[str, Factor],
+    opened: Mapping[str, Open],
     search: Search,
     *,
     alpha: float,
     share: float | None = None,
-    keep_edits: bool = False,
+    kept: Kept | None = None,
 ) -> Written:
     """Find values, and the update of each layer.
 
@@ -82,17 +114,17 @@ def write_facts(
         requests: facts with subjects.
         prefixes: texts that facts are stated after, where the model's context has room; the first is empty.
         place: where to write.
-        factors: of the projections.
+        opened: what may be read and written by each projection, with the factor of A.
         search: how values are sought.
         alpha: of the solver.
         share: of what is missing a solve with an α of 1 shall write, by its own prediction, which gives the weight of
             general keys; ``None`` for the weight that is in the factors.
-        keep_edits: let what the keys of the edits that are in the model look up stay.
+        kept: keys that shall look up what they do; ``None`` for general ones alone.
     """
     longest = ModelAnatomy(model).context_length
     facts = [fact_rows(tok, request, prefixes, longest) for request in requests]
     shared = len(place.names) > 1 and UpperBlocks(model, [facts[0].stated[0]], place.names[-1]).adds
-    edits = edits_in(model) if keep_edits else ()
+    edits = edits_in(model)
     deltas: dict[str, Delta] = {}
     read: dict[str, Tensor] = {}
     weights: dict[str, float] = {}
@@ -104,11 +136,12 @@ def write_facts(
                 gauge = place.blocks[-1] if shared else name
                 targets = _looked_up(model, facts, gauge) + values.delta
                 sought.append(values)
-            residuals = (targets - _looked_up(model, facts, gauge)) / (len(place.names) - turn)
-            read[name], earlier = keys(model, facts, name), [edit[name] for edit in edits if name in edit]
-            weights[name] = 1.0 if share is None else weight_for(factors[name], read[name], residuals, share)
-            kept = torch.cat(earlier) if earlier else None
-            deltas[name] = solve_update(factors[name], read[name], residuals, alpha, kept, weights[name])
+            own = opened[name]
+            missing = (targets - _looked_up(model, facts, gauge)) / (len(place.names) - turn)
+            residuals, read[name] = own.writable(missing), keys(model, facts, name)
+            weights[name] = 1.0 if share is None else weight_for(own.factor, read[name], residuals, share)
+            others, each = (None, 1.0) if kept is None else kept.of(edits, name, weights[name])
+            deltas[name] = solve_update(own.factor, read[name], residuals, alpha, others, weights[name], each)
             if turn < len(place.names) - 1:
                 update = WeightUpdate({name: deltas[name]}, keys={name: read[name]})
                 lower.enter_context(update.applied(model))

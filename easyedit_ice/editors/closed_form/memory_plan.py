@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from easyedit_ice.edit.plain_statements import KEPT
+from easyedit_ice.editors.closed_form.neighbour_rows import MOST_NEIGHBOURS, NeighbourSettings, neighbours_each
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, place_of
 from easyedit_ice.model.activation_memory import (
     FP32,
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 FP64 = 8
 TARGET = 4
 """Tokens of a fact's statement that are predicted."""
-MOST_NEIGHBOURS = 256
-"""Texts of other names that FastGrad keeps at once, of all facts of a batch together."""
 
 
 def second_moment_bytes(projections: Iterable[Projection]) -> int:
@@ -125,6 +124,14 @@ def _read(tokens: int) -> int:
     return max(1, tokens // 2)
 
 
+def neighbours_bytes(settings: NeighbourSettings, projections: Sequence[Projection], facts: int, tokens: int) -> int:
+    """What is read of other names in the subjects' places, and their pairs in a solve, in main memory."""
+    texts = min(facts, MOST_NEIGHBOURS) * neighbours_each(settings.neighbour_names, facts)
+    keys = texts * (tokens - TARGET + settings.neighbour_length)
+    widths = [p.in_features for p in projections]
+    return FP32 * keys * sum(widths) + FP64 * keys * (2 * max(widths) + keys)
+
+
 def plan_search(model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
     """The highest of what is held while second moments are measured and factored, while values are sought, and while
     the update is committed and what it moves is measured."""
@@ -135,12 +142,15 @@ def plan_search(model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tok
     activations, logits = seeking_pass(model, projections, contexts, together, tokens)
     sought = together * anatomy.hidden_size
     measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
+    held = moments + undo_bytes(model, projections, bits)
     return planned(
         model,
         projections,
         [
             measuring,
-            Stage(4 * FP32 * sought + activations + logits, moments + undo_bytes(model, projections, bits)),
+            Stage(
+                4 * FP32 * sought + activations + logits, held + neighbours_bytes(hparams, projections, facts, tokens)
+            ),
         ],
         bits=bits,
         device=device,
@@ -207,11 +217,6 @@ def plan_reading(
     )
 
 
-def neighbours_each(names: int, facts: int) -> int:
-    """Names in place of each fact's subject: as many as are asked for, and fewer of many facts together."""
-    return min(names, max(1, MOST_NEIGHBOURS // facts))
-
-
 def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
     """The highest of what is held while moments are measured and inverted, while facts run forward and back, while a
     step is made, and while the update is committed and what it moves is measured."""
@@ -224,10 +229,7 @@ def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, token
     width = sum(p.in_features + p.out_features for p in projections)
     outward = sum(FP64 * p.out_features**2 for p in projections)
     read = 3 * FP64 * own.tokens * width
-    texts = min(facts, MOST_NEIGHBOURS) * neighbours_each(hparams.neighbour_names, facts)
-    keys = texts * (tokens - TARGET + hparams.neighbour_length)
-    widths = [p.in_features for p in projections]
-    neighbours = FP32 * keys * sum(widths) + FP64 * keys * (2 * max(widths) + keys)
+    neighbours = neighbours_bytes(hparams, projections, facts, tokens)
     update = sum(
         FP32 * min(facts * tokens * hparams.num_steps, p.in_features, p.out_features) * (p.in_features + p.out_features)
         for p in projections

@@ -37,6 +37,7 @@ class Pricing:
         kept_weight: w; 0 lets earlier edits go unprotected.
         output_shrinkage: ridge on S, in units of the mean of its diagonal over all projections; ``None`` for S = I.
         input_adjustment: whether C is measured; otherwise it is I.
+        output_score: what S's gradients are of.
     """
 
     measuring: Measuring
@@ -44,6 +45,7 @@ class Pricing:
     kept_weight: float
     output_shrinkage: float | None
     input_adjustment: bool = True
+    output_score: str = "drawn"
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _outward(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing)
     """S⁻¹ of each projection, all in one unit, since it says as well which of them is listened to."""
     if pricing.output_shrinkage is None:
         return {}
-    found = sensitivities(model, tok, names, pricing.measuring)
+    found = sensitivities(model, tok, names, pricing.measuring, pricing.output_score)
     unit = sum(own.diagonal().mean() for own in found.values()) / len(found)
     inverted = {}
     for name, own in found.items():

@@ -10,6 +10,10 @@ With the log-odds o of n facts, and g and k of each of their tokens
 Values are gradients, as in UltraEdit (arXiv 2505.14679), and no search: how much of each is written, where, and at
 which of the tokens, comes out of one n × n solve. Since o is not linear, a few such steps follow each other.
 
+The steps may be summed up, or each may solve for the whole change D since the first anew, with lack + J D in place of
+lack, where (J D)_i = Σ_l Σ_t g_itᵀ D_l k_it is what D does to first order where the model is now. Where that ends, no
+other change near it is cheaper: what gradients of earlier steps wrote, and those of later ones do not ask for, is gone.
+
 Many facts are written some at a time, each leaving the keys of those before alone, and looked at again until all hold.
 
 Shapes: n rows, t tokens of all of them, in and out the widths of a projection.
@@ -53,6 +57,7 @@ class Stepping:
         together: facts of a batch that are written together.
         sweeps: most times that a batch is looked at again.
         kept_weight: of the keys of facts written before, in the metrics of those after.
+        anew: whether each step solves for the whole change of the facts that are written together.
     """
 
     margin: float
@@ -61,6 +66,7 @@ class Stepping:
     together: int
     sweeps: int
     kept_weight: float
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,21 +136,26 @@ def _written(
     """
     counts, most = [0] * len(rows), stepping.most_change
     found = _looked_at(model, rows, deltas, metrics)
+    own: Deltas = {}
+    facts = torch.zeros(len(rows), dtype=torch.bool)
     for step in range(stepping.num_steps):
         lack = stepping.margin - found.odds
-        due = (lack > (_NEAR if step else 0.0)).nonzero()[:, 0]
-        if not len(due):
+        due = lack > (_NEAR if step else 0.0)
+        if not due.any():
             break
-        for fact in due.tolist():
-            counts[fact] += 1
-        made = one_step(found, due, lack[due].clamp(max=most), metrics)
-        tried = {name: _sum(deltas.get(name), own) for name, own in made.items()}
+        counts = [count + fact for count, fact in zip(counts, due.tolist(), strict=True)]
+        facts = facts | due if stepping.anew else due
+        chosen = facts.nonzero()[:, 0]
+        rise = lack[chosen].clamp(-most, most)
+        made = one_step(found, chosen, rise + moved(found, chosen, own) if own else rise, metrics)
+        tried = _sums(deltas, made)
         after = _looked_at(model, rows, tried, metrics)
         if (stepping.margin - after.odds).clamp(min=0).sum() < lack.clamp(min=0).sum():
-            deltas, found, most = tried, after, min(2 * most, stepping.most_change)
+            found, most = after, min(2 * most, stepping.most_change)
+            deltas, own = (deltas, made) if stepping.anew else (tried, {})
         else:
             most /= 4
-    return deltas, found, counts
+    return _sums(deltas, own), found, counts
 
 
 def _looked_at(model: nn.Module, rows: Sequence[Row], deltas: Deltas, metrics: Mapping[str, Metric]) -> Linearised:
@@ -179,11 +190,29 @@ def one_step(found: Linearised, facts: Tensor, lack: Tensor, metrics: Mapping[st
     return {name: smallest(read[name].float(), written[name]) for name in metrics}
 
 
+def moved(found: Linearised, facts: Tensor, deltas: Deltas) -> Tensor:
+    """By how much changes raise the log-odds of some facts, to first order: (m,).
+
+    Args:
+        found: the facts in the model as it is.
+        facts: (m,), indices of them.
+        deltas: the changes, by path of the projection.
+    """
+    each = sum((own.apply(found.keys[name]) * found.pulls[name]).sum(1) for name, own in deltas.items())
+    whole = torch.zeros(len(found.odds)).index_add(0, found.owners(), torch.as_tensor(each))
+    return whole[facts]
+
+
 def _keys(found: Linearised, places: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     """Keys at some tokens of each row, (n, in) by path."""
     starts = torch.tensor((0, *found.tokens)).cumsum(0).tolist()
     at = [start + place for start, own in zip(starts, places, strict=False) for place in own]
     return {name: own[at].contiguous() for name, own in found.keys.items()}
+
+
+def _sums(before: Deltas, more: Deltas) -> Deltas:
+    """Both, projection by projection."""
+    return dict(before) | {name: _sum(before.get(name), own) for name, own in more.items()}
 
 
 def _sum(before: LowRankDelta | None, more: LowRankDelta) -> LowRankDelta:

@@ -5,6 +5,10 @@ next: C = E[k kᵀ] and S are the two factors of the Fisher information of a pro
 Grosse 2015, arXiv 1503.05671), so that tr(S ΔW C ΔWᵀ) is about twice the divergence per token that ΔW causes on general
 text. C alone, which MEMIT and AlphaEdit weigh by, calls a change dear wherever general text is read; it is dear only
 where what it writes there is listened to as well (CrispEdit, arXiv 2602.15823).
+
+The Fisher information counts what a model is sure of for little: the gradient of log p vanishes as p goes to 1. That is
+right for one small change, and too little for the sum of hundreds of edits. The gradient of the log-odds
+log(p / (1 - p)) of what the model finds likeliest does not vanish, and S may be made of that.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.editors.closed_form.linearised import pulled
+from easyedit_ice.editors.closed_form.linearised import odds, pulled
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import as_first_seen, known
@@ -25,13 +29,18 @@ from easyedit_ice.precompute.moment_store import Origin, load_moment, save_momen
 from easyedit_ice.precompute.moments import Measuring
 from easyedit_ice.text.tokens import tokens
 
+SCORES = ("drawn", "odds")
+"""What g is the gradient of: log p of a token drawn as the model would write it, or log-odds of the likeliest."""
+
 _LONGEST = 64
 """Most tokens of a text that are read."""
 _TOGETHER = 2048
 """Tokens that run side by side."""
 
 
-def sensitivities(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring) -> dict[str, Tensor]:
+def sensitivities(
+    model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring, score: str = "drawn"
+) -> dict[str, Tensor]:
     """S (out, out) of some projections in fp64, by path; from disk where it is stored, else measured in one pass.
 
     Args:
@@ -39,19 +48,21 @@ def sensitivities(model: nn.Module, tok: Any, names: Sequence[str], measuring: M
         tok: its tokenizer.
         names: paths of the projections.
         measuring: the text; ``dynamic_multiplier`` tokens for each output of the widest projection are read.
+        score: what g is the gradient of.
 
     Raises:
         StatisticsError: a stored S is damaged.
         DataError: there is no such text.
     """
     found = known(model).found["sensitivities"]
-    missing = [name for name in names if (name, measuring) not in found]
+    missing = [name for name in names if (name, measuring, score) not in found]
     if missing:
-        found.update({(name, measuring): own for name, own in _found(model, tok, missing, measuring).items()})
-    return {name: found[name, measuring] for name in names}
+        measured = _found(model, tok, missing, measuring, score)
+        found.update({(name, measuring, score): own for name, own in measured.items()})
+    return {name: found[name, measuring, score] for name in names}
 
 
-def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring) -> dict[str, Tensor]:
+def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring, score: str) -> dict[str, Tensor]:
     source = text_source(measuring.mom2_dataset, model, tok)
     widths = {name: ModelAnatomy(model).projection(name).out_features for name in names}
     count = measuring.dynamic_multiplier * max(widths.values())
@@ -59,7 +70,7 @@ def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measurin
         name: Origin(
             model=str(pretrained(model).config._name_or_path),
             weights=known(model).weights,
-            module=f"{name}, gradients",
+            module=f"{name}, gradients" + ("" if score == "drawn" else " of log-odds"),
             text=source.name,
             text_hash=source.fingerprint,
             tokens=count,
@@ -71,7 +82,7 @@ def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measurin
     stored = {name: found[0] for name, origin in origins.items() if (found := load_moment(origin)) is not None}
     if len(stored) < len(names):
         keep = as_first_seen(model)
-        measured = measure(model, tok, names, source, count)
+        measured = measure(model, tok, names, source, count, score=score)
         for name in names if keep else ():
             save_moment(origins[name], measured[name], count)
         return measured
@@ -79,7 +90,13 @@ def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measurin
 
 
 def measure(
-    model: nn.Module, tok: Any, names: Sequence[str], texts: Iterable[str], count: int, seed: int = 0
+    model: nn.Module,
+    tok: Any,
+    names: Sequence[str],
+    texts: Iterable[str],
+    count: int,
+    seed: int = 0,
+    score: str = "drawn",
 ) -> dict[str, Tensor]:
     """S of some projections, (out, out) in fp64.
 
@@ -90,6 +107,7 @@ def measure(
         texts: read in order, each up to 64 tokens.
         count: stop after so many tokens.
         seed: of what the model would write next.
+        score: what g is the gradient of.
 
     Raises:
         DataError: the texts end before.
@@ -99,14 +117,16 @@ def measure(
     read = 0
     batch: list[tuple[int, ...]] = []
 
-    def likely(logits: Tensor) -> Tensor:
+    def scored(logits: Tensor) -> Tensor:
         log_probs = logits.float().log_softmax(-1)
+        if score == "odds":
+            return odds(-log_probs.amax(-1))
         drawn = torch.multinomial(log_probs.detach().exp().cpu(), 1, generator=draws)
         return log_probs.gather(1, drawn.to(log_probs.device))
 
     def run() -> None:
         where = [(index, place) for index, row in enumerate(batch) for place in range(len(row))]
-        _, _, pulls = pulled(model, batch, names, where, likely)
+        _, _, pulls = pulled(model, batch, names, where, scored)
         for name, own in pulls.items():
             sums[name] = sums.get(name, 0) + own.double().T @ own.double()
 

@@ -38,6 +38,7 @@ def solve_update(
     alpha: float,
     kept: Tensor | None = None,
     weight: float = 1.0,
+    kept_weight: Tensor | float = 1.0,
 ) -> LowRankDelta:
     """ΔW of rank n or less, computed in fp64.
 
@@ -48,11 +49,12 @@ def solve_update(
         alpha: α.
         kept: (m, d), keys whose outputs shall stay; the rank of ΔW is that of the others.
         weight: w, to solve with w A in place of A, which is factored once for all weights.
+        kept_weight: of each row of ``kept``, one number or (m,): as if it stood there so many times.
 
     Raises:
         StatisticsError: α is 0 and keys depend on each other, so that their values cannot all be fitted.
     """
-    return written_by(readers(factor, keys, alpha, kept, weight), residuals)
+    return written_by(readers(factor, keys, alpha, kept, weight, kept_weight), residuals)
 
 
 def readers(
@@ -71,7 +73,7 @@ def readers(
         alpha: α.
         kept: (m, d), as in :func:`solve_update`.
         weight: w, as there.
-        kept_weight: of each row of ``kept``, one number or (m,): as if it stood there so many times.
+        kept_weight: as there.
 
     Raises:
         StatisticsError: α is 0 and keys depend on each other.
@@ -99,7 +101,7 @@ def readers(
 
 def _with_kept(factor: Factor, kept: Tensor, weight: float, kept_weight: Tensor | float) -> Factor:
     """The factor of w A + Kₚᵀ W Kₚ, which is no larger however many keys are kept."""
-    return _refactored(weight * (factor.lower @ factor.lower.T), kept, kept_weight)
+    return _refactored(factor, weight, kept, kept_weight)
 
 
 def _readers_of_many(factor: Factor, keys: Tensor, alpha: float) -> Tensor:
@@ -107,19 +109,20 @@ def _readers_of_many(factor: Factor, keys: Tensor, alpha: float) -> Tensor:
 
     (K A⁻¹ Kᵀ + α I)⁻¹ K A⁻¹ = K (Kᵀ K + α A)⁻¹
     """
-    inner = _refactored(alpha * (factor.lower @ factor.lower.T), keys, 1.0)
+    inner = _refactored(factor, alpha, keys, 1.0)
     return torch.cat([inner.unwhitened(inner.whitened(part)).float() for part in keys.split(_ROWS)])
 
 
-def _refactored(matrix: Tensor, keys: Tensor, weights: Tensor | float) -> Factor:
-    """The factor of M + Kᵀ W K, for M (d, d) in fp64 and K (n, d) with a weight for each key, or one for all.
+def _refactored(factor: Factor, scale: float, keys: Tensor, weights: Tensor | float) -> Factor:
+    """The factor of s A + Kᵀ W K, for A's factor and K (n, d) with a weight for each key, or one for all.
 
     Raises:
         StatisticsError: it is not positive definite.
     """
+    matrix = scale * (factor.lower @ factor.lower.T)
     each = torch.as_tensor(weights, dtype=matrix.dtype, device=matrix.device).expand(len(keys))
     for part, weight in zip(keys.split(_ROWS), each.split(_ROWS), strict=True):
-        wide = part.to(matrix)
+        wide = factor.narrowed(part).to(matrix)
         matrix.addmm_((wide * weight[:, None]).T, wide)
     lower, failed = torch.linalg.cholesky_ex(matrix)
     if failed.item() or not lower.isfinite().all():
@@ -127,7 +130,7 @@ def _refactored(matrix: Tensor, keys: Tensor, weights: Tensor | float) -> Factor
             f"{len(keys)} keys and the second moment of general ones cannot be weighed against each other: raise "
             "emmet_lambda or mom2_update_weight, or lower kept_weight"
         )
-    return Factor(lower)
+    return Factor(lower, factor.basis)
 
 
 def written_by(readers: Tensor, residuals: Tensor) -> LowRankDelta:

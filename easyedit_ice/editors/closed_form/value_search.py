@@ -9,6 +9,10 @@ with ‖δ‖ kept within a multiple of ‖h‖. The last term is that of the au
 that the block applies to what the projection writes: it is what the projection is to be changed by. In blocks without
 such, it is what the block's output moves by, as in the papers.
 
+Two rules make values smaller. A search may end once every token of the target leads in every context (ENCORE, arXiv
+2502.01636), and not only once it is nearly certain; and h + δ may be given the norm of h afterwards (NAS, arXiv
+2602.02543).
+
 h sets the scale: what the block returns (MEMIT's code), or what the projection writes (ROME's). Where a norm or a
 factor stands between the two, their units have nothing to do with each other, and h is what the projection writes.
 
@@ -26,6 +30,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.editors.closed_form.outcome import lead
 from easyedit_ice.editors.closed_form.subject_rows import FactRows
 from easyedit_ice.editors.closed_form.upper_blocks import UpperBlocks
 from easyedit_ice.errors import TrainingDivergedError
@@ -51,6 +56,9 @@ class Search:
         loss_layer: block from which the prediction is read; the last if ``None``.
         scale: whose output h is, the ``"block"``'s where the projection's is added to it as it is, or the
             ``"projection"``'s.
+        stop_lead: a fact is found as well when every token of its target is ahead of every other one by so many nats,
+            in every context; ``None`` for the loss alone.
+        natural_norm: whether h + δ gets the norm of h when it is found.
     """
 
     num_grad_steps: int
@@ -61,6 +69,8 @@ class Search:
     stop_loss: float
     loss_layer: int | None
     scale: Literal["block", "projection"]
+    stop_lead: float | None = None
+    natural_norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,8 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
             losses[index], steps[index] = value, step + 1
         if not each.isfinite().all():
             raise TrainingDivergedError(f"the loss of a value is {each.max().item()} at step {step + 1}; lower v_lr")
-        going = [place for place, value in enumerate(each.tolist()) if value >= search.stop_loss]
+        ahead = [False] * len(active) if search.stop_lead is None else loss.leads(log_probs, active, search.stop_lead)
+        going = [place for place, value in enumerate(each.tolist()) if value >= search.stop_loss and not ahead[place]]
         if not going or step == search.num_grad_steps - 1:
             break
         each[going].sum().backward()
@@ -159,7 +170,15 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
             upper.keep(kept)
             owners = [owners[row] for row in kept]
             active = left
-    return Values(wrote, origin, torch.stack(deltas).detach(), tuple(losses), tuple(steps), upper.adds)
+    delta = torch.stack(deltas).detach()
+    if search.natural_norm:
+        delta = as_long(origin + delta, origin) - origin
+    return Values(wrote, origin, delta, tuple(losses), tuple(steps), upper.adds)
+
+
+def as_long(vectors: Tensor, others: Tensor) -> Tensor:
+    """Vectors (n, d) with the norms of others."""
+    return vectors * (others.norm(dim=1) / vectors.norm(dim=1).clamp(min=torch.finfo(vectors.dtype).tiny))[:, None]
 
 
 class _Loss:
@@ -171,6 +190,27 @@ class _Loss:
 
     def __call__(self, log_probs: Tensor, active: Sequence[int], kl_factor: float) -> Tensor:
         """(n,) for the active facts, whose rows' places stand one after the other."""
+        targets = self._targets(active)
+        device = log_probs.device
+        essence = torch.tensor(targets.essences, device=device)
+        nll = -targets.of(log_probs).gather(1, torch.tensor(targets.tokens, device=device)[:, None])[:, 0]
+        weighted = nll * torch.tensor(targets.weights, device=device)
+        fit = weighted.new_zeros(len(active)).index_add(0, torch.tensor(targets.owners, device=device), weighted)
+        after = log_probs[essence]
+        if self._before is None:
+            self._before = after.detach()
+        kl = (after.exp() * (after - self._before[list(active)])).sum(-1)
+        return fit + kl_factor * kl
+
+    @torch.no_grad()
+    def leads(self, log_probs: Tensor, active: Sequence[int], nats: float) -> list[bool]:
+        """Whether each active fact's target leads by so much, with all of its tokens and in all contexts."""
+        targets = self._targets(active)
+        ahead = lead(targets.of(log_probs), torch.tensor(targets.tokens, device=log_probs.device)) >= nats
+        short = {owner for owner, own in zip(targets.owners, ahead.tolist(), strict=True) if not own}
+        return [place not in short for place in range(len(active))]
+
+    def _targets(self, active: Sequence[int]) -> _Targets:
         tokens: list[int] = []
         owners: list[int] = []
         weights: list[float] = []
@@ -182,18 +222,30 @@ class _Loss:
                 owners += [place] * row.span
                 weights += [1 / (row.span * len(stated))] * row.span
             essences.append(len(tokens) + len(essences))
-        device = log_probs.device
-        essence = torch.tensor(essences, device=device)
-        is_target = torch.ones(len(log_probs), dtype=torch.bool, device=device)
-        is_target[essence] = False
-        nll = -log_probs[is_target].gather(1, torch.tensor(tokens, device=device)[:, None])[:, 0]
-        weighted = nll * torch.tensor(weights, device=device)
-        fit = weighted.new_zeros(len(active)).index_add(0, torch.tensor(owners, device=device), weighted)
-        after = log_probs[essence]
-        if self._before is None:
-            self._before = after.detach()
-        kl = (after.exp() * (after - self._before[list(active)])).sum(-1)
-        return fit + kl_factor * kl
+        return _Targets(tokens, owners, weights, essences)
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """The predicted tokens of some facts, one row's after the other's.
+
+    Attributes:
+        tokens: what is predicted.
+        owners: place of its fact, of each.
+        weights: of each in its fact's loss.
+        essences: places, among all that is predicted, of what follows the bare subjects.
+    """
+
+    tokens: list[int]
+    owners: list[int]
+    weights: list[float]
+    essences: list[int]
+
+    def of(self, log_probs: Tensor) -> Tensor:
+        """Those log-probabilities that are the targets', (t, v)."""
+        is_target = torch.ones(len(log_probs), dtype=torch.bool, device=log_probs.device)
+        is_target[self.essences] = False
+        return log_probs[is_target]
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from easyedit_ice.editors.algorithms.fast_emmet import FastEMMETHyperParams
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, place_of, prepare
 from easyedit_ice.editors.algorithms.fast_rome import FastROMEHyperParams
 from easyedit_ice.editors.closed_form import value_search as values
+from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
 from easyedit_ice.editors.closed_form.subject_rows import fact_rows
 from easyedit_ice.errors import AnatomyError, HyperParamsError, StatisticsError, SubjectNotFoundError
 from easyedit_ice.evaluation import Question, observe
@@ -305,3 +306,18 @@ def test_later_edits_disturb_what_earlier_ones_wrote_less_where_they_keep_it(nam
         return (second.deltas[path].apply(key).norm() / second.deltas[path].norm() / key.norm()).item()
 
     assert disturbance(keep_edits=True) < 0.5 * disturbance(keep_edits=False)
+
+
+def test_keys_of_other_names_are_disturbed_less_where_they_are_kept(embedded: tuple, facts: list[dict]) -> None:
+    asked = NeighbourSettings(neighbour_names=8)
+    requests = EditRequest.prepare(facts[:1])
+
+    def disturbance(names: int) -> float:
+        hparams = FastMEMITHyperParams.from_hparams(
+            "FastMEMIT/gpt2-factworld", v_num_grad_steps=5, neighbour_names=names, neighbour_weight=100.0
+        )
+        ((path, delta),) = solve(*embedded, facts[:1], hparams).deltas.items()
+        keys = neighbour_keys(*embedded, requests, asked, hparams.mom2_dataset, [path])[path]
+        return (delta.apply(keys).norm() / delta.norm() / keys.norm()).item()
+
+    assert disturbance(8) < 0.7 * disturbance(0)

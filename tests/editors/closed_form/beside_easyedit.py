@@ -28,6 +28,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, place_of
 from easyedit_ice.editors.algorithms.fast_rome import FastROMEHyperParams
 from easyedit_ice.editors.closed_form.layer_writes import write_facts
+from easyedit_ice.editors.closed_form.open_directions import Open
 from easyedit_ice.editors.closed_form.subject_rows import FactRows, fact_rows
 from easyedit_ice.editors.closed_form.value_search import Search, find_values
 from easyedit_ice.precompute.moments import Measuring, factors, moments
@@ -128,7 +129,8 @@ def compare(
         if method == "EMMET" and host_info().kind == "release":
             continue
         found = factors(model, tok, place.names, measuring, weight=WEIGHT, ridge=0.0)
-        ours = write_facts(model, tok, requests, prefixes, place, found, search(given, "block"), alpha=alpha)
+        opened = {name: Open(factor) for name, factor in found.items()}
+        ours = write_facts(model, tok, requests, prefixes, place, opened, search(given, "block"), alpha=alpha)
         hparams = settings(method, layers, model, names)
         hparams.mom2_update_weight = WEIGHT
         if method == "EMMET":
@@ -157,9 +159,10 @@ def compare_rome() -> Iterator[tuple[str, Any]]:
     place = place_of(model, hparams)
     measuring = Measuring("factworld")
     found = factors(model, tok, place.names, measuring, weight=1.0, ridge=0.0)
+    opened = {name: Open(factor) for name, factor in found.items()}
     [(moment, _)] = moments(model, tok, place.names, measuring).values()
     requests = EditRequest.prepare(fact, needs_subject=True)
-    ours = write_facts(model, tok, requests, ("",), place, found, search(given, "projection"), alpha=0.0)
+    ours = write_facts(model, tok, requests, ("",), place, opened, search(given, "projection"), alpha=0.0)
     main = import_module(f"{PACKAGE}.models.rome.rome_main")
     compute_u = import_module(f"{PACKAGE}.models.rome.compute_u")
     with (

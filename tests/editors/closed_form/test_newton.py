@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -131,3 +133,29 @@ def test_a_fact_that_holds_already_is_left_alone() -> None:
     found = write_by_steps(model, rows, [[0]], _places(model), sure)
     assert found.deltas == {}
     assert found.steps == (0,)
+
+
+@EACH
+def test_a_change_that_is_solved_for_anew_writes_the_facts_at_less_cost_than_steps_that_add_up(shape) -> None:
+    model, rows = shape.build(), _rows()
+    metrics = _places(model)
+
+    def cost(anew: bool) -> float:
+        found = write_by_steps(model, rows, [[0]] * len(rows), metrics, replace(STEPPING, anew=anew, margin=3.0))
+        assert min(found.odds) > 2.9
+        matrices = {name: own.matrix().double() for name, own in found.deltas.items()}
+        return sum((own @ torch.linalg.inv(metrics[name].inward) * own).sum().item() for name, own in matrices.items())
+
+    assert cost(anew=True) < 0.98 * cost(anew=False)
+
+
+@EACH
+def test_what_changes_do_to_first_order_is_what_a_small_one_does(shape) -> None:
+    model, rows = shape.build(), _rows()
+    metrics = _places(model)
+    before = linearised(model, rows, list(metrics))
+    small = one_step(before, torch.arange(len(rows)), torch.full((len(rows),), 1e-2), metrics)
+    said = newton.moved(before, torch.arange(len(rows)), small)
+    with WeightUpdate(small).applied(model):
+        after = linearised(model, rows, list(metrics)).odds
+    torch.testing.assert_close(after - before.odds, said, rtol=0.05, atol=2e-4)

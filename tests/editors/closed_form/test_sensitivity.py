@@ -61,3 +61,25 @@ def test_too_little_text_is_refused() -> None:
     model = SHAPES[0].build()
     with pytest.raises(DataError, match="lower dynamic_multiplier"):
         measure(model, tokenizer(), _names(model), TEXTS[:2], 500)
+
+
+def test_of_log_odds_it_is_the_second_moment_of_the_gradient_of_those_of_the_likeliest_token() -> None:
+    model, tok = SHAPES[0].build(), tokenizer()
+    name = _names(model)[0]
+    ids = tok(TEXTS[1])["input_ids"]
+    found = measure(model, tok, [name], [TEXTS[1]], len(ids), score="odds")[name]
+    wrote = []
+
+    def keep(module, args, output):
+        wrote.append(output.requires_grad_())
+        return wrote[0]
+
+    handle = model.get_submodule(name).register_forward_hook(keep)
+    with torch.enable_grad():
+        log_probs = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        most = log_probs.amax(-1)
+        (gradients,) = torch.autograd.grad((most - torch.log1p(-most.exp())).sum(), wrote)
+    handle.remove()
+    expected = gradients[0].T.double() @ gradients[0].double() / len(ids)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-9)
+    assert not torch.allclose(found, measure(model, tok, [name], [TEXTS[1]], len(ids))[name], rtol=0.1)
