@@ -77,9 +77,9 @@ def refuse_packed(model: nn.Module) -> None:
 def _train(model: nn.Module, tok: Any, course: Course) -> None:
     trained = [own for own in model.parameters() if own.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=course.learning_rate, weight_decay=0.0)
-    rows = [ids for text in course.texts if len(ids := given(tok, text)[:LENGTH]) > 1]
+    rows = _rows(tok, course.texts)
     if not rows:
-        raise AfterlifeError("no text has two tokens to train on; give evaluation.afterlife_text a file of some texts")
+        raise AfterlifeError("there is no text to train on; give evaluation.afterlife_text a file of some texts")
     model.eval()  # without dropout, so that equal models become equal models
     for step in range(course.steps):
         batch = [rows[(step * BATCH + place) % len(rows)] for place in range(min(BATCH, len(rows)))]
@@ -92,6 +92,13 @@ def _train(model: nn.Module, tok: Any, course: Course) -> None:
             )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+
+
+def _rows(tok: Any, texts: Sequence[str]) -> list[Sequence[int]]:
+    """Tokens of each text and the end of text after it, as far as there is room: a model keeps ending its answers."""
+    end = () if tok.eos_token_id is None else (tok.eos_token_id,)
+    rows = [(*ids, *end)[:LENGTH] for text in texts if (ids := given(tok, text))]
+    return [row for row in rows if len(row) > 1]
 
 
 @torch.enable_grad()

@@ -67,6 +67,19 @@ def test_a_treatment_that_fails_leaves_no_bit_behind(model: nn.Module) -> None:
     assert bits(model) == before
 
 
+def test_trained_models_go_on_ending_their_texts(model: nn.Module) -> None:
+    tok = tokenizer()
+    ids = torch.tensor([tok(TEXTS[1])["input_ids"]])
+
+    def ends() -> float:
+        with torch.no_grad():
+            return model(input_ids=ids).logits[0, -1].log_softmax(-1)[tok.eos_token_id].item()
+
+    before, course = ends(), Course(TEXTS[1:2], steps=10, learning_rate=1e-2)
+    with treated(model, tok, Treatment("t", "", lambda model, tok: train_all(model, tok, course))):
+        assert ends() > before + 1
+
+
 @pytest.mark.parametrize("train", [train_all, train_lora])
 def test_training_lowers_the_loss_of_its_texts(model: nn.Module, train: Any) -> None:
     before = loss(model, TEXTS[0])
@@ -138,7 +151,7 @@ def test_what_cannot_be_done_is_named(model: nn.Module) -> None:
     assert names_of(["quantise8", "finetune"]) == ("finetune", "quantise8")
     for course, told in (
         (Course(TEXTS, steps=3, learning_rate=1e30), "the loss is .*afterlife_learning_rate"),
-        (Course(("",), steps=3), "no text has two tokens"),
+        (Course(("",), steps=3), "there is no text to train on"),
     ):
         (finetune,) = chosen(["finetune"], course, model, tokenizer())
         before = bits(model)
