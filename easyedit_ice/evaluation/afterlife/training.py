@@ -17,14 +17,20 @@ _IGNORED = -100
 
 
 def train_all(model: nn.Module, tok: Any, course: Course) -> None:
-    """Train all weights.
+    """Train all weights, those of a narrower type in fp32 and then rounded once: small steps would be lost in it.
 
     Raises:
         AfterlifeError: the weights are packed, or the loss becomes infinite or not a number.
     """
     refuse_packed(model)
+    types = [(own, own.dtype) for own in (*model.parameters(), *model.buffers()) if own.is_floating_point()]
+    for tensor, _ in types:
+        tensor.data = tensor.data.float()
     model.requires_grad_(True)
     _train(model, tok, course)
+    model.zero_grad(set_to_none=True)
+    for tensor, dtype in types:
+        tensor.data = tensor.data.to(dtype)
 
 
 def train_lora(model: nn.Module, tok: Any, course: Course) -> None:
