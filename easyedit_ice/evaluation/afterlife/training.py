@@ -17,14 +17,20 @@ _IGNORED = -100
 
 
 def train_all(model: nn.Module, tok: Any, course: Course) -> None:
-    """Train all weights.
+    """Train all weights, those of a narrower type in fp32 and then rounded once: small steps would be lost in it.
 
     Raises:
         AfterlifeError: the weights are packed, or the loss becomes infinite or not a number.
     """
     refuse_packed(model)
+    types = [(own, own.dtype) for own in (*model.parameters(), *model.buffers()) if own.is_floating_point()]
+    for tensor, _ in types:
+        tensor.data = tensor.data.float()
     model.requires_grad_(True)
     _train(model, tok, course)
+    model.zero_grad(set_to_none=True)
+    for tensor, dtype in types:
+        tensor.data = tensor.data.to(dtype)
 
 
 def train_lora(model: nn.Module, tok: Any, course: Course) -> None:
@@ -77,9 +83,9 @@ def refuse_packed(model: nn.Module) -> None:
 def _train(model: nn.Module, tok: Any, course: Course) -> None:
     trained = [own for own in model.parameters() if own.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=course.learning_rate, weight_decay=0.0)
-    rows = [ids for text in course.texts if len(ids := given(tok, text)[:LENGTH]) > 1]
+    rows = _rows(tok, course.texts)
     if not rows:
-        raise AfterlifeError("no text has two tokens to train on; give evaluation.afterlife_text a file of some texts")
+        raise AfterlifeError("there is no text to train on; give evaluation.afterlife_text a file of some texts")
     model.eval()  # without dropout, so that equal models become equal models
     for step in range(course.steps):
         batch = [rows[(step * BATCH + place) % len(rows)] for place in range(min(BATCH, len(rows)))]
@@ -92,6 +98,13 @@ def _train(model: nn.Module, tok: Any, course: Course) -> None:
             )
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+
+
+def _rows(tok: Any, texts: Sequence[str]) -> list[Sequence[int]]:
+    """Tokens of each text and the end of text after it, as far as there is room: a model keeps ending its answers."""
+    end = () if tok.eos_token_id is None else (tok.eos_token_id,)
+    rows = [(*ids, *end)[:LENGTH] for text in texts if (ids := given(tok, text))]
+    return [row for row in rows if len(row) > 1]
 
 
 @torch.enable_grad()

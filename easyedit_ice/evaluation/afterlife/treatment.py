@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from easyedit_ice.model.snapshot import preserved
@@ -42,11 +41,13 @@ def treated(model: nn.Module, tok: Any, treatment: Treatment, seed: int = 0) -> 
     kept = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
 
     def bring_back() -> None:
-        with torch.no_grad():
-            for tensor, value in kept:
+        for tensor, value in kept:
+            if tensor.dtype == value.dtype:
                 tensor.data.copy_(value)
+            else:
+                tensor.data = value
 
-    with ending_with(bring_back), preserved(model, tok):
+    with preserved(model, tok), ending_with(bring_back):
         with seeded(seed, model):
             treatment.apply(model, tok)
         yield
