@@ -135,8 +135,9 @@ def _refuse_long(trials: Sequence[Trial], config: DictConfig, told: Callable[[st
     seconds = estimated(trials, facts, config.orders)
     by_time = sorted(trials, key=lambda own: -estimated([own], facts, config.orders))
     longest = ", ".join(f"{own.method} {in_words(estimated([own], facts, config.orders))}" for own in by_time[:3])
+    streams = "a stream" if config.orders == 1 else f"streams of {config.orders} orders"
     whole = (
-        f"{facts} facts by {len(trials)} methods, one at a time and in streams of {config.orders} orders, take about "
+        f"{facts} facts by {len(trials)} methods, one at a time and in {streams}, take about "
         f"{in_words(seconds)} (longest: {longest})"
     )
     if seconds > MOST_HOURS * 3600 and not config.confirm:
