@@ -172,11 +172,12 @@ def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     Raises:
         RunConfigError: one of them sets what the table sets by itself, or is no override.
     """
-    written = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     methods: tuple[str, ...] = ()
     rest = []
-    for argument in written:
-        key, _, value = argument.partition("=")
+    for argument in (own for own in arguments if not own.startswith("-") and own != REVIEWER):
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise RunConfigError(f"{argument!r} is no setting; write NAME=VALUE, such as data.size=50")
         if key in _FIXED:
             raise RunConfigError(f"{argument}: the reviewer's table sets {key} by itself; leave it out, or use a sweep")
         if key == "algorithm":

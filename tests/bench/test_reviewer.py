@@ -70,6 +70,7 @@ def test_a_table_that_takes_days_wants_to_be_asked_for(
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
+        ("50", "'50' is no setting; write NAME=VALUE"),
         ("mode=batch", "sets mode by itself"),
         ("data.order=3", "sets data.order by itself"),
         ("orders=0", "orders is 0; it must be from 1"),
