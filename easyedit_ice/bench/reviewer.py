@@ -27,7 +27,7 @@ from easyedit_ice.bench.running.trial import Trial, try_out
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.errors import EasyEditIceError, HostNotFoundError, LongRunError, RunConfigError
 
-OURS = ("FastMEMIT", "FastICE", "GoRA", "LoRA-BF", "ICE-LoRA")
+OURS = ("FastMEMIT", "FastICE", "GoRA", "LoRA-BF", "LocFT-BF", "ICE-LoRA")
 IN_THE_QUESTION = ("Prompt", "Retrieval")
 RELEASE = ("FT", "ROME", "MEMIT")
 HEAD = (*RELEASE, "AlphaEdit", "ULTRAEDIT", "WISE", "GRACE")
