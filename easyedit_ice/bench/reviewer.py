@@ -27,7 +27,7 @@ from easyedit_ice.bench.running.trial import Trial, try_out
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.errors import EasyEditIceError, HostNotFoundError, LongRunError, RunConfigError
 
-OURS = ("FastMEMIT", "FastICE", "GoRA", "LoRA-BF", "ICE-LoRA")
+OURS = ("FastMEMIT", "FastICE", "GoRA", "LoRA-BF", "LocFT-BF", "ICE-LoRA")
 IN_THE_QUESTION = ("Prompt", "Retrieval")
 RELEASE = ("FT", "ROME", "MEMIT")
 HEAD = (*RELEASE, "AlphaEdit", "ULTRAEDIT", "WISE", "GRACE")
@@ -135,8 +135,9 @@ def _refuse_long(trials: Sequence[Trial], config: DictConfig, told: Callable[[st
     seconds = estimated(trials, facts, config.orders)
     by_time = sorted(trials, key=lambda own: -estimated([own], facts, config.orders))
     longest = ", ".join(f"{own.method} {in_words(estimated([own], facts, config.orders))}" for own in by_time[:3])
+    streams = "a stream" if config.orders == 1 else f"streams of {config.orders} orders"
     whole = (
-        f"{facts} facts by {len(trials)} methods, one at a time and in streams of {config.orders} orders, take about "
+        f"{facts} facts by {len(trials)} methods, one at a time and in {streams}, take about "
         f"{in_words(seconds)} (longest: {longest})"
     )
     if seconds > MOST_HOURS * 3600 and not config.confirm:
@@ -171,11 +172,12 @@ def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     Raises:
         RunConfigError: one of them sets what the table sets by itself, or is no override.
     """
-    written = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     methods: tuple[str, ...] = ()
     rest = []
-    for argument in written:
-        key, _, value = argument.partition("=")
+    for argument in (own for own in arguments if not own.startswith("-") and own != REVIEWER):
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise RunConfigError(f"{argument!r} is no setting; write NAME=VALUE, such as data.size=50")
         if key in _FIXED:
             raise RunConfigError(f"{argument}: the reviewer's table sets {key} by itself; leave it out, or use a sweep")
         if key == "algorithm":

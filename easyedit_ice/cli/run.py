@@ -55,6 +55,7 @@ def _show(folder: Path) -> None:
     from easyedit_ice.bench.report import compare, find_runs, read_run
     from easyedit_ice.bench.report.analysis import analyse
     from easyedit_ice.bench.report.brief import brief
+    from easyedit_ice.bench.report.survival import survival
     from easyedit_ice.cli.console import table
 
     try:
@@ -62,6 +63,9 @@ def _show(folder: Path) -> None:
     except IncomparableRunsError as error:
         sys.stderr.write(f"no table: {error}\n")
         return
+    survived = survival(modes)
+    if survived is not None:
+        print("\n".join(("", survived.first, *(f"  {sentence}" for sentence in survived.sentences))))
     for results in (results for results in modes if results.scored):
         shown = brief(results)
         print(f"\n{shown.title}\n\n{table(shown.header, shown.rows)}\n\n{shown.note}")

@@ -50,7 +50,9 @@ def test_the_same_command_goes_on_and_tries_nothing_again(
     (table / "stream/order-1/Retrieval/ledger.jsonl").unlink()
     assert main([*NAMED, *LITTLE, "algorithm=Retrieval", "algorithm.hparams.top=1", f"out={table}"]) == 0
     assert len(written(table / "stream/order-1/Retrieval")) == 2
-    assert "sequential, order 1" in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert " in all of the 2 tests that this model can answer" in said
+    assert "sequential, order 1" in said
 
 
 def test_a_table_that_takes_days_wants_to_be_asked_for(
@@ -68,6 +70,7 @@ def test_a_table_that_takes_days_wants_to_be_asked_for(
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
+        ("50", "'50' is no setting; write NAME=VALUE"),
         ("mode=batch", "sets mode by itself"),
         ("data.order=3", "sets data.order by itself"),
         ("orders=0", "orders is 0; it must be from 1"),

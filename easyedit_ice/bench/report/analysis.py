@@ -110,7 +110,7 @@ def _results(group: Group) -> Results:
             *(Compared(phase, PROBED, *found) for phase, own in probes.items() for found in probe_differences(own)),
         ),
         probes=probes,
-        undone={run.label: found for run in group.runs if (found := undone(run))},
+        undone={run.label: left for run in group.runs if (left := undone(run)) is not None},
         courses=_courses(group),
     )
 

@@ -243,11 +243,11 @@ def _sentences(tests: Sequence[Test], rows: Sequence[Row]) -> Iterator[str]:
         if test.judged and test.says:
             by_verdict = {verdict: [row.label for row in rows if _in(row, test) == verdict] for verdict in words}
             told = [f"{words[verdict]} {listed(labels)}" for verdict, labels in by_verdict.items() if labels]
-            yield f"{test.heading.capitalize()}: {'; '.join(told)}."
+            yield f"{_beginning(test.heading)}: {'; '.join(told)}."
     silent = [test.heading for test in tests if not test.says]
     if silent:
         yield (
-            f"{listed(silent).capitalize()}: say{'s' * (len(silent) == 1)} nothing here, since the unedited model "
+            f"{_beginning(listed(silent))}: say{'s' * (len(silent) == 1)} nothing here, since the unedited model "
             "cannot answer such questions, told the fact or of old facts."
         )
     yield (
@@ -255,6 +255,11 @@ def _sentences(tests: Sequence[Test], rows: Sequence[Row]) -> Iterator[str]:
         "it has with its own prompt), and better than guessing by the whole 95 % interval. Fades: better than "
         "guessing, but less than that. No better than guessing may also mean too few facts to tell."
     )
+
+
+def _beginning(words: str) -> str:
+    """Words at the beginning of a sentence."""
+    return words[0].upper() + words[1:]
 
 
 def _in(row: Row, test: Test) -> str:

@@ -70,10 +70,10 @@ def evaluate_checkpoint(
     facts = choose(data, knowledge=None if base is None else lambda: _knowledge(*_unedited(base, device, dtype), chat))
     facts = facts.with_claims(seed) if evaluation.probes else facts
     edited = load_checkpoint(path, base, check_base=check_base, device=device, dtype=dtype)
-    base = edited.base if edited.kind == "book" else base
+    unedited_name = edited.base if edited.kind == "book" else base
     before = None
-    if base is not None:
-        unedited, tok = _unedited(base, device, dtype)
+    if unedited_name is not None:
+        unedited, tok = _unedited(unedited_name, device, dtype)
         before = _examiner(unedited, tok, evaluation, chat).ask_unedited(unedited, facts.edited)
     after = _examiner(edited.model, edited.tok, evaluation, chat).ask(edited.model, facts.edited)
     lines = (
@@ -93,7 +93,7 @@ def evaluate_checkpoint(
             "kind": edited.kind,
             "fingerprint": fingerprint(edited.model.state_dict().items()),
         },
-        "base": base,
+        "base": unedited_name,
         "chat": chat,
         "data": {"source": facts.source, "hash": facts.hash, "facts": len(facts.edited)},
         "evaluation": asdict(evaluation),

@@ -87,7 +87,7 @@ def run_stream(
     untouched: Sequence[Fact],
     stream: Stream,
     state: StreamState,
-    at_end: Callable[[], None] = lambda: None,
+    at_end: Callable[[], object] = lambda: None,
 ) -> None:
     """Sequential mode: facts accumulate, and all are asked again at the end, the untouched ones with them.
 

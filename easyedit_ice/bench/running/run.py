@@ -110,7 +110,7 @@ def _run_mode(config: DictConfig, bench: Bench, facts: Sequence[Fact], untouched
     mode = config.mode
     if mode.name == "sequential":
         stream = Stream(mode.batch_size, mode.retain_every, mode.checkpoint_every)
-        save = partial(save_checkpoint, folder, bench.method) if config.save else lambda: None
+        save: Callable[[], object] = partial(save_checkpoint, folder, bench.method) if config.save else lambda: None
         run_stream(bench, facts, untouched, stream, StreamState(folder, bench.ledger), save)
     else:
         run_apart(bench, facts, mode.batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 from ledgers import rewrite_lines, write_run
 
 SIZE = 30
-TELLS = {"choice": 0.97, "reversed": 0.8, "long": 0.95, "dialogue": 0.9, "negation": 0.5, "contradicting": 0.9}
-"""The unedited model, told the fact: it cannot answer negated questions."""
+TELLS = {
+    **{"choice": 0.97, "letters": 0.15, "negation": 0.5, "yes_no": 0.0, "leaning": 0.4, "reversed": 0.8},
+    **{"irrelevant": 1.0, "contradicting": 0.9, "long": 0.95, "dialogue": 0.9},
+}
+"""The unedited model, told the fact: it cannot answer lists, negated questions, and yes or no."""
 OLD = TELLS | {"contradicting": 0.0}
-BEFORE = {"choice": 0.0, "reversed": 0.3, "long": 0.0, "dialogue": 0.0, "negation": 1.0, "contradicting": 0.0}
+BEFORE = dict.fromkeys(TELLS, 0.0) | {"reversed": 0.3, "negation": 1.0}
 
 
 def write_probed(
@@ -24,7 +28,7 @@ def write_probed(
 
     def probed(line: dict[str, Any]) -> dict[str, Any]:
         if "scores" not in line:
-            return line
+            return line | ({"known": {"facts": 20, "lost": []}} if line["phase"] == "drift" else {})
         by_style = {"probe": {"before": BEFORE, "immediate": shares, "retained": left}.get(line["phase"], {})}
         if line["phase"] == "before":
             by_style |= {"probe_told": TELLS, "probe_old": OLD}
@@ -35,6 +39,13 @@ def write_probed(
         return line | {"scores": line["scores"] | right}
 
     rewrite_lines(folder, probed)
+    place = {"position": 0, "step": 1 if after is None else SIZE}
+    more = [
+        {"phase": "undone", **place, "undo": {"prompts": 8, "own": 0.5 if kind == "easyedit" else 0.0, "run": 0.0}},
+        *([{"phase": "drift", **place, "known": {"facts": 20, "lost": []}}] if after is None else []),
+    ]
+    with (folder / "ledger.jsonl").open("a") as ledger:
+        ledger.writelines(f"{json.dumps(line)}\n" for line in more)
     return folder
 
 

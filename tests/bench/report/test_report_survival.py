@@ -43,7 +43,7 @@ def test_a_method_holds_fades_or_is_no_better_than_guessing_in_each_test(found: 
     assert verdicts(found, "Retrieval")["long"] == "gone"
     assert verdicts(found, "FastMEMIT") == {
         **{"choice": "holds", "reversed": "gone", "contradicting": "gone", "long": "fades", "dialogue": "holds"},
-        "stream": "holds",
+        **{"irrelevant": "holds", "stream": "holds"},
     }
     assert verdicts(found, "ROME")["stream"] == "gone"
 
@@ -55,10 +55,11 @@ def test_a_stream_is_judged_by_the_mean_over_its_orders(found: Survival) -> None
 
 
 def test_a_test_that_the_unedited_model_cannot_answer_judges_nobody_and_says_so(found: Survival) -> None:
-    (negation,) = [test for test in found.tests if test.name == "negation"]
-    assert not negation.says
-    assert all("negation" not in verdicts(found, row.label) for row in found.rows)
-    assert any(said.startswith("Negation: says nothing here") for said in found.sentences)
+    silent = {test.name for test in found.tests if not test.says}
+    assert silent == {"letters", "negation", "yes_no", "leaning"}
+    assert all(not silent & set(verdicts(found, row.label)) for row in found.rows)
+    said = "A to D, negation, yes or no and leaning to yes: say nothing here"
+    assert any(sentence.startswith(said) for sentence in found.sentences)
 
 
 def test_methods_stand_by_whose_they_are(found: Survival) -> None:
@@ -66,8 +67,15 @@ def test_methods_stand_by_whose_they_are(found: Survival) -> None:
     assert parts == {"in the question": ["Prompt", "Retrieval"], "easyedit_ice": ["FastMEMIT"], "EasyEdit": ["ROME"]}
 
 
+def test_undo_that_left_something_is_marked(found: Survival) -> None:
+    assert {row.label: row.undo for row in found.rows} == {
+        **{"Prompt": True, "Retrieval": True, "FastMEMIT": True},
+        "ROME": False,
+    }
+
+
 def test_the_first_sentence_names_who_holds_everywhere(found: Survival, folder: Path) -> None:
-    assert found.first == "Prompt holds in all of the 6 tests that this model can answer."
+    assert found.first == "Prompt holds in all of the 7 tests that this model can answer."
     assert all(found.first in (folder / "report" / file).read_text() for file in ("report.md", "report.html"))
 
 
@@ -75,7 +83,7 @@ def test_where_nobody_beats_guessing_the_first_sentence_says_so(folder: Path) ->
     runs = [read_run(folder / "single" / name) for name in ("FastMEMIT", "ROME")]
     survived = survival(analyse(compare(runs)))
     assert survived is not None
-    assert survived.first.startswith("No method holds in each of the 5 tests")
+    assert survived.first.startswith("No method holds in each of the 6 tests")
     assert "In reversed and contradicted nobody is better than by guessing." in survived.first
 
 
