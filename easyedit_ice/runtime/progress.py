@@ -155,6 +155,10 @@ def in_minutes(seconds: float) -> str:
 
 @contextmanager
 def _bar(phase: Phase) -> Iterator[Callable[[], None]]:
-    options = {"total": phase.total, "desc": phase.what, "unit": phase.unit}
-    with tqdm(**options, leave=False, disable=None, delay=_DELAY) as bar:
-        yield lambda: bar.update(phase.done - bar.n)
+    total, unit = phase.total, phase.unit
+    with tqdm(total=total, desc=phase.what, unit=unit, leave=False, disable=None, delay=_DELAY) as bar:
+
+        def moved() -> None:
+            bar.update(phase.done - bar.n)
+
+        yield moved
