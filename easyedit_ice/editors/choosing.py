@@ -70,7 +70,7 @@ JOBS = (
         "many hundreds of facts together",
         "FastGrad",
         "of 1,000 facts of the embedded world together it wrote 100.0 %, 96.6 in other wordings, at a locality of "
-        "75.9 %; FastMEMIT wrote 21.7 %. So many belong into a fine-tuning, or into the prompt; not measured on real models",
+        "75.9 %; FastMEMIT wrote 21.7 %. So many belong in a fine-tuning or in the prompt; not measured on real models",
         "docs/closed_form.md",
         ("100.0 % written, 96.6 in other wordings", "at a locality of 75.9", "FastMEMIT wrote 21.7 %"),
     ),
