@@ -122,7 +122,7 @@ def silent(phase: Phase) -> Iterator[Callable[[], None]]:
 
 
 def lines(tell: Callable[[str], None], every: float | None = None) -> Watch:
-    """Tell of each phase by a line now and then; of one that is ``aloud``, when it begins.
+    """Tell of each phase by a line now and then, until it is done; of one that is ``aloud``, when it begins.
 
     Args:
         tell: gets the lines.
@@ -138,7 +138,7 @@ def lines(tell: Callable[[str], None], every: float | None = None) -> Watch:
         def moved() -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last >= (EVERY if every is None else every):
+            if phase.done != phase.total and now - last >= (EVERY if every is None else every):
                 last = now
                 tell(str(phase))
 
