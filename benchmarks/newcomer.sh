@@ -84,4 +84,4 @@ for number, (row, one, other) in enumerate(zip(csv.DictReader(open("facts.csv"))
 assert "easyedit_ice" not in sys.modules
 assert whole == beside, "the adapter and the model answer differently"
 PY
-timed "read by peft and transformers alone" python elsewhere.py
+timed "read by peft and transformers alone" env OMP_NUM_THREADS=1 TRANSFORMERS_VERBOSITY=error python elsewhere.py

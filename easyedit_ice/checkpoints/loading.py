@@ -49,7 +49,7 @@ def load_model(hparams: EditHyperParams) -> tuple[PreTrainedModel, PreTrainedTok
     checkpoint = _checkpoint(hparams)
     where: dict[str, Any] = {"trust_remote_code": False} | hub_options(checkpoint)
     try:
-        with waiting(f"loading {hparams.model_name}", aloud=not Path(checkpoint).exists()):
+        with waiting(f"loading {Path(str(hparams.model_name)).name}", aloud=not Path(checkpoint).exists()):
             loaded: Any = AutoModelForCausalLM.from_pretrained(  # a pair, by output_loading_info
                 checkpoint, output_loading_info=True, **where, **options
             )

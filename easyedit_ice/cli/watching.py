@@ -49,8 +49,14 @@ def _bars() -> Iterator[None]:
             return Text(_left(task))
 
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=30), Left())
-    options = {"console": Console(file=sys.stderr), "refresh_per_second": _A_SECOND}
-    with Progress(*columns, transient=True, redirect_stdout=False, **options) as bars, watched(_drawn_by(bars)):
+    bars = Progress(
+        *columns,
+        console=Console(file=sys.stderr),
+        refresh_per_second=_A_SECOND,
+        transient=True,
+        redirect_stdout=False,
+    )
+    with bars, watched(_drawn_by(bars)):
         yield
 
 
@@ -72,7 +78,7 @@ def _left(task: Task) -> str:
     counted = "" if not unit else f"{task.completed:.0f} {unit}s" if task.total is None else _of(task, unit)
     seconds = task.time_remaining
     if seconds is None:
-        return f"{counted}  {in_minutes(task.elapsed or 0.0)}".strip()
+        return f"{counted}  {in_minutes(task.elapsed or 0.0)} so far".strip()
     return f"{counted}  {in_minutes(seconds)} left"
 
 

@@ -122,7 +122,7 @@ def silent(phase: Phase) -> Iterator[Callable[[], None]]:
 
 
 def lines(tell: Callable[[str], None], every: float | None = None) -> Watch:
-    """Tell of each phase by a line now and then; of one that is ``aloud``, when it begins.
+    """Tell of each phase by a line now and then, until it is done; of one that is ``aloud``, when it begins.
 
     Args:
         tell: gets the lines.
@@ -138,7 +138,7 @@ def lines(tell: Callable[[str], None], every: float | None = None) -> Watch:
         def moved() -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last >= (EVERY if every is None else every):
+            if phase.done != phase.total and now - last >= (EVERY if every is None else every):
                 last = now
                 tell(str(phase))
 
@@ -155,6 +155,10 @@ def in_minutes(seconds: float) -> str:
 
 @contextmanager
 def _bar(phase: Phase) -> Iterator[Callable[[], None]]:
-    options = {"total": phase.total, "desc": phase.what, "unit": phase.unit}
-    with tqdm(**options, leave=False, disable=None, delay=_DELAY) as bar:
-        yield lambda: bar.update(phase.done - bar.n)
+    total, unit = phase.total, phase.unit
+    with tqdm(total=total, desc=phase.what, unit=unit, leave=False, disable=None, delay=_DELAY) as bar:
+
+        def moved() -> None:
+            bar.update(phase.done - bar.n)
+
+        yield moved

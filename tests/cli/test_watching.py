@@ -85,8 +85,10 @@ def test_what_is_no_terminal_gets_a_line_now_and_then(
 ) -> None:
     monkeypatch.setattr(progress, "EVERY", 0.3)
     with watching():
-        _work()
-    assert capsys.readouterr().err == "facts: 3 of 3 facts\n"
+        for step in steps(logger, "facts", 4, "fact"):
+            if step == 1:
+                _drawn()
+    assert [line[:19] for line in capsys.readouterr().err.splitlines()] == ["facts: 2 of 4 facts"]
 
 
 @pytest.mark.parametrize("kind", ["terminal", "file"])

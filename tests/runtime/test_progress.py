@@ -20,11 +20,10 @@ def test_whoever_watches_gets_lines_with_the_time_left() -> None:
     with watched(lines(told.append, every=0.0)), progress.progress(logger, "editing", 4, "epoch") as advance:
         advance(1)
         advance(3)
-    assert told[0].startswith("editing: 1 of 4 epochs, about 0 s left")
-    assert told[1:] == ["editing: 4 of 4 epochs"]
+    assert told == ["editing: 1 of 4 epochs, about 0 s left"]
     with progress.progress(logger, "editing", 4, "epoch") as advance:
         advance(1)
-    assert len(told) == 2
+    assert len(told) == 1
 
 
 def test_lines_come_now_and_then_only() -> None:

@@ -90,12 +90,12 @@ def _show(arguments: argparse.Namespace) -> int:
 def _diff(arguments: argparse.Namespace) -> int:
     found = _opened(arguments).diff(arguments.a, arguments.b)
     if arguments.json:
-        facts = dict(zip(("only_a", "both", "only_b"), found.facts, strict=True))
+        sorted_facts = dict(zip(("only_a", "both", "only_b"), found.facts, strict=True))
         weights = {name: {"norm_a": a, "norm_b": b, "cosine": own} for name, (a, b, own) in found.modules.items()}
         a_on_b, b_on_a = found.disturbances
         disturbances = {"a_on_what_b_reads": a_on_b, "b_on_what_a_reads": b_on_a}
         names = {"a": arguments.a, "b": arguments.b}
-        print_json(names | {"facts": facts, "settings": found.settings, "weights": weights, **disturbances})
+        print_json(names | {"facts": sorted_facts, "settings": found.settings, "weights": weights, **disturbances})
         return DONE
     sides = (f"only {arguments.a}", "both", f"only {arguments.b}")
     facts = [(side, *fact) for side, own in zip(sides, found.facts, strict=True) for fact in own]
