@@ -134,7 +134,7 @@ def _written(
 
     A step after which facts lack more than before is taken back, and a quarter of it tried.
     """
-    counts, most = [0] * len(rows), stepping.most_change
+    counts, trust = [0] * len(rows), 1.0
     found = _looked_at(model, rows, deltas, metrics)
     own: Deltas = {}
     facts = torch.zeros(len(rows), dtype=torch.bool)
@@ -146,15 +146,18 @@ def _written(
         counts = [count + fact for count, fact in zip(counts, due.tolist(), strict=True)]
         facts = facts | due if stepping.anew else due
         chosen = facts.nonzero()[:, 0]
-        rise = lack[chosen].clamp(-most, most)
-        made = one_step(found, chosen, rise + moved(found, chosen, own) if own else rise, metrics)
+        if stepping.anew:
+            wanted = lack[chosen].clamp(-stepping.most_change, stepping.most_change) + moved(found, chosen, own)
+            made = _between(own, one_step(found, chosen, wanted, metrics), trust)
+        else:
+            made = one_step(found, chosen, lack[chosen].clamp(max=trust * stepping.most_change), metrics)
         tried = _sums(deltas, made)
         after = _looked_at(model, rows, tried, metrics)
         if (stepping.margin - after.odds).clamp(min=0).sum() < lack.clamp(min=0).sum():
-            found, most = after, min(2 * most, stepping.most_change)
+            found, trust = after, min(2 * trust, 1.0)
             deltas, own = (deltas, made) if stepping.anew else (tried, {})
         else:
-            most /= 4
+            trust /= 4
     return _sums(deltas, own), found, counts
 
 
@@ -198,8 +201,9 @@ def moved(found: Linearised, facts: Tensor, deltas: Deltas) -> Tensor:
         facts: (m,), indices of them.
         deltas: the changes, by path of the projection.
     """
-    each = sum((own.apply(found.keys[name]) * found.pulls[name]).sum(1) for name, own in deltas.items())
-    whole = torch.zeros(len(found.odds)).index_add(0, found.owners(), torch.as_tensor(each))
+    whole = torch.zeros(len(found.odds))
+    for name, own in deltas.items():
+        whole = whole.index_add(0, found.owners(), (own.apply(found.keys[name]) * found.pulls[name]).sum(1))
     return whole[facts]
 
 
@@ -213,6 +217,16 @@ def _keys(found: Linearised, places: Sequence[Sequence[int]]) -> dict[str, Tenso
 def _sums(before: Deltas, more: Deltas) -> Deltas:
     """Both, projection by projection."""
     return dict(before) | {name: _sum(before.get(name), own) for name, own in more.items()}
+
+
+def _between(before: Deltas, after: Deltas, share: float) -> Deltas:
+    """A share of the way from some changes to others."""
+    if share == 1 or not before:
+        return {name: own.scaled(share) for name, own in after.items()}
+    return _sums(
+        {name: own.scaled(1 - share) for name, own in before.items()},
+        {name: own.scaled(share) for name, own in after.items()},
+    )
 
 
 def _sum(before: LowRankDelta | None, more: LowRankDelta) -> LowRankDelta:

@@ -65,7 +65,7 @@ def test_a_stream_that_may_not_read_and_write_everything_still_ends_as_one_batch
     torch.testing.assert_close(streamed, batch, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", SHAPES[:2], ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", SHAPES[:4], ids=lambda shape: shape.name)
 def test_an_edit_leaves_what_general_keys_read_and_the_weights_leading_directions_alone(shape) -> None:
     model, tok = shape.build(), tokenizer()
     hparams = FastMEMITHyperParams(**CLOSED_FORM, null_space=1.0, spared_energy=0.3, dynamic_multiplier=4)
