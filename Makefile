@@ -1,19 +1,22 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-PYTEST_ARGS ?= -n auto --dist loadfile
+PYTEST_ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-real test-gpu matrix fuzz gemma lint docs matrix-python release setup clean
+.PHONY: demo test test-long test-real test-gpu matrix fuzz gemma lint docs matrix-python release setup clean
 
 # MODEL is anything that docs/models.md names; without it, the embedded world's.
 demo: setup $(if $(filter gemma3-270m,$(MODEL)),gemma)  ## edit a model's facts and show what changed: make demo MODEL=smollm2-135m
 	$(BIN)/easyedit-ice demo $(if $(MODEL),--model '$(MODEL)')
 
-test: setup  ## the whole test suite, but for what takes long on real models
-	$(BIN)/python -m pytest -m 'not gemma and not (real and slow)' $(PYTEST_ARGS)
+test: setup  ## the test suite, but for test-long and what takes long on real models
+	$(BIN)/python -m pytest -m 'not gemma and not long and not (real and slow)' $(PYTEST_ARGS)
+
+test-long: setup  ## the same promises on more models, more damaged files, more kills
+	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 test-real: setup gemma  ## all tests on real models
 	$(BIN)/python -m pytest -m 'real or gemma' tests

@@ -112,7 +112,7 @@ LEDGERS = (flipped, cut, cut_after_a_line, without_a_line, with_lines_swapped, w
 STATES = (flipped, cut)
 
 
-@pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("trials", [20, pytest.param(200, marks=pytest.mark.long)])
 def test_damaged_files_end_with_the_same_lines_or_with_an_error_that_says_what_to_do(trials, runs, whole, tmp_path):
     folder, expected = whole
     rng, refused = random.Random(0), 0

@@ -75,6 +75,7 @@ def test_an_edit_goes_to_gguf_and_back(gemma3: str, tmp_path: Path) -> None:
     assert all(torch.equal(own, again.get_parameter(key)) for key, own in model.named_parameters())
 
 
+@pytest.mark.slow
 def test_llama_cpp_writes_what_transformers_writes(loaded: tuple[str, Any, Any], tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp", reason="needs the package xllamacpp, for llama.cpp")
     name, model, tok = loaded

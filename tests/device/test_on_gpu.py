@@ -50,7 +50,7 @@ def test_every_promise_is_kept(name: str, shape: Shape) -> None:
 @EACH_HOST
 def test_every_promise_is_kept_within_easyedit(host: str, tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    run_in_host(host, WITHIN_HOST, str(results), GPU)
+    run_in_host(host, WITHIN_HOST, str(results), "--device", GPU, "--all")
     assert json.loads(results.read_text())["algorithms"] == {name: [] for name in ALGORITHMS}
 
 

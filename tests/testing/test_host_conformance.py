@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from hosts import HOSTS, run_in_host
+from hosts import EACH_HOST, HOSTS, run_in_host
 
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import ConformanceError, HostNotFoundError
 from easyedit_ice.testing import check_algorithm, conformance
 from easyedit_ice.testing.host import HOST_PROMISES, keys
 
+pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).resolve().with_name("within_host.py")
 RESTORED = "base editor restores every bit after each edit"
 STAYING = "edits of base editor add up where they stay"
@@ -50,6 +51,14 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_every_algorithm_keeps_every_promise_within_easyedit(name: str, outcomes: dict) -> None:
     assert outcomes["algorithms"][name] == []
+
+
+@pytest.mark.long
+@EACH_HOST
+def test_every_algorithm_keeps_every_promise_within_easyedit_on_each_form_of_weights(host: str, tmp_path: Path) -> None:
+    run_in_host(host, SCRIPT, str(tmp_path / "results.json"), "--all")
+    found = json.loads((tmp_path / "results.json").read_text())["algorithms"]
+    assert found == {name: [] for name in ALGORITHMS}
 
 
 @pytest.mark.parametrize("toy", KEEPS_ALL, ids=lambda toy: toy.replace(" ", "_"))
