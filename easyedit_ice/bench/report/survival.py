@@ -271,5 +271,5 @@ def _about(single: Results, streams: Sequence[Results]) -> str:
     told = f"{facts} facts, {single.group.name}"
     if streams:
         orders = len(streams)
-        told += f"; {'a stream' if orders == 1 else f'streams in {orders} orders'}, mean over them"
+        told += "; a stream" if orders == 1 else f"; streams in {orders} orders, mean over them"
     return f"{told}. {single.group.runs[0].manifest['model'].get('name', '?')}"

@@ -10,6 +10,7 @@ import pytest
 import torch
 from quick_methods import FACTS, SLOW, available, bits, flags, parameters, says
 
+from easyedit_ice.bench.methods import Edited
 from easyedit_ice.errors import RequestError, UpdateError
 from easyedit_ice.testing.cases import raising
 
@@ -29,6 +30,22 @@ def test_an_edit_is_undone_to_the_bit(name: str, method: Callable) -> None:
         made.undo(edited)
         assert bits(made) == before
         assert flags(made) == around
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_edit_that_was_taken_out_in_the_methods_own_way_is_undone_to_the_bit_as_well(
+    name: str, method: Callable
+) -> None:
+    made = method(name)
+    before, around = bits(made), flags(made)
+    edited = made.apply([FACTS[0]], 0)
+    left = made.take_out(edited)
+    said = says(Edited(left, {}, edited.contexts), made.tok) if name in ("FT", "ROME", "LoRA-BF") else None
+    made.undo(edited)
+    assert bits(made) == before
+    assert flags(made) == around
+    if said is not None:
+        assert said == says(Edited(made.model, {}, edited.contexts), made.tok)
 
 
 @pytest.mark.parametrize("name", NAMES)
