@@ -33,6 +33,12 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run without any of it."""
+    return run(configured(*BATCH[: -len(TREATED)]), tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
 def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("bitsandbytes")
     return run(configured(*STREAM), tmp_path_factory.mktemp("stream"))
@@ -52,8 +58,7 @@ def test_the_unedited_model_and_the_first_edit_are_scored_and_treated_alike(batc
     assert all("rewrite" in own["scores"]["teacher_forced"] for own in lines if own["phase"] in AFTER)
 
 
-def test_edits_are_those_of_a_run_that_follows_nothing_up(batch: Path, tmp_path: Path) -> None:
-    plain = run(configured(*BATCH[: -len(TREATED)]), tmp_path)
+def test_edits_are_those_of_a_run_that_follows_nothing_up(batch: Path, plain: Path) -> None:
     ours = [own for own in lines_of(batch) if own["phase"] not in (*AFTER, "abilities", "afterlife")]
     assert ours == lines_of(plain)
     manifest = json.loads((plain / "manifest.json").read_text())
@@ -82,9 +87,7 @@ def test_a_run_that_is_killed_ends_with_the_lines_of_one_that_was_not(stream: Pa
 def test_a_report_has_tables_of_both(batch: Path, tmp_path: Path) -> None:
     write_report(compare([read_run(batch)]), tmp_path, ["md", "csv", "html", "tex"])
     text = (tmp_path / "report.md").read_text()
-    assert "### Abilities" in text and "| factworld\\_text word\\_perplexity ↓ |" in text.replace(
-        "factworld_", "factworld\\_"
-    ).replace("word_", "word\\_")
+    assert "### Abilities" in text and "| factworld_text word_perplexity ↓ | LoRA-BF" in text
     table = text[text.index("### What stays of the edits") :]
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines() if row.startswith("| ")][2:5]
     assert [row[0] for row in rows] == ["none", "merge", "quantise8"]
@@ -93,10 +96,9 @@ def test_a_report_has_tables_of_both(batch: Path, tmp_path: Path) -> None:
     assert ",abilities,factworld_choice acc," in scores and ",after_merge,2,teacher_forced,rewrite," in scores
 
 
-def test_runs_that_ask_other_tasks_are_not_compared(batch: Path, tmp_path: Path) -> None:
-    other = run(configured(*BATCH, *SCORED[:1], "evaluation.abilities_limit=1", "label=other"), tmp_path)
-    with pytest.raises(IncomparableRunsError, match=r"abilities"):
-        compare([read_run(batch), read_run(other)])
+def test_runs_that_score_other_abilities_are_not_compared(batch: Path, plain: Path) -> None:
+    with pytest.raises(IncomparableRunsError, match=r"data\.abilities\.tasks\.factworld_choice"):
+        compare([read_run(batch), read_run(plain, "other")])
 
 
 def test_differences_are_paired_over_samples_and_have_an_interval() -> None:
@@ -119,7 +121,6 @@ def test_differences_are_paired_over_samples_and_have_an_interval() -> None:
     [
         ("evaluation.afterlife=[quantize4]", "no treatment 'quantize4'"),
         ("evaluation.afterlife_learning_rate=0", "between 0 and 1"),
-        ("evaluation.abilities=[factworld_choise]", "no task 'factworld_choise'"),
         ("evaluation.judge=http://127.0.0.1:9/v1", "evaluation.judge_model"),
         ("evaluation.judge=gpt2-factworld", "evaluation.generate is false"),
     ],
