@@ -34,7 +34,7 @@ OWN = ("algorithm.hparams.num_steps=4", "data.size=3", "verbosity=quiet")
         ("algorithm.hparams.seed=3", "is set for all methods by seed"),
         ("save=true", "edits of mode single do not stay"),
         ("tracker=tensorbord", "tracker is 'tensorbord'"),
-        ("model.name=/nowhere", "'/nowhere' cannot be loaded"),
+        ("model.name=/nowhere", "there is no folder '/nowhere'"),
         ("data.size=", "data.size"),
         ("data.size=0", "data.size is 0; it must be at least 1"),
         ("data.start=-5", "data.start is -5; it must be at least 0"),

@@ -74,8 +74,8 @@ def test_the_embedded_model_is_planned_for_by_its_preset(capsys):
     ("arguments", "words"),
     [
         (["LoRA"], "UnknownAlgorithmError: there is no algorithm 'LoRA'"),
-        (["LoRA-BF", "--model", "/no/such/folder"], "LoadingError: '/no/such/folder' has no configuration"),
-        (["LoRA-BF", "--set", "rank=0"], "HyperParamsError: rank is 0; expected at least 1"),
+        (["LoRA-BF", "--model", "/no/such/folder"], "LoadingError: there is no folder '/no/such/folder'"),
+        (["LoRA-BF", "--set", "rank=0"], "HyperParamsError: --set rank=0: rank is 0; expected at least 1"),
         (["LoRA-BF", "--set", "layers=[99]"], "AnatomyError: layer 99 does not exist"),
     ],
 )
