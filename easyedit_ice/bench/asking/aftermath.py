@@ -14,7 +14,7 @@ from easyedit_ice.bench.config import EvaluationConfig
 from easyedit_ice.bench.methods import Edited, Method
 from easyedit_ice.bench.storage.finite_lines import with_nulls
 from easyedit_ice.bench.storage.ledger import Ledger
-from easyedit_ice.bench.storage.sealed_lines import ABILITIES, AFTERLIFE, Line, Place, after
+from easyedit_ice.bench.storage.line import ABILITIES, AFTERLIFE, Line, Place, RestOfModel, after
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context
 from easyedit_ice.evaluation.abilities import Tasks
@@ -101,7 +101,7 @@ class Aftermath:
             return
         facts, before, contexts = pool()
         stated = [context for context in contexts if context is not None]
-        left: dict[str, Any] = {}
+        left: dict[str, RestOfModel] = {}
         for treatment in self.treatments:
             with treated(model, self.tok, treatment, self.seed):
                 now = self.examiner.ask(model, facts, contexts)

@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.config import EvaluationConfig
 from easyedit_ice.bench.storage.finite_lines import with_nulls
-from easyedit_ice.bench.storage.sealed_lines import OLD, TOLD, Line
+from easyedit_ice.bench.storage.line import OLD, TOLD, Line, RestOfModel
 from easyedit_ice.easyedit.scoring import easyedit_qualities
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context, Drift, Observation, observe
@@ -159,19 +159,20 @@ class Examiner:
             step: how many facts are in force.
             contexts: of these facts, where they stand before the question.
         """
-        measured: Line = {}
+        measured: dict[str, Any] = {}
         if self._drift is not None:
             point = self._drift.point(model)
-            measured |= {"perplexity": point.perplexity, "kl": point.kl}
+            measured = {"perplexity": point.perplexity, "kl": point.kl}
         measured |= self.rest_of(model, contexts)
-        return [with_nulls({"phase": "drift", "position": position, "step": step, **measured})] if measured else []
+        line = {"phase": "drift", "position": position, "step": step, **measured}
+        return [with_nulls(cast(Line, line))] if measured else []
 
-    def rest_of(self, model: nn.Module, contexts: Sequence[Context] = ()) -> Line:
+    def rest_of(self, model: nn.Module, contexts: Sequence[Context] = ()) -> RestOfModel:
         """What is left of known facts and of text, as a line has it; nothing where neither is asked for."""
         if self._rest is None:
             return {}
         left = self._rest.point(model, contexts)
-        found: Line = {} if left.perplexity is None else {"text_perplexity": left.perplexity}
+        found: RestOfModel = {} if left.perplexity is None else {"text_perplexity": left.perplexity}
         if left.kept:
             found["known"] = {
                 "facts": len(left.kept),

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from easyedit_ice.bench.config import DataConfig
+from easyedit_ice.bench.storage.line import Case
 from easyedit_ice.bench.storage.run_manifest import data_hash
 from easyedit_ice.data import Record, load_records, to_requests
 from easyedit_ice.edit.request import EditRequest
@@ -44,10 +45,15 @@ class Fact:
     claim: Claim | None = None
 
     @cached_property
-    def case(self) -> dict[str, Any]:
+    def case(self) -> Case:
         """What a line of the ledger says of the fact."""
-        named = {key: self.request.get(key) for key in ("prompt", "subject", "target_new", "ground_truth")}
-        return named | {"index": self.record["index"]}
+        return {
+            "prompt": self.request["prompt"],
+            "subject": self.request.get("subject"),
+            "target_new": self.request["target_new"],
+            "ground_truth": self.request.get("ground_truth"),
+            "index": self.record["index"],
+        }
 
 
 @dataclass(frozen=True)

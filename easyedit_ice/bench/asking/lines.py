@@ -5,12 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from easyedit_ice.bench.asking.examiner import Answers
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.storage.finite_lines import with_nulls
-from easyedit_ice.bench.storage.sealed_lines import JUDGED, PROBED, Line
+from easyedit_ice.bench.storage.line import JUDGED, PROBED, Answer, Line
 from easyedit_ice.bench.telemetry.cost import Cost
 from easyedit_ice.evaluation import FactScore, Observation, Question, edit_scores, is_right, leads_right
 from easyedit_ice.evaluation.probes import shares
@@ -26,13 +25,16 @@ def edit_line(
     fact: Fact, step: int, before: Answers, after: Answers, norms: Mapping[str, list[float]], cost: Cost, facts: int
 ) -> Line:
     """What the model says of a fact right after its edit, which wrote ``facts`` facts at once."""
-    spent = {
+    line = _line("immediate", fact, step, _scores(fact, before, after), before, after)
+    line["update"] = {"norm": dict(norms)}
+    line["cost"] = {
         "edit_seconds": cost.seconds / facts,
         "evaluation_seconds": after.seconds,
         "peak_mib": cost.peak_mib,
-    } | ({"first": True} if cost.first else {})
-    line = _line("immediate", fact, step, _scores(fact, before, after), before, after)
-    return line | {"update": {"norm": dict(norms)}, "cost": spent}
+    }
+    if cost.first:
+        line["cost"]["first"] = True
+    return line
 
 
 def later_line(phase: str, fact: Fact, step: int, before: Answers, after: Answers) -> Line:
@@ -90,7 +92,7 @@ def _of_judge(fact: Fact, answers: Answers) -> dict[str, dict[str, float]]:
     return {JUDGED: {measure: sum(own) / len(own) for measure, own in found.items()}} if found else {}
 
 
-def _probe_answers(answers: Answers) -> Iterator[dict[str, Any]]:
+def _probe_answers(answers: Answers) -> Iterator[Answer]:
     """What the model chose of the options of each probe's texts."""
     for own in answers.probed:
         for item, log_probs in zip(own.items, own.log_probs, strict=True):
@@ -106,8 +108,8 @@ def _probe_answers(answers: Answers) -> Iterator[dict[str, Any]]:
             }
 
 
-def _answer(question: Question, before: Observation, after: Observation, judged: bool | None) -> dict[str, Any]:
-    answer: dict[str, Any] = {"measure": question.measure, "prompt": question.prompt, "answer": question.answer}
+def _answer(question: Question, before: Observation, after: Observation, judged: bool | None) -> Answer:
+    answer: Answer = {"measure": question.measure, "prompt": question.prompt, "answer": question.answer}
     answer["token_accuracy"] = after.agrees_with(before) if question.keeps else after.token_accuracy
     if after.generated is not None:
         answer |= {"generated": after.generated, "right": is_right(question, before, after)}

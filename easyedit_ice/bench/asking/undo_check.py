@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.methods import Edited, Method
 from easyedit_ice.bench.storage.finite_lines import with_nulls
-from easyedit_ice.bench.storage.sealed_lines import UNDONE, Line
+from easyedit_ice.bench.storage.line import UNDONE, Line, Spent, Undone
 from easyedit_ice.errors import HostEditError, UpdateError
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.snapshot import preserved
@@ -75,7 +75,7 @@ class UndoCheck:
             position: of its first fact.
             step: how many facts it wrote.
         """
-        found: dict[str, Any] = {}
+        found: Undone = {"prompts": len(before.rows)}
         seconds = 0.0
         try:
             own = _said(method.take_out(edited), before.rows)
@@ -89,14 +89,12 @@ class UndoCheck:
     def after_stream(self, method: Method, before: Said, step: int) -> Line:
         """The line of a stream of so many facts, all of which are undone here by the run's copies."""
         method.reset()
-        return self._line(method, {}, before, 0, step, 0.0)
+        return self._line(method, {"prompts": len(before.rows)}, before, 0, step, 0.0)
 
-    def _line(
-        self, method: Method, found: dict[str, Any], before: Said, position: int, step: int, seconds: float
-    ) -> Line:
+    def _line(self, method: Method, found: Undone, before: Said, position: int, step: int, seconds: float) -> Line:
         now = _said(method.model, before.rows)
-        undo = {"prompts": len(before.rows), **found, "run": now.gap(before)}
-        cost = {"evaluation_seconds": before.seconds + seconds + now.seconds}
+        undo: Undone = {**found, "run": now.gap(before)}
+        cost: Spent = {"evaluation_seconds": before.seconds + seconds + now.seconds}
         return with_nulls({"phase": UNDONE, "position": position, "step": step, "undo": undo, "cost": cost})
 
 

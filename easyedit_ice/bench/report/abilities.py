@@ -11,7 +11,7 @@ from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.paired_tests import paired_interval
 from easyedit_ice.bench.report.phrases import MISSING, number
 from easyedit_ice.bench.report.reading_runs import Run
-from easyedit_ice.bench.storage.sealed_lines import ABILITIES, Line
+from easyedit_ice.bench.storage.line import ABILITIES, Line
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.abilities import Ability
 from easyedit_ice.evaluation.abilities.ability import AGGREGATIONS

@@ -10,7 +10,7 @@ from easyedit_ice.bench.report.paired_tests import Facts
 from easyedit_ice.bench.report.phrases import MISSING, percent
 from easyedit_ice.bench.report.reading_runs import Run, fact_key
 from easyedit_ice.bench.report.reported_scores import scores
-from easyedit_ice.bench.storage.sealed_lines import AFTERLIFE, Line, after
+from easyedit_ice.bench.storage.line import AFTERLIFE, Line, after
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.afterlife import TREATMENTS
 from easyedit_ice.evaluation.intervals import share_interval

@@ -23,7 +23,7 @@ from easyedit_ice.bench.report.reported_scores import (
 )
 from easyedit_ice.bench.report.side_effect_figures import side_figures, unedited_figures
 from easyedit_ice.bench.report.undo import Undone, undone
-from easyedit_ice.bench.storage.sealed_lines import PROBED
+from easyedit_ice.bench.storage.line import PROBED
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.intervals import share_interval
 

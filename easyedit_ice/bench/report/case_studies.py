@@ -11,11 +11,10 @@ from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.phrases import PHASES, measure_order
 from easyedit_ice.bench.report.reading_runs import fact_key
 from easyedit_ice.bench.report.reported_scores import baselines
-from easyedit_ice.bench.storage.sealed_lines import Line
+from easyedit_ice.bench.storage.line import Answer, Line
 
 Asked = tuple[Any, ...]
 """What tells a question from others: its fact, measure and prompt, and how many times it stood there before."""
-Answer = dict[str, Any]
 
 
 def cases(results: Sequence[Results]) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def _rows(group: Group, phase: str) -> Iterator[list[Any]]:
             question["measure"],
             question["prompt"],
             question["answer"],
-            _said(before.get(asked, {})),
+            _said(before[asked]) if asked in before else None,
             [_shown(answers[asked][1]) if asked in answers else None for answers in given],
         ]
 

@@ -10,7 +10,7 @@ from typing import Any
 from easyedit_ice.bench.report.phrases import Mode, mode_name, mode_order, mode_slug
 from easyedit_ice.bench.report.reading_runs import Run
 from easyedit_ice.bench.report.shown_answers import as_shown
-from easyedit_ice.bench.storage.sealed_lines import SCORED
+from easyedit_ice.bench.storage.line import SCORED
 from easyedit_ice.errors import IncomparableRunsError
 
 PROTOCOL = (

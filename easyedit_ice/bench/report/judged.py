@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.phrases import MISSING
 from easyedit_ice.bench.report.reported_scores import baselines
-from easyedit_ice.bench.storage.sealed_lines import Line
+from easyedit_ice.bench.storage.line import Line
 from easyedit_ice.evaluation.judging import Agreement, agreement
 
 HEADER = ("answers of", "number", "agree, %", "kappa", "only the judge says right", "only exact match says right")
@@ -38,7 +38,8 @@ def _name(entry: dict[str, str]) -> str:
 
 def _pairs(lines: Sequence[Line]) -> list[tuple[bool, bool]]:
     answers = [answer for line in lines for answer in line.get("answers", ())]
-    return [(answer["judged"], answer["right"]) for answer in answers if "judged" in answer]
+    judged = [(answer["judged"], answer["right"]) for answer in answers if "judged" in answer]
+    return [(said, right) for said, right in judged if said is not None]
 
 
 def _cells(found: Agreement) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pandas as pd
 from easyedit_ice.bench.report.abilities import ability_values
 from easyedit_ice.bench.report.afterlife import afterlife_values
 from easyedit_ice.bench.report.analysis import AGAIN, Results
-from easyedit_ice.bench.storage.sealed_lines import ABILITIES, PROBED
+from easyedit_ice.bench.storage.line import ABILITIES, PROBED
 from easyedit_ice.evaluation import Interval
 
 SCORE_COLUMNS = ("run", "mode", "phase", "step", "style", "measure", "mean", "low", "high", "facts")

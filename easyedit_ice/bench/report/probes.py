@@ -8,7 +8,7 @@ from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.paired_tests import Difference, differences
 from easyedit_ice.bench.report.phrases import number
 from easyedit_ice.bench.report.reported_scores import Scored, baselines, means, scores
-from easyedit_ice.bench.storage.sealed_lines import OLD, PROBED, TOLD
+from easyedit_ice.bench.storage.line import OLD, PROBED, TOLD
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.probes import PROBES
 

@@ -10,7 +10,7 @@ from easyedit_ice.bench.report.comparison import Group
 from easyedit_ice.bench.report.paired_tests import Facts, success_score
 from easyedit_ice.bench.report.phrases import KNOWN, SCORE, STYLES, measure_order
 from easyedit_ice.bench.report.reading_runs import FactKey, Run, fact_key
-from easyedit_ice.bench.storage.sealed_lines import Line
+from easyedit_ice.bench.storage.line import Line
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.intervals import share_interval, with_sections
 

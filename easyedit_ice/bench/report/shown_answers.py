@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from easyedit_ice.bench.report.reading_runs import Run
-from easyedit_ice.bench.storage.sealed_lines import Line
+from easyedit_ice.bench.storage.line import Answer, Line
 from easyedit_ice.errors import RunConfigError, did_you_mean
 
 NATURAL, LEADING = "generated", "leading"
@@ -74,9 +74,11 @@ def _line(line: Line, style: str) -> Line:
     scores: dict[str, Any] = {name: own for name, own in line["scores"].items() if name not in (NATURAL, LEADING)}
     if style in line["scores"]:
         scores[NATURAL] = line["scores"][style]
-    shown = {**line, "scores": scores}
+    shown: Line = {**line, "scores": scores}
     if style == LEADING and "answers" in line:
-        shown["answers"] = [
-            {**answer, "right": answer["leads"]} if "leads" in answer else answer for answer in line["answers"]
-        ]
+        shown["answers"] = [_leading(answer) for answer in line["answers"]]
     return shown
+
+
+def _leading(answer: Answer) -> Answer:
+    return {**answer, "right": answer["leads"]} if "leads" in answer else answer

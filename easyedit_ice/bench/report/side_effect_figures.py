@@ -8,7 +8,7 @@ from statistics import fmean, median
 from typing import Any
 
 from easyedit_ice.bench.report.reading_runs import Run
-from easyedit_ice.bench.storage.sealed_lines import Line
+from easyedit_ice.bench.storage.line import Line
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.intervals import interval
 

@@ -12,7 +12,7 @@ from easyedit_ice.bench.report.phrases import KNOWN, STYLES, listed
 from easyedit_ice.bench.report.probes import asked, can_answer
 from easyedit_ice.bench.report.reading_runs import FactKey
 from easyedit_ice.bench.report.reported_scores import Scored
-from easyedit_ice.bench.storage.sealed_lines import PROBED
+from easyedit_ice.bench.storage.line import PROBED
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.intervals import share_interval
 from easyedit_ice.evaluation.probes import PROBES

@@ -29,7 +29,7 @@ from easyedit_ice.bench.report.phrases import (
 from easyedit_ice.bench.report.probes import asked, can_answer, chance, explained
 from easyedit_ice.bench.report.survival import Cell, Survival
 from easyedit_ice.bench.report.undo import WayBack
-from easyedit_ice.bench.storage.sealed_lines import PROBED
+from easyedit_ice.bench.storage.line import PROBED
 
 SCORES_NOTE = (
     "Per cent, with 95 % intervals over facts: Wilson's where facts are right or wrong, else bootstrap. A fact counts "

@@ -9,7 +9,7 @@ from typing import Any
 
 from easyedit_ice.bench.report.phrases import MISSING, listed, number
 from easyedit_ice.bench.report.reading_runs import Run
-from easyedit_ice.bench.storage.sealed_lines import UNDONE
+from easyedit_ice.bench.storage.line import UNDONE
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from easyedit_ice.bench.asking.facts import choose
 from easyedit_ice.bench.asking.lines import before_line, later_line
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig
 from easyedit_ice.bench.running.checkpoint import load_checkpoint
+from easyedit_ice.bench.storage.line import OLD, TOLD
 from easyedit_ice.bench.storage.run_manifest import now, versions
-from easyedit_ice.bench.storage.sealed_lines import OLD, TOLD
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.evaluation import FactScore, summarize

@@ -19,7 +19,7 @@ from easyedit_ice.bench.methods import Edited, Method
 from easyedit_ice.bench.running.stream_state import StreamState
 from easyedit_ice.bench.storage.finite_lines import not_finite
 from easyedit_ice.bench.storage.ledger import Ledger
-from easyedit_ice.bench.storage.sealed_lines import PHASES, UNDONE, Line, Place
+from easyedit_ice.bench.storage.line import PHASES, UNDONE, Line, Place
 from easyedit_ice.bench.telemetry.cost import Cost, Meter
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.evaluation import Context

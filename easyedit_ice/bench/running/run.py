@@ -26,9 +26,10 @@ from easyedit_ice.bench.running.shards import Process, has_lines, merge, open_le
 from easyedit_ice.bench.running.stream_state import StreamState
 from easyedit_ice.bench.running.time_left import MOST_FACTS, Pace
 from easyedit_ice.bench.storage.ledger import LEDGER
+from easyedit_ice.bench.storage.line import Line
 from easyedit_ice.bench.storage.run_folder import RunFolder
 from easyedit_ice.bench.storage.run_manifest import enter, origin_of
-from easyedit_ice.bench.storage.sealed_lines import Line, read_sealed
+from easyedit_ice.bench.storage.sealed_lines import read_sealed
 from easyedit_ice.bench.telemetry.cost import Meter
 from easyedit_ice.bench.telemetry.logs import LOG, logging_to
 from easyedit_ice.bench.telemetry.track import tracking

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from easyedit_ice.bench.storage.ledger import LEDGER, Ledger
-from easyedit_ice.bench.storage.sealed_lines import PHASES, Line, read_sealed
+from easyedit_ice.bench.storage.line import PHASES, Line
+from easyedit_ice.bench.storage.sealed_lines import read_sealed
 from easyedit_ice.errors import LedgerError
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.runtime.distributed import current_state

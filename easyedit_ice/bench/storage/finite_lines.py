@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
-from easyedit_ice.bench.storage.sealed_lines import Line
+from easyedit_ice.bench.storage.line import Line
 
 
 def not_finite(value: Any, path: str = "") -> Iterator[str]:
@@ -24,7 +24,7 @@ def not_finite(value: Any, path: str = "") -> Iterator[str]:
 def with_nulls(line: Line) -> Line:
     """A line with nulls in their place, and an entry ``not_finite`` that says where; as it was, if it has none."""
     places = list(not_finite(line))
-    return {**_nulled(line), "not_finite": places} if places else line
+    return cast(Line, {**_nulled(line), "not_finite": places}) if places else line
 
 
 def _nulled(value: Any) -> Any:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from easyedit_ice.bench.storage.sealed_lines import Line, Place, read_sealed, sealed
+from easyedit_ice.bench.storage.line import Line, Place
+from easyedit_ice.bench.storage.sealed_lines import read_sealed, sealed
 from easyedit_ice.errors import LedgerError
 
 LEDGER = "ledger.jsonl"

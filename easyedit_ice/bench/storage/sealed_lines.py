@@ -13,54 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast
 
+from easyedit_ice.bench.storage.line import PHASES, SCORED, Line
 from easyedit_ice.errors import LedgerError
-from easyedit_ice.evaluation.afterlife import TREATMENTS
 
-Line = dict[str, Any]
-
-ABILITIES, AFTERLIFE = "abilities", "afterlife"
-"""Phases of a whole state of the model: its scores in tasks, and what treatments leave besides edited facts."""
-
-
-def after(treatment: str) -> str:
-    """The phase of edited facts after a treatment of the model."""
-    return f"after_{treatment}"
-
-
-AFTER = tuple(map(after, TREATMENTS))
-PHASES = ("before", "drift", ABILITIES, *AFTER, AFTERLIFE, "failed", "immediate", "retained", "untouched", "undone")
-"""In the order in which a fact's lines are written."""
-SCORED = ("before", "immediate", "retained", "untouched", *AFTER)
-"""Phases whose lines have scores of a fact."""
-UNDONE = "undone"
-"""Phase of the lines that say what an edit left behind once it was taken out."""
-PROBED, TOLD, OLD = "probe", "probe_told", "probe_old"
-"""Styles of scores: of probes, and of what the unedited model answers to them once it is told, and of old facts."""
-JUDGED = "judged"
-"""Style of scores: what another model says of written answers."""
-KEYS = frozenset(
-    (
-        *("phase", "position", "step", "case", "error", "scores", "answers", "stopped", "fluency", "update", "cost"),
-        *("perplexity", "text_perplexity", "kl", "known", "not_finite", "undo", "abilities", "afterlife"),
-    )
-)
-"""All that a line may have."""
 _SEAL = re.compile(rb', "check": "([0-9a-f]{16})"\}$')
-
-
-class Place(NamedTuple):
-    """What identifies a line: the phase, the fact's position, and how many facts had been written."""
-
-    phase: str
-    position: int
-    step: int
-
-    @classmethod
-    def of(cls, line: Line) -> Place:
-        """The place of a line."""
-        return cls(line["phase"], line["position"], line["step"])
 
 
 @dataclass(frozen=True)
@@ -141,7 +99,7 @@ def _sound(line: Any, with_check: bool) -> Line:
         raise ValueError("it is no JSON object")
     if with_check:
         line = {key: value for key, value in line.items() if key != "check"}
-    unknown = [key for key in line if key not in KEYS]
+    unknown = [key for key in line if key not in Line.__annotations__]
     if unknown:
         raise ValueError(f"it has an unknown entry {unknown[0]!r}")
     if line.get("phase") not in PHASES:
@@ -151,7 +109,7 @@ def _sound(line: Any, with_check: bool) -> Line:
             raise ValueError(f"its {key} is {line.get(key)!r}; expected a whole number from 0")
     if line["phase"] in SCORED and not all(isinstance(line.get(key), dict) for key in ("scores", "case")):
         raise ValueError("it has no scores or no case")
-    return line
+    return cast(Line, line)
 
 
 def _digest(before: bytes, body: bytes) -> str:

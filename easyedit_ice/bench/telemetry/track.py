@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from easyedit_ice.bench.storage.sealed_lines import Line
+from easyedit_ice.bench.storage.line import Line
 from easyedit_ice.errors import RunConfigError
 
 Track = Callable[[Sequence[Line]], None]
@@ -57,4 +57,5 @@ def tracking(name: str | None, folder: Path, config: DictConfig, main: bool) -> 
 
 def _values(line: Line) -> dict[str, float]:
     scores = {f"{mode}/{measure}": value for mode, own in line["scores"].items() for measure, value in own.items()}
-    return scores | {f"cost/{name}": value for name, value in line["cost"].items() if value is not None}
+    cost = {name: value for name, value in line["cost"].items() if isinstance(value, (int, float))}
+    return scores | {f"cost/{name}": value for name, value in cost.items()}

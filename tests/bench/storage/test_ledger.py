@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from easyedit_ice.bench.storage.ledger import Ledger
+from easyedit_ice.bench.storage.line import Place
 from easyedit_ice.bench.storage.run_folder import RunFolder, write_atomically
-from easyedit_ice.bench.storage.sealed_lines import Place, read_sealed
+from easyedit_ice.bench.storage.sealed_lines import read_sealed
 from easyedit_ice.errors import LedgerError, RunInUseError
 
 
