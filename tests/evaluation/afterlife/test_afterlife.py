@@ -32,7 +32,7 @@ def loss(model: nn.Module, text: str) -> float:
         return model(input_ids=ids, labels=ids).loss.item()
 
 
-@pytest.fixture(params=SHAPES, ids=str)
+@pytest.fixture(params=SHAPES, ids=lambda shape: shape.name)
 def shaped(request: pytest.FixtureRequest) -> nn.Module:
     return request.param.build()
 
