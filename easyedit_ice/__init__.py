@@ -17,7 +17,7 @@ from easyedit_ice.moved import install as install_earlier_names
 if TYPE_CHECKING:  # what ``__getattr__`` finds, for editors and type checkers
     from easyedit_ice.book import EditBook, edited
     from easyedit_ice.checkpoints.loading import load_model
-    from easyedit_ice.easyedit import BaseEditor, register
+    from easyedit_ice.easyedit import BaseEditor, register, retained
     from easyedit_ice.edit.apply import solve
     from easyedit_ice.edit.hparams import EditHyperParams
     from easyedit_ice.edit.registry import Algorithm
@@ -57,6 +57,7 @@ _LAZY = {
     "load_model": "easyedit_ice.checkpoints.loading",
     "probe": "easyedit_ice.evaluation.probe",
     "register": "easyedit_ice.easyedit",
+    "retained": "easyedit_ice.easyedit",
     "solve": "easyedit_ice.edit.apply",
 }
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "load_model",
     "probe",
     "register",
+    "retained",
     "solve",
 ]
 

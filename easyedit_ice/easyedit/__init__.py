@@ -18,6 +18,7 @@ _LAZY = {
     "doctor": "easyedit_ice.easyedit.host_report",
     "hand_over": "easyedit_ice.easyedit.moment_files",
     "register": "easyedit_ice.easyedit.plugin.registration",
+    "retained": "easyedit_ice.easyedit.retention",
 }
 __all__ = ["BaseEditor", "HostInfo", "host_info", "import_easyeditor", "install_hook", *_LAZY]
 

@@ -55,6 +55,31 @@ def our_batches_stay_when_asked_to(world: World) -> None:
 
 
 @behaviour()
+def edits_that_stayed_are_asked_again_once_all_are_in_force(world: World) -> None:
+    from easyedit_ice import retained
+
+    editor = world.editor()
+    unedited = copy.deepcopy(editor.model)
+    metrics, _, _ = world.edit(editor, stay=True)
+    before = world.state(editor)
+
+    first, last = retained(editor, metrics, unedited=unedited)
+    assert world.state(editor) == before
+    assert last["retained"] == last["post"] == metrics[1]["post"], "no edit came after the last"
+    assert first["retained"].keys() == first["post"].keys()
+    assert first["retained"]["locality"].keys() == first["post"]["locality"].keys()
+
+    again, _ = retained(editor, metrics)
+    assert again["retained"]["rewrite_acc"] == first["retained"]["rewrite_acc"]
+    assert again["retained"]["locality"] == {}
+
+    editor.model.load_state_dict(unedited.state_dict())
+    undone, _ = retained(editor, metrics, unedited=unedited)
+    assert undone["retained"]["rewrite_acc"] == undone["pre"]["rewrite_acc"]
+    assert set(undone["retained"]["locality"]["neighborhood_acc"]) == {1.0}
+
+
+@behaviour()
 def requests_in_knowedit_form_are_edited(world: World) -> None:
     editor = world.editor()
     before = world.state(editor)
