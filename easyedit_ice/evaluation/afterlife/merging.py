@@ -43,7 +43,7 @@ def _put_in(course: Course) -> Callable[[nn.Module, Any], None]:
 
         refuse_packed(model)
         try:
-            tuned: Any = PeftModel.from_pretrained(model, folder)  # type: ignore[arg-type] # any causal model
+            tuned: Any = PeftModel.from_pretrained(model, folder)
             tuned.merge_and_unload()
         # peft and safetensors meet files of strangers with whatever their parsing stumbles over.
         except Exception as error:
