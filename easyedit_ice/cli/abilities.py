@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easyedit_ice.cli.command_settings import add_threads
 from easyedit_ice.cli.console import table, whole_number, working
+from easyedit_ice.cli.json_output import add_json, print_json
 from easyedit_ice.runtime.threads import threads
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chat", action="store_true", help="ask in the model's chat template")
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, or a GPU's number")
     parser.add_argument("--dtype", default="auto", help="type of the weights; auto keeps the checkpoint's")
-    parser.add_argument("--json", action="store_true", help="print all values as JSON")
+    add_json(parser)
     parser.add_argument(
         "--write-tasks", type=Path, metavar="FOLDER", help="write the embedded world's tasks there, for lm_eval itself"
     )
@@ -60,12 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
             "give a model and what to score it in, as in: easyedit-ice abilities runs/stream --model gpt2-factworld "
             "--tasks factworld_choice"
         )
-    with threads(arguments.threads), working():
+    with threads(arguments.threads), working(not arguments.json):
         tasks = Tasks(arguments.tasks, arguments.limit, chat=arguments.chat, batch_size=arguments.batch_size)
         before, after = _scores(arguments, tasks)
     if arguments.json:
         found = {"unedited": before, "edited": after}
-        print(json.dumps({who: own and [a.to_dict() for a in own] for who, own in found.items()}, indent=1))
+        print_json({who: own and [ability.to_dict() for ability in own] for who, own in found.items()})
     else:
         _show(before, after)
     return 0

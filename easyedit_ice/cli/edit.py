@@ -227,6 +227,7 @@ def _told(
         **job.notes(),
         "one_by_one": edited.one_by_one,
         "seconds": round(edited.seconds, 3),
+        "preparing": round(edited.preparing, 3),
         "threads": count,
         "weights": list(edited.update.deltas),
         "verdict": edited.verdict.to_dict(),

@@ -35,9 +35,10 @@ def show_verdict(edited: Edited, threads: int, seconds: float) -> None:
         print(f"\nNext: {sentence}")
     changed = f"{weights} weight{'s' * (weights != 1)}"
     used = f"{threads} thread{'s' * (threads != 1)}"
+    once = f", and {edited.preparing:.1f} s for what is done once for a model" if edited.preparing >= 1 else ""
     print(
-        f"\n{verdict.algorithm} changed {changed} in {edited.seconds:.1f} s; with loading and asking {seconds:.1f} s "
-        f"({used} of the CPU, --threads)."
+        f"\n{verdict.algorithm} changed {changed} in {edited.seconds:.1f} s{once}; with loading and asking "
+        f"{seconds:.1f} s ({used} of the CPU, --threads)."
     )
 
 

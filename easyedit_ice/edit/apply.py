@@ -55,18 +55,55 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
         UpdateError: the edit would make a weight infinite or not a number.
         ModelInUseError: another thread edits this model.
     """
+    return solve_with(_algorithm(hparams), model, tok, requests, hparams)
+
+
+def prepare(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams) -> None:
+    """Do what the algorithm does once for a model, such as to measure second moments; :func:`solve` then finds it done.
+
+    The model is left exactly as it was, and the edit is the same to the bit. Arguments and errors are those of
+    :func:`solve`: nothing is begun for facts that cannot be edited.
+    """
+    spec = _algorithm(hparams)
+    facts, _ = _facts(spec, model, tok, requests, hparams)
+    with state_of(model).in_use(), preserved(model, tok):
+        model.eval()
+        require_sound(model, tok, facts)
+        spec.prepare_model(model, tok, hparams)
+
+
+def _algorithm(hparams: EditHyperParams) -> Algorithm:
     if not isinstance(hparams, EditHyperParams):
         raise HyperParamsError(
             f"hparams is of type {type(hparams).__name__}; expected settings of an algorithm, such as "
             'FastMEMITHyperParams.from_hparams("auto")'
         )
-    return solve_with(ALGORITHMS[hparams.alg_name], model, tok, requests, hparams)
+    return ALGORITHMS[hparams.alg_name]
 
 
 def solve_with(
     spec: Algorithm, model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams
 ) -> WeightUpdate:
     """:func:`solve` for an algorithm that need not be in the table."""
+    facts, unfit = _facts(spec, model, tok, requests, hparams)
+    for error in unfit:
+        logger.warning("left out: %s", error)
+    with state_of(model).in_use(), differentiable(model):
+        with preserved(model, tok), fused_activations(model), drawing(hparams.seed):
+            model.eval()
+            require_sound(model, tok, facts)
+            update = spec.solve_function(model, tok, facts, hparams)
+        size = _size(model, update)
+        moved = _movement(model, tok, facts, update)
+    _judge(moved, hparams)
+    found = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
+    return replace(update, info=update.info | found | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
+
+
+def _facts(
+    spec: Algorithm, model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams
+) -> tuple[tuple[EditRequest, ...], list[RequestError]]:
+    """The facts that can be edited on this model, and with ``skip_unfit`` the errors of the others."""
     if not isinstance(hparams, spec.hparams_class):
         raise HyperParamsError(f"{spec.name} got {type(hparams).__name__}; it needs {spec.hparams_class.__name__}")
     _refuse_others(model, tok)
@@ -79,19 +116,7 @@ def solve_with(
         check_tokens(replace(request, asking=asking), index, tok, longest, words)
 
     prepared = EditRequest.prepare(requests, spec.needs_subject, unfit, check)
-    facts = tuple(replace(request, asking=asking) for request in prepared)
-    for error in unfit or ():
-        logger.warning("left out: %s", error)
-    with state_of(model).in_use(), differentiable(model):
-        with preserved(model, tok), fused_activations(model), drawing(hparams.seed):
-            model.eval()
-            require_sound(model, tok, facts)
-            update = spec.solve_function(model, tok, facts, hparams)
-        size = _size(model, update)
-        moved = _movement(model, tok, facts, update)
-    _judge(moved, hparams)
-    found = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
-    return replace(update, info=update.info | found | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
+    return tuple(replace(request, asking=asking) for request in prepared), unfit or []
 
 
 def _refuse_others(model: object, tok: object) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.edit.apply import Requests, solve
+from easyedit_ice.edit.apply import Requests, prepare, solve
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.plain_statements import Movement
 from easyedit_ice.edit.registry import ALGORITHMS
@@ -35,7 +35,8 @@ class Edited:
         verdict: on it.
         facts: those that are in the update, in their order.
         one_by_one: whether each was written after the others, rather than all together.
-        seconds: that the solving took, without the verdict.
+        seconds: that the solving took, without the verdict and without what is done once for a model.
+        preparing: seconds of that.
     """
 
     update: WeightUpdate
@@ -43,6 +44,7 @@ class Edited:
     facts: tuple[EditRequest, ...]
     one_by_one: bool
     seconds: float
+    preparing: float
 
 
 class EditsInterrupted(KeyboardInterrupt):
@@ -85,6 +87,8 @@ def edit_facts(
     spec = ALGORITHMS[hparams.alg_name]
     facts = EditRequest.prepare(requests, spec.needs_subject)
     apart = len(facts) > 1 and (not spec.batchable if one_by_one is None else one_by_one)
+    begun = time.perf_counter()
+    prepare(model, tok, facts, hparams)
     started = time.perf_counter()
     if apart:
         update, done = _in_turn(model, tok, facts, hparams)
@@ -96,7 +100,7 @@ def edit_facts(
         raise EditsInterrupted(None, len(facts))
     update = replace(update, info=update.info | dict(notes or {}))
     verdict = check(model, tok, update, done, drift=None if apart else _measured(update))
-    edited = Edited(update, verdict, tuple(done), apart, seconds)
+    edited = Edited(update, verdict, tuple(done), apart, seconds, started - begun)
     if len(done) < len(facts):
         raise EditsInterrupted(edited, len(facts))
     return edited

@@ -76,6 +76,7 @@ def _commands(place: SimpleNamespace) -> dict[str, list[str]]:
     fact = [f"--{name}={value}" for name, value in zip(("prompt", "subject", "target"), FACTS[0].values(), strict=True)]
     (expert,) = [path.name for path in place.experts.iterdir() if path.is_dir()]
     return {
+        "abilities": ["--model", "gpt2-factworld", "--tasks", "factworld_choice", "--limit", "2"],
         "choose": [],
         "doctor": [],
         "edit": [*fact, "--algorithm", "FastICE"],
@@ -106,6 +107,8 @@ def _commands(place: SimpleNamespace) -> dict[str, list[str]]:
 def test_stdout_holds_one_json_value_and_stderr_no_progress(
     verb: str, place: SimpleNamespace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if verb == "abilities":
+        pytest.importorskip("lm_eval", reason="needs the extra abilities")
     monkeypatch.setattr(progress, "EVERY", 0.0)
     capsys.readouterr()
     status = main([*verb.split(), *_commands(place)[verb], "--json"])

@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from quick import QUICK_EDITS
 from toy_algorithms import ToyHyperParams, toy_spec
 from transformers import AutoModelForCausalLM
 
-from easyedit_ice.edit.apply import apply_to_model, solve, solve_with
+from easyedit_ice.edit.apply import apply_to_model, prepare, solve, solve_with
 from easyedit_ice.edit.delta import DenseDelta
 from easyedit_ice.edit.plain_statements import MEASURED, movement, said, statements
 from easyedit_ice.edit.registry import ALGORITHMS
@@ -21,6 +22,7 @@ from easyedit_ice.errors import (
     HyperParamsError,
     LoadingError,
     PromptTooLongError,
+    RequestError,
     SubjectNotFoundError,
     UnknownAlgorithmError,
     UpdateError,
@@ -254,3 +256,25 @@ def test_a_context_shorter_than_the_statements_is_measured_as_far_as_it_goes(nam
     update = solve(model, tokenizer(), FACTS[:1], ALGORITHMS[name].hparams_class(num_steps=2))
     assert update.info["drift"]["kl"] > 0
     assert update.info["course"]["lr"] > 0
+
+
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
+def test_what_is_done_once_for_a_model_may_be_done_before_and_changes_no_bit_of_the_edit(name):
+    hparams = ALGORITHMS[name].hparams_class.from_dict(QUICK_EDITS.get(name, {}))
+    at_once, before = SHAPES[0].build(), SHAPES[0].build()
+    expected = solve(at_once, tokenizer(), FACTS[:1], hparams)
+
+    prepare(before, tokenizer(), FACTS[:1], hparams)
+    assert all(torch.equal(value, before.state_dict()[key]) for key, value in at_once.state_dict().items())
+    found = solve(before, tokenizer(), FACTS[:1], hparams)
+
+    assert found.deltas.keys() == expected.deltas.keys()
+    assert all(torch.equal(delta.matrix(), found.deltas[key].matrix()) for key, delta in expected.deltas.items())
+
+
+def test_nothing_is_done_for_facts_that_cannot_be_edited():
+    hparams = ALGORITHMS["FastMEMIT"].hparams_class.from_dict(QUICK_EDITS["FastMEMIT"])
+    model = SHAPES[0].build()
+    model.register_forward_pre_hook(lambda module, args: pytest.fail("the model was run"))
+    with pytest.raises(RequestError, match="target_new"):
+        prepare(model, tokenizer(), [{**FACTS[0], "target_new": " "}], hparams)
