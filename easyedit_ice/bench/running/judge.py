@@ -23,7 +23,7 @@ def check_judge(config: EvaluationConfig) -> None:
     if idle and not _is_address(config.judge):
         who = "nobody judges" if config.judge is None else f"evaluation.judge is the model {config.judge!r}"
         raise RunConfigError(
-            f"{' and '.join(idle)} are for an endpoint, but {who}; give evaluation.judge an address such as "
+            f"only an endpoint takes {' and '.join(idle)}, but {who}; give evaluation.judge an address such as "
             "http://localhost:8000/v1, or leave them out"
         )
     if config.judge is None:
