@@ -18,7 +18,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from easyedit_ice.bench.config import CONFIG, USUAL, store_configs
+from easyedit_ice.bench.config import CONFIG, REVIEWER, USUAL, store_configs
 from easyedit_ice.bench.methods import METHODS
 from easyedit_ice.bench.running.run import run
 from easyedit_ice.edit.registry import ALGORITHMS
@@ -126,6 +126,9 @@ def explained(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group} is {name!r}.{did_you_mean(name, error.options)} There are: {', '.join(error.options)}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
+        name, there = str(error.missing_cfg_file), [CONFIG, REVIEWER]
+        return f"--config-name is {name!r}.{did_you_mean(name, there)} There are: {', '.join(there)}"
     told = f"{message.splitlines()[0]}: {str(cause).splitlines()[0]}" if cause is not None else message
     return f"{told.rstrip('.')}; write a list in brackets, such as [a,b]" if "ListConfig" in told else told
 

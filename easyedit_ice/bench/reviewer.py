@@ -21,9 +21,11 @@ from easyedit_ice.bench import app
 from easyedit_ice.bench.config import REVIEWER, store_configs
 from easyedit_ice.bench.methods import METHODS
 from easyedit_ice.bench.running.callbacks import report_of
+from easyedit_ice.bench.running.checks import check
 from easyedit_ice.bench.running.shards import has_lines
 from easyedit_ice.bench.running.time_left import MOST_HOURS, in_words
 from easyedit_ice.bench.running.trial import Trial, try_out
+from easyedit_ice.bench.storage.ledger import LEDGER
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.errors import EasyEditIceError, HostNotFoundError, LongRunError, RunConfigError
 
@@ -60,13 +62,16 @@ def review(arguments: Sequence[str], told: Callable[[str], None]) -> Path:
         the folder of all runs, with the report.
 
     Raises:
-        RunConfigError: a setting is unknown, out of bounds, or one that the table sets by itself.
+        RunConfigError: a setting is unknown, out of bounds, or one that the table sets by itself; or no method runs.
         LongRunError: it would take longer than was asked for.
     """
     given, rest = _split(arguments)
     store_configs(METHODS)
     names = given or usual_methods()
     config = _composed([*rest, f"algorithm={names[0]}"])
+    check(config)
+    if config.data.size is None:
+        raise RunConfigError("data.size is null, and how long the table takes depends on it; say how many facts")
     if not 1 <= config.orders <= MOST_ORDERS:
         raise RunConfigError(f"orders is {config.orders}; it must be from 1 to {MOST_ORDERS}")
     folder = Path(config.out)
@@ -81,6 +86,8 @@ def review(arguments: Sequence[str], told: Callable[[str], None]) -> Path:
             ["mode=sequential", f"data.order={','.join(map(str, range(config.orders)))}"],
         ),
     ]
+    if problems and not any(folder.glob(f"**/{LEDGER}")):
+        raise problems[0]
     for problem in problems:
         told(f"not all of it could be done: {problem}")
     report_of(folder)
@@ -131,7 +138,7 @@ def _runnable(
 
 
 def _refuse_long(trials: Sequence[Trial], config: DictConfig, told: Callable[[str], None]) -> None:
-    facts = config.data.size or 0
+    facts = config.data.size
     seconds = estimated(trials, facts, config.orders)
     by_time = sorted(trials, key=lambda own: -estimated([own], facts, config.orders))
     longest = ", ".join(f"{own.method} {in_words(estimated([own], facts, config.orders))}" for own in by_time[:3])
@@ -181,7 +188,7 @@ def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
         if key in _FIXED:
             raise RunConfigError(f"{argument}: the reviewer's table sets {key} by itself; leave it out, or use a sweep")
         if key == "algorithm":
-            methods = tuple(name.strip() for name in value.split(",") if name.strip())
+            methods = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
         else:
             rest.append(argument)
     try:

@@ -121,7 +121,13 @@ def test_differences_are_paired_over_samples_and_have_an_interval() -> None:
     [
         ("evaluation.afterlife=[quantize4]", "no treatment 'quantize4'"),
         ("evaluation.afterlife_learning_rate=0", "between 0 and 1"),
+        ("evaluation.afterlife_scale=nan", "afterlife_scale is nan; it must lie between -1000 and 1000"),
+        ("evaluation.afterlife_scale=1e39", "afterlife_scale is 1e"),
+        ("evaluation.afterlife_rank=100000", "afterlife_rank is 100000; it must be from 1 to 4096"),
+        ("evaluation.afterlife_adapter=folder", "afterlife_adapter is 'folder', which only 'merge' reads"),
+        ("evaluation.judge_key=KEY", "only an endpoint takes evaluation.judge_key, but nobody judges"),
         ("evaluation.judge=http://127.0.0.1:9/v1", "evaluation.judge_model"),
+        ("evaluation.judge=HTTP://127.0.0.1:9/v1", "evaluation.judge_model"),
         ("evaluation.judge=gpt2-factworld", "evaluation.generate is false"),
     ],
 )

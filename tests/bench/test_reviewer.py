@@ -74,6 +74,9 @@ def test_a_table_that_takes_days_wants_to_be_asked_for(
         ("mode=batch", "sets mode by itself"),
         ("data.order=3", "sets data.order by itself"),
         ("orders=0", "orders is 0; it must be from 1"),
+        ("data.size=0", "data.size is 0; it must be at least 1"),
+        ("data.size=null", "data.size is null, and how long the table takes depends on it"),
+        ("--config-name=reviewr", "Did you mean 'reviewer'?"),
         ("algorithm=Promt", "Did you mean 'Prompt'?"),
         ("order=2", "Did you mean 'orders'?"),
     ],
@@ -82,7 +85,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_tried(
     typed: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(reviewer, "try_out", lambda config: pytest.fail("was tried"))
-    assert main([*NAMED, typed, f"out={tmp_path / 'no'}"]) == 2
+    named = NAMED[:1] if typed.startswith("--config-name") else NAMED
+    assert main([*named, typed, f"out={tmp_path / 'no'}"]) == 2
     assert expected in capsys.readouterr().err
 
 
@@ -91,6 +95,10 @@ def test_the_table_is_asked_for_by_hydras_flag_and_not_where_help_is(typed: list
     assert is_asked(typed)
     assert not is_asked([*typed, "--cfg", "job"])
     assert not is_asked(["algorithm=Prompt"])
+
+
+def test_a_method_that_is_named_twice_is_run_once() -> None:
+    assert reviewer._split(["algorithm=Prompt,Retrieval,Prompt"])[0] == ("Prompt", "Retrieval")
 
 
 def test_its_settings_can_be_shown(capfd: pytest.CaptureFixture[str]) -> None:

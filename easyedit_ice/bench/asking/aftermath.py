@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from easyedit_ice.bench.asking.examiner import Answers, Examiner, unrelated_texts
+from easyedit_ice.bench.asking.examiner import LEAST_WORDS, Answers, Examiner, unrelated_texts
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.asking.lines import later_line
 from easyedit_ice.bench.config import EvaluationConfig
@@ -145,7 +145,11 @@ def _course(config: EvaluationConfig, about: Sequence[str], seed: int) -> Course
     if set(names_of(config.afterlife or ())) & set(TRAINED):
         texts = list(islice(unrelated_texts(config.afterlife_text, about), BATCH * config.afterlife_steps))
         if not texts:
-            raise DataError("no line of some words mentions no edited subject", config.afterlife_text)
+            raise DataError(
+                f"every line is shorter than {LEAST_WORDS} words or mentions an edited subject; give "
+                "evaluation.afterlife_text a file of longer ones",
+                config.afterlife_text,
+            )
     return Course(
         texts=texts,
         steps=config.afterlife_steps,

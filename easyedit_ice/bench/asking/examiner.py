@@ -27,7 +27,8 @@ from easyedit_ice.text.chat import PLAIN, Asking
 
 _TEXT_SEED = 2 * 10**6
 _MOST_TEXTS = 10**6
-_WORDS = 8
+LEAST_WORDS = 8
+"""Words of a line of a file that counts as a text."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def drift_texts(source: str | None, count: int, about: Collection[str]) -> list[
     found = list(islice(unrelated_texts(source, about), count))
     if len(found) < count:
         raise DataError(
-            f"it has {len(found)} lines of {_WORDS} words or more that mention no edited subject; "
+            f"it has {len(found)} lines of {LEAST_WORDS} words or more that mention no edited subject; "
             f"evaluation.drift_texts is {count}",
             source,
         )
@@ -246,7 +247,7 @@ def _world_texts() -> Iterator[str]:
 
 def _lines(source: str) -> Iterator[str]:
     lines = text_of(source).splitlines()
-    return (line.strip() for line in lines if len(line.split()) >= _WORDS)
+    return (line.strip() for line in lines if len(line.split()) >= LEAST_WORDS)
 
 
 def _in_context(fact: Fact, context: Context | None) -> str:

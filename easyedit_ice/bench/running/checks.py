@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from easyedit_ice.bench.config import given
+from easyedit_ice.bench.config import EvaluationConfig, given
 from easyedit_ice.bench.running.judge import check_judge
 from easyedit_ice.bench.running.shards import Process
 from easyedit_ice.bench.telemetry.logs import LEVELS
@@ -29,6 +29,8 @@ MOST_THREADS = max(64, 2 * (os.cpu_count() or 1))
 """With far more threads than processors a process ends without a word."""
 SEEDS = 2**32 - 1
 """The greatest seed that NumPy takes."""
+MOST_SCALE = 1000
+"""Greatest factor of an adapter that is merged."""
 BOUNDS: dict[str, tuple[int, int | None]] = {
     "data.start": (0, None),
     "data.size": (1, None),
@@ -46,7 +48,7 @@ BOUNDS: dict[str, tuple[int, int | None]] = {
     "evaluation.abilities_limit": (1, None),
     "evaluation.abilities_batch": (1, None),
     "evaluation.afterlife_steps": (1, None),
-    "evaluation.afterlife_rank": (1, None),
+    "evaluation.afterlife_rank": (1, 4096),
     "evaluation.followed_edits": (1, None),
     "seed": (0, SEEDS),
     "threads": (1, MOST_THREADS),
@@ -71,12 +73,8 @@ def check(config: DictConfig) -> None:
                 f"{name} is {value!r}; expected one of {', '.join(known)}.{did_you_mean(value, known)}"
             )
     chosen(evaluation.probes or ())
-    names_of(evaluation.afterlife or ())
+    _check_afterlife(evaluation)
     check_judge(evaluation)
-    if not 0 < evaluation.afterlife_learning_rate < 1:
-        raise RunConfigError(
-            f"evaluation.afterlife_learning_rate is {evaluation.afterlife_learning_rate}; it must lie between 0 and 1"
-        )
     for name, (low, high) in BOUNDS.items():
         _check_bounds(name, _at(config, name), low, high)
     if mode.name == "single" and mode.batch_size != 1:
@@ -94,6 +92,24 @@ def check(config: DictConfig) -> None:
     for name, elsewhere in ELSEWHERE.items():
         if name in given(config.algorithm.hparams):
             raise RunConfigError(f"algorithm.hparams.{name} is set for all methods by {elsewhere}; set that")
+
+
+def _check_afterlife(evaluation: EvaluationConfig) -> None:
+    treatments = names_of(evaluation.afterlife or ())
+    if evaluation.afterlife_adapter is not None and "merge" not in treatments:
+        raise RunConfigError(
+            f"evaluation.afterlife_adapter is {evaluation.afterlife_adapter!r}, which only 'merge' reads; name it in "
+            "evaluation.afterlife, or leave the adapter out"
+        )
+    if not 0 < evaluation.afterlife_learning_rate < 1:
+        raise RunConfigError(
+            f"evaluation.afterlife_learning_rate is {evaluation.afterlife_learning_rate}; it must lie between 0 and 1"
+        )
+    if not abs(evaluation.afterlife_scale) <= MOST_SCALE:
+        raise RunConfigError(
+            f"evaluation.afterlife_scale is {evaluation.afterlife_scale}; it must lie between -{MOST_SCALE} and "
+            f"{MOST_SCALE}, and 1 merges the adapter as it is"
+        )
 
 
 def _at(config: DictConfig, path: str) -> Any:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,9 @@ logger = logging.getLogger(__name__)
 
 FEW_SHOT_SEED = 1234
 """lm-eval's own, by which its command draws examples."""
+_LOCAL = f"{', '.join(WORLD_TASKS[:-1])} and {WORLD_TASKS[-1]}"
+"""The tasks that need no download, in words."""
 _SUFFIXES = (".yaml", ".yml")
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """Tasks as lm-eval holds them: what finds them by name, the tasks themselves, and the members of groups."""
-
-    manager: Any
-    tasks: Mapping[str, Any]
 
 
 class Tasks:
@@ -61,13 +54,22 @@ class Tasks:
         self._chat, self._batch_size = chat, batch_size
         with logged_prints():
             self._loaded = _load(self.names)
+        for task in self._tasks.values():
+            if task.get_config("num_fewshot") is None:
+                task.set_config(key="num_fewshot", value=0)
+
+    @property
+    def _tasks(self) -> Mapping[str, Any]:
+        """lm-eval's tasks by name, those of groups one by one."""
+        tasks: Mapping[str, Any] = self._loaded["tasks"]
+        return tasks
 
     def entry(self) -> dict[str, Any]:
         """What a manifest says of them: lm-eval's version, and by task a hash of the texts that a model is asked."""
         return {
             "lm_eval": version("lm_eval"),
             "limit": self.limit,
-            "tasks": {name: self._hash(task) for name, task in sorted(self._loaded.tasks.items())},
+            "tasks": {name: self._hash(task) for name, task in sorted(self._tasks.items())},
         }
 
     def measure(self, model: nn.Module, tok: Any) -> tuple[Ability, ...]:
@@ -85,15 +87,18 @@ class Tasks:
                 f"lm-eval asks models of transformers, and {type(model).__name__} has no config or no device; leave "
                 "evaluation.abilities out for this method"
             )
-        from lm_eval import simple_evaluate
+        from lm_eval import evaluate
         from lm_eval.models.huggingface import HFLM
 
         with preserved(model, tok), seeded(0, model), logged_prints():
+            for task in self._tasks.values():
+                task.set_fewshot_seed(seed=FEW_SHOT_SEED)
             try:
-                found = simple_evaluate(
-                    model=HFLM(pretrained=model, tokenizer=tok, batch_size=self._batch_size),
-                    tasks=list(self.names),
-                    task_manager=self._loaded.manager,
+                # Not simple_evaluate: it reads the tasks' data again, runs git, pip and lscpu, and gives nothing
+                # to any process but the first.
+                found = evaluate(
+                    HFLM(pretrained=model, tokenizer=tok, batch_size=self._batch_size),
+                    task_dict=self._loaded,
                     limit=self.limit,
                     apply_chat_template=self._chat,
                     bootstrap_iters=0,
@@ -108,8 +113,6 @@ class Tasks:
 
     def _hash(self, task: Any) -> str:
         """Of every text that is put to a model, with what may follow it."""
-        if task.get_config("num_fewshot") is None:
-            task.set_config(key="num_fewshot", value=0)
         task.set_fewshot_seed(seed=FEW_SHOT_SEED)
         with logged_prints():
             task.build_all_requests(limit=self.limit, rank=0, world_size=1)
@@ -148,7 +151,8 @@ def abilities(
     return {ability.name: ability for ability in found}
 
 
-def _load(names: Sequence[str]) -> _Loaded:
+def _load(names: Sequence[str]) -> Any:
+    """What lm-eval makes of names: tasks and groups, with their data."""
     from lm_eval.tasks import TaskManager
 
     files = [name for name in names if name.endswith(_SUFFIXES)]
@@ -162,16 +166,19 @@ def _load(names: Sequence[str]) -> _Loaded:
         if name not in files and name not in manager.all_tasks:
             raise RunConfigError(
                 f"lm-eval {version('lm_eval')} has no task {name!r}; `lm_eval ls tasks` lists them, a YAML file "
-                f"defines another, and {' and '.join(WORLD_TASKS)} need no download."
+                f"defines another, and {_LOCAL} need no download."
                 f"{did_you_mean(name, [*manager.all_tasks, *WORLD_TASKS])}"
             )
     try:
-        return _Loaded(manager, manager.load(list(names))["tasks"])
+        return manager.load(list(dict.fromkeys(names)))
     # Tasks are code and data of strangers, read from the hub by way of several libraries.
     except Exception as error:
+        data = f"the data of {', '.join(names)}"
+        if files:
+            data = f"{', '.join(files)} cannot be read as lm-eval's tasks are, or {data}"
         raise AbilityError(
-            f"the data of {', '.join(names)} cannot be had ({type(error).__name__}: {error}); without a network, take "
-            f"tasks whose data are in the hub's cache already, or {' and '.join(WORLD_TASKS)}, which need none"
+            f"{data} cannot be had ({type(error).__name__}: {error}); without a network, take "
+            f"tasks whose data are in the hub's cache already, or {_LOCAL}, which need none"
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from easyedit_ice.errors import AfterlifeError
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.runtime.interrupts import ending_with
 from easyedit_ice.runtime.randomness import seeded
@@ -36,7 +37,7 @@ def treated(model: nn.Module, tok: Any, treatment: Treatment, seed: int = 0) -> 
     A copy of all weights is kept meanwhile, where the weights are.
 
     Raises:
-        AfterlifeError: the treatment cannot be done to such a model.
+        AfterlifeError: the treatment cannot be done to such a model, or leaves weights that are no numbers.
     """
     kept = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
 
@@ -50,4 +51,10 @@ def treated(model: nn.Module, tok: Any, treatment: Treatment, seed: int = 0) -> 
     with preserved(model, tok), ending_with(bring_back):
         with seeded(seed, model):
             treatment.apply(model, tok)
+        broken = next((name for name, own in model.named_parameters() if not own.isfinite().all()), None)
+        if broken is not None:
+            raise AfterlifeError(
+                f"the treatment {treatment.name!r} left {broken} infinite or not a number; lower "
+                "evaluation.afterlife_learning_rate or evaluation.afterlife_scale"
+            )
         yield

@@ -98,6 +98,23 @@ def test_unknown_tasks_are_named_with_what_was_meant(tmp_path: Path) -> None:
         Tasks([str(broken)])
 
 
+@pytest.mark.parametrize("text", ["", "hello\n", "task: mine\n", "task: x\n  bad: [\n"])
+def test_a_file_that_defines_no_task_is_blamed_and_not_the_network_alone(tmp_path: Path, text: str) -> None:
+    pytest.importorskip("lm_eval")
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(AbilityError, match=r"mine\.yaml cannot be read as lm-eval's tasks are"):
+        Tasks([str(file)])
+
+
+def test_every_process_of_several_scores_and_no_program_is_started(
+    loaded: tuple[Any, Any], tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert [own.task for own in tasks.measure(*loaded)] == [CHOICE, TEXT]
+
+
 def test_a_model_that_is_none_of_transformers_is_refused(tasks: Tasks, loaded: tuple[Any, Any]) -> None:
     with pytest.raises(AbilityError, match="Linear has no config"):
         tasks.measure(torch.nn.Linear(1, 1), loaded[1])

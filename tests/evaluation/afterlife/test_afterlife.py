@@ -55,6 +55,15 @@ def test_every_treatment_changes_the_model_and_leaves_no_bit_behind(shaped: nn.M
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_treatment_that_leaves_no_numbers_is_an_error_and_is_taken_back(model: nn.Module) -> None:
+    before = bits(model)
+    (merge,) = chosen(["merge"], Course(TEXTS, steps=1, rank=2, scale=1e39), model, tokenizer())
+    with pytest.raises(AfterlifeError, match=r"'merge' left .* infinite or not a number; lower"):  # noqa: SIM117
+        with treated(model, tokenizer(), merge):
+            raise AssertionError("the model is asked nothing")
+    assert bits(model) == before
+
+
 def test_a_treatment_that_fails_leaves_no_bit_behind(model: nn.Module) -> None:
     def fail(model: nn.Module, tok: Any) -> None:
         next(model.parameters()).data.add_(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -43,13 +44,17 @@ class Endpoint:
                 outer.keys.append(self.headers.get("Authorization"))
                 reply = outer.replies.pop(0) if len(outer.replies) > 1 else outer.replies[0]
                 status, content = reply(body) if callable(reply) else reply
-                data = content if isinstance(content, bytes) else json.dumps(content).encode()
+                trickles = callable(content)
+                data = (
+                    b" " * 100 if trickles else content if isinstance(content, bytes) else json.dumps(content).encode()
+                )
                 self.send_response(status)
                 if status == 302:
                     self.send_header("Location", "http://127.0.0.1:9/elsewhere")
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                with contextlib.suppress(OSError):
+                    _ = content(self.wfile) if trickles else self.wfile.write(data)
 
             def log_message(self, *_: Any) -> None:
                 """Nothing."""
@@ -111,6 +116,7 @@ def test_a_busy_endpoint_is_asked_again(served: Endpoint) -> None:
         ((302, {}), "refused with 302"),
         ((200, b"<html>"), "no chat completion"),
         ((200, {"choices": []}), "no chat completion"),
+        ((200, {"choices": [{"message": {"content": None}}]}), "no chat completion"),
         ((200, said("It depends.")), "neither Yes nor No"),
     ],
 )
@@ -132,6 +138,33 @@ def test_an_endpoint_that_does_not_answer_ends_in_a_named_error(served: Endpoint
         EndpointJudge(served.address, "judge-1", timeout=0.2).verdicts([RIGHT])
 
 
+def test_an_answer_that_trickles_in_is_not_waited_for_longer_than_was_said(served: Endpoint) -> None:
+    def trickling(reply: Any) -> None:
+        for _ in range(20):
+            reply.write(b" ")
+            reply.flush()
+            threading.Event().wait(0.05)
+
+    served.replies = [(200, trickling)]
+    started = time.monotonic()
+    with pytest.raises(JudgeError, match=r"no answer within 0\.2 s"):
+        EndpointJudge(served.address, "judge-1", timeout=0.2).verdicts([RIGHT])
+    assert time.monotonic() - started < 0.9
+
+
+def test_a_refusal_says_what_to_do_and_does_not_repeat_the_key(
+    served: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_KEY", "secret")
+    served.replies = [(401, b"no such key: secret")]
+    with pytest.raises(JudgeError, match=r"no such key: \$OUR_KEY.*evaluation\.judge_key") as refused:
+        EndpointJudge(served.address, "judge-1", "OUR_KEY").verdicts([RIGHT])
+    assert "secret" not in str(refused.value)
+    served.replies = [(302, b"")]
+    with pytest.raises(JudgeError, match=r"http://127\.0\.0\.1:9/elsewhere.*address that it points to"):
+        EndpointJudge(served.address, "judge-1").verdicts([RIGHT])
+
+
 def test_where_nobody_listens_the_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(endpoint_module.time, "sleep", lambda seconds: None)
@@ -147,6 +180,48 @@ def test_addresses_and_keys_that_will_not_do_are_refused_at_once(monkeypatch: py
         EndpointJudge("http://example.org/v1", "judge-1", "OUR_KEY")
     with pytest.raises(JudgeError, match="NO_KEY is not set"):
         EndpointJudge("https://example.org/v1", "judge-1", "NO_KEY")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://",
+        "http://[::1",
+        "http://host:port/v1",
+        "http://host:99999/v1",
+        "http://a host/v1",
+        "http://.host/v1",
+        f"http://{'h' * 70}/v1",
+        "http://host/vé",
+        "http://host/v1\n",
+    ],
+)
+def test_what_is_no_address_is_refused_by_name(address: str) -> None:
+    with pytest.raises(JudgeError, match=r"is no address of an endpoint"):
+        EndpointJudge(address, "judge-1")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://me:secret@host/v1", "https://host/v1?key=secret", "https://host/v1#secret"]
+)
+def test_an_address_with_a_secret_is_refused_and_not_repeated(address: str) -> None:
+    with pytest.raises(JudgeError, match=r"name the variable of a key") as refused:
+        EndpointJudge(address, "judge-1")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["secret\n", "sécret"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OUR_KEY", key)
+    with pytest.raises(JudgeError, match=r"OUR_KEY holds a line break or a letter that no key has") as refused:
+        EndpointJudge("https://host/v1", "judge-1", "OUR_KEY")
+    assert "cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan"), float("inf"), 1e30])
+def test_a_timeout_that_is_no_time_is_refused(timeout: float) -> None:
+    with pytest.raises(JudgeError, match=r"the timeout is .* expected more than 0"):
+        EndpointJudge("https://host/v1", "judge-1", timeout=timeout)
 
 
 def test_a_model_judges_by_yes_against_no_after_the_template_and_stays_as_it_was() -> None:
