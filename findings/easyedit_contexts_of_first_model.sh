@@ -17,7 +17,7 @@ python=${PYTHON:-python3.11}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$python" -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install --quiet transformers==5.23.0 torch==2.13.0 matplotlib==3.11.2
+"$folder/venv/bin/python" -m pip install --quiet transformers==5.23.0 torch==2.13.0 matplotlib==3.11.2 datasets==5.2.0
 "$folder/venv/bin/python" -m pip install --quiet --no-deps easyeditor==0.0.1.dev0
 
 cat >"$folder/seen.py" <<'PYTHON'

@@ -14,7 +14,7 @@ METHODS = ("LoRA-BF", "ICE-LoRA")
 
 @pytest.mark.slow
 def test_the_demo_edits_scores_and_restores(capsys):
-    assert main(["demo", "--facts", "1"]) == 0
+    assert main(["demo", "--facts", "2"]) == 0
     printed = capsys.readouterr()
     for method in METHODS:
         assert f"{method}: every one of the model's" in printed.out
