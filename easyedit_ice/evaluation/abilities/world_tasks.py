@@ -55,13 +55,14 @@ def write_world_tasks(folder: str | Path | None = None) -> Path:
     """
     data = {name: "".join(f"{json.dumps(doc)}\n" for doc in docs) for name, docs in _documents().items()}
     if folder is not None:
-        return _write(Path(folder), Path(folder), data)
+        _write(Path(folder), Path(folder), data)
+        return Path(folder)
     digest = hashlib.sha256(json.dumps([data, _DEFINITIONS], sort_keys=True).encode()).hexdigest()[:16]
     place = cache_root() / "abilities" / digest
-    return made_once(place, lambda made: _write(made, place, data) and None)
+    return made_once(place, lambda made: _write(made, place, data))
 
 
-def _write(made: Path, place: Path, data: dict[str, str]) -> Path:
+def _write(made: Path, place: Path, data: dict[str, str]) -> None:
     """Files in ``made`` that are to be found in ``place``."""
     made.mkdir(parents=True, exist_ok=True)
     for name, lines in data.items():
@@ -70,7 +71,6 @@ def _write(made: Path, place: Path, data: dict[str, str]) -> Path:
         task = {"task": name, "dataset_path": "json", "dataset_kwargs": source, "test_split": "test"}
         definition = task | _DEFINITIONS[name] | {"metadata": {"version": 1.0}}
         (made / f"{name}.yaml").write_text(json.dumps(definition, indent=1), encoding="utf-8")
-    return place
 
 
 def _documents() -> dict[str, list[dict[str, Any]]]:
