@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from runs import APART, QUICK, configured, lines_of, run_until_killed, shape_of
 
 from easyedit_ice.bench.report import compare, read_run, write_report
 from easyedit_ice.bench.report.abilities import changes
+from easyedit_ice.bench.report.afterlife import afterlife_rows
 from easyedit_ice.bench.running import run as running
 from easyedit_ice.bench.running.run import run
 from easyedit_ice.errors import IncomparableRunsError, JudgeError, MissingExtraError, RunConfigError
@@ -96,6 +98,19 @@ def test_a_report_has_tables_of_both(batch: Path, tmp_path: Path) -> None:
     assert ",abilities,factworld_choice acc," in scores and ",after_merge,2,teacher_forced,rewrite," in scores
 
 
+def test_a_run_has_no_row_of_a_treatment_that_it_did_not_go_through(batch: Path) -> None:
+    whole = read_run(batch)
+    part = replace(whole, label="other", lines=tuple(line for line in whole.lines if line["phase"] != "after_merge"))
+    (group,) = compare([whole, part]).groups
+    assert [row[:2] for row in afterlife_rows(group, "teacher_forced")] == [
+        ("none", whole.label),
+        ("none", "other"),
+        ("merge", whole.label),
+        ("quantise8", whole.label),
+        ("quantise8", "other"),
+    ]
+
+
 def test_runs_that_score_other_abilities_are_not_compared(batch: Path, plain: Path) -> None:
     with pytest.raises(IncomparableRunsError, match=r"data\.abilities\.tasks\.factworld_choice"):
         compare([read_run(batch), read_run(plain, "other")])
@@ -169,7 +184,9 @@ def test_a_judge_is_a_style_of_scores_whose_agreement_is_reported(
         run(config, tmp_path / "run")
     monkeypatch.setattr(Letters, "works", True)
     folder = run(config, tmp_path / "run")
-    for line in lines_of(folder):
+    asked = [line for line in lines_of(folder) if line["phase"] in ("before", "immediate")]
+    assert len(asked) == 6
+    for line in asked:
         answers = [own for own in line["answers"] if "judged" in own]
         assert answers and not any(own["measure"].startswith("locality") for own in answers)
         assert all(own["judged"] == (own["generated"][:1] == own["answer"][:1]) for own in answers)

@@ -44,7 +44,7 @@ def afterlife_rows(group: Group, style: str) -> list[tuple[str, ...]]:
         (name, run.label, *_cells(run, name, style))
         for name in (NOTHING, *done)
         for run in group.runs
-        if done and run.at(AFTERLIFE)
+        if done and run.at(AFTERLIFE if name == NOTHING else after(name))
     ]
 
 

@@ -27,6 +27,10 @@ from easyedit_ice.precompute.factors import Factor
 _HALVINGS = 50
 _CLEAR = 1e3
 """Energies that stand clear of rounding, in units of what rounding makes."""
+_UNWEIGHABLE = (
+    "{} keys and the second moment of general ones cannot be weighed against each other: raise emmet_lambda or "
+    "mom2_update_weight, or lower kept_weight or neighbour_weight"
+)
 _ROWS = 1024
 """Keys that are summed up at a time, in fp64."""
 
@@ -76,7 +80,7 @@ def readers(
         kept_weight: as there.
 
     Raises:
-        StatisticsError: α is 0 and keys depend on each other.
+        StatisticsError: α is 0 and keys depend on each other, or a weight is too far from the others.
     """
     width = len(factor.lower) if factor.lower.ndim == 2 else math.inf
     if kept is not None and len(keys) + len(kept) > width:
@@ -90,6 +94,8 @@ def readers(
     if kept is not None:
         gram.diagonal()[len(keys) :].add_(weight / torch.as_tensor(kept_weight, dtype=gram.dtype, device=gram.device))
     inner, failed = torch.linalg.cholesky_ex(gram)
+    if failed.item() and kept is not None:
+        raise StatisticsError(_UNWEIGHABLE.format(len(every)))
     if failed.item():
         raise StatisticsError(
             f"the keys of these {len(keys)} facts depend on each other, so that not every value can be fitted: set "
@@ -126,10 +132,7 @@ def _refactored(factor: Factor, scale: float, keys: Tensor, weights: Tensor | fl
         matrix.addmm_((wide * weight[:, None]).T, wide)
     lower, failed = torch.linalg.cholesky_ex(matrix)
     if failed.item() or not lower.isfinite().all():
-        raise StatisticsError(
-            f"{len(keys)} keys and the second moment of general ones cannot be weighed against each other: raise "
-            "emmet_lambda or mom2_update_weight, or lower kept_weight"
-        )
+        raise StatisticsError(_UNWEIGHABLE.format(len(keys)))
     return Factor(lower, factor.basis)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ def _put_in(course: Course) -> Callable[[nn.Module, Any], None]:
 
         refuse_packed(model)
         try:
-            tuned: Any = PeftModel.from_pretrained(model, folder)
+            tuned: Any = PeftModel.from_pretrained(cast(Any, model), folder)  # any causal model
             tuned.merge_and_unload()
         # peft and safetensors meet files of strangers with whatever their parsing stumbles over.
         except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ def train_lora(model: nn.Module, tok: Any, course: Course) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PEFT mends fan_in_fan_out for GPT-2 by itself, and says so
-            tuned: Any = get_peft_model(model, config)
+            tuned: Any = get_peft_model(cast(Any, model), config)  # wrappers are taken too
     except (AttributeError, ValueError, TypeError) as error:
         raise AfterlifeError(
             f"PEFT puts no LoRA into {type(model).__name__} ({error}); leave the treatments 'lora' and 'merge' out for "
@@ -61,8 +61,8 @@ def linear_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """All linear layers but the one that makes the logits, by name."""
     from transformers.pytorch_utils import Conv1D
 
-    whole: Any = model
-    head = whole.get_output_embeddings() if hasattr(whole, "get_output_embeddings") else None
+    output: Any = getattr(model, "get_output_embeddings", None)
+    head = None if output is None else output()
     kinds = (nn.Linear, Conv1D)
     return [(name, own) for name, own in model.named_modules() if isinstance(own, kinds) and own is not head]
 

@@ -150,6 +150,14 @@ def test_a_fact_is_fitted_exactly_beside_kept_keys_that_depend_on_each_other():
     torch.testing.assert_close(delta.apply(keys), residuals, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("facts", [2, 7])
+def test_a_weight_that_nothing_can_be_weighed_against_is_named_with_what_to_lower(facts: int) -> None:
+    keys = torch.randn(facts, 6, generator=torch.Generator().manual_seed(0))
+    kept = keys[:2].repeat(2, 1)
+    with pytest.raises(StatisticsError, match=r"lower kept_weight or neighbour_weight"):
+        solve_update(identity_factor(6, 1e-30), keys, torch.randn(facts, 4), 1e-30, kept, kept_weight=1e30)
+
+
 def test_a_kept_key_of_weight_3_counts_as_if_it_stood_there_three_times() -> None:
     moment, keys, _ = _problem(6)
     factor = _factor(moment)
