@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         before, after = _scores(arguments, tasks)
     if arguments.json:
         found = {"unedited": before, "edited": after}
-        print_json({who: own and [ability.to_dict() for ability in own] for who, own in found.items()})
+        print_json({who: None if own is None else [one.to_dict() for one in own] for who, own in found.items()})
     else:
         _show(before, after)
     return 0
