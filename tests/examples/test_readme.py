@@ -108,7 +108,12 @@ def test_every_run_has_settings_that_there_are(command):
 
     from easyedit_ice.bench.config import CONFIG, store_configs
     from easyedit_ice.bench.methods import METHODS
+    from easyedit_ice.bench.reviewer import is_asked
 
+    if "--config-name" in command:
+        assert is_asked(command[1:])
+        place = command.index("--config-name")
+        command = command[:place] + command[place + 2 :]
     store_configs(METHODS)
     overrides = [[f"{name}={value}" for value in values.split(",")] for name, values in _pairs(command)]
     with hydra.initialize(version_base="1.3", config_path=None):
