@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from easyedit_ice import BaseEditor, IceLoraHyperParams
-from easyedit_ice.cli.console import quiet
+from easyedit_ice.cli.console import working
 from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.easyedit.methods.host_settings import host_settings
@@ -100,7 +100,7 @@ def _run(hparams: Any, requests: Sequence[dict[str, Any]], positions: Sequence[i
         raise RuntimeError(f"the tokenizer is not GPT-2's: {KNOWN_TEXT!r} became {editor.tok.tokenize(KNOWN_TEXT)}")
     before = {name: tensor.clone() for name, tensor in editor.model.state_dict().items()}
     started = time.perf_counter()
-    with quiet(progress=True):
+    with working():
         metrics, _, _ = editor.edit_requests([requests[i] for i in positions], keep_original_weight=True, verbose=False)
     seconds = time.perf_counter() - started
     restored = all(torch.equal(before[name], tensor) for name, tensor in editor.model.state_dict().items())

@@ -90,7 +90,7 @@ def progress(logger: logging.Logger | None, what: str, total: int | None, unit: 
             now = time.monotonic()
             if logger is not None and now - logged >= EVERY:
                 logged = now
-                logger.info("%s", phase)
+                logger.info("%s", str(phase))  # as it is now: the phase goes on
 
         yield advance
 

@@ -43,7 +43,7 @@ class Runs:
         try:
             examiner = Examiner(config.evaluation, method.tok, method.hparams, 0, asking=asking_for(method.tok, False))
             aftermath = Aftermath(method.tok, examiner)
-            bench = Bench(method, examiner, ledger, 0, Meter(method.model), lambda count, lines: None, aftermath)
+            bench = Bench(method, examiner, None, ledger, 0, Meter(method.model), lambda count, lines: None, aftermath)
             stream = Stream(retain_every=2, checkpoint_every=2)
             run_stream(bench, self.facts.edited, self.facts.untouched, stream, StreamState(folder, ledger))
         finally:

@@ -99,7 +99,7 @@ def test_the_runner_runs_it_with_its_preset(found):
     assert (manifest["algorithm"], manifest["preset"]) == ("OneStep", "OneStep/gpt2-factworld")
     assert (manifest["hparams"]["layer"], manifest["hparams"]["length"]) == (5, 0.1)
     lines = [json.loads(line) for line in (found["folder"] / "ledger.jsonl").read_text().splitlines()]
-    assert [line["phase"] for line in lines] == ["before", "immediate"] * 2
+    assert [line["phase"] for line in lines] == ["before", "immediate", "undone"] * 2
 
 
 def test_a_broken_neighbour_is_named_and_harms_nobody(found):
