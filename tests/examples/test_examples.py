@@ -60,6 +60,7 @@ def test_run_knowedit_scores_a_file_and_names_its_problems(tmp_path):
     assert "rewrite_acc: 100.0" in done.stdout
 
 
+@pytest.mark.long
 def test_run_knowedit_runs_easyedits_own_methods(tmp_path):
     arguments = ("--editing_method", "ROME", "--hparams_dir", "ROME/gpt2-factworld", "--data_dir", "factworld")
     run(tmp_path, "run_knowedit.py", *arguments, "--ds_size", 2)
@@ -73,12 +74,14 @@ def test_mass_edit_writes_a_batch_and_lets_easyedits_memit_find_its_statistics(t
     assert "EasyEdit's MEMIT, right tokens of one fact: 100%" in shown
 
 
+@pytest.mark.long
 def test_compare_prints_every_method(tmp_path):
     lines = run(tmp_path, "compare.py", "--facts", 1).stdout.splitlines()[-3:]
     assert [line.split()[0] for line in lines] == ["ICE-LoRA", "ROME", "FT"]
     assert all("rewrite_acc" in line and "locality" in line for line in lines)
 
 
+@pytest.mark.long
 def test_experts_are_trained_saved_composed_and_drawn(tmp_path):
     lines = run(tmp_path, "experts.py", "--folder", "made", "--facts", 2).stdout.splitlines()
     scores = {line.split()[0]: line for line in lines[-5:]}

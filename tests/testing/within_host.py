@@ -52,8 +52,8 @@ TOYS = {
 }
 
 
-FEW = (SHAPES[0], SHAPES[3])
-"""GPT-2 in fp32, Llama in bf16."""
+FEW = (SHAPES[3],)
+"""Llama in bf16."""
 MORE = SHAPES[:4]
 """Both in both; what tied embeddings change does not depend on EasyEdit."""
 EVALUATED_OTHERWISE = "is evaluated in a way of its own"

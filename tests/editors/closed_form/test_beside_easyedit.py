@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hosts import EACH_HOST, found_in_host
 
 SCRIPT = Path(__file__).with_name("beside_easyedit.py")
 
 
+@pytest.mark.long
 @EACH_HOST
 def test_values_of_facts_sought_together_are_those_easyedit_finds_one_by_one(host: str) -> None:
     cases = {name: found for name, found in found_in_host(host, SCRIPT).items() if name.endswith("values")}
