@@ -14,6 +14,7 @@ import numpy as np
 from torch import nn
 
 from easyedit_ice.easyedit.loading.import_hook import import_easyeditor
+from easyedit_ice.easyedit.scoring import easyedit_qualities
 from easyedit_ice.errors import RequestError, ScoringProtocolError
 
 _IN_CONTEXT = ("IKE", "ICE")
@@ -67,14 +68,12 @@ def _request(case: Mapping[str, Any], index: int) -> Mapping[str, Any]:
 
 
 def _scores(editor: Any, model: nn.Module, request: Mapping[str, Any]) -> dict[str, Any]:
-    evaluate = import_module(f"{import_easyeditor().__name__}.evaluate").compute_edit_quality
     training = model.training
     try:
-        return evaluate(
-            model.eval(), editor.model_name, editor.hparams, editor.tok, dict(request), editor.hparams.device
-        )
+        (scores,) = easyedit_qualities(model.eval(), editor.tok, [dict(request)], editor.hparams)
     finally:
         model.train(training)
+    return scores
 
 
 def _compared(
