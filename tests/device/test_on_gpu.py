@@ -2,8 +2,8 @@
 
     pytest -m gpu tests/device
 
-Where there is no GPU each test is skipped by name. They were not run on one so far: how far an edit may be from the CPU's, and
-memory from the plan, are expected bounds and not measured ones.
+Where there is no GPU each test is skipped by name. They were not run on one so far: how far an edit may be from the
+CPU's, and memory from the plan, are expected bounds and not measured ones.
 """
 
 from __future__ import annotations
