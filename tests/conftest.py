@@ -14,10 +14,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 
+LONGEST = (
+    *("test_conformance.py", "test_host_conformance.py", "test_examples.py", "test_types.py", "test_app.py"),
+    *("test_host_scores.py", "test_demo.py", "test_own_editor.py", "test_reviewer.py", "test_from_easyedit.py"),
+)
+"""Files of half a minute and more, the longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no worker is left with one at the end."""
+    """Long files come first, then others with slow tests, so that no worker is left with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (places.get(item.path.name, len(places)), item.path not in slow))
 
 
 @pytest.fixture(scope="session")

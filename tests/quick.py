@@ -32,12 +32,16 @@ CLOSED_FORM = {
 """Settings with which the closed-form editors find values in a tiny random model, whose states are small."""
 
 FEW_STEPS = {"num_steps": 3, "rank": 2}
+NO_END = {"append_eos": False}
+"""Spares a look at how the model ends its answers, which LoRA-BF and ICE-LoRA take for all who train."""
+FEW_STEPS_NO_END = FEW_STEPS | NO_END
 QUICK_EDITS: dict[str, dict[str, Any]] = {
     "SVF": {"num_steps": 3, "lr": 0.5},
     "ICE-LoRA": {**FEW_STEPS, **FEW_TEXTS, **UNPROTECTED},
-    "AdaLoRA": {**FEW_STEPS, "num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01},
-    "LocFT-BF": {"num_steps": 3},
-    **dict.fromkeys(("DoRA", "GoRA", "LoRA-BF", "QLoRA-BF"), FEW_STEPS),
+    "AdaLoRA": {**FEW_STEPS_NO_END, "num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01},
+    "LocFT-BF": {"num_steps": 3, **NO_END},
+    "LoRA-BF": FEW_STEPS,
+    **dict.fromkeys(("DoRA", "GoRA", "QLoRA-BF"), FEW_STEPS_NO_END),
     **dict.fromkeys(("FastMEMIT", "FastEMMET", "FastROME"), CLOSED_FORM),
 }
 """By algorithm, with which it edits a tiny random model in little time; where none are named, the defaults do."""

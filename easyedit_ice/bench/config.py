@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -232,11 +233,17 @@ def store_configs(host_methods: Iterable[str]) -> None:
     Args:
         host_methods: names of EasyEdit's methods and of those that only change the question.
     """
+    _store(tuple((name, algorithm.hparams_class) for name, algorithm in ALGORITHMS.items()), tuple(host_methods))
+
+
+@lru_cache(maxsize=1)
+def _store(algorithms: tuple[tuple[str, type], ...], host_methods: tuple[str, ...]) -> None:
+    """Store all of it, which takes half a second, unless it was stored last."""
     store = ConfigStore.instance().store
     store(name=CONFIG, node=RunConfig)
     store(name=REVIEWER, node=ReviewerConfig)
-    for name, algorithm in ALGORITHMS.items():
-        store(group="algorithm", name=name, node=_algorithm(name, _all_missing(algorithm.hparams_class)))
+    for name, hparams_class in algorithms:
+        store(group="algorithm", name=name, node=_algorithm(name, _all_missing(hparams_class)))
     for name in host_methods:
         store(group="algorithm", name=name, node=_algorithm(name, OmegaConf.create({}, flags={"struct": False})))
     store(group="model", name="gpt2-factworld", node=ModelConfig)

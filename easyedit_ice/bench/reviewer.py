@@ -39,6 +39,8 @@ SINGLE, STREAM = "single", "stream"
 IN_A_STREAM = 1.5
 """How much longer a fact takes in a stream, where it is asked once more at the end: at most."""
 MOST_ORDERS = 100
+_NAMED_BY = ("--config-name", "-cn")
+"""Hydra's flags that name the table."""
 _FIXED = ("mode", "mode.name", "data.order", "write_report")
 """What the table sets by itself."""
 
@@ -177,11 +179,16 @@ def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """The methods that are named, and all other overrides.
 
     Raises:
-        RunConfigError: one of them sets what the table sets by itself, or is no override.
+        RunConfigError: one of them is a flag, sets what the table sets by itself, or is no override.
     """
     methods: tuple[str, ...] = ()
     rest = []
-    for argument in (own for own in arguments if not own.startswith("-") and own != REVIEWER):
+    for argument in (own for own in arguments if own != REVIEWER and own.partition("=")[0] not in _NAMED_BY):
+        if argument.startswith("-"):
+            raise RunConfigError(
+                f"{argument}: the reviewer's table is two sweeps already, and takes no flag but --config-name; "
+                "leave it out"
+            )
         key, equals, value = argument.partition("=")
         if not equals:
             raise RunConfigError(f"{argument!r} is no setting; write NAME=VALUE, such as data.size=50")
@@ -202,6 +209,6 @@ def _name_in(arguments: Sequence[str]) -> Any:
     """What ``--config-name`` says."""
     for place, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
-        if flag in ("--config-name", "-cn"):
+        if flag in _NAMED_BY:
             return value if equals else next(iter(arguments[place + 1 :]), None)
     return None

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -212,7 +213,8 @@ class EditHyperParams(Section):
         numbers = {
             name: value if "str" in type_name(known[name]) else _plain_number(value) for name, value in values.items()
         }
-        return OmegaConf.merge(OmegaConf.structured(cls), numbers)
+        others = {name: value for name, value in numbers.items() if not _is_default(known[name], value)}
+        return OmegaConf.merge(_schema(cls), others)
 
     @classmethod
     @contextmanager
@@ -319,6 +321,19 @@ def _told_of_others(name: str) -> str:
     """Which algorithms have a setting of this name."""
     having = [algorithm for algorithm, spec in ALGORITHMS.items() if spec.has_setting(name)]
     return f"Algorithms that have it: {', '.join(having)}. " if having else ""
+
+
+@cache
+def _schema(cls: type[EditHyperParams]) -> Any:
+    """A class's defaults as a configuration of OmegaConf's, which takes longer to make than to copy."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.structured(cls)
+
+
+def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    """Whether a value is a setting's default, and so need not be put in its place; no list is."""
+    return type(value) is type(field.default) and value == field.default
 
 
 def _plain_number(value: Any) -> Any:

@@ -7,7 +7,6 @@ when the block ends, by a return, an exception or Ctrl-C, not one of them is lef
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -89,6 +88,6 @@ def replace(table: Any, entries: Any) -> None:
 def _tables(module: nn.Module) -> list[tuple[Any, Any]]:
     """A module's tables of children, parameters and hooks, each with a copy of its entries.
 
-    The tables themselves are kept, since the handles of hooks refer to them.
+    The tables themselves are kept, since the handles of hooks refer to them. Most are empty, which costs no copy.
     """
-    return [(table, copy.copy(table)) for table in vars(module).values() if isinstance(table, (dict, set))]
+    return [(table, table.copy() if table else ()) for table in vars(module).values() if isinstance(table, (dict, set))]

@@ -71,6 +71,8 @@ def test_a_table_that_takes_days_wants_to_be_asked_for(
     ("typed", "expected"),
     [
         ("50", "'50' is no setting; write NAME=VALUE"),
+        ("-m", "-m: the reviewer's table is two sweeps already"),
+        ("--config-dir=here", "takes no flag but --config-name; leave it out"),
         ("mode=batch", "sets mode by itself"),
         ("data.order=3", "sets data.order by itself"),
         ("orders=0", "orders is 0; it must be from 1"),

@@ -188,7 +188,7 @@ class Examiner:
         if self._judge is None:
             return [()] * len(facts)
         cases = [
-            None if question.keeps or seen.generated is None else Case(question.prompt, seen.generated, question.answer)
+            None if question.keeps or (read := _read(seen)) is None else Case(question.prompt, read, question.answer)
             for fact, own in zip(facts, observations, strict=True)
             for question, seen in zip(fact.asked, own, strict=True)
         ]
@@ -200,6 +200,11 @@ class Examiner:
         if self._config.scorer == "batched":
             return [None] * len(facts)
         return easyedit_qualities(model, self._tok, [fact.request for fact in facts], self._hparams)
+
+
+def _read(seen: Observation) -> str | None:
+    """What a judge reads: the whole text where the model ended it by itself, else its leading answer."""
+    return seen.generated if seen.stopped else seen.leading
 
 
 def drift_texts(source: str | None, count: int, about: Collection[str]) -> list[str]:
