@@ -22,6 +22,7 @@ from easyedit_ice.runtime.threads import threads
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from easyedit_ice.data.easyedit_requests import RequestDict
     from easyedit_ice.evaluation import Observation, Question
 
 SECTIONS = ("rewrite", "rephrase", "portability", "locality")
@@ -114,7 +115,7 @@ def _place(measure: str) -> int:
 
 
 def _edit(
-    method: str, name: str, model: nn.Module, tok: Any, requests: Sequence[dict[str, Any]], one_by_one: bool
+    method: str, name: str, model: nn.Module, tok: Any, requests: Sequence[RequestDict], one_by_one: bool
 ) -> _Result:
     """Edit all facts together, and before that one by one through BaseEditor; every time the model is restored."""
     from easyedit_ice import EditRequest, solve
@@ -155,7 +156,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _by_base_editor(
-    hparams: Any, model: nn.Module, tok: Any, requests: Sequence[dict[str, Any]]
+    hparams: Any, model: nn.Module, tok: Any, requests: Sequence[RequestDict]
 ) -> dict[str, dict[str, str]]:
     """EasyEdit's scores, before and after each edit, of which each is undone before the next."""
     from easyedit_ice.easyedit import base_editor

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.checkpoints.names import EMBEDDED
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.errors import RequestError
 
 MOST_FACTS = 40
@@ -28,7 +29,7 @@ class Shown:
     """
 
     what: str
-    requests: Sequence[dict[str, Any]]
+    requests: Sequence[RequestDict]
     methods: Sequence[str]
 
 
@@ -54,7 +55,7 @@ class RealFact:
     neighbour: tuple[str, str]
     other: tuple[str, str]
 
-    def request(self) -> dict[str, Any]:
+    def request(self) -> RequestDict:
         """As EasyEdit's request dicts."""
         return {
             "prompt": self.prompt,
@@ -63,9 +64,10 @@ class RealFact:
             "target_new": self.target,
             "rephrase_prompt": self.rephrase,
             "locality": {
-                kind: {"prompt": prompt, "ground_truth": answer}
+                kind: {"prompt": [prompt], "ground_truth": [answer]}
                 for kind, (prompt, answer) in (("neighbour", self.neighbour), ("other", self.other))
             },
+            "portability": {},
         }
 
 

@@ -38,7 +38,7 @@ def read_facts(path: str | Path) -> list[dict[str, Any]]:
     if odd is not None:
         raise DataError(f"it is {rows[odd]!r}; expected an object with prompt and target_new", str(path), odd)
     if _published(rows, str(path)):
-        return to_requests(read_records(rows, path=str(path), on_error="raise"))
+        return [dict(request) for request in to_requests(read_records(rows, path=str(path), on_error="raise"))]
     return [_fact(_renamed(row), index, str(path)) for index, row in enumerate(rows)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 from easyedit_ice.data.records import Record, Records
 from easyedit_ice.errors import DataError
@@ -157,5 +156,5 @@ def _same_answer(records: Records, barred: frozenset[tuple[str, str]]) -> list[s
     return found
 
 
-def _truth(record: Record) -> Any:
+def _truth(record: Record) -> str | None:
     return record["ground_truth"][0].strip() if "ground_truth" in record else None

@@ -7,12 +7,13 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from easyedit_ice.bench.config import DataConfig
 from easyedit_ice.bench.storage.line import Case
+from easyedit_ice.bench.storage.manifest_entries import KnownFactsEntry
 from easyedit_ice.bench.storage.run_manifest import data_hash
 from easyedit_ice.data import Record, load_records, to_requests
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import DataError, LongRunError, RunConfigError
 from easyedit_ice.evaluation import Question, questions
@@ -40,7 +41,7 @@ class Fact:
 
     position: int
     record: Record
-    request: dict[str, Any]
+    request: RequestDict
     asked: tuple[Question, ...]
     claim: Claim | None = None
 
@@ -73,7 +74,7 @@ class KnownFacts:
         """Their prompts and answers."""
         return tuple(_asked(record) for record in self.records)
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> KnownFactsEntry:
         """What a manifest says of them: how many, among how many, their hash, and their places in their file."""
         indices = " ".join(str(record["index"]) for record in self.records)
         return {
@@ -103,7 +104,7 @@ class Facts:
     edited: tuple[Fact, ...]
     untouched: tuple[Fact, ...]
     drawn: tuple[Record, ...]
-    examples: tuple[dict[str, Any], ...]
+    examples: tuple[RequestDict, ...]
     kept: KnownFacts = KnownFacts()
     chosen: KnownFacts | None = None
     records: tuple[Record, ...] = ()

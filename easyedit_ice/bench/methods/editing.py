@@ -8,9 +8,10 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
-from easyedit_ice.bench.methods.base import OURS_AT_A_FACT, THEIRS_AT_A_FACT, Edited, Request, identity
+from easyedit_ice.bench.methods.base import OURS_AT_A_FACT, THEIRS_AT_A_FACT, Edited, identity
 from easyedit_ice.bench.methods.structure import Structure, pinned
 from easyedit_ice.bench.methods.weights import BaseWeights
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.errors import RequestError, UpdateError
 
 _RECORD = "record:"
@@ -35,7 +36,7 @@ class Engine(Protocol):
         """Do what is done once, on the base model."""
         ...
 
-    def edit(self, requests: Sequence[Request], seed: int) -> nn.Module:
+    def edit(self, requests: Sequence[RequestDict], seed: int) -> nn.Module:
         """Write facts; what answers now. The process's random state stays as it was."""
         ...
 
@@ -118,7 +119,7 @@ class ModelMethod:
         """All settings as plain values."""
         return dict(self._settings)
 
-    def apply(self, requests: Sequence[Request], seed: int) -> Edited:
+    def apply(self, requests: Sequence[RequestDict], seed: int) -> Edited:
         """Write facts, on top of those that are there; whatever is raised, all is as it was before.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from easyedit_ice.bench.methods.base import Request
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.history import edits_in, recall
 from easyedit_ice.edit.hparams import EditHyperParams
@@ -40,7 +40,7 @@ class PackageEngine:
         with preserved(self._model, self._tok):
             self._spec.prepare_model(self._model, self._tok, self.hparams)
 
-    def edit(self, requests: Sequence[Request], seed: int) -> nn.Module:
+    def edit(self, requests: Sequence[RequestDict], seed: int) -> nn.Module:
         """Write facts; the model."""
         self._last = solve(self._model, self._tok, requests, self.hparams.replace(seed=seed))
         self._last.commit(self._model)

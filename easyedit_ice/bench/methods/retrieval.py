@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from easyedit_ice.bench.methods.base import Edited, Request
+from easyedit_ice.bench.methods.base import Edited
 from easyedit_ice.bench.methods.context import ContextMethod
 from easyedit_ice.bench.methods.searching import BM25, OWN, Search
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.hparams import EditHyperParams, setting
 from easyedit_ice.errors import HyperParamsError, UpdateError
 from easyedit_ice.evaluation.probes.wording import stated
@@ -67,7 +68,7 @@ class RetrievalMethod(ContextMethod):
         self._search: Search | None = None
         self._last: Edited | None = None
 
-    def apply(self, requests: Sequence[Request], seed: int) -> Edited:
+    def apply(self, requests: Sequence[RequestDict], seed: int) -> Edited:
         """Remember the facts; nothing is random."""
         edited = super().apply(requests, seed)
         self._remember([*self._facts, *(stated(request["prompt"], request["target_new"]) for request in requests)])

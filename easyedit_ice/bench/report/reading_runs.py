@@ -12,7 +12,8 @@ from typing import Any
 from easyedit_ice.bench.report.phrases import Mode
 from easyedit_ice.bench.storage.ledger import LEDGER
 from easyedit_ice.bench.storage.line import Line
-from easyedit_ice.bench.storage.run_manifest import MANIFEST, Manifest, origin_of, read
+from easyedit_ice.bench.storage.manifest_entries import Manifest
+from easyedit_ice.bench.storage.run_manifest import MANIFEST, origin_of, read
 from easyedit_ice.bench.storage.sealed_lines import read_sealed
 from easyedit_ice.errors import LedgerError
 

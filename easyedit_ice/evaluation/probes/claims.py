@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from easyedit_ice.data.records import Record
 from easyedit_ice.evaluation.leading_answer import plain
 from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.wording import stated
 from easyedit_ice.factworld.world_facts import RELATIONS
 from easyedit_ice.factworld.world_phrasing import prompt as wording
 from easyedit_ice.factworld.world_phrasing import templates
-
-Record = Mapping[str, Any]
 
 OTHERS = 3
 """Other answers of a claim: with an old answer two of them are options, without one all."""
