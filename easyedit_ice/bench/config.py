@@ -259,7 +259,7 @@ def store_configs(host_methods: Iterable[str]) -> None:
     )
 
 
-def given(config: DictConfig) -> dict[str, Any]:
+def overrides_of(config: DictConfig) -> dict[str, Any]:
     """The settings that were given, as plain values."""
     plain = cast("dict[Any, Any]", OmegaConf.to_container(config, resolve=True))
     return {str(name): value for name, value in plain.items() if value != MISSING}

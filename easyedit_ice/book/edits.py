@@ -127,9 +127,9 @@ def save_edit(book: Path, name: str, update: WeightUpdate, *, on: bool, added: s
     """Write an update into a book's folder; the book does not name it yet."""
     (book / EDITS).mkdir(exist_ok=True)
     place = book / EDITS / f"{name}-{token_hex(4)}"
-    with whole_folder(place) as made:
-        update.save(made)
-        hashes = {file: sha256_of(made / file) for file in (WEIGHTS, INFO)}
+    with whole_folder(place) as draft:
+        update.save(draft)
+        hashes = {file: sha256_of(draft / file) for file in (WEIGHTS, INFO)}
     return Entry(name, place.name, hashes, on, added)
 
 

@@ -165,10 +165,10 @@ def _real(model: nn.Module, tok: Any, count: int) -> Shown:
         raise RequestError(
             f"--facts is {count}, and the demo has {len(REAL_FACTS)} real facts; ask for so many at most"
         )
-    known = answers_right(model, tok, [(fact.prompt, fact.answer) for fact in REAL_FACTS])
-    ordered = sorted(zip(known, REAL_FACTS, strict=True), key=lambda pair: not pair[0])
+    rights = answers_right(model, tok, [(fact.prompt, fact.answer) for fact in REAL_FACTS])
+    ordered = sorted(zip(rights, REAL_FACTS, strict=True), key=lambda pair: not pair[0])
     return Shown(
-        f"Of the demo's {len(known)} real facts the model answers {sum(known)} right.",
+        f"Of the demo's {len(rights)} real facts the model answers {sum(rights)} right.",
         [fact.request() for _, fact in ordered[:count]],
         ("ICE-LoRA", "FastMEMIT", "GoRA"),
     )

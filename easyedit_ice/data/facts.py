@@ -49,11 +49,11 @@ def _published(rows: Sequence[Mapping[str, Any]], path: str) -> bool:
 
 
 def _fact(row: Mapping[str, Any], index: int, path: str) -> dict[str, Any]:
-    known = (*KEYS, *OTHER_NAMES, *NOTES)
+    names = (*KEYS, *OTHER_NAMES, *NOTES)
     for key in row:
-        if key not in known:
+        if key not in names:
             raise DataError(
-                f"the key {key!r} is not known.{did_you_mean(str(key).lower(), known)} A fact has: {', '.join(KEYS)}",
+                f"the key {key!r} is not known.{did_you_mean(str(key).lower(), names)} A fact has: {', '.join(KEYS)}",
                 path,
                 index,
             )
@@ -91,9 +91,9 @@ def _rows(path: Path) -> list[Any]:
     if kind in (".jsonl", ".ndjson"):
         return json_lines(text, str(path))
     try:
-        found = parsed_json(text)
+        content = parsed_json(text)
     except ValueError as error:
         if "\n" in text.strip() and text.lstrip().startswith("{"):
             return json_lines(text, str(path))
         raise DataError(f"the file is not valid JSON: {error}", str(path)) from error
-    return found if isinstance(found, list) else [found]
+    return content if isinstance(content, list) else [content]

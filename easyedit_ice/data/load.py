@@ -132,11 +132,11 @@ def _json(text: str, path: str) -> Any:
 
 def _repeated_prompts(records: Sequence[Record], path: str) -> list[DataProblem]:
     first: dict[str, Record] = {}
-    found = []
+    problems = []
     for record in records:
         earlier = first.setdefault(record["prompt"], record)
         if earlier is not record:
             same = "the same target" if earlier["target_new"] == record["target_new"] else "another target"
             reason = f"its prompt already stands in record {earlier['index']}, with {same}"
-            found.append(DataProblem(path, record["index"], Severity.NOTE, reason))
-    return found
+            problems.append(DataProblem(path, record["index"], Severity.NOTE, reason))
+    return problems

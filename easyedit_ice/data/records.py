@@ -105,12 +105,12 @@ class Records(Sequence[Record]):
         theirs = tuple(problem for problem in self.problems if problem.index in indices)
         return Records(self.path, chosen, theirs)
 
-    def found(self, severity: Severity) -> tuple[DataProblem, ...]:
+    def problems_of(self, severity: Severity) -> tuple[DataProblem, ...]:
         """The problems of one severity."""
         return tuple(problem for problem in self.problems if problem.severity is severity)
 
     def summary(self) -> str:
         """One line: how many records, and how many problems of each severity."""
         counts = Counter(problem.severity for problem in self.problems)
-        found = ", ".join(f"{counts[severity]} x {severity}" for severity in Severity if counts[severity])
-        return f"{self.path}: {len(self)} records" + (f"; {found}" if found else "")
+        tally = ", ".join(f"{counts[severity]} x {severity}" for severity in Severity if counts[severity])
+        return f"{self.path}: {len(self)} records" + (f"; {tally}" if tally else "")

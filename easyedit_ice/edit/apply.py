@@ -96,8 +96,8 @@ def solve_with(
         size = _size(model, update)
         moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
-    found = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
-    return replace(update, info=update.info | found | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
+    notes = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
+    return replace(update, info=update.info | notes | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
 
 
 def _facts(

@@ -110,7 +110,7 @@ class EditRequest:
 
     def to_dict(self) -> dict[str, Any]:
         """What is to be written, in the form of EasyEdit's request dicts; probes are no part of it."""
-        given = {
+        fields = {
             "prompt": self.prompt,
             "target_new": self.target_new,
             "subject": self.subject,
@@ -118,7 +118,7 @@ class EditRequest:
             "rephrase_prompt": self.rephrase_prompt,
             "context": list(self.context),
         }
-        return {name: value for name, value in given.items() if value}
+        return {name: value for name, value in fields.items() if value}
 
     @property
     def its_subject(self) -> str:
@@ -181,8 +181,8 @@ class EditRequest:
             raise ProbeFormError(
                 f"requests must be a list of facts, but a single {type(records).__name__} was given; put it into a list"
             )
-        seen: dict[str, tuple[int, str]] = {}
-        found: list[EditRequest] = []
+        earlier: dict[str, tuple[int, str]] = {}
+        requests: list[EditRequest] = []
         for index, record in enumerate(records):
             try:
                 if isinstance(record, EditRequest):
@@ -195,16 +195,16 @@ class EditRequest:
                     _require_subject(request, index)
                 if check is not None:
                     check(request, index)
-                _refuse_repeat(request, index, seen)
+                _refuse_repeat(request, index, earlier)
             except RequestError as error:
                 if unfit is None:
                     raise
                 unfit.append(error)
             else:
-                found.append(request)
-        if not found:
+                requests.append(request)
+        if not requests:
             raise unfit[-1] if unfit else EmptyTextError("there is no fact to edit; give at least one request")
-        return tuple(found)
+        return tuple(requests)
 
 
 def check_tokens(
@@ -263,7 +263,10 @@ def for_editors(records: Any) -> Any:
     """What editors read of EasyEdit's requests, which hold what its other methods and its evaluation read as well."""
     if isinstance(records, (str, Mapping)) or not isinstance(records, Iterable):
         return records  # refused later, and told as it is
-    return [{key: own[key] for key in KEYS if key in own} if isinstance(own, Mapping) else own for own in records]
+    return [
+        {key: record[key] for key in KEYS if key in record} if isinstance(record, Mapping) else record
+        for record in records
+    ]
 
 
 def _refuse_unknown(record: Mapping[str, Any], index: int) -> None:
@@ -294,15 +297,17 @@ def _text(value: Any, name: str, index: int) -> str:
 
 def _check_texts(request: EditRequest, index: int) -> None:
     """What :meth:`EditRequest.from_dict` checks, for a request that was made without it."""
-    given = {"prompt": request.prompt, "target_new": request.target_new}
+    texts = {"prompt": request.prompt, "target_new": request.target_new}
     optional = {"subject": request.subject, "rephrase_prompt": request.rephrase_prompt}
-    for name, value in (given | {name: value for name, value in optional.items() if value is not None}).items():
+    for name, value in (texts | {name: value for name, value in optional.items() if value is not None}).items():
         _text(value, name, index)
     _context(request.context, index)
     for section in ("locality", "portability"):
         kinds = getattr(request, section)
         if not isinstance(kinds, Mapping) or not all(
-            isinstance(probe, Probe) and probe.answers and all(probe.answers) for own in kinds.values() for probe in own
+            isinstance(probe, Probe) and probe.answers and all(probe.answers)
+            for probes in kinds.values()
+            for probe in probes
         ):
             raise ProbeFormError(f"{section} is {kinds!r}; it must map each kind to Probe objects with answers", index)
         for kind, probes in kinds.items():
@@ -389,10 +394,10 @@ def _aliases(answer: Any, where: str, index: int) -> tuple[str, ...]:
     return tuple(map(str, listed))
 
 
-def _refuse_repeat(request: EditRequest, index: int, seen: dict[str, tuple[int, str]]) -> None:
+def _refuse_repeat(request: EditRequest, index: int, earlier_facts: dict[str, tuple[int, str]]) -> None:
     """Raise if the prompt was seen before; remember it."""
     prompt, target = " ".join(request.prompt.split()), request.target_new.strip()
-    first, earlier = seen.setdefault(prompt, (index, target))
+    first, earlier = earlier_facts.setdefault(prompt, (index, target))
     if first == index:
         return
     if earlier == target:

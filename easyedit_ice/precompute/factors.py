@@ -34,8 +34,8 @@ class Factor:
 
     def unwhitened(self, left: Tensor) -> Tensor:
         """X L⁻¹ for X, (n, d) or (n, e d), in fp64; with a basis X L⁻¹ Bᵀ."""
-        found = self._solved(left, self.lower, upper=False)
-        return found if self.basis is None else found @ self.basis.T
+        solution = self._solved(left, self.lower, upper=False)
+        return solution if self.basis is None else solution @ self.basis.T
 
     def narrowed(self, keys: Tensor) -> Tensor:
         """Keys in the basis, in fp64: K B."""

@@ -33,12 +33,12 @@ def implied_by(record: Record, probe: ProbeRecord) -> Iterator[Fact]:
 
 def inverse_of(record: Record, names: Iterable[str]) -> set[str]:
     """Templates in which the record's probes ask its new answer for its subject."""
-    target, called, found = record["target_new"].strip(), set(names), set()
+    target, called, templates = record["target_new"].strip(), set(names), set()
     for probe in record["portability"].get("Logical_Generalization", ()):
         template = template_of(probe["prompt"].strip(), target)
         if template.count(SLOT) == 1 and single(probe["ground_truth"])[1] & called:
-            found.add(template)
-    return found
+            templates.add(template)
+    return templates
 
 
 def _target_fact(record: Record, template: str, probe: ProbeRecord) -> Iterator[Fact]:

@@ -42,10 +42,10 @@ class Asking:
     def upto(self, prompt: str, context: str = "") -> str:
         """The same up to the end of the prompt."""
         begins = self.before or self.opening
-        own = prompt.removeprefix(begins).removesuffix(self.after)
+        question = prompt.removeprefix(begins).removesuffix(self.after)
         if self.before:
-            return self.before + (context + own).strip()
-        return (begins if own != prompt else "") + context + own
+            return self.before + (context + question).strip()
+        return (begins if question != prompt else "") + context + question
 
     def gap_after(self, text: str) -> str:
         """What stands between a text and its answer."""

@@ -306,8 +306,8 @@ class _Asked:
 
 
 def _refuse_contradictions(edits: Sequence[NamedFacts]) -> None:
-    if found := contradictions(edits):
-        raise BookConflictError(f"{'; '.join(map(str, found))}; take one of them out of the model first")
+    if conflicts := contradictions(edits):
+        raise BookConflictError(f"{'; '.join(map(str, conflicts))}; take one of them out of the model first")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -68,7 +68,7 @@ def test_each_record_is_a_request_that_can_be_asked_about(name: str, tmp_path: P
     path = tmp_path / "records.json"
     path.write_text(json.dumps([SAMPLES[name]]))
     records = load_records(path)
-    assert records and not records.found(Severity.PROBE)
+    assert records and not records.problems_of(Severity.PROBE)
     for request in to_requests(records):
         assert questions(EditRequest.from_dict(request))[0].measure == "rewrite"
         assert json.dumps(request)

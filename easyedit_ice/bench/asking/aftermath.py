@@ -85,8 +85,8 @@ class Aftermath:
 
     def _abilities(self, model: Any, position: int, step: int, ledger: Ledger) -> Iterator[Line]:
         if self.tasks is not None and Place(ABILITIES, position, step) not in ledger:
-            found = [ability.to_dict() for ability in self.tasks.measure(model, self.tok)]
-            yield with_nulls({"phase": ABILITIES, "position": position, "step": step, "abilities": found})
+            abilities = [ability.to_dict() for ability in self.tasks.measure(model, self.tok)]
+            yield with_nulls({"phase": ABILITIES, "position": position, "step": step, "abilities": abilities})
 
     def _treated(
         self,

@@ -107,9 +107,9 @@ class ModelMethod:
         self.batchable = engine.batchable
         self._settings = dict(settings)
         self._engine = engine
-        self._own = list(model.modules())
+        self._modules = list(model.modules())
         self._weights = BaseWeights(model)
-        structure = Structure(model, tok, self._own)
+        structure = Structure(model, tok, self._modules)
         engine.prepare()
         structure.restore()
         self._base = self._moment()
@@ -184,8 +184,8 @@ class ModelMethod:
         return self._last[1]
 
     def _moment(self) -> _Moment:
-        structure = Structure(self.model, self.tok, self._own)
-        memo = pinned(self.model, self.tok, self._own)
+        structure = Structure(self.model, self.tok, self._modules)
+        memo = pinned(self.model, self.tok, self._modules)
         return _Moment(structure, self._weights.differing(), self._engine.memory(memo))
 
     def _return_to(self, moment: _Moment) -> None:
@@ -195,5 +195,5 @@ class ModelMethod:
 
     def _is_plain(self) -> bool:
         """Whether the model consists of its own modules alone."""
-        own = {id(module) for module in self._own}
-        return all(id(module) in own for module in self.model.modules())
+        ids = {id(module) for module in self._modules}
+        return all(id(module) in ids for module in self.model.modules())

@@ -88,8 +88,8 @@ def make_method(
 
 
 def _ours(name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any]) -> Method:
-    kind, own = ALGORITHMS[name].hparams_class, f"{name}/{_stem(model)}"
-    preset = preset or (own if own in kind.presets() else None)
+    kind, usual = ALGORITHMS[name].hparams_class, f"{name}/{_stem(model)}"
+    preset = preset or (usual if usual in kind.presets() else None)
     hparams = kind.from_dict(settings) if preset is None else kind.from_hparams(preset, **settings)
     loaded, tok = _loaded(model, hparams.quantization_bit)
     hparams = _settled(hparams, model, loaded)

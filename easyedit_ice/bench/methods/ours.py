@@ -71,12 +71,14 @@ class PackageEngine:
         if getattr(self._model, "is_quantized", False):
             return None
         edits = edits_in(self._model)
-        return {f"{index}:{name}": own.contiguous() for index, keys in enumerate(edits) for name, own in keys.items()}
+        return {
+            f"{index}:{name}": tensor.contiguous() for index, keys in enumerate(edits) for name, tensor in keys.items()
+        }
 
     def load_records(self, records: Mapping[str, Tensor]) -> None:
         """Know of the edits whose keys these are."""
         edits: dict[int, dict[str, Tensor]] = {}
-        for label, own in records.items():
+        for label, tensor in records.items():
             index, _, name = label.partition(":")
-            edits.setdefault(int(index), {})[name] = own
+            edits.setdefault(int(index), {})[name] = tensor
         recall(self._model, tuple(edits[index] for index in sorted(edits)))

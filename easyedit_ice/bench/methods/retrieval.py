@@ -107,5 +107,5 @@ class RetrievalMethod(ContextMethod):
             self._search = self._make(self._facts)
         scores = self._search.scores(question)
         likest = np.argsort(-scores, kind="stable")[: self.hparams.top]
-        found = [self._facts[place] for place in likest if scores[place] > self.hparams.least]
-        return "".join(f"{fact}{self.hparams.joint}" for fact in reversed(found)) + question
+        facts = [self._facts[place] for place in likest if scores[place] > self.hparams.least]
+        return "".join(f"{fact}{self.hparams.joint}" for fact in reversed(facts)) + question

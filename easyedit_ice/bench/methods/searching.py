@@ -82,11 +82,11 @@ def searcher(name: str, model: nn.Module, tok: Any) -> Callable[[Sequence[str]],
     """
     if name == BM25:
         return ByWords
-    embed = lru_cache(_REMEMBERED)(_own(model, tok) if name == OWN else _sentences(name, model))
+    embed = lru_cache(_REMEMBERED)(_mean_state(model, tok) if name == OWN else _sentences(name, model))
     return lambda texts: ByDirection(texts, embed)
 
 
-def _own(model: nn.Module, tok: Any) -> Embed:
+def _mean_state(model: nn.Module, tok: Any) -> Embed:
     def embed(text: str) -> np.ndarray:
         ids = torch.tensor([tokens(tok, text)], device=embedding_weight(model).device)
         with preserved(model), torch.no_grad():

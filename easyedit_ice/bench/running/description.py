@@ -10,7 +10,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from easyedit_ice.bench.asking.facts import Facts
-from easyedit_ice.bench.config import given
+from easyedit_ice.bench.config import overrides_of
 from easyedit_ice.bench.methods import Method
 from easyedit_ice.bench.running.checks import ELSEWHERE
 from easyedit_ice.bench.storage.manifest_entries import DataEntry, Manifest, ModelEntry
@@ -29,7 +29,7 @@ def manifest_of(
     config: DictConfig, method: Method, facts: Facts, tasks: Tasks | None = None, judge: Judge | None = None
 ) -> Manifest:
     """The manifest of a run that begins now."""
-    settings = given(config.algorithm.hparams)
+    settings = overrides_of(config.algorithm.hparams)
     return {
         "algorithm": method.name,
         "kind": method.kind,
@@ -41,7 +41,7 @@ def manifest_of(
         },
         "model": _model(config, method),
         "data": _data(config, facts, tasks, judge),
-        "known_facts": facts.kept.entry() if facts.kept.records else None,
+        "known_facts": facts.known_facts.entry() if facts.known_facts.records else None,
         "evaluation": _asked(config.evaluation),
         "preset": method.preset,
         "made_from_shape": _made_from_shape(method, settings),
@@ -99,11 +99,11 @@ def _asked(evaluation: DictConfig) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if needed.get(name, on.get(name.partition("_")[0], True))}
 
 
-def _made_from_shape(method: Method, given: Mapping[str, Any]) -> list[str]:
+def _made_from_shape(method: Method, overrides: Mapping[str, Any]) -> list[str]:
     """Settings of EasyEdit's methods that no preset has and nobody gave."""
     if method.kind == "ours" or method.preset != AUTO:
         return []
-    return [name for name in method.settings() if name not in given and name not in ELSEWHERE]
+    return [name for name in method.settings() if name not in overrides and name not in ELSEWHERE]
 
 
 def _label(name: str, settings: Mapping[str, Any]) -> str:

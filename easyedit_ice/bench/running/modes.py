@@ -75,8 +75,8 @@ def run_apart(bench: Bench, facts: Sequence[Fact], batch_size: int) -> None:
     for batch in batches(facts, batch_size):
         lines: list[Line] = []
         if not _is_done(bench.ledger, batch):
-            found = _apart(bench, batch, batch[0].position // batch_size)
-            lines = sorted(found, key=lambda line: (line["position"], PHASES.index(line["phase"])))
+            unordered = _apart(bench, batch, batch[0].position // batch_size)
+            lines = sorted(unordered, key=lambda line: (line["position"], PHASES.index(line["phase"])))
             bench.ledger.append(lines)
         bench.progress(len(batch), lines)
 
@@ -194,12 +194,12 @@ class _Pool:
 
     def follow(self, step: int) -> None:
         """See what treatments leave of all facts written, unless the ledger has it."""
-        known = [self._known[fact.position] for fact in self.written]
+        before = [self._known[fact.position] for fact in self.written]
         contexts = [self._contexts.get(fact.position) for fact in self.written]
-        found = self._bench.aftermath.after_stream(
-            self._model, step, self._bench.ledger, lambda: (self.written, known, contexts)
+        lines = self._bench.aftermath.after_stream(
+            self._model, step, self._bench.ledger, lambda: (self.written, before, contexts)
         )
-        self._bench.ledger.append(found)
+        self._bench.ledger.append(lines)
 
     def undo(self, step: int) -> None:
         """Take all facts out, and say what that leaves, unless the ledger does; where that is to be checked."""
@@ -233,15 +233,15 @@ def _apart(bench: Bench, batch: Sequence[Fact], place: int) -> list[Line]:
     if place == 0:
         unedited += bench.examiner.drift(bench.method.model, 0, 0)
         unedited += bench.aftermath.unedited(bench.method.model, bench.ledger)
-    known = {fact.position: answers for fact, answers in zip(batch, before, strict=True)}
+    by_position = {fact.position: answers for fact, answers in zip(batch, before, strict=True)}
     said = _said_before(bench, bench.method.model, batch)
     done = _edit(bench, batch, step)
     lines = [*map(before_line, batch, before), *unedited, *done.failures]
     if done.edited is not None:
         try:
-            lines += _measure(bench, done, step, [known[fact.position] for fact in done.facts])
+            lines += _measure(bench, done, step, [by_position[fact.position] for fact in done.facts])
             lines += bench.examiner.drift(done.edited.model, batch[0].position, step, done.edited.contexts)
-            was = [known[fact.position] for fact in done.facts]
+            was = [by_position[fact.position] for fact in done.facts]
             lines += bench.aftermath.after_edit(done.edited, done.facts, was, place, bench.ledger)
         except TrainingDivergedError as error:
             lines += [failure_line(fact, step, error) for fact in done.facts]

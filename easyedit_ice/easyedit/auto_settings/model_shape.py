@@ -104,4 +104,4 @@ class ModelShape:
 
 
 def _path(model: nn.Module, module: nn.Module) -> str:
-    return next(name for name, found in model.named_modules() if found is module)
+    return next(name for name, candidate in model.named_modules() if candidate is module)

@@ -101,17 +101,19 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
                 provide_statistics(self.model, self.tok, self.hparams)
             return
         register()
-        own = copying.copy(hparams)
-        model, tok = own.model_name = load_model(_loading(hparams, spec)) if named else hparams.model_name
+        with_model = copying.copy(hparams)
+        model, tok = with_model.model_name = load_model(_loading(hparams, spec)) if named else hparams.model_name
         with _staying(model):
-            original(self, own)
-        self.model_name = own.model_name = _name_for_host(hparams.model_name if named else None, model)
+            original(self, with_model)
+        self.model_name = with_model.model_name = _name_for_host(hparams.model_name if named else None, model)
         if spec is not None:
-            own.device = str(model.device)
+            with_model.device = str(model.device)
             tok.padding_side = spec.padding_side
         elif named:
-            tok.padding_side = HOST_METHODS[own.alg_name].padding_side if own.alg_name in HOST_METHODS else "left"
-            provide_statistics(model, tok, own)
+            tok.padding_side = (
+                HOST_METHODS[with_model.alg_name].padding_side if with_model.alg_name in HOST_METHODS else "left"
+            )
+            provide_statistics(model, tok, with_model)
 
     return __init__
 

@@ -101,7 +101,7 @@ def largest_pass(
     each = bytes_per_token(model, projections, checkpointed=schedule.gradient_checkpointing)
     each += adapter.bytes_per_token(projections)
     passes = row.times(schedule.facts_together(model, projections, facts, row.tokens)), general
-    return max(((own.tokens * each, logits_bytes(model, own)) for own in passes), key=sum)
+    return max(((one.tokens * each, logits_bytes(model, one)) for one in passes), key=sum)
 
 
 def remembered_bytes(

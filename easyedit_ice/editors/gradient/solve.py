@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.plain_statements import MEASURED, statements
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.editors.gradient.build_adapter import Protected, made
+from easyedit_ice.editors.gradient.build_adapter import Protected, make_adapter
 from easyedit_ice.editors.gradient.learning_rate import Pace
 from easyedit_ice.editors.gradient.neighbours import LocalitySettings
 from easyedit_ice.editors.gradient.objectives import Edit, Objective, TargetSettings
@@ -53,7 +53,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
         needed = settings.protects_neighbours
         rows = locality.never_read(model, tok, requests, surroundings) if needed else []
         protected = Protected(settings.protected, rows)
-    trained = made(edit, projections, target.rows, settings.trained, schedule, protected)
+    trained = make_adapter(edit, projections, target.rows, settings.trained, schedule, protected)
     objectives: list[Objective] = [target, *objective.build_objectives(edit, trained.adapter)]
     trained.adapter.train(gradient_checkpointing=schedule.gradient_checkpointing)
     course = train(

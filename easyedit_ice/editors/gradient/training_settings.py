@@ -92,4 +92,4 @@ class TrainingHyperParams(LocalitySettings, TargetSettings, Schedule, PlaceSetti
 
 def _chosen(hparams: TrainingHyperParams, name: str, choices: Mapping[str, Any]) -> str:
     """The name of an adapter or objective: what the field says, if there is a choice."""
-    return getattr(hparams, name) if any(own.name == name for own in fields(hparams)) else next(iter(choices))
+    return getattr(hparams, name) if any(entry.name == name for entry in fields(hparams)) else next(iter(choices))

@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from easyedit_ice.edit.history import edits_in
 from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.editors.gradient.protection.fact_keys import text_keys
-from easyedit_ice.editors.gradient.protection.projector import kept
+from easyedit_ice.editors.gradient.protection.projector import outside
 from easyedit_ice.model.activation_memory import FP32
 from easyedit_ice.model.anatomy import Projection
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.model.edit_state import Keys, state_of
 from easyedit_ice.precompute.corpora import AUTO
 from easyedit_ice.precompute.moments import Measuring, moments
@@ -119,14 +119,14 @@ class SubspaceSettings(Section):
 
     def _joined(self, factor: Tensor, keys: Tensor, scale: float, softness: float) -> Tensor:
         """F and the columns that keys add to it."""
-        unread = kept(keys.double() / scale**0.5, factor.double())
+        unread = outside(keys.double() / scale**0.5, factor.double())
         if self.protection == "hard":
             added = self._leading(unread, factor.double())
         else:
-            own = keys.double() / scale**0.5
-            inner = unread @ own.T
+            rows = keys.double() / scale**0.5
+            inner = unread @ rows.T
             energies, directions = torch.linalg.eigh((inner + inner.T) / 2)
-            left = energies > _ROUNDED * own.square().sum()  # of the others F's rounding is all that is left
+            left = energies > _ROUNDED * rows.square().sum()  # of the others F's rounding is all that is left
             weights = (energies[left] + softness).rsqrt()
             added = (directions[:, left] * weights).T @ unread
         return torch.cat([factor, added.T.float()], dim=1)
@@ -138,7 +138,7 @@ class SubspaceSettings(Section):
         most = int((energies > _SMALL * energies.sum()).sum())
         needed = int((energies.cumsum(0) / energies.sum() < self.memory_energy).sum()) + 1
         chosen = torch.linalg.qr((directions[:, : min(needed, most)].T @ unread).T).Q.T
-        return torch.linalg.qr(kept(chosen, factor).T).Q.T
+        return torch.linalg.qr(outside(chosen, factor).T).Q.T
 
     def _compressed(self, factor: Tensor) -> Tensor:
         """F with no more columns than are allowed; what is dropped is logged."""
@@ -191,12 +191,12 @@ def general_subspaces(
     model: nn.Module, tok: Any, names: Sequence[str], settings: SubspaceSettings
 ) -> dict[str, tuple[Tensor, float]]:
     """F and the mean of the second moment's diagonal, of general text alone; found once, on the unedited model."""
-    found = known(model).found["subspaces"]
-    missing = [name for name in names if (name, settings) not in found]
+    cache = baseline_of(model).tables["subspaces"]
+    missing = [name for name in names if (name, settings) not in cache]
     if missing:
         for name, (moment, _) in moments(model, tok, missing, settings.measuring).items():
-            found[name, settings] = settings.general(moment), float(moment.diagonal().mean())
-    return {name: found[name, settings] for name in names}
+            cache[name, settings] = settings.general(moment), float(moment.diagonal().mean())
+    return {name: cache[name, settings] for name in names}
 
 
 def subspaces(
