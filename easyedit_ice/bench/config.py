@@ -270,7 +270,7 @@ def _algorithm(name: str, hparams: DictConfig) -> DictConfig:
 
 
 def _all_missing(hparams_class: type) -> DictConfig:
-    schema = OmegaConf.structured(hparams_class)
+    schema: DictConfig = OmegaConf.structured(hparams_class)
     for name in schema:
         schema[name] = MISSING
     return schema

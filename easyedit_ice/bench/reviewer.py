@@ -48,7 +48,7 @@ def is_asked(arguments: Sequence[str]) -> bool:
     flags = [argument for argument in arguments if argument.startswith("-")]
     if any(flag.partition("=")[0] in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for flag in flags):
         return False
-    return _name_in(arguments) == REVIEWER
+    return bool(_name_in(arguments) == REVIEWER)
 
 
 def review(arguments: Sequence[str], told: Callable[[str], None]) -> Path:

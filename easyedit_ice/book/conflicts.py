@@ -124,4 +124,4 @@ def _crossed(one: Delta, other: Delta) -> float:
         between = one.a.double() @ other.a.double().T
         left, right = one.b.double().T @ one.b.double(), other.b.double().T @ other.b.double()
         return max((left @ between @ right * between).sum().item(), 0.0)
-    return (one.matrix() @ other.matrix().T).norm().item() ** 2
+    return float((one.matrix() @ other.matrix().T).norm().item() ** 2)

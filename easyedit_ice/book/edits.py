@@ -67,7 +67,8 @@ class Edit:
             BookDamagedError: as for :attr:`update`.
         """
         self._check(INFO)
-        return json.loads((self.place / INFO).read_text(encoding="utf-8"))["info"]
+        info: Mapping[str, Any] = json.loads((self.place / INFO).read_text(encoding="utf-8"))["info"]
+        return info
 
     @property
     def base(self) -> Base | None:

@@ -195,4 +195,5 @@ def _split_digits(tok: PreTrainedTokenizerBase, splitting: ReaderField | None) -
 
 
 def _notes(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / _NOTES).read_text(encoding="utf-8"))
+    notes: dict[str, Any] = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
+    return notes

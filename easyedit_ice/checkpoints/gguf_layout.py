@@ -95,7 +95,8 @@ class Place:
         return values.reshape(shape)
 
     def _read(self, values: np.ndarray) -> np.ndarray:
-        return self.reading.process(values, self.tensor.name, parsed_parameters={"tensors": {}}).weights
+        weights: np.ndarray = self.reading.process(values, self.tensor.name, parsed_parameters={"tensors": {}}).weights
+        return weights
 
 
 def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:

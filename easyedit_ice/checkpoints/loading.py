@@ -90,8 +90,11 @@ def load_shapes(hparams: EditHyperParams) -> PreTrainedModel:
         stored = getattr(config, "dtype", None) or torch.float32
         dtype = stored if hparams.dtype == "auto" else _dtype(hparams.dtype)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, **{_dtype_keyword(): dtype})
-            return model.eval()
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(
+                config, trust_remote_code=False, **{_dtype_keyword(): dtype}
+            )
+            model.eval()
+            return model
     except MemoryError:
         raise
     # As above.

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, rest: Sequence[str]) -> int:
     arguments = None
+    status: int
     try:
         if command in BY_HYDRA:
             status = module_of(command).main(rest)

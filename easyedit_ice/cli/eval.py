@@ -119,7 +119,7 @@ def require_free(path: Path) -> None:
 
 def _is_evaluation(path: Path) -> bool:
     try:
-        return {"summary", "data"} <= parsed_json(path.read_text(encoding="utf-8")).keys()
+        return bool({"summary", "data"} <= parsed_json(path.read_text(encoding="utf-8")).keys())
     except (OSError, ValueError, AttributeError):
         return False
 

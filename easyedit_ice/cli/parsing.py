@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
         """As argparse does; an option without text, as an unset variable of the shell gives it, is not understood."""
-        values = super().parse_args(args, namespace)
+        values: argparse.Namespace = super().parse_args(args, namespace)
         blank = [name for name, value in vars(values).items() if name not in _OF_A_FACT and _is_blank(value)]
         if blank:
             self.error(f"--{blank[0].replace('_', '-')} is blank; give it a value, or leave it out")

@@ -15,7 +15,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from easyedit_ice.errors import (
     BrokenAlgorithmError,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "easyedit_ice.algorithms"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Algorithm:
         """The hyperparameter class."""
         if not isinstance(self.hparams, str):
             return self.hparams
-        settings_class = _resolve(self.hparams)
+        settings_class: type[EditHyperParams] = _resolve(self.hparams)
         self._claim(settings_class)
         return settings_class
 
@@ -253,11 +254,12 @@ class AlgorithmTable(Mapping[str, Algorithm]):
         self._joined.add(thing.name)
 
 
-def _resolve(what: Any) -> Any:
+def _resolve(what: _T | str) -> _T:
+    """What a name such as ``"package.module:function"`` stands for."""
     if not isinstance(what, str):
         return what
     module, _, name = what.partition(":")
-    return getattr(import_module(module), name)
+    return cast("_T", getattr(import_module(module), name))
 
 
 def _place(what: Any) -> str:

@@ -330,4 +330,4 @@ def _norm(projection: Projection) -> float:
     weight = projection.weight
     matrix = projection.matrix() if projection.quantized or weight.element_size() == 1 else weight
     norm = torch.linalg.vector_norm(matrix, dtype=torch.promote_types(matrix.dtype, torch.float32))
-    return max(norm.item(), torch.finfo(torch.float32).tiny)
+    return float(max(norm.item(), torch.finfo(torch.float32).tiny))

@@ -66,7 +66,8 @@ def words(text: str) -> list[str]:
     """The text's words and punctuation marks, split as :func:`word_splitter` says."""
     from nltk import word_tokenize
 
-    return word_tokenize(text, preserve_line=word_splitter() == "treebank")
+    pieces: list[str] = word_tokenize(text, preserve_line=word_splitter() == "treebank")
+    return pieces
 
 
 def word_splitter() -> str:

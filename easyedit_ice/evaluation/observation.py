@@ -147,7 +147,7 @@ def _read(tok: Any, tokens: Sequence[int], ends: Sequence[int], limit: int) -> W
     """What some tokens say; ends of text, which need not be special tokens, are no part of it."""
 
     def text(tokens: Sequence[int]) -> str:
-        return tok.decode([token for token in tokens if token not in ends], skip_special_tokens=True).strip()
+        return str(tok.decode([token for token in tokens if token not in ends], skip_special_tokens=True).strip())
 
     stopped = len(tokens) < limit or tokens[-1] in ends
     return text(tokens), leading_answer(text(tokens[:MOST_TOKENS])), stopped

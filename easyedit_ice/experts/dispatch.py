@@ -111,7 +111,8 @@ def _bound(classifier: Expert, model: nn.Module) -> WeightUpdate:
     bound = state_of(model).derived.setdefault("classifiers", WeakKeyDictionary())
     if classifier not in bound:
         bound[classifier] = classifier.update(model)
-    return bound[classifier]
+    update: WeightUpdate = bound[classifier]
+    return update
 
 
 @contextmanager

@@ -89,7 +89,8 @@ def _means(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
     output = model(input_ids=ids, attention_mask=real.long(), output_hidden_states=True, use_cache=False)
     weights = real.float()[..., None]
     states = output.hidden_states[-1].float() * weights
-    return (states.sum(1) / weights.sum(1)).cpu()
+    means: Tensor = (states.sum(1) / weights.sum(1)).cpu()
+    return means
 
 
 def _clusters(states: Tensor, count: int) -> list[int]:
@@ -97,7 +98,8 @@ def _clusters(states: Tensor, count: int) -> list[int]:
     require("experts", "grouping facts by clusters")
     from sklearn.cluster import KMeans
 
-    return KMeans(count, n_init=_STARTS, random_state=_SEED).fit_predict(states.numpy()).tolist()
+    labels: list[int] = KMeans(count, n_init=_STARTS, random_state=_SEED).fit_predict(states.numpy()).tolist()
+    return labels
 
 
 def _together(kinds: Sequence[str]) -> Groups:

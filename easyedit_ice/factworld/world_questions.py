@@ -36,7 +36,7 @@ def recall_questions(world: World, aliases: bool = False) -> Iterator[Question]:
 
 
 def two_hop_questions(world: World, rng: random.Random, practised: bool = False) -> Iterator[Question]:
-    """Every two-hop question that is held out (or, where ``practised``, that is not), once, in a drawn wording, grouped by chain."""
+    """Every two-hop question that is held out, once, in a drawn wording, grouped by chain."""
     for chain in CHAINS:
         for subject in world.entities[RELATIONS[chain[0]].subject]:
             answer = world.chain_target(subject, chain)

@@ -67,7 +67,8 @@ class Projection:
     @property
     def weight(self) -> Tensor:
         """The weight as it is stored."""
-        return getattr(self.module, self._parameter)
+        weight: Tensor = getattr(self.module, self._parameter)
+        return weight
 
     @property
     def size(self) -> int:
@@ -85,7 +86,8 @@ class Projection:
         weight: Any = self.weight  # bitsandbytes' own kinds of parameters, where it is quantized
         if self.quantized and hasattr(weight, "SCB"):
             scales = cast("Any", self.module).state.SCB if weight.SCB is None else weight.SCB
-            return weight.detach().float() * (scales.float() / 127)[:, None]
+            matrix: Tensor = weight.detach().float() * (scales.float() / 127)[:, None]
+            return matrix
         if self.quantized:
             from bitsandbytes.functional import dequantize_4bit
 
@@ -99,7 +101,8 @@ class Projection:
             return parts.transpose(0, 1).flatten(1)
         if self.experts > 1:
             parts = matrix.unflatten(1, (self.experts, -1)).transpose(0, 1)
-            return parts.mT if self.transposed else parts
+            stored: Tensor = parts.mT if self.transposed else parts
+            return stored
         return matrix.T if self.transposed else matrix
 
     @property

@@ -104,7 +104,8 @@ def not_run(module: Any) -> AnatomyError:
 
 def hidden_of(output: Any) -> Tensor:
     """The hidden states in what a module returns."""
-    return output[0] if isinstance(output, (tuple, list)) else output
+    hidden: Tensor = output[0] if isinstance(output, (tuple, list)) else output
+    return hidden
 
 
 def with_hidden(output: Any, hidden: Tensor) -> Any:

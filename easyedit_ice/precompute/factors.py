@@ -50,9 +50,13 @@ class Factor:
         """X T⁻¹ for rows X and a triangular T, expert by expert."""
         rows = rows.double().to(triangle.device)
         if triangle.ndim == 2:
-            return torch.linalg.solve_triangular(triangle, rows, upper=upper, left=False)
+            whole: Tensor = torch.linalg.solve_triangular(triangle, rows, upper=upper, left=False)
+            return whole
         parts = rows.unflatten(1, (len(triangle), -1)).transpose(0, 1)
-        return torch.linalg.solve_triangular(triangle, parts, upper=upper, left=False).transpose(0, 1).flatten(1)
+        solved: Tensor = (
+            torch.linalg.solve_triangular(triangle, parts, upper=upper, left=False).transpose(0, 1).flatten(1)
+        )
+        return solved
 
 
 def factored(moment: Tensor, *, weight: float, ridge: float, shrinkage: float = 0.0, name: str, tokens: int) -> Factor:

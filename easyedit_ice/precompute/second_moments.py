@@ -107,7 +107,8 @@ def _products(keys: Tensor, experts: int) -> Tensor:
     if experts == 1:
         return keys.T @ keys
     parts = keys.unflatten(1, (experts, -1)).transpose(0, 1)
-    return parts.mT @ parts
+    products: Tensor = parts.mT @ parts
+    return products
 
 
 def _token_rows(tok: Any, texts: Iterable[str], longest: int, count: int | None) -> Iterator[tuple[int, ...]]:

@@ -154,6 +154,7 @@ def _edit(editor: Any, facts: Sequence[Mapping[str, Any]], *, stay: bool) -> lis
         for section in ("locality", "portability")
     }
     rephrases = [fact["rephrase_prompt"] for fact in facts]
+    metrics: list[dict[str, Any]]
     metrics, _, _ = editor.edit(**_lists(facts), rephrase_prompts=rephrases, **probes, **_mode(editor, stay))
     return metrics
 

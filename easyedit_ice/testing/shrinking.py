@@ -110,7 +110,7 @@ def _built(config: Any) -> nn.Module:
     if size > MOST:
         raise LoadingError(f"it still has {size:,} parameters; at most {MOST:,} are tiny")
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config).float().eval()
+    model: nn.Module = AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not parameter.isfinite().all():

@@ -34,7 +34,7 @@ def ends_answers(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> bool:
     cache = baseline_of(model).tables["endings"]
     if asking not in cache:
         cache[asking] = _share_ended(model, tok, asking) >= HALF
-    return cache[asking]
+    return bool(cache[asking])
 
 
 def _share_ended(model: nn.Module, tok: Any, asking: Asking) -> float:

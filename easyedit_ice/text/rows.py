@@ -69,7 +69,8 @@ class Predictions:
 
     def split(self) -> tuple[Tensor, ...]:
         """Log-probabilities of each row: (span, v) each."""
-        return self.log_probs.split(self.spans)
+        rows: tuple[Tensor, ...] = self.log_probs.split(self.spans)
+        return rows
 
     def select(self, rows: Sequence[int]) -> Predictions:
         """The predictions of some of the rows."""

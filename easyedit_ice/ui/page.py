@@ -153,7 +153,8 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         on(blocks.load, Seen, [])
         prompt.change(lambda text: gr.Textbox(placeholder=_placeholder(text)), prompt, subject, show_progress="hidden")
         example.click(lambda: _example(desk), None, fact, show_progress="hidden")
-    return blocks
+    page: gr.Blocks = blocks
+    return page
 
 
 def _telling(progress: gr.Progress) -> Callable[[str], None]:

@@ -64,7 +64,8 @@ def own_text(model: nn.Module, tok: Any) -> OwnText:
         path = _TEXTS.folder / f"{baseline.weights[:24]}-{FORMAT}.json"
         made_once(path, lambda path: _write_to(path, model, tok))
         cache[FORMAT] = _TEXTS.read_json(path, _checked_texts)
-    return cache[FORMAT]
+    texts: OwnText = cache[FORMAT]
+    return texts
 
 
 def _checked_texts(texts: Any) -> OwnText:

@@ -80,4 +80,5 @@ def _numbers(value: Interval) -> tuple[float, float, float, int]:
 
 def _csv(rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> str:
     frame = pd.DataFrame(rows, columns=list(columns)).astype({"step": "Int64"} if "step" in columns else {})
-    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    text: str = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return text

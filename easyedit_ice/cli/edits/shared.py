@@ -16,7 +16,9 @@ Actions = Any
 
 def action(actions: Actions, name: str, purpose: str, act: Any) -> argparse.ArgumentParser:
     """Declare an action on a book."""
-    parser = actions.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name, help=purpose, description=purpose[0].upper() + purpose[1:] + "."
+    )
     parser.set_defaults(act=act)
     return parser
 

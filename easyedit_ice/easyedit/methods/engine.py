@@ -71,7 +71,7 @@ class HostMethod:
     def batchable(self) -> bool:
         """Whether EasyEdit has it write several facts together."""
         batch = sys.modules[f"{PACKAGE}.editors.batch_editor"].BatchEditor
-        return batch.is_batchable_method(self.hparams.alg_name)
+        return bool(batch.is_batchable_method(self.hparams.alg_name))
 
     def prepare(self) -> None:
         """Draw and compute what the method would on its first edit, on the model as it is, before any edit."""

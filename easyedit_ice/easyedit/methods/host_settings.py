@@ -138,7 +138,8 @@ def _settings_class(name: str) -> type:
             f"{host_info()} has no {name}.{did_you_mean(name, table.ALG_DICT)} It is in EasyEdit's head: set {HOME} "
             "to a checkout of it"
         )
-    return getattr(table, HOST_METHODS[name].hparams)
+    kind: type = getattr(table, HOST_METHODS[name].hparams)
+    return kind
 
 
 def _refuse_unknown(name: str, settings: Mapping[str, Any], names: set[str], source: str) -> None:
@@ -167,7 +168,7 @@ def _load(kind: Any, values: Mapping[str, Any], base: Mapping[str, Any] | None, 
 
 
 def _written(root: str, settings: Mapping[str, Any]) -> Path:
-    file = Path(root) / settings["alg_name"] / "settings.yaml"
+    file = Path(root) / str(settings["alg_name"]) / "settings.yaml"
     file.parent.mkdir()
     file.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
     return file

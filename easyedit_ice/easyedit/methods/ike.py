@@ -68,7 +68,10 @@ class HostIke:
     def demonstrations(self, request: Mapping[str, Any]) -> list[str]:
         """The texts that IKE puts before the fact, in its order."""
         with logged_prints(), named_failures(self.hparams.alg_name):
-            return self._apply(self._model, self._tok, dict(request), self.hparams, train_ds=self._demonstrations)
+            texts: list[str] = self._apply(
+                self._model, self._tok, dict(request), self.hparams, train_ds=self._demonstrations
+            )
+            return texts
 
     def before(self, request: Mapping[str, Any]) -> str:
         """All that IKE puts before a question about the fact, as EasyEdit's evaluation does."""

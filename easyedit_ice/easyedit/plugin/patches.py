@@ -121,7 +121,7 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
 def _loading(hparams: Any, spec: Algorithm | None) -> EditHyperParams:
     """What to load: ours say it themselves; EasyEdit's methods as EasyEdit would, in fp32 unless they ask for less."""
     if spec is not None:
-        return hparams
+        return cast("EditHyperParams", hparams)
     return EditHyperParams(
         model_name=hparams.model_name,
         device=getattr(hparams, "device", None),
@@ -146,8 +146,8 @@ def _staying(model: Any) -> Iterator[None]:
 
 def _name_for_host(name: str | None, model: Any) -> str:
     """A name of the model that EasyEdit's evaluation does not mistake for a T5's, or a T5's for another's."""
-    kind = model.config.model_type
-    name = name or getattr(model.config, "_name_or_path", "") or kind
+    kind: str = model.config.model_type
+    name = str(name or getattr(model.config, "_name_or_path", "") or kind)
     for candidate in (name, name.replace("\\", "/").rstrip("/").rpartition("/")[2]):
         if ("t5" in candidate.lower()) == ("t5" in kind):
             return candidate

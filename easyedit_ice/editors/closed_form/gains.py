@@ -91,7 +91,8 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     lag = (others.amax(1) - logits.gather(1, targets)[:, 0]).clamp(min=1.0)
     ahead = weight[targets[:, 0]].float() - weight[others.argmax(1)].float()
     slope = _gain(last, normed) * ahead / _rms(last[at])
-    return slope * (lag / slope.square().sum(1).clamp(min=_TINY))[:, None]
+    step: Tensor = slope * (lag / slope.square().sum(1).clamp(min=_TINY))[:, None]
+    return step
 
 
 def _gain(before: Tensor, after: Tensor) -> Tensor:

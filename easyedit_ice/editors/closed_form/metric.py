@@ -115,7 +115,8 @@ def general(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) 
             name: _inward(name, moment, counted, pricing.shrinkage, outward.get(name))
             for name, (moment, counted) in _general_keys(model, tok, names, pricing).items()
         }
-    return cache[key]
+    by_name: dict[str, Metric] = cache[key]
+    return by_name
 
 
 def _general_keys(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) -> dict[str, tuple[Tensor, int]]:

@@ -136,4 +136,5 @@ def _complement(name: str, closed: Tensor) -> Tensor:
             f"no direction of the {len(closed)} inputs of {name} is left to write facts with; raise null_space, or "
             "lower spared_energy"
         )
-    return left[:, rank:].contiguous()
+    basis: Tensor = left[:, rank:].contiguous()
+    return basis

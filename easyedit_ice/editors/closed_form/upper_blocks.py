@@ -153,7 +153,8 @@ class _Group:
         ]
         with self._adding(added):
             logits = logits_at(self._model, self._inputs(), where)
-        return logits.float().log_softmax(-1).split([len(row.places) for row in self._rows])
+        rows: tuple[Tensor, ...] = logits.float().log_softmax(-1).split([len(row.places) for row in self._rows])
+        return rows
 
     def _inputs(self) -> dict[str, Any]:
         cache = {"use_cache": False}

@@ -178,7 +178,10 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
 
 def as_long(vectors: Tensor, others: Tensor) -> Tensor:
     """Vectors (n, d) with the norms of others."""
-    return vectors * (others.norm(dim=1) / vectors.norm(dim=1).clamp(min=torch.finfo(vectors.dtype).tiny))[:, None]
+    scaled: Tensor = (
+        vectors * (others.norm(dim=1) / vectors.norm(dim=1).clamp(min=torch.finfo(vectors.dtype).tiny))[:, None]
+    )
+    return scaled
 
 
 class _Loss:

@@ -107,7 +107,7 @@ class Pace:
         if kl == _LEAST:
             return None
         fastest = None if isinstance(optimizer, torch.optim.SGD) else adapter.fastest
-        return min(rate * (self.drift / aim) ** 0.5, fastest or math.inf)
+        return float(min(rate * (self.drift / aim) ** 0.5, fastest or math.inf))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -16,7 +16,8 @@ Values = NDArray[np.float64]
 
 
 def _per_weight(values: Values) -> Values:
-    return values[..., 0].sum(axis=-1) / values[..., 1].sum(axis=-1)
+    means: Values = values[..., 0].sum(axis=-1) / values[..., 1].sum(axis=-1)
+    return means
 
 
 AGGREGATIONS: dict[str, Callable[[Values], Values]] = {

@@ -225,7 +225,7 @@ def _aggregation(config: Mapping[str, Any], metric: str) -> str | None:
 
     for entry in config.get("metric_list") or ():
         if entry.get("metric") == metric and isinstance(entry.get("aggregation"), str):
-            return entry["aggregation"]
+            return str(entry["aggregation"])
     usual = get_metric_aggregation(metric)
     return getattr(usual, "__name__", None)
 

@@ -76,7 +76,8 @@ def form_for(model: nn.Module, groups: Sequence[Sequence[HostRow]]) -> Form | No
     kind = (_dtype(model), asked[0][0].names, asked[0][0].padding, padded)
     if kind not in forms:
         forms[kind] = _try_forms(model, asked, padded)
-    return forms[kind]
+    form: Form | None = forms[kind]
+    return form
 
 
 def exact_logits(model: nn.Module, group: Sequence[HostRow]) -> Tensor:

@@ -87,7 +87,7 @@ class TunedAdapter(Adapter):
 def _put_in(model: nn.Module, tuner: type, config: Any, names: Sequence[str]) -> nn.Module:
     """peft's layers in place of these modules; peft renames what it is told for some kinds of models."""
     try:
-        put = tuner(model, {NAME: config}, NAME)
+        put: nn.Module | None = tuner(model, {NAME: config}, NAME)
         reason = "it has passed them over"
     except ValueError as error:
         put, reason = None, str(error)

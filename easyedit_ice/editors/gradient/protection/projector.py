@@ -51,7 +51,8 @@ def outside(rows: Tensor, factor: Tensor) -> Tensor:
 
 def share_kept(gradient: Tensor, factor: Tensor) -> float:
     """ρ = ‖G (I − F Fᵀ)‖ / ‖G‖ of a gradient (out, in): how much of it may be followed."""
-    return (outside(gradient, factor).norm() / gradient.norm().clamp(min=torch.finfo(gradient.dtype).tiny)).item()
+    share = outside(gradient, factor).norm() / gradient.norm().clamp(min=torch.finfo(gradient.dtype).tiny)
+    return float(share.item())
 
 
 def giving_way(factor: Tensor, share: float, least: float) -> Tensor:
@@ -62,4 +63,5 @@ def giving_way(factor: Tensor, share: float, least: float) -> Tensor:
     if share >= least:
         return factor
     strength = 1 - ((least**2 - share**2) / (1 - share**2)) ** 0.5
-    return factor * strength**0.5
+    weaker: Tensor = factor * strength**0.5
+    return weaker

@@ -90,9 +90,11 @@ class SubspaceSettings(Section):
         most = self.protected_rank or min(MOST, width // 4 if self.protection == "hard" else width)
         if self.protection == "hard":
             needed = int((energies.cumsum(0) / energies.sum() < self.protected_energy).sum()) + 1
-            return directions[:, : min(needed, most)].float()
+            hard: Tensor = directions[:, : min(needed, most)].float()
+            return hard
         relative = energies[:most] / energies.mean()
-        return (directions[:, :most] * (relative / (relative + self.softness)).sqrt()).float()
+        soft: Tensor = (directions[:, :most] * (relative / (relative + self.softness)).sqrt()).float()
+        return soft
 
     def extended(self, factor: Tensor, keys: Tensor, scale: float) -> Tensor:
         """F with an edit's keys protected as well.
@@ -138,7 +140,8 @@ class SubspaceSettings(Section):
         most = int((energies > _SMALL * energies.sum()).sum())
         needed = int((energies.cumsum(0) / energies.sum() < self.memory_energy).sum()) + 1
         chosen = torch.linalg.qr((directions[:, : min(needed, most)].T @ unread).T).Q.T
-        return torch.linalg.qr(outside(chosen, factor).T).Q.T
+        leading: Tensor = torch.linalg.qr(outside(chosen, factor).T).Q.T
+        return leading
 
     def _compressed(self, factor: Tensor) -> Tensor:
         """F with no more columns than are allowed; what is dropped is logged."""
@@ -159,7 +162,8 @@ class SubspaceSettings(Section):
             logger.warning(
                 "memory_rank keeps %d directions; those of least strength, %.3g in all, are free", most, lost
             )
-        return (directions.flip(1) * energies.sqrt())[:, :most].float().contiguous()
+        compressed: Tensor = (directions.flip(1) * energies.sqrt())[:, :most].float().contiguous()
+        return compressed
 
 
 @dataclass(frozen=True)
