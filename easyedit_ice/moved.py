@@ -34,7 +34,7 @@ MOVED = {
     "bench.lines": "bench.asking.lines",
     "bench.logs": "bench.telemetry.logs",
     "bench.manifest": "bench.storage.run_manifest",
-    "bench.modes": "bench.running.modes",
+    "bench.modes": "bench.running.stream_mode",
     "bench.pace": "bench.running.time_left",
     "bench.report.answers": "bench.report.shown_answers",
     "bench.report.cases": "bench.report.case_studies",

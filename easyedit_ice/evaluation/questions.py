@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from easyedit_ice.edit.request import EditRequest, Probe
+from easyedit_ice.edit.fact_probes import Probe
+from easyedit_ice.edit.request import EditRequest
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,14 @@ from easyedit_ice.bench.asking.facts import Fact, Facts, choose
 from easyedit_ice.bench.asking.undo_check import UndoCheck
 from easyedit_ice.bench.config import overrides_of
 from easyedit_ice.bench.methods import Method, make_method
+from easyedit_ice.bench.running.apart_mode import run_apart
+from easyedit_ice.bench.running.batch_edit import Bench
 from easyedit_ice.bench.running.checkpoint import save_checkpoint
 from easyedit_ice.bench.running.checks import check
 from easyedit_ice.bench.running.description import in_chat, manifest_of
 from easyedit_ice.bench.running.judge import judge_of
-from easyedit_ice.bench.running.modes import Bench, Stream, run_apart, run_stream
 from easyedit_ice.bench.running.shards import Process, has_lines, merge, open_ledger
+from easyedit_ice.bench.running.stream_mode import Stream, run_stream
 from easyedit_ice.bench.running.stream_state import StreamState
 from easyedit_ice.bench.running.time_left import MOST_FACTS, Pace
 from easyedit_ice.bench.storage.ledger import LEDGER
