@@ -215,7 +215,7 @@ class HostNotFoundError(HostError, ImportError):
 
 
 class HostIncompatibleError(HostError):
-    """The EasyEdit found lacks something this package builds on."""
+    """The EasyEdit that is loaded lacks something this package builds on."""
 
 
 class MissingPackageError(HostError, ImportError):

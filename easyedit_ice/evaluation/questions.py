@@ -34,7 +34,7 @@ class Question:
 
 
 def questions(request: EditRequest) -> tuple[Question, ...]:
-    """All questions of a fact: its own, in other words, and its probes."""
+    """All questions of a fact: its prompt, the same in other words, and its probes."""
     target, old = request.target_new.strip(), request.ground_truth
     other = old.strip() if old and old.strip() and old.strip() != target else None
     result = [Question("rewrite", request.prompt, target, (target,), other)]

@@ -278,7 +278,7 @@ class TargetSettings(Section):
 class ObjectiveSettings(Section):
     """What is added to the loss of the targets; by itself nothing, which is fine-tuning.
 
-    Beside each kind of objective there are its own.
+    Beside each kind of objective there are its settings.
     """
 
     target_weight: ClassVar[float] = 1.0
