@@ -35,7 +35,7 @@ SYNONYMS = {
 
 
 def usual_name(name: str, names: Collection[str]) -> str:
-    """The name a setting has here: itself, unless it is not among the known ones and another name for it is.
+    """The name a setting has here: itself, unless it is not among these and another name for it is.
 
     Dashes stand for underscores.
     """

@@ -44,15 +44,16 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     schedule, stated = settings.section(Schedule), settings.section(TargetSettings)
     locality = settings.section(LocalitySettings)
     objective = settings.towards
-    surroundings = locality.surroundings(model, tok, requests, settings.protects_neighbours)
+    protection = settings.protected
+    needed = protection is not None and protection.protects_neighbours
+    surroundings = locality.surroundings(model, tok, requests, needed)
     prefixes = stated.prefixes(model, tok, settings.seed)
     edit = Edit(model, tok, requests, bool(stated.append_eos), prefixes, settings.seed)
     most_tokens, target = schedule.most_tokens(model, projections), stated.build_target(edit, objective.target_weight)
     protected = None
-    if settings.protected is not None:
-        needed = settings.protects_neighbours
+    if protection is not None:
         rows = locality.never_read(model, tok, requests, surroundings) if needed else []
-        protected = Protected(settings.protected, rows)
+        protected = Protected(protection, rows)
     trained = make_adapter(edit, projections, target.rows, settings.trained, schedule, protected)
     objectives: list[Objective] = [target, *objective.build_objectives(edit, trained.adapter)]
     trained.adapter.train(gradient_checkpointing=schedule.gradient_checkpointing)

@@ -256,6 +256,11 @@ class ProtectionSettings(SubspaceSettings):
         0.2, "hard: protection gives way where it would leave less than this share of the gradient", low=0, high=1
     )
 
+    @property
+    def protects_neighbours(self) -> bool:
+        """Whether protection is of texts about other names than the facts' as well."""
+        return self.neighbour_softness is not None
+
     def prepare_protection(self, model: nn.Module, tok: Any, projections: Sequence[Projection]) -> None:
         """Find what is protected of general text, on the model before any edit."""
         names = [projection.name for projection in projections]
@@ -275,7 +280,7 @@ class ProtectionSettings(SubspaceSettings):
         Neighbours add a direction for each of so many tokens, and no more than the projection has inputs.
         """
         share = 4 if self.protection == "hard" else 1
-        read = 0 if self.neighbour_softness is None else neighbours
+        read = neighbours if self.protects_neighbours else 0
         widths = [projection.in_features for projection in projections]
         return sum(
             FP32 * width * ((self.protected_rank or min(MOST, width // share)) + min(read, width)) for width in widths
