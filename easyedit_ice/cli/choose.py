@@ -47,7 +47,7 @@ def _row(job: Any) -> tuple[str, ...]:
 
 def _facts(arguments: argparse.Namespace) -> Sequence[Mapping[str, Any]] | None:
     if arguments.facts:
-        from easyedit_ice.data.facts import read_facts
+        from easyedit_ice.data.fact_files import read_facts
 
         return read_facts(arguments.facts)
     if arguments.subject or arguments.no_subject:

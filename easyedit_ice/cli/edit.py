@@ -156,7 +156,7 @@ def _records(arguments: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
         return [fact]
     if fact:
         raise RequestError("--facts was given, and a fact besides; put it into the file, or leave --facts out")
-    from easyedit_ice.data.facts import read_facts
+    from easyedit_ice.data.fact_files import read_facts
 
     return read_facts(arguments.facts)
 

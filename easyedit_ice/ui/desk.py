@@ -11,7 +11,7 @@ from easyedit_ice.checkpoints.names import EMBEDDED
 from easyedit_ice.errors import BookError, EasyEditIceError, EmptyTextError, ModelInUseError, RequestError, UpdateError
 from easyedit_ice.runtime.threads import USUAL
 from easyedit_ice.ui import keeping, shown, words
-from easyedit_ice.ui.facts import TypedFact
+from easyedit_ice.ui.typed_fact import TypedFact
 from easyedit_ice.ui.workbench import Tell, Trial, Workbench
 
 logger = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from easyedit_ice.checkpoints.names import NAMES
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.ui import shown, words
 from easyedit_ice.ui.desk import Desk, Seen
-from easyedit_ice.ui.facts import TypedFact
 from easyedit_ice.ui.subject import subject_in
+from easyedit_ice.ui.typed_fact import TypedFact
 
 _COUNTED = re.compile(r"(\d+) of (\d+)")
 _SANS = ["system-ui", "sans-serif"]

@@ -20,7 +20,7 @@ from easyedit_ice.evaluation import Context
 from easyedit_ice.evaluation.abilities import Tasks
 from easyedit_ice.evaluation.afterlife import Course, Treatment, chosen, names_of, treated
 from easyedit_ice.evaluation.afterlife.settings import BATCH
-from easyedit_ice.evaluation.afterlife.table import TRAINED
+from easyedit_ice.evaluation.afterlife.treatment_table import TRAINED
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from easyedit_ice.bench.methods.base import OURS_AT_A_FACT, Context, Edited
+from easyedit_ice.bench.methods.method import OURS_AT_A_FACT, Context, Edited
 from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.easyedit.methods.ike import HostIke
 from easyedit_ice.edit.hparams import EditHyperParams, setting
@@ -40,7 +40,7 @@ class PromptHyperParams(EditHyperParams):
 
 
 class ContextMethod:
-    """A :class:`~easyedit_ice.bench.methods.base.Method` whose facts stand in the question.
+    """A :class:`~easyedit_ice.bench.methods.method.Method` whose facts stand in the question.
 
     Each fact is put before its own questions only, also in a stream.
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
-from easyedit_ice.bench.methods.base import OURS_AT_A_FACT, THEIRS_AT_A_FACT, Edited, identity
+from easyedit_ice.bench.methods.method import OURS_AT_A_FACT, THEIRS_AT_A_FACT, Edited, identity
 from easyedit_ice.bench.methods.structure import Structure, pinned
 from easyedit_ice.bench.methods.weights import BaseWeights
 from easyedit_ice.data.easyedit_requests import RequestDict
@@ -75,7 +75,7 @@ class _Moment:
 
 
 class ModelMethod:
-    """A :class:`~easyedit_ice.bench.methods.base.Method` that edits a model.
+    """A :class:`~easyedit_ice.bench.methods.method.Method` that edits a model.
 
     Args:
         name: as in tables.

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from easyedit_ice.bench.methods.base import Edited
 from easyedit_ice.bench.methods.context import ContextMethod
+from easyedit_ice.bench.methods.method import Edited
 from easyedit_ice.bench.methods.searching import BM25, OWN, Search
 from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.hparams import EditHyperParams, setting
@@ -39,7 +39,7 @@ class RetrievalHyperParams(EditHyperParams):
 
 
 class RetrievalMethod(ContextMethod):
-    """A :class:`~easyedit_ice.bench.methods.base.Method` that is not told which fact a question is about.
+    """A :class:`~easyedit_ice.bench.methods.method.Method` that is not told which fact a question is about.
 
     Every question, about an edited fact or not, is asked after the likest of all facts in force; facts written later
     are found too.

@@ -93,7 +93,7 @@ def _facts(arguments: argparse.Namespace) -> list[dict[str, Any]] | None:
         return [{"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}]
     if arguments.facts is None:
         return None
-    from easyedit_ice.data.facts import read_facts
+    from easyedit_ice.data.fact_files import read_facts
 
     return read_facts(arguments.facts)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.edit.hparams import setting
-from easyedit_ice.editors.gradient.adapters.base import BoundSettings
+from easyedit_ice.editors.gradient.adapters.adapter import BoundSettings
 from easyedit_ice.editors.gradient.adapters.lora import FactorSettings
 from easyedit_ice.editors.gradient.adapters.peft_backed import NAME, TunedAdapter
 from easyedit_ice.errors import HyperParamsError

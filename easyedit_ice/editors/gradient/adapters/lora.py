@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.edit.hparams import setting
-from easyedit_ice.editors.gradient.adapters.base import AdapterSettings, BoundSettings
+from easyedit_ice.editors.gradient.adapters.adapter import AdapterSettings, BoundSettings
 from easyedit_ice.editors.gradient.adapters.gora_init import allocated_ranks, start_down_the_gradient
 from easyedit_ice.editors.gradient.adapters.peft_backed import NAME, TunedAdapter
 from easyedit_ice.errors import HyperParamsError

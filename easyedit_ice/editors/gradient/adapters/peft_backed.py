@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
-from easyedit_ice.editors.gradient.adapters.base import Adapter
+from easyedit_ice.editors.gradient.adapters.adapter import Adapter
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.pretrained import weight_of

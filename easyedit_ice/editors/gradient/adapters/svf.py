@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import SpectralDelta, spectral_change
 from easyedit_ice.edit.hparams import setting
-from easyedit_ice.editors.gradient.adapters.base import BoundSettings
+from easyedit_ice.editors.gradient.adapters.adapter import BoundSettings
 from easyedit_ice.editors.gradient.adapters.hooked import BesideAdapter
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.activation_memory import FP32
