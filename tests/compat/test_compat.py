@@ -54,12 +54,10 @@ def test_equal_settings_give_the_bits_of_earlier_builds(case, shape, same_kernel
         assert digest(update) == expected["bits"]
     elif case in DRAWN:
         pytest.skip("answers are drawn, and drawn otherwise where kernels round otherwise")
-    now = sketch(update)
-    assert now.keys() == expected["sketch"].keys()
-    is_, was = (
-        torch.cat([torch.tensor(part[name]) for name in expected["sketch"]]) for part in (now, expected["sketch"])
-    )
-    assert (is_ - was).norm() <= APART * was.norm()
+    now, held = sketch(update), expected["sketch"]
+    assert now.keys() == held.keys()
+    one, other = (torch.cat([torch.tensor(values[name]) for name in held]) for values in (now, held))
+    assert (one - other).norm() <= APART * other.norm()
 
 
 @pytest.mark.parametrize("name", SAVED)
