@@ -41,7 +41,7 @@ from easyedit_ice.experts import (
     train_experts,
 )
 from easyedit_ice.experts.expert_plots import draw_alphas, draw_scores
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 from easyedit_ice.text.sampling import write
 
 RESULTS = Path(__file__).parent / "results" / "experts"
@@ -215,10 +215,10 @@ class Bench:
         found = {}
         for name, classifier in (("prompt dispatch", None), ("classifier dispatch", self.classifier)):
             with composed(self.model, self.tok, self.experts, LabelDispatcher(WORDING, classifier=classifier)) as own:
-                write(self.model, self.tok, [given(self.tok, prompts[0])], length=LONGEST)
+                write(self.model, self.tok, [prefix_ids(self.tok, prompts[0])], length=LONGEST)
                 own.seconds.first = own.seconds.second = 0.0
                 for prompt in prompts:
-                    write(self.model, self.tok, [given(self.tok, prompt)], length=LONGEST)
+                    write(self.model, self.tok, [prefix_ids(self.tok, prompt)], length=LONGEST)
                 spent = own.seconds
             found[name] = {
                 "first": 1000 * spent.first / len(prompts),

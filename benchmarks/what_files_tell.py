@@ -28,7 +28,7 @@ from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.factworld.world_facts import RELATIONS
 from easyedit_ice.factworld.world_phrasing import prompt as worded
 from easyedit_ice.factworld.world_phrasing import templates
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 
 NAMES = ("FastMEMIT", "GoRA", "LoRA-BF")
 CANDIDATES = 304
@@ -51,7 +51,7 @@ def inputs_of(model: nn.Module, tok: Any, names: Sequence[str], prompts: Sequenc
     try:
         with torch.no_grad():
             for text in prompts:
-                model(input_ids=torch.tensor([given(tok, text)]))
+                model(input_ids=torch.tensor([prefix_ids(tok, text)]))
     finally:
         for hook in hooks:
             hook.remove()
@@ -97,7 +97,7 @@ def _rows(keys: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _next(model: nn.Module, tok: Any, prompts: Sequence[str]) -> Tensor:
-    logits = [model(input_ids=torch.tensor([given(tok, text)])).logits[0, -1] for text in prompts]
+    logits = [model(input_ids=torch.tensor([prefix_ids(tok, text)])).logits[0, -1] for text in prompts]
     return torch.stack(logits).float().log_softmax(-1)
 
 

@@ -215,7 +215,7 @@ class HostNotFoundError(HostError, ImportError):
 
 
 class HostIncompatibleError(HostError):
-    """The EasyEdit found lacks something this package builds on."""
+    """The EasyEdit that is loaded lacks something this package builds on."""
 
 
 class MissingPackageError(HostError, ImportError):
@@ -287,13 +287,13 @@ class ConformanceError(EasyEditIceError, AssertionError):
     """An algorithm breaks one of the promises in :mod:`easyedit_ice.testing`."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """``" Did you mean 'rank'?"`` if a known name is ``name`` with an ending, or close to it, else an empty string.
 
     Capital letters do not count.
     """
-    names = {own.lower(): own for own in known}
+    names = {one.lower(): one for one in candidates}
     wanted = name.lower()
-    begun = [own for own in names if own.partition("-")[0] == wanted]
+    begun = [one for one in names if one.partition("-")[0] == wanted]
     close = begun or get_close_matches(wanted, names, n=1)
     return f" Did you mean {names[close[0]]!r}?" if close else ""

@@ -75,23 +75,23 @@ def main(arguments: Sequence[str]) -> Path | None:
 def with_usual_names(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Overrides by the names that settings of this package's algorithms have, and a note for each that had another."""
     chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("algorithm=")] or [USUAL]
-    ours = [ALGORITHMS[name].hparams_class for own in chosen for name in own.split(",") if name in ALGORITHMS]
-    known = {field.name for kind in ours for field in fields(kind)}
-    found, notes = [], []
+    ours = [ALGORITHMS[name].hparams_class for choice in chosen for name in choice.split(",") if name in ALGORITHMS]
+    names = {field.name for kind in ours for field in fields(kind)}
+    result, notes = [], []
     for argument in arguments:
         path, equals, value = argument.partition("=")
         name = path.removeprefix(HPARAMS)
-        usual = usual_name(name, known) if path.startswith(HPARAMS) else name
+        usual = usual_name(name, names) if path.startswith(HPARAMS) else name
         if usual != name:
             notes.append(f"{name} is called {usual} here, and was taken as that")
-        found.append(argument if usual == name else f"{HPARAMS}{usual}{equals}{value}")
-    return found, notes
+        result.append(argument if usual == name else f"{HPARAMS}{usual}{equals}{value}")
+    return result, notes
 
 
 def _swept_into(arguments: Sequence[str]) -> Path | None:
     """The folder of a sweep, where the command names it as it is."""
-    given = {override.get_key_element(): override.value() for override in _parsed(arguments)}
-    folder = Path(str(given.get("hydra.sweep.dir", given.get("out", SWEEP))))
+    overrides = {override.get_key_element(): override.value() for override in _parsed(arguments)}
+    folder = Path(str(overrides.get("hydra.sweep.dir", overrides.get("out", SWEEP))))
     return folder if folder.is_dir() else None
 
 
@@ -118,10 +118,10 @@ def explained(error: Exception) -> str:
     unknown = re.search(r"Could not override '([^']+)'", message)
     if unknown and cause is not None:
         path, _, name = unknown[1].rpartition(".")
-        known = [str(key) for key in getattr(cause, "parent_node", None) or ()]
+        settings = [str(key) for key in getattr(cause, "parent_node", None) or ()]
         return (
-            f"there is no setting {unknown[1]!r}.{did_you_mean(name, known)} "
-            f"{path or 'At the top there are'}{' has' if path else ''}: {', '.join(known)}"
+            f"there is no setting {unknown[1]!r}.{did_you_mean(name, settings)} "
+            f"{path or 'At the top there are'}{' has' if path else ''}: {', '.join(settings)}"
         )
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")

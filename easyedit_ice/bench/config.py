@@ -266,7 +266,7 @@ def _store(algorithms: tuple[tuple[str, type], ...], host_methods: tuple[str, ..
     )
 
 
-def given(config: DictConfig) -> dict[str, Any]:
+def overrides_of(config: DictConfig) -> dict[str, Any]:
     """The settings that were given, as plain values."""
     plain = cast("dict[Any, Any]", OmegaConf.to_container(config, resolve=True))
     return {str(name): value for name, value in plain.items() if value != MISSING}
@@ -277,7 +277,7 @@ def _algorithm(name: str, hparams: DictConfig) -> DictConfig:
 
 
 def _all_missing(hparams_class: type) -> DictConfig:
-    schema = OmegaConf.structured(hparams_class)
+    schema: DictConfig = OmegaConf.structured(hparams_class)
     for name in schema:
         schema[name] = MISSING
     return schema

@@ -50,7 +50,7 @@ def is_asked(arguments: Sequence[str]) -> bool:
     flags = [argument for argument in arguments if argument.startswith("-")]
     if any(flag.partition("=")[0] in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for flag in flags):
         return False
-    return _name_in(arguments) == REVIEWER
+    return bool(_name_in(arguments) == REVIEWER)
 
 
 def review(arguments: Sequence[str], told: Callable[[str], None]) -> Path:
@@ -67,9 +67,9 @@ def review(arguments: Sequence[str], told: Callable[[str], None]) -> Path:
         RunConfigError: a setting is unknown, out of bounds, or one that the table sets by itself; or no method runs.
         LongRunError: it would take longer than was asked for.
     """
-    given, rest = _split(arguments)
+    choice, rest = _split(arguments)
     store_configs(METHODS)
-    names = given or usual_methods()
+    names = choice or usual_methods()
     config = _composed([*rest, f"algorithm={names[0]}"])
     check(config)
     if config.data.size is None:
@@ -108,7 +108,7 @@ def usual_methods() -> tuple[str, ...]:
 
 def estimated(trials: Sequence[Trial], facts: int, orders: int) -> float:
     """Seconds that all runs of the table take: one fact at a time once, and a stream for each order."""
-    return sum(own.start * (1 + orders) + own.fact * facts * (1 + IN_A_STREAM * orders) for own in trials)
+    return sum(trial.start * (1 + orders) + trial.fact * facts * (1 + IN_A_STREAM * orders) for trial in trials)
 
 
 def _runnable(
@@ -132,18 +132,18 @@ def _runnable(
         trials.append(tried)
         if tried.problem is not None:
             told(f"{name} is left out: {tried.problem}")
-    left = [own for own in trials if own.problem is None]
+    left = [trial for trial in trials if trial.problem is None]
     if not left:
         raise RunConfigError(f"none of {', '.join(names)} runs on {config.model.name}: {trials[0].problem}")
     _refuse_long(left, config, told)
-    return tuple(own.method for own in left)
+    return tuple(trial.method for trial in left)
 
 
 def _refuse_long(trials: Sequence[Trial], config: DictConfig, told: Callable[[str], None]) -> None:
     facts = config.data.size
     seconds = estimated(trials, facts, config.orders)
-    by_time = sorted(trials, key=lambda own: -estimated([own], facts, config.orders))
-    longest = ", ".join(f"{own.method} {in_words(estimated([own], facts, config.orders))}" for own in by_time[:3])
+    by_time = sorted(trials, key=lambda trial: -estimated([trial], facts, config.orders))
+    longest = ", ".join(f"{trial.method} {in_words(estimated([trial], facts, config.orders))}" for trial in by_time[:3])
     streams = "a stream" if config.orders == 1 else f"streams of {config.orders} orders"
     whole = (
         f"{facts} facts by {len(trials)} methods, one at a time and in {streams}, take about "
@@ -158,10 +158,15 @@ def _swept(
     rest: Sequence[str], methods: Sequence[str], folder: Path, below: str, fixed: Sequence[str]
 ) -> list[EasyEditIceError]:
     """One of the two sweeps; what went wrong in it, after which the rest of the table goes on."""
-    own = [f"algorithm={','.join(methods)}", f"out={folder}", f"hydra.sweep.subdir='{below}'", "write_report=false"]
+    overrides = [
+        f"algorithm={','.join(methods)}",
+        f"out={folder}",
+        f"hydra.sweep.subdir='{below}'",
+        "write_report=false",
+    ]
     plain = [argument for argument in rest if not argument.startswith("out=")]
     try:
-        app.main(["-m", "--config-name", REVIEWER, *plain, *own, *fixed])
+        app.main(["-m", "--config-name", REVIEWER, *plain, *overrides, *fixed])
     except EasyEditIceError as error:
         return [error]
     return []
@@ -183,7 +188,7 @@ def _split(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """
     methods: tuple[str, ...] = ()
     rest = []
-    for argument in (own for own in arguments if own != REVIEWER and own.partition("=")[0] not in _NAMED_BY):
+    for argument in (word for word in arguments if word != REVIEWER and word.partition("=")[0] not in _NAMED_BY):
         if argument.startswith("-"):
             raise RunConfigError(
                 f"{argument}: the reviewer's table is two sweeps already, and takes no flag but --config-name; "

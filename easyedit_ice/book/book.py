@@ -53,8 +53,8 @@ class EditBook(BookFolder):
         book, base = cls(Path(folder)), base_of(model, name)
         refuse_base(book.folder, base.name)
         if book.folder.exists():
-            found = [path.name for path in book.folder.iterdir()]
-            others = [name for name in found if name not in (LOCK, EDITS) and not name.startswith(PREFIX)]
+            names = [path.name for path in book.folder.iterdir()]
+            others = [name for name in names if name not in (LOCK, EDITS) and not name.startswith(PREFIX)]
             if others:
                 raise ExistsError(f"{folder} holds {others[0]}; open the book that is there, or name a new folder")
         book.folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,9 @@ class EditBook(BookFolder):
         if name in self.names and not overwrite:
             raise BookError(f"the book has an edit {name!r} already; choose another name, or overwrite it")
         before = self.names[: self.names.index(name)] if name in self.names else self.names
-        with self.edited(model, [own for own in before if own in self.on], check_base=check_base, allow_conflicts=True):
+        with self.edited(
+            model, [edit for edit in before if edit in self.on], check_base=check_base, allow_conflicts=True
+        ):
             update = solved(model, tok, facts, hparams, verdict)
         origin = {
             "base": asdict(self.base if check_base else base_of(model)),
@@ -211,10 +213,10 @@ class EditBook(BookFolder):
         Raises:
             OtherBaseError: naming both.
         """
-        own = base_of(model)
+        weights = base_of(model)
         require_base(
             {"base": asdict(self.base)},
-            own,
+            weights,
             f"the book {self.folder}",
             "give the model it was made on, or pass check_base=False (--other-base)",
         )
@@ -225,9 +227,10 @@ class EditBook(BookFolder):
             self.require_base(model)
         there = {held.key for held in stack.edits}
         together = [edit for edit in self.edits(self.names) if edit.key in there and edit not in edits]
-        if not allow_conflicts and (found := contradictions([*together, *edits])):
+        if not allow_conflicts and (conflicts := contradictions([*together, *edits])):
             raise BookConflictError(
-                f"{'; '.join(map(str, found))}; leave one of them out, or pass allow_conflicts=True (--allow-conflicts)"
+                f"{'; '.join(map(str, conflicts))}; leave one of them out, or pass allow_conflicts=True "
+                "(--allow-conflicts)"
             )
 
     def _stack(self, model: nn.Module) -> Stack:

@@ -63,7 +63,7 @@ def card(base: Base, edits: Sequence[Edit], kind: Kind) -> str:
             _table(("edit", "prompt", "now followed by", "before"), [_fact(name, fact) for name, fact in facts]),
             "## Edits\n",
             _table(
-                ("edit", "algorithm", "weights", "settings", "took", "measured when it was made"), map(_made, edits)
+                ("edit", "algorithm", "weights", "settings", "took", "measured when it was made"), map(_outcome, edits)
             ),
             "## Undoing it\n",
             f"{_UNDO[kind]}\n",
@@ -75,7 +75,7 @@ def card(base: Base, edits: Sequence[Edit], kind: Kind) -> str:
 
 def record(base: Base, edits: Sequence[Edit], kind: Kind) -> dict[str, Any]:
     """The same for programs."""
-    own = [
+    entries = [
         {
             "name": edit.name,
             "key": edit.key,
@@ -84,7 +84,7 @@ def record(base: Base, edits: Sequence[Edit], kind: Kind) -> dict[str, Any]:
         }
         for edit in edits
     ]
-    return {"kind": kind, "base": vars(base), "edits": own, "versions": versions()}
+    return {"kind": kind, "base": vars(base), "edits": entries, "versions": versions()}
 
 
 def licence_of(base: Base) -> str | None:
@@ -102,13 +102,13 @@ def licence_of(base: Base) -> str | None:
 
 def versions() -> dict[str, str]:
     """Of what makes and reads edits, as far as it is installed."""
-    found = {}
+    result = {}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            result[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def _of_base(base: Base, licence: str | None) -> list[tuple[str, str]]:
@@ -125,7 +125,7 @@ def _fact(name: str, fact: Any) -> tuple[str, ...]:
     return name, fact.prompt, fact.target_new.strip(), fact.ground_truth or "-"
 
 
-def _made(edit: Edit) -> tuple[str, ...]:
+def _outcome(edit: Edit) -> tuple[str, ...]:
     verdict = edit.verdict
     if verdict is None:
         took, measured = "not measured", _drift(edit.info)
@@ -139,10 +139,10 @@ def _settings(edit: Edit) -> str:
     """Those that differ from the algorithm's defaults."""
     from easyedit_ice.edit.registry import ALGORITHMS
 
-    given = edit.info.get("hparams", {})
+    settings = edit.info.get("hparams", {})
     usual = ALGORITHMS[edit.algorithm].hparams_class().to_dict() if edit.algorithm in ALGORITHMS else {}
     left = {"alg_name", "model_name", "device"}
-    return ", ".join(f"{n}={v}" for n, v in given.items() if n not in left and v != usual.get(n)) or "defaults"
+    return ", ".join(f"{n}={v}" for n, v in settings.items() if n not in left and v != usual.get(n)) or "defaults"
 
 
 def _drift(info: Mapping[str, Any]) -> str:

@@ -68,8 +68,8 @@ def contradictions(edits: Sequence[NamedFacts]) -> tuple[Conflict, ...]:
 def disturbance(by: WeightUpdate, of: WeightUpdate) -> float:
     """What one update writes for what another one reads, as a share of what that writes for it itself."""
     shared = [name for name in of.deltas if name in by.deltas and by.deltas[name].shape == of.deltas[name].shape]
-    own = sum(_crossed(delta, delta) for delta in of.deltas.values())
-    return (sum(_crossed(by.deltas[name], of.deltas[name]) for name in shared) / own) ** 0.5 if own else 0.0
+    norm = sum(_crossed(delta, delta) for delta in of.deltas.values())
+    return (sum(_crossed(by.deltas[name], of.deltas[name]) for name in shared) / norm) ** 0.5 if norm else 0.0
 
 
 def _of_facts(edits: Sequence[NamedFacts]) -> list[Conflict]:
@@ -78,11 +78,11 @@ def _of_facts(edits: Sequence[NamedFacts]) -> list[Conflict]:
         for fact in edit.facts:
             for question in _questions(fact):
                 said.setdefault(question, {}).setdefault(edit.name, (edit.name, fact))
-    found: dict[tuple[str, str], Conflict] = {}
+    conflicts: dict[tuple[str, str], Conflict] = {}
     for answers in said.values():
         for (one, fact), (other, later) in combinations(answers.values(), 2):
-            found.setdefault((one, other), _compared(one, fact, other, later))
-    return list(found.values())
+            conflicts.setdefault((one, other), _compared(one, fact, other, later))
+    return list(conflicts.values())
 
 
 def _questions(fact: EditRequest) -> set[str]:
@@ -99,7 +99,7 @@ def _compared(one: str, fact: EditRequest, other: str, later: EditRequest) -> Co
 
 
 def _of_weights(edits: Sequence[Edit]) -> list[Conflict]:
-    found = []
+    conflicts = []
     for one, other in combinations(edits, 2):
         shared = sorted(one.update.deltas.keys() & other.update.deltas.keys())
         if not shared:
@@ -107,15 +107,15 @@ def _of_weights(edits: Sequence[Edit]) -> list[Conflict]:
         bases = [None if edit.base is None else edit.base.fingerprint for edit in (one, other)]
         if bases[0] != bases[1]:
             what = f"both change {shared[0]}, and were made on the weights {bases[0]} and {bases[1]}"
-            found.append(Conflict("base", (one.name, other.name), what))
+            conflicts.append(Conflict("base", (one.name, other.name), what))
         share, disturbed, by = max(
             (disturbance(other.update, one.update), one.name, other.name),
             (disturbance(one.update, other.update), other.name, one.name),
         )
         if share >= DISTURBED:
             what = f"on what {disturbed} reads, {by} writes {share:.0%} as much as {disturbed} does, and may undo it"
-            found.append(Conflict("overlap", (one.name, other.name), what, share))
-    return found
+            conflicts.append(Conflict("overlap", (one.name, other.name), what, share))
+    return conflicts
 
 
 def _crossed(one: Delta, other: Delta) -> float:
@@ -124,4 +124,4 @@ def _crossed(one: Delta, other: Delta) -> float:
         between = one.a.double() @ other.a.double().T
         left, right = one.b.double().T @ one.b.double(), other.b.double().T @ other.b.double()
         return max((left @ between @ right * between).sum().item(), 0.0)
-    return (one.matrix() @ other.matrix().T).norm().item() ** 2
+    return float((one.matrix() @ other.matrix().T).norm().item() ** 2)

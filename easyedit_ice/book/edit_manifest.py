@@ -92,7 +92,7 @@ class Manifest:
         """With one more edit at the end, or in the place of the one of its name."""
         if entry.name not in self.names:
             return replace(self, edits=(*self.edits, entry))
-        return replace(self, edits=tuple(entry if own.name == entry.name else own for own in self.edits))
+        return replace(self, edits=tuple(entry if other.name == entry.name else other for other in self.edits))
 
     def without(self, names: tuple[str, ...]) -> Manifest:
         """Without some edits."""

@@ -67,7 +67,8 @@ class Edit:
             BookDamagedError: as for :attr:`update`.
         """
         self._check(INFO)
-        return json.loads((self.place / INFO).read_text(encoding="utf-8"))["info"]
+        info: Mapping[str, Any] = json.loads((self.place / INFO).read_text(encoding="utf-8"))["info"]
+        return info
 
     @property
     def base(self) -> Base | None:
@@ -127,9 +128,9 @@ def save_edit(book: Path, name: str, update: WeightUpdate, *, on: bool, added: s
     """Write an update into a book's folder; the book does not name it yet."""
     (book / EDITS).mkdir(exist_ok=True)
     place = book / EDITS / f"{name}-{token_hex(4)}"
-    with whole_folder(place) as made:
-        update.save(made)
-        hashes = {file: sha256_of(made / file) for file in (WEIGHTS, INFO)}
+    with whole_folder(place) as draft:
+        update.save(draft)
+        hashes = {file: sha256_of(draft / file) for file in (WEIGHTS, INFO)}
     return Entry(name, place.name, hashes, on, added)
 
 

@@ -54,9 +54,9 @@ def export_hf(
         UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold.
         BookError: no edit is chosen, and what :meth:`EditBook.edited` raises.
     """
-    with _exported(book, Path(folder), names, "hf", overwrite) as (made, edits), book.edited(model, names, **checks):
+    with _exported(book, Path(folder), names, "hf", overwrite) as (draft, edits), book.edited(model, names, **checks):
         check_unpacked([target for edit in edits for target in edit.update.targets(model)])
-        save_model(model, tok, made)
+        save_model(model, tok, draft)
     return edits
 
 
@@ -73,8 +73,8 @@ def export_peft(
 
     The arguments and errors are those of :func:`export_hf`; deltas that are not low-rank raise ``UpdateError``.
     """
-    with _exported(book, Path(folder), names, "peft", overwrite) as (made, edits), book.edited(model, names, **checks):
-        WeightUpdate.total(edit.update for edit in edits).to_peft(model, made)
+    with _exported(book, Path(folder), names, "peft", overwrite) as (draft, edits), book.edited(model, names, **checks):
+        WeightUpdate.total(edit.update for edit in edits).to_peft(model, draft)
     return edits
 
 
@@ -110,12 +110,12 @@ def export_gguf(
             save_gguf(model, base, file, dtype=dtype, whole=whole)
 
     if path.suffix.lower() != ".gguf":
-        with _exported(book, path, names, "gguf", overwrite) as (made, edits):
-            write(made / f"{Path(base).stem}-edited.gguf")
+        with _exported(book, path, names, "gguf", overwrite) as (draft, edits):
+            write(draft / f"{Path(base).stem}-edited.gguf")
         return edits
     edits = _chosen(book, path, names, overwrite)
-    with whole_path(path, replace=overwrite) as made:
-        write(made)
+    with whole_path(path, replace=overwrite) as draft:
+        write(draft)
     return edits
 
 
@@ -125,18 +125,18 @@ def _exported(
 ) -> Iterator[tuple[Path, tuple[Edit, ...]]]:
     """A folder to export into, and the edits; card and record come last, and the folder is put in place at once."""
     edits = _chosen(book, folder, names, overwrite)
-    with whole_folder(folder, replace=overwrite) as made:
-        yield made, edits
-        (made / CARD).write_text(card(book.base, edits, kind), encoding="utf-8")
+    with whole_folder(folder, replace=overwrite) as draft:
+        yield draft, edits
+        (draft / CARD).write_text(card(book.base, edits, kind), encoding="utf-8")
         told = json.dumps(record(book.base, edits, kind), indent=1, ensure_ascii=False)
-        (made / RECORD).write_text(told + "\n", encoding="utf-8")
+        (draft / RECORD).write_text(told + "\n", encoding="utf-8")
 
 
 def _chosen(book: EditBook, path: Path, names: Names, overwrite: bool) -> tuple[Edit, ...]:
     """The edits to export, if something can be written there."""
     refuse_base(path, book.base.name)
-    target, own = path.expanduser().resolve(), book.folder.resolve()
-    if target == own or target in own.parents or own in target.parents:
+    target, source = path.expanduser().resolve(), book.folder.resolve()
+    if target == source or target in source.parents or source in target.parents:
         raise ExistsError(f"{path} and the book {book.folder} lie in one another; choose another place")
     require_free(path, overwrite)
     edits = book.edits(names)

@@ -152,7 +152,7 @@ class BookFolder:
         """Switch edits on or off in the book's own state; no model is touched. Returns all that are on then."""
         with self._locked():
             manifest = self._manifest
-            chosen = manifest.names if (given := _tuple(names)) is None else given
+            chosen = manifest.names if (choice := _tuple(names)) is None else choice
             manifest.chosen(chosen)
             manifest.switched(chosen, on).save(self.folder)
         return self.on

@@ -35,9 +35,9 @@ def solved(model: nn.Module, tok: Any, facts: Requests, hparams: EditHyperParams
     if not verdict:
         update = solve(model, tok, facts, hparams)
     else:
-        found = edit_facts(model, tok, facts, hparams)
-        update, told = found.update, found.verdict
-        notes["requests"] = [fact.to_dict() for fact in found.facts]
+        result = edit_facts(model, tok, facts, hparams)
+        update, told = result.update, result.verdict
+        notes["requests"] = [fact.to_dict() for fact in result.facts]
         notes["verdict"] = {"took": told.took, "figures": told.figures(), "warnings": list(told.warnings)}
     return replace(update, info=update.info | notes)
 

@@ -79,7 +79,7 @@ def damage(folder: Path) -> str | None:
     """What is wrong with a conversion; ``None`` if each file is as it was written."""
     try:
         hashes = _notes(folder)["files"]
-        changed = [name for name, kept in hashes.items() if sha256_of(folder / name) != kept]
+        changed = [name for name, expected in hashes.items() if sha256_of(folder / name) != expected]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"cannot be read ({error})"
     return f"has other content than was written in {', '.join(changed)}" if changed else None
@@ -195,4 +195,5 @@ def _split_digits(tok: PreTrainedTokenizerBase, splitting: ReaderField | None) -
 
 
 def _notes(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / _NOTES).read_text(encoding="utf-8"))
+    notes: dict[str, Any] = json.loads((folder / _NOTES).read_text(encoding="utf-8"))
+    return notes

@@ -56,10 +56,10 @@ class GgufSource:
                     for part in parts:
                         with part.open("rb") as file:
                             shutil.copyfileobj(file, joined)
-            if (found := sha256_of(whole)) != self.sha256:
+            if (checksum := sha256_of(whole)) != self.sha256:
                 raise LoadingError(
-                    f"{', '.join(map(str, parts))} has the sha256 {found}, but {self.name} is known by {self.sha256}; "
-                    "install its package again"
+                    f"{', '.join(map(str, parts))} has the sha256 {checksum}, but {self.name} is known by "
+                    f"{self.sha256}; install its package again"
                 )
             yield whole
 

@@ -54,7 +54,7 @@ class Place:
     reading: Any
 
     @cached_property
-    def kept(self) -> Tensor:
+    def file_values(self) -> Tensor:
         """The file's numbers in the model's layout, fp32."""
         from gguf import dequantize
 
@@ -66,13 +66,13 @@ class Place:
         Raises:
             UpdateError: they are not equally many.
         """
-        if self.kept.shape != self.parameter.shape:
+        if self.file_values.shape != self.parameter.shape:
             raise UpdateError(
                 f"{self.name} is {tuple(self.parameter.shape)}, but the file's {self.tensor.name} is "
-                f"{tuple(self.kept.shape)}; give the GGUF file that the model was loaded from"
+                f"{tuple(self.file_values.shape)}; give the GGUF file that the model was loaded from"
             )
-        own = self.parameter.detach().cpu()
-        return not torch.equal(self.kept.to(own.dtype), own)
+        now = self.parameter.detach().cpu()
+        return not torch.equal(self.file_values.to(now.dtype), now)
 
     def values(self) -> np.ndarray:
         """The model's numbers in the file's layout, fp32.
@@ -80,22 +80,23 @@ class Place:
         Raises:
             UpdateError: transformers does more to this tensor than to move and shift its elements.
         """
-        own = self.parameter.detach().cpu().float().numpy()
+        numbers = self.parameter.detach().cpu().float().numpy()
         shape = tuple(int(size) for size in reversed(self.tensor.shape))
-        numbered = np.arange(own.size, dtype=np.float64).reshape(shape)
+        numbered = np.arange(numbers.size, dtype=np.float64).reshape(shape)
         read = self._read(numbered)
         if read is numbered:
-            return own
+            return numbers
         shift = self._read(np.zeros_like(numbered)).flat[0]
         origin = (read - shift).astype(np.int64).ravel()
-        if not np.array_equal(np.sort(origin), np.arange(own.size)):
+        if not np.array_equal(np.sort(origin), np.arange(numbers.size)):
             raise UpdateError(f"{self.name} lies in {self.tensor.name} in a way that is not known how to write")
-        values = np.empty(own.size, dtype=np.float32)
-        values[origin] = own.ravel() - np.float32(shift)
+        values = np.empty(numbers.size, dtype=np.float32)
+        values[origin] = numbers.ravel() - np.float32(shift)
         return values.reshape(shape)
 
     def _read(self, values: np.ndarray) -> np.ndarray:
-        return self.reading.process(values, self.tensor.name, parsed_parameters={"tensors": {}}).weights
+        weights: np.ndarray = self.reading.process(values, self.tensor.name, parsed_parameters={"tensors": {}}).weights
+        return weights
 
 
 def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:
@@ -111,16 +112,18 @@ def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:
     reading = processor(config=pretrained(model).config.to_dict())
     names = _names_by_tensor(model, architecture)
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    found = [
+    result = [
         Place(tensor, names[tensor.name], parameters[names[tensor.name]], reading)
         for tensor in reader.tensors
         if names.get(tensor.name) in parameters
     ]
-    held = {id(place.parameter) for place in found}
-    _refuse("no tensor of the file", (name for name, own in parameters.items() if id(own) not in held))
-    unreadable = (name for name, own in parameters.items() if own.is_meta or not own.is_floating_point())
+    held = {id(place.parameter) for place in result}
+    _refuse("no tensor of the file", (name for name, parameter in parameters.items() if id(parameter) not in held))
+    unreadable = (
+        name for name, parameter in parameters.items() if parameter.is_meta or not parameter.is_floating_point()
+    )
     _refuse("no plain numbers in memory", unreadable)
-    yield from found
+    yield from result
 
 
 def _names_by_tensor(model: nn.Module, architecture: str) -> dict[str, str]:
@@ -131,12 +134,12 @@ def _names_by_tensor(model: nn.Module, architecture: str) -> dict[str, str]:
     if kind is None:
         raise UpdateError(f"the file's architecture is {architecture!r}, which the installed gguf does not know")
     table = get_tensor_name_map(kind, pretrained(model).config.get_text_config().num_hidden_layers)
-    found = {}
+    names = {}
     for name, _ in model.named_parameters(remove_duplicate=False):
         module, _, suffix = name.rpartition(".")
         if tensor := table.get_name(module) or table.get_name(module.partition(".")[2]):
-            found[f"{tensor}.{suffix}"] = name
-    return found
+            names[f"{tensor}.{suffix}"] = name
+    return names
 
 
 def _refuse(what: str, names: Iterable[str]) -> None:

@@ -87,11 +87,14 @@ def load_shapes(hparams: EditHyperParams) -> PreTrainedModel:
     where: dict[str, Any] = {"trust_remote_code": False} | hub_options(checkpoint)
     try:
         config = AutoConfig.from_pretrained(checkpoint, **where)
-        kept = getattr(config, "dtype", None) or torch.float32
-        dtype = kept if hparams.dtype == "auto" else _dtype(hparams.dtype)
+        stored = getattr(config, "dtype", None) or torch.float32
+        dtype = stored if hparams.dtype == "auto" else _dtype(hparams.dtype)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False, **{_dtype_keyword(): dtype})
-            return model.eval()
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(
+                config, trust_remote_code=False, **{_dtype_keyword(): dtype}
+            )
+            model.eval()
+            return model
     except MemoryError:
         raise
     # As above.

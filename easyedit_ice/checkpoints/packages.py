@@ -56,13 +56,13 @@ class PackagedModel:
                 f"installed; run `{self.install}`"
             )
         there = [package for package in map(_installed, self.packages) if package is not None]
-        found = [file for package in there for file in _gguf_files(package)]
-        if not found or not all(file.is_file() for file in found):
+        files = [file for package in there for file in _gguf_files(package)]
+        if not files or not all(file.is_file() for file in files):
             raise LoadingError(
                 f"{', '.join(self.packages)} are installed, but lack the files of {self.name!r}; run "
                 f"`{self.install} --force-reinstall`"
             )
-        return found
+        return files
 
 
 PACKAGED: dict[str, PackagedModel] = {
@@ -95,10 +95,10 @@ PACKAGED: dict[str, PackagedModel] = {
 def _installed(package: str) -> Distribution | None:
     name, _, version = package.partition("==")
     try:
-        found = distribution(name)
+        installed_one = distribution(name)
     except PackageNotFoundError:
         return None
-    return found if found.version == version else None
+    return installed_one if installed_one.version == version else None
 
 
 def _gguf_files(package: Distribution) -> list[Path]:

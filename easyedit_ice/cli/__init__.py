@@ -18,18 +18,18 @@ __all__ = ["COMMANDS", "INTERNALS", "main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status, of :mod:`easyedit_ice.cli.status`."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
-    if not given or given == ["help"]:
+    if not words or words == ["help"]:
         parser.print_help()
         return DONE
-    if given[0] in ("-V", "--version", "version"):
+    if words[0] in ("-V", "--version", "version"):
         return _show_version()
-    if given[0] == "help":
-        given = [given[1], "--help"]
-    command, rest = given[0], given[1:]
+    if words[0] == "help":
+        words = [words[1], "--help"]
+    command, rest = words[0], words[1:]
     if command.startswith("-"):
-        parser.parse_args(given[:1])
+        parser.parse_args(words[:1])
     if command not in COMMANDS and command not in INTERNALS:
         parser.error(_unknown(command))
     return _run(command, rest)
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, rest: Sequence[str]) -> int:
     arguments = None
+    status: int
     try:
         if command in BY_HYDRA:
             status = module_of(command).main(rest)

@@ -64,8 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
         tasks = Tasks(arguments.tasks, arguments.limit, chat=arguments.chat, batch_size=arguments.batch_size)
         before, after = _scores(arguments, tasks)
     if arguments.json:
-        found = {"unedited": before, "edited": after}
-        print_json({who: None if own is None else [one.to_dict() for one in own] for who, own in found.items()})
+        states = {"unedited": before, "edited": after}
+        print_json({who: None if state is None else [one.to_dict() for one in state] for who, state in states.items()})
     else:
         _show(before, after)
     return 0
@@ -105,8 +105,8 @@ def _show(before: Scores | None, after: Scores | None) -> None:
         rows = [(_named(change.before), *cells(change)) for change in changes(before, [after])]
         print(table(("task", "unedited", "edited", "difference", "samples"), rows))
         return
-    found = before if before is not None else after or ()
-    print(table(("task", "score", "samples"), [(_named(own), f"{own.value:.4g}", len(own.samples)) for own in found]))
+    first = before if before is not None else after or ()
+    print(table(("task", "score", "samples"), [(_named(one), f"{one.value:.4g}", len(one.samples)) for one in first]))
 
 
 def _named(ability: Ability) -> str:

@@ -17,7 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subject", help="recommend one for a fact with a subject")
     parser.add_argument("--no-subject", action="store_true", help="recommend one for a fact without a subject")
     parser.add_argument("--stream", action="store_true", help="facts are written one after the other, and all stay")
-    parser.add_argument("--for", dest="job", metavar="JOB", help=f"what matters: {', '.join(own.name for own in JOBS)}")
+    parser.add_argument(
+        "--for", dest="job", metavar="JOB", help=f"what matters: {', '.join(entry.name for entry in JOBS)}"
+    )
     add_json(parser)
 
 
@@ -45,7 +47,7 @@ def _row(job: Any) -> tuple[str, ...]:
 
 def _facts(arguments: argparse.Namespace) -> Sequence[Mapping[str, Any]] | None:
     if arguments.facts:
-        from easyedit_ice.data.facts import read_facts
+        from easyedit_ice.data.fact_files import read_facts
 
         return read_facts(arguments.facts)
     if arguments.subject or arguments.no_subject:

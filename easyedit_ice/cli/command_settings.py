@@ -59,13 +59,13 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 
 def _changes(pairs: list[str], hparams_class: type[EditHyperParams]) -> dict[str, object]:
     """The settings given singly; those called by another name are taken, and said so."""
-    known = {field.name for field in fields(hparams_class)}
+    names = {field.name for field in fields(hparams_class)}
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise HyperParamsError(f"--set {pair!r} sets nothing; write NAME=VALUE, such as rank=8")
-        usual = usual_name(name, known)
+        usual = usual_name(name, names)
         if usual != name:
             sys.stderr.write(f"note: {name} is called {usual} here, and was taken as that\n")
         settings[usual] = _read(pair, value)

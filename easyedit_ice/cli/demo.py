@@ -22,6 +22,7 @@ from easyedit_ice.runtime.threads import threads
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from easyedit_ice.data.easyedit_requests import RequestDict
     from easyedit_ice.evaluation import Observation, Question
 
 SECTIONS = ("rewrite", "rephrase", "portability", "locality")
@@ -114,7 +115,7 @@ def _place(measure: str) -> int:
 
 
 def _edit(
-    method: str, name: str, model: nn.Module, tok: Any, requests: Sequence[dict[str, Any]], one_by_one: bool
+    method: str, name: str, model: nn.Module, tok: Any, requests: Sequence[RequestDict], one_by_one: bool
 ) -> _Result:
     """Edit all facts together, and before that one by one through BaseEditor; every time the model is restored."""
     from easyedit_ice import EditRequest, solve
@@ -155,7 +156,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _by_base_editor(
-    hparams: Any, model: nn.Module, tok: Any, requests: Sequence[dict[str, Any]]
+    hparams: Any, model: nn.Module, tok: Any, requests: Sequence[RequestDict]
 ) -> dict[str, dict[str, str]]:
     """EasyEdit's scores, before and after each edit, of which each is undone before the next."""
     from easyedit_ice.easyedit import base_editor
@@ -171,11 +172,11 @@ def _host_means(metrics: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Mean over facts of each of EasyEdit's accuracies, those of a section's kinds under ``section.kind``."""
     from easyedit_ice.evaluation.teacher_forced.host_scores import by_measure
 
-    found: dict[str, list[float]] = {}
+    measures: dict[str, list[float]] = {}
     for metric in metrics:
         for measure, value in by_measure({"portability": {}, "locality": {}} | metric).items():
-            found.setdefault(measure, []).append(value)
-    return {measure: f"{100 * np.mean(values):.1f}" for measure, values in found.items()}
+            measures.setdefault(measure, []).append(value)
+    return {measure: f"{100 * np.mean(values):.1f}" for measure, values in measures.items()}
 
 
 def _show_host_scores(results: Sequence[_Result]) -> None:
@@ -192,12 +193,12 @@ def _show_host_scores(results: Sequence[_Result]) -> None:
 def _answers(results: Sequence[_Result]) -> list[tuple[str, ...]]:
     """Questions with each method's leading answer; a plus where it is as it shall be."""
     rows: list[tuple[str, ...]] = []
-    seen = set()
+    measures = set()
     sample = len(results[0].questions) > MOST_ROWS
     for index, question in enumerate(results[0].questions):
-        if sample and question.measure in seen:
+        if sample and question.measure in measures:
             continue
-        seen.add(question.measure)
+        measures.add(question.measure)
         old = results[0].before[index].leading or ""
         new = [result.after[index].leading or "" for result in results]
         marked = [f"{answer} {'+' if _as_it_shall_be(question, old, answer) else '-'}" for answer in new]

@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="job",
         metavar="JOB",
-        help=f"choose the algorithm for a job: {', '.join(own.name for own in JOBS)}",
+        help=f"choose the algorithm for a job: {', '.join(entry.name for entry in JOBS)}",
     )
     add_settings(parser)
     parser.add_argument(
@@ -149,14 +149,14 @@ def _records(arguments: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
         "subject": arguments.subject,
         "rephrase_prompt": arguments.rephrase,
     }
-    given = {key: value for key, value in single.items() if value is not None}
+    fact = {key: value for key, value in single.items() if value is not None}
     if arguments.facts is None:
         if missing := [f"--{name}" for name in ("prompt", "target") if getattr(arguments, name) is None]:
             raise RequestError(f"{' and '.join(missing)} missing; give --prompt and --target, or --facts FILE")
-        return [given]
-    if given:
+        return [fact]
+    if fact:
         raise RequestError("--facts was given, and a fact besides; put it into the file, or leave --facts out")
-    from easyedit_ice.data.facts import read_facts
+    from easyedit_ice.data.fact_files import read_facts
 
     return read_facts(arguments.facts)
 
@@ -187,16 +187,16 @@ def _edit(arguments: argparse.Namespace, job: _Job) -> int:
     if not arguments.json:
         show_answers(answers)
         show_verdict(edited, arguments.threads, time.perf_counter() - started)
-    kept = edited.verdict.took or arguments.force
-    saved = save(arguments, job.name, edited.update, model, tok) if kept else {}
-    if not kept and status == DONE:
+    saving = edited.verdict.took or arguments.force
+    saved = save(arguments, job.name, edited.update, model, tok) if saving else {}
+    if not saving and status == DONE:
         status = MISSED
     if arguments.json:
         print_json(_told(job, edited, answers, saved, arguments.threads, status))
     else:
         for where, what in saved.items():
             print(f"{what} is saved in {where}")
-        if not kept:
+        if not saving:
             print("Nothing is saved: not every fact took (--force saves all the same).")
         elif status == INTERRUPTED and not saved:
             print("Nothing is saved: --save FOLDER would have kept the facts that were edited.")
@@ -212,8 +212,8 @@ def _answers(arguments: argparse.Namespace, job: _Job, model: nn.Module, tok: An
 
     asked = [Question("shown", prompt, prompt, ()) for prompt in arguments.ask]
     asking = asking_for(tok, job.hparams.chat)
-    (found,) = observe(model, tok, [asked], asking=asking, max_new_tokens=arguments.max_new_tokens)
-    return [answer.generated or "" for answer in found]
+    (texts,) = observe(model, tok, [asked], asking=asking, max_new_tokens=arguments.max_new_tokens)
+    return [answer.generated or "" for answer in texts]
 
 
 def _told(

@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         generate=more, probability=more, max_new_tokens=arguments.max_new_tokens, probes=arguments.probes or None
     )
     with working(not arguments.json):
-        found = evaluate_checkpoint(
+        result = evaluate_checkpoint(
             arguments.checkpoint,
             data,
             evaluation,
@@ -87,22 +87,22 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
         )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    arguments.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if arguments.json:
-        print_json(found)
+        print_json(result)
         return 0
-    modes = list(found["summary"])
-    measures = dict.fromkeys(measure for mode in modes for measure in found["summary"][mode])
-    rows = [(measure, *(_cell(found["summary"][mode].get(measure)) for mode in modes)) for measure in measures]
+    modes = list(result["summary"])
+    measures = dict.fromkeys(measure for mode in modes for measure in result["summary"][mode])
+    rows = [(measure, *(_cell(result["summary"][mode].get(measure)) for mode in modes)) for measure in measures]
     print(table(("measure", *modes), rows))
-    if probes := found["probes"]:
+    if probes := result["probes"]:
         asked = [
-            (name, *(_cell(own.get(name)) for own in probes.values()), f"{100 * PROBES[name].chance:.0f}")
+            (name, *(_cell(shares.get(name)) for shares in probes.values()), f"{100 * PROBES[name].chance:.0f}")
             for name in PROBES
             if name in probes["edited"]
         ]
         print(f"\n{table(('probe', *probes, 'by guessing'), asked)}")
-    print(f"\n{found['data']['facts']} facts; written to {arguments.out}")
+    print(f"\n{result['data']['facts']} facts; written to {arguments.out}")
     return 0
 
 
@@ -119,7 +119,7 @@ def require_free(path: Path) -> None:
 
 def _is_evaluation(path: Path) -> bool:
     try:
-        return {"summary", "data"} <= parsed_json(path.read_text(encoding="utf-8")).keys()
+        return bool({"summary", "data"} <= parsed_json(path.read_text(encoding="utf-8")).keys())
     except (OSError, ValueError, AttributeError):
         return False
 

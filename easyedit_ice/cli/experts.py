@@ -158,8 +158,8 @@ def _ask(arguments: argparse.Namespace) -> int:
         with composed(model, tok, experts, dispatcher) as answering, answering.deciding_on(prompts):
             after = observe(model, tok, asked, **options)
     rows = [
-        (prompt, _named(experts, own), old.generated, new.generated)
-        for prompt, own, (old,), (new,) in zip(arguments.prompt, alphas, before, after, strict=True)
+        (prompt, _named(experts, weights), old.generated, new.generated)
+        for prompt, weights, (old,), (new,) in zip(arguments.prompt, alphas, before, after, strict=True)
     ]
     header = ("prompt", "experts", "base", "answer")
     print_json(as_records(header, rows)) if arguments.json else print(table(header, rows))
@@ -189,14 +189,14 @@ def _chosen(arguments: argparse.Namespace) -> tuple[list[Expert], Dispatcher]:
     return experts, LabelDispatcher(wording, margin=arguments.margin, classifier=classifier)
 
 
-def _pairs(given: list[str], option: str) -> dict[str, str]:
-    found = {}
-    for pair in given:
+def _pairs(texts: list[str], option: str) -> dict[str, str]:
+    result = {}
+    for pair in texts:
         name, equals, value = pair.partition("=")
         if not equals:
             raise ExpertError(f"{option} {pair!r} names no value; write NAME=VALUE")
-        found[name] = value
-    return found
+        result[name] = value
+    return result
 
 
 def _number(text: str) -> float:
@@ -234,5 +234,5 @@ def _named(experts: list[Expert], alphas: list[float]) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {own}" for name, own in value.items()) or "none"
+        return ", ".join(f"{name} {entry}" for name, entry in value.items()) or "none"
     return ", ".join(value) if isinstance(value, list) else str("all" if value is None else value)

@@ -72,8 +72,8 @@ def grouped(hparams_class: type[EditHyperParams]) -> Iterator[tuple[str, list[Ro
         if field.name in rows:
             by_section.setdefault(_section_of(hparams_class, field.name), []).append(rows[field.name])
     general = by_section.pop(EditHyperParams, [])
-    for section, own in by_section.items():
-        yield _title(section), own
+    for section, of_section in by_section.items():
+        yield _title(section), of_section
     yield _title(EditHyperParams), general
 
 

@@ -17,4 +17,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it."""
-    return module_of(arguments.kind).run(arguments)
+    status: int = module_of(arguments.kind).run(arguments)
+    return status

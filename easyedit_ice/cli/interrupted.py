@@ -25,8 +25,8 @@ def told(command: str, arguments: argparse.Namespace | None) -> str:
 def _of_an_edit(arguments: argparse.Namespace) -> str:
     places = (arguments.save, arguments.save_model, arguments.save_gguf)
     there = [place for place in places if place and Path(place).exists()]
-    kept = f"{', '.join(there)} is whole" if there else "nothing was saved"
-    return f"the model on disk is as it was, and {kept}"
+    rest = f"{', '.join(there)} is whole" if there else "nothing was saved"
+    return f"the model on disk is as it was, and {rest}"
 
 
 def _of_a_book(arguments: argparse.Namespace) -> str:

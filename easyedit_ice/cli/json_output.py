@@ -37,7 +37,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if isinstance(value, Mapping):
-        return {str(key): _plain(own) for key, own in value.items()}
+        return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (Sequence, AbstractSet, Iterator)):
-        return [_plain(own) for own in value]
+        return [_plain(inner) for inner in value]
     return str(value)

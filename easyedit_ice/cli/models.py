@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from easyedit_ice.cli.cache_listing import show_cleared
 from easyedit_ice.cli.console import table, working
 from easyedit_ice.cli.json_output import add_json, print_json
-from easyedit_ice.cli.kept import show_cleared
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -62,5 +62,5 @@ def _quoted(value: str) -> str:
     """As Hydra's grammar has it: a backslash counts before a quote alone. Commas sweep, as they do there."""
     if _PLAIN.fullmatch(value):
         return value
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + (found[2] and "\\'"), value)
+    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + (match[2] and "\\'"), value)
     return f"'{escaped}'"

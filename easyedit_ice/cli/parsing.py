@@ -53,11 +53,11 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> argparse.Namespace:
         """As argparse does; an option without text, as an unset variable of the shell gives it, is not understood."""
-        found = super().parse_args(args, namespace)
-        blank = [name for name, value in vars(found).items() if name not in _OF_A_FACT and _is_blank(value)]
+        values: argparse.Namespace = super().parse_args(args, namespace)
+        blank = [name for name, value in vars(values).items() if name not in _OF_A_FACT and _is_blank(value)]
         if blank:
             self.error(f"--{blank[0].replace('_', '-')} is blank; give it a value, or leave it out")
-        return found
+        return values
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in a line, and where there is more."""
@@ -68,10 +68,10 @@ def explained(message: str, parser: argparse.ArgumentParser) -> str:
     """An error of argparse with what was probably meant."""
     if message.startswith(_UNKNOWN):
         return _unknown(message.removeprefix(_UNKNOWN).split(), parser)
-    if (found := _CHOICE.search(message)) is not None:
-        names = [name.strip("' ") for name in found[2].split(",")]
-        what = message[: found.start()].removeprefix("argument ").rstrip(": ")
-        return f"{what} is {found[1]!r}.{did_you_mean(found[1], names)} There are: {', '.join(names)}"
+    if (match := _CHOICE.search(message)) is not None:
+        names = [name.strip("' ") for name in match[2].split(",")]
+        what = message[: match.start()].removeprefix("argument ").rstrip(": ")
+        return f"{what} is {match[1]!r}.{did_you_mean(match[1], names)} There are: {', '.join(names)}"
     if message.startswith(_MISSING):
         below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
         return message + "".join(f". There are: {', '.join(action.choices)}" for action in below)
@@ -82,10 +82,10 @@ def _is_blank(value: object) -> bool:
     return any(isinstance(text, str) and not text.strip() for text in (value if isinstance(value, list) else [value]))
 
 
-def _unknown(given: Sequence[str], parser: argparse.ArgumentParser) -> str:
+def _unknown(words: Sequence[str], parser: argparse.ArgumentParser) -> str:
     options = list(dict.fromkeys(_options(parser)))
     told = []
-    for name in (argument.partition("=")[0] for argument in given if argument.startswith("-")):
+    for name in (argument.partition("=")[0] for argument in words if argument.startswith("-")):
         dashed = name.replace("_", "-").lower()
         if (other := ELSEWHERE.get(dashed)) in options:
             hint = f" It is called {other} here."
@@ -96,7 +96,7 @@ def _unknown(given: Sequence[str], parser: argparse.ArgumentParser) -> str:
         else:
             hint = did_you_mean(dashed, options)
         told.append(f"there is no option {name}.{hint}")
-    return " ".join(told) or f"there is nothing to do with {' '.join(given)}; text with spaces belongs in quotes"
+    return " ".join(told) or f"there is nothing to do with {' '.join(words)}; text with spaces belongs in quotes"
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -47,26 +47,26 @@ def run(arguments: argparse.Namespace) -> int:
         records = None if data is None else load_records(data, split=arguments.split, size=arguments.size).records
         loading = EditHyperParams(model_name=name, device=arguments.device, dtype=arguments.dtype)
         model, tok = load_model(loading)
-        found = probe(model, tok, records, asking_for(tok, arguments.chat))
+        look = probe(model, tok, records, asking_for(tok, arguments.chat))
     if arguments.json:
-        print_json(found.to_dict())
+        print_json(look.to_dict())
     else:
-        _show(found)
+        _show(look)
     return 0
 
 
-def _show(found: Probe) -> None:
-    print(f"It knows {found.known} of {found.facts} facts: greedily, exactly.")
+def _show(look: Probe) -> None:
+    print(f"It knows {look.known} of {look.facts} facts: greedily, exactly.")
     print(
-        f"Of {found.written} texts it wrote after a prompt it ended {found.stops:.0%} by itself, "
-        f"and {found.leads:.0%} begin with the old answer.\n"
+        f"Of {look.written} texts it wrote after a prompt it ended {look.stops:.0%} by itself, "
+        f"and {look.leads:.0%} begin with the old answer.\n"
     )
-    shares = found.followed | found.asked_otherwise
+    shares = look.followed | look.asked_otherwise
     rows = [
-        (f"{shares[wording]:.0%}", "yes" if wording in found.wordings else "", wording.strip())
+        (f"{shares[wording]:.0%}", "yes" if wording in look.wordings else "", wording.strip())
         for wording in sorted(shares, key=lambda wording: -shares[wording])
     ]
-    told = f"of {found.told} new facts"
+    told = f"of {look.told} new facts"
     print(table((told, "taken by ICE", "answered as told after this wording"), rows))
     print()
-    print(table(("algorithm", "what that means"), list(found.meaning().items())))
+    print(table(("algorithm", "what that means"), list(look.meaning().items())))

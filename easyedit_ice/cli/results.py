@@ -59,7 +59,7 @@ def check_model(arguments: argparse.Namespace, model: nn.Module) -> None:
 
     if arguments.save_model:
         require_savable(model, arguments.save_model)
-        packed = [own.name for own in ModelAnatomy(model).projections if own.quantized]
+        packed = [projection.name for projection in ModelAnatomy(model).projections if projection.quantized]
         if packed:
             raise UpdateError(
                 f"{packed[0]} and others are packed: an edit beside them is no part of a checkpoint; use --save"

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.checkpoints.names import EMBEDDED
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.errors import RequestError
 
 MOST_FACTS = 40
@@ -28,7 +29,7 @@ class Shown:
     """
 
     what: str
-    requests: Sequence[dict[str, Any]]
+    requests: Sequence[RequestDict]
     methods: Sequence[str]
 
 
@@ -54,7 +55,7 @@ class RealFact:
     neighbour: tuple[str, str]
     other: tuple[str, str]
 
-    def request(self) -> dict[str, Any]:
+    def request(self) -> RequestDict:
         """As EasyEdit's request dicts."""
         return {
             "prompt": self.prompt,
@@ -63,9 +64,10 @@ class RealFact:
             "target_new": self.target,
             "rephrase_prompt": self.rephrase,
             "locality": {
-                kind: {"prompt": prompt, "ground_truth": answer}
+                kind: {"prompt": [prompt], "ground_truth": [answer]}
                 for kind, (prompt, answer) in (("neighbour", self.neighbour), ("other", self.other))
             },
+            "portability": {},
         }
 
 
@@ -163,10 +165,10 @@ def _real(model: nn.Module, tok: Any, count: int) -> Shown:
         raise RequestError(
             f"--facts is {count}, and the demo has {len(REAL_FACTS)} real facts; ask for so many at most"
         )
-    known = answers_right(model, tok, [(fact.prompt, fact.answer) for fact in REAL_FACTS])
-    ordered = sorted(zip(known, REAL_FACTS, strict=True), key=lambda pair: not pair[0])
+    rights = answers_right(model, tok, [(fact.prompt, fact.answer) for fact in REAL_FACTS])
+    ordered = sorted(zip(rights, REAL_FACTS, strict=True), key=lambda pair: not pair[0])
     return Shown(
-        f"Of the demo's {len(known)} real facts the model answers {sum(known)} right.",
+        f"Of the demo's {len(rights)} real facts the model answers {sum(rights)} right.",
         [fact.request() for _, fact in ordered[:count]],
         ("ICE-LoRA", "FastMEMIT", "GoRA"),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from easyedit_ice.cli.cache_listing import mebibytes, show_cleared, show_entries
 from easyedit_ice.cli.json_output import add_json
-from easyedit_ice.cli.kept import mebibytes, show_cleared, show_kept
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,5 +35,5 @@ def run(arguments: argparse.Namespace) -> int:
         for entry in SPECTRA.entries()
     ]
     header = ("projection", "weight", "method", "singular values", "error", "MiB", "file")
-    show_kept(header, rows, SPECTRA.folder, as_json=arguments.json)
+    show_entries(header, rows, SPECTRA.folder, as_json=arguments.json)
     return 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from easyedit_ice.cli.cache_listing import mebibytes, show_cleared, show_entries
 from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, algorithm_named, settings_for
 from easyedit_ice.cli.console import table, working
 from easyedit_ice.cli.json_output import add_json
-from easyedit_ice.cli.kept import mebibytes, show_cleared, show_kept
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,10 +62,10 @@ def _compute(arguments: argparse.Namespace) -> int:
     with working(share.index == 0):
         model, tok = load_model(hparams)
         names, measuring = algorithm.moments_needed(model, hparams)
-        found = moments(model, tok, names, measuring, share)
+        result = moments(model, tok, names, measuring, share)
         files = _handed_over(model, tok, arguments, measuring) if share.index == 0 else []
     if share.index == 0:
-        rows = [(path, f"{len(moment)} x {len(moment)}", tokens) for path, (moment, tokens) in found.items()]
+        rows = [(path, f"{len(moment)} x {len(moment)}", tokens) for path, (moment, tokens) in result.items()]
         print(table(("projection", "second moment", "tokens"), rows))
         for file in files:
             print(f"{arguments.method} of EasyEdit will find {file}")
@@ -101,4 +101,4 @@ def _list(as_json: bool) -> None:
         for entry in MOMENTS.entries()
     ]
     header = ("model", "projection", "text", "tokens", "type", "MiB", "file")
-    show_kept(header, rows, MOMENTS.folder, as_json=as_json)
+    show_entries(header, rows, MOMENTS.folder, as_json=as_json)

@@ -100,10 +100,10 @@ def _show_facts(file: str, as_json: bool) -> None:
     from easyedit_ice.data import load_records
     from easyedit_ice.testbed import gather
 
-    known = gather(load_records(file))
+    knowledge = gather(load_records(file))
     if as_json:
-        print_json({"prompts": known.counts(), "notes": known.notes})
+        print_json({"prompts": knowledge.counts(), "notes": knowledge.notes})
         return
-    for source, count in known.counts().items():
+    for source, count in knowledge.counts().items():
         print(f"{source}: {count} prompts")
-    print(*known.notes, sep="\n")
+    print(*knowledge.notes, sep="\n")

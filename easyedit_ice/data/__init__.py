@@ -1,7 +1,7 @@
 """Published benchmarks as records in one form, with everything that is wrong in a file reported."""
 
+from easyedit_ice.data.benchmarks import BENCHMARKS
 from easyedit_ice.data.easyedit_requests import to_edit_kwargs, to_requests
-from easyedit_ice.data.hub import BENCHMARKS
 from easyedit_ice.data.load import load_records, read_records
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
 from easyedit_ice.data.schemas import FORMS

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from easyedit_ice.data.form import Form
-from easyedit_ice.data.records import Record, Severity
+from easyedit_ice.data.records import ProbeRecord, ProbeRecords, Record, Severity
 from easyedit_ice.runtime.untrusted import is_unicode
 
+READ = ("index", "prompt", "target_new", "subject", "rephrase_prompt", "ground_truth", "locality", "portability")
+"""Of a record; what else its file has is passed on as it is."""
 Report = Callable[[Severity, str], None]
 
 
@@ -23,44 +25,57 @@ def normalise(raw: Any, index: int, form: Form, report: Report) -> Record | None
         flaws = [f"{form.describe(name)} is {_show(draft[name])}" for name in unusable]
         report(Severity.RECORD, f"{' and '.join(flaws)}; expected text")
         return None
-    record = draft | {"index": index}
-    _check_subject(record, form, report)
-    _check_ground_truth(record, form, report)
-    if record["rephrase_prompt"] is None:
-        del record["rephrase_prompt"]
-    elif not _is_text(record["rephrase_prompt"]):
-        shown = _show(record.pop("rephrase_prompt"))
-        report(Severity.PROBE, f"{form.describe('rephrase_prompt')} is {shown}; expected text")
-    for section in ("locality", "portability"):
-        record[section] = _section(record[section], section, record["target_new"], report)
-    return record
+    subject = _subject(draft["subject"], form, report)
+    prompt: str = draft["prompt"] if subject is None else draft["prompt"].replace("{}", subject)
+    if subject is not None and subject not in prompt:
+        report(Severity.NOTE, f"the subject {subject!r} does not occur in the prompt {_show(prompt)}")
+    truth = _ground_truth(draft["ground_truth"], form, report)
+    rephrase = _rephrase(draft["rephrase_prompt"], form, report)
+    target = draft["target_new"]
+    record: Record = {
+        "index": index,
+        "prompt": prompt,
+        "target_new": target,
+        "locality": _section(draft["locality"], "locality", target, report),
+        "portability": _section(draft["portability"], "portability", target, report),
+    }
+    if subject is not None:
+        record["subject"] = subject
+    if truth is not None:
+        record["ground_truth"] = truth
+    if rephrase is not None:
+        record["rephrase_prompt"] = rephrase
+    further = {name: value for name, value in draft.items() if name not in READ}
+    return cast(Record, further | record)
 
 
-def _check_subject(record: Record, form: Form, report: Report) -> None:
-    subject = record["subject"]
-    if not _is_text(subject):
-        del record["subject"]
-        if subject is not None:
-            report(Severity.NOTE, f"{form.describe('subject')} is {_show(subject)}; read as having none")
-        return
-    record["prompt"] = record["prompt"].replace("{}", subject)
-    if subject not in record["prompt"]:
-        shown = _show(record["prompt"])
-        report(Severity.NOTE, f"the subject {subject!r} does not occur in the prompt {shown}")
+def _subject(subject: Any, form: Form, report: Report) -> str | None:
+    if _is_text(subject):
+        return str(subject)
+    if subject is not None:
+        report(Severity.NOTE, f"{form.describe('subject')} is {_show(subject)}; read as having none")
+    return None
 
 
-def _check_ground_truth(record: Record, form: Form, report: Report) -> None:
-    truth = record["ground_truth"]
-    answers = None if truth is None else _answers(truth)
+def _ground_truth(truth: Any, form: Form, report: Report) -> list[str] | None:
+    if truth is None:
+        return None
+    answers = _answers(truth)
     if answers is None or not any(answers):
-        del record["ground_truth"]
-        if truth is not None:
-            report(Severity.NOTE, f"{form.describe('ground_truth')} is {_show(truth)}; read as unknown")
-        return
-    record["ground_truth"] = [alias for aliases in answers for alias in aliases]
+        report(Severity.NOTE, f"{form.describe('ground_truth')} is {_show(truth)}; read as unknown")
+        return None
+    return [alias for aliases in answers for alias in aliases]
 
 
-def _section(kinds: Any, section: str, target: str, report: Report) -> dict[str, list[Record]]:
+def _rephrase(rephrase: Any, form: Form, report: Report) -> str | None:
+    if _is_text(rephrase):
+        return str(rephrase)
+    if rephrase is not None:
+        report(Severity.PROBE, f"{form.describe('rephrase_prompt')} is {_show(rephrase)}; expected text")
+    return None
+
+
+def _section(kinds: Any, section: str, target: str, report: Report) -> ProbeRecords:
     if kinds is None:
         return {}
     if not isinstance(kinds, Mapping):
@@ -70,7 +85,7 @@ def _section(kinds: Any, section: str, target: str, report: Report) -> dict[str,
     return {kind: probes for kind, probes in read.items() if probes}
 
 
-def _kind(probes: Any, where: str, kind: str, target: str, report: Report) -> list[Record]:
+def _kind(probes: Any, where: str, kind: str, target: str, report: Report) -> list[ProbeRecord]:
     if probes is None:
         return []
     if not isinstance(probes, list):
@@ -87,12 +102,12 @@ def _kind(probes: Any, where: str, kind: str, target: str, report: Report) -> li
     return usable
 
 
-def _probe(probe: Any, where: str, report: Report) -> Record | None:
+def _probe(probe: Any, where: str, report: Report) -> ProbeRecord | None:
     if not isinstance(probe, Mapping):
         report(Severity.PROBE, f"{where} is {_show(probe)}; expected an object with prompt and ground_truth")
         return None
     prompt, truth = probe.get("prompt"), probe.get("ground_truth")
-    if not _is_text(prompt):
+    if not isinstance(prompt, str) or not _is_text(prompt):
         report(Severity.PROBE, f"{where} has the prompt {_show(prompt)}; expected text")
         return None
     answers = _answers(truth)

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
-from easyedit_ice.data.records import Record
+from typing_extensions import NotRequired
+
+from easyedit_ice.data.records import ProbeRecords, Record
 from easyedit_ice.errors import DataError
 
-_Kinds = dict[str, dict[str, list[str]]]
+
+class FlatProbes(TypedDict):
+    """Probes of a kind as EasyEdit takes them: two parallel lists."""
+
+    prompt: list[str]
+    ground_truth: list[str]
 
 
-def to_requests(records: Iterable[Record]) -> list[dict[str, Any]]:
+class RequestDict(TypedDict):
+    """A fact as ``BaseEditor.edit_requests`` takes it; what its record lacks is absent."""
+
+    prompt: str
+    target_new: str
+    ground_truth: str | None
+    subject: NotRequired[str]
+    rephrase_prompt: NotRequired[str]
+    context: NotRequired[Any]
+    locality: dict[str, FlatProbes]
+    portability: dict[str, FlatProbes]
+
+
+def to_requests(records: Iterable[Record]) -> list[RequestDict]:
     """Requests for ``BaseEditor.edit_requests``, which takes any record, on the release and at head.
 
     Each probe's answer is the first alias of its first answer. Kinds, subjects and rephrases that a record
@@ -49,14 +69,24 @@ def to_edit_kwargs(records: Sequence[Record]) -> dict[str, Any]:
     return kwargs
 
 
-def _request(record: Record) -> dict[str, Any]:
-    request = {key: record[key] for key in ("prompt", "target_new")}
-    request["ground_truth"] = record.get("ground_truth", [None])[0]
-    request |= {key: record[key] for key in ("subject", "rephrase_prompt", "context") if key in record}
-    return request | {section: _flat(record[section]) for section in ("locality", "portability")}
+def _request(record: Record) -> RequestDict:
+    request: RequestDict = {
+        "prompt": record["prompt"],
+        "target_new": record["target_new"],
+        "ground_truth": record["ground_truth"][0] if "ground_truth" in record else None,
+        "locality": _flat(record["locality"]),
+        "portability": _flat(record["portability"]),
+    }
+    if "subject" in record:
+        request["subject"] = record["subject"]
+    if "rephrase_prompt" in record:
+        request["rephrase_prompt"] = record["rephrase_prompt"]
+    if "context" in record:
+        request["context"] = record["context"]
+    return request
 
 
-def _flat(kinds: dict[str, list[Record]]) -> _Kinds:
+def _flat(kinds: ProbeRecords) -> dict[str, FlatProbes]:
     return {
         kind: {
             "prompt": [probe["prompt"] for probe in probes],
@@ -66,10 +96,15 @@ def _flat(kinds: dict[str, list[Record]]) -> _Kinds:
     }
 
 
-def _parallel(sections: Sequence[_Kinds]) -> dict[str, dict[str, list[list[str] | None]]]:
+def _parallel(sections: Sequence[dict[str, FlatProbes]]) -> dict[str, dict[str, list[list[str] | None]]]:
     kinds = dict.fromkeys(kind for section in sections for kind in section)
-    parts = ("prompt", "ground_truth")
-    return {kind: {part: [section.get(kind, {}).get(part) for section in sections] for part in parts} for kind in kinds}
+    return {
+        kind: {
+            "prompt": [section[kind]["prompt"] if kind in section else None for section in sections],
+            "ground_truth": [section[kind]["ground_truth"] if kind in section else None for section in sections],
+        }
+        for kind in kinds
+    }
 
 
 def _require_subjects(records: Sequence[Record]) -> None:

@@ -71,7 +71,7 @@ def dig(raw: Any, path: Path) -> Any:
     return raw
 
 
-def own(*names: str) -> dict[str, Path]:
+def same_names(*names: str) -> dict[str, Path]:
     """Fields that have their normal names in the file."""
     return {name: (name,) for name in names}
 

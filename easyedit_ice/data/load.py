@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from easyedit_ice.data.benchmarks import BENCHMARKS, download
 from easyedit_ice.data.cleaning import normalise
-from easyedit_ice.data.hub import BENCHMARKS, download
+from easyedit_ice.data.file_rows import json_lines, table
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
-from easyedit_ice.data.rows import json_lines, table
 from easyedit_ice.data.schemas import form_named, recognise
 from easyedit_ice.errors import DataError, did_you_mean
 from easyedit_ice.runtime.untrusted import is_file, parsed_json
@@ -132,11 +132,11 @@ def _json(text: str, path: str) -> Any:
 
 def _repeated_prompts(records: Sequence[Record], path: str) -> list[DataProblem]:
     first: dict[str, Record] = {}
-    found = []
+    problems = []
     for record in records:
         earlier = first.setdefault(record["prompt"], record)
         if earlier is not record:
             same = "the same target" if earlier["target_new"] == record["target_new"] else "another target"
             reason = f"its prompt already stands in record {earlier['index']}, with {same}"
-            found.append(DataProblem(path, record["index"], Severity.NOTE, reason))
-    return found
+            problems.append(DataProblem(path, record["index"], Severity.NOTE, reason))
+    return problems

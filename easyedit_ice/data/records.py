@@ -6,25 +6,41 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, overload
+from typing import Any, TypedDict, overload
 
-Record = dict[str, Any]
-"""One fact with its probes, whatever form its file has:
+from typing_extensions import NotRequired
 
-``index``
-    position in the file.
-``prompt``, ``target_new``
-    strings that are not blank.
-``subject``, ``rephrase_prompt``
-    strings; absent where the file has none.
-``ground_truth``
-    list of aliases of the answer before the edit; absent where unknown.
-``locality``, ``portability``
-    ``{kind: [{"prompt": str, "ground_truth": [[alias, ...], ...]}, ...]}``: a list of aliases for each
-    answer; no kind is empty, and no answer.
 
-Further keys of the file, such as ``relation`` or ``context``, are passed on unchanged.
-"""
+class ProbeRecord(TypedDict):
+    """A question that scores the edit, with the aliases of each answer; no probe is without answers."""
+
+    prompt: str
+    ground_truth: list[list[str]]
+
+
+ProbeRecords = dict[str, list[ProbeRecord]]
+"""Probes by kind; no kind is empty."""
+
+
+class Record(TypedDict):
+    """One fact with its probes, whatever form its file has.
+
+    ``index`` is its position in the file; ``prompt``, ``target_new``, ``subject`` and ``rephrase_prompt`` are not
+    blank; ``ground_truth`` has the aliases of the answer before the edit. What the file lacks is absent. Further keys
+    of the file are passed on as they are; ``context``, statements of the new fact, and the relation's name are used.
+    """
+
+    index: int
+    prompt: str
+    target_new: str
+    subject: NotRequired[str]
+    rephrase_prompt: NotRequired[str]
+    ground_truth: NotRequired[list[str]]
+    locality: ProbeRecords
+    portability: ProbeRecords
+    context: NotRequired[Any]
+    relation: NotRequired[Any]
+    relation_id: NotRequired[Any]
 
 
 class Severity(str, Enum):
@@ -89,12 +105,12 @@ class Records(Sequence[Record]):
         theirs = tuple(problem for problem in self.problems if problem.index in indices)
         return Records(self.path, chosen, theirs)
 
-    def found(self, severity: Severity) -> tuple[DataProblem, ...]:
+    def problems_of(self, severity: Severity) -> tuple[DataProblem, ...]:
         """The problems of one severity."""
         return tuple(problem for problem in self.problems if problem.severity is severity)
 
     def summary(self) -> str:
         """One line: how many records, and how many problems of each severity."""
         counts = Counter(problem.severity for problem in self.problems)
-        found = ", ".join(f"{counts[severity]} x {severity}" for severity in Severity if counts[severity])
-        return f"{self.path}: {len(self)} records" + (f"; {found}" if found else "")
+        tally = ", ".join(f"{counts[severity]} x {severity}" for severity in Severity if counts[severity])
+        return f"{self.path}: {len(self)} records" + (f"; {tally}" if tally else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from easyedit_ice.data.form import Form, Raw, dig, own, single
+from easyedit_ice.data.form import Form, Raw, dig, same_names, single
 from easyedit_ice.data.published import PUBLISHED
 from easyedit_ice.data.published.ultraedit import ZSRE_ANS
 from easyedit_ice.errors import DataError, did_you_mean
@@ -21,8 +21,8 @@ def recognise(raws: Sequence[Any], path: str) -> Form:
         if any(map(form.shown_by, raws)):
             return form
     keys = next((sorted(raw) for raw in raws if isinstance(raw, Mapping)), [])
-    known = "; ".join(f"{form.name}: {', '.join(sorted(form.marks))}" for form in FORMS.values())
-    raise DataError(f"no known form has the keys {keys}; expected those of one form: {known}", path)
+    marks = "; ".join(f"{form.name}: {', '.join(sorted(form.marks))}" for form in FORMS.values())
+    raise DataError(f"no known form has the keys {keys}; expected those of one form: {marks}", path)
 
 
 def form_named(name: str) -> Form:
@@ -91,7 +91,7 @@ FORMS: dict[str, Form] = {
         Form(
             name="counterfact",
             marks=frozenset({"locality_prompt", "locality_ground_truth"}),
-            fields=own("subject", "prompt", "target_new", "ground_truth", "rephrase_prompt"),
+            fields=same_names("subject", "prompt", "target_new", "ground_truth", "rephrase_prompt"),
             probes=_counterfact_probes,
         ),
         Form(
@@ -114,14 +114,14 @@ FORMS: dict[str, Form] = {
                 "subject": ("concept",),
                 "prompt": ("text",),
                 "target_new": ("labels",),
-                **own("ground_truth", "rephrase_prompt"),
+                **same_names("ground_truth", "rephrase_prompt"),
             },
             probes=_knowedit_probes,
         ),
         Form(
             name="knowedit",
             marks=frozenset({"prompt", "target_new"}),
-            fields=own("subject", "prompt", "target_new", "ground_truth", "rephrase_prompt"),
+            fields=same_names("subject", "prompt", "target_new", "ground_truth", "rephrase_prompt"),
             probes=_knowedit_probes,
         ),
     )

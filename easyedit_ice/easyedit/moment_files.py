@@ -61,9 +61,9 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
     missing = [name for name, path in paths.items() if not path.exists()]
     if missing:
         logger.info("measuring second moments of %s over %d texts", ", ".join(missing), len(texts))
-        found = second_moments(model, tok, missing, texts)
-        for name, moment in found.moments.items():
-            made_once(paths[name], partial(_write, moment, found.tokens, hparams))
+        result = second_moments(model, tok, missing, texts)
+        for name, moment in result.moments.items():
+            made_once(paths[name], partial(_write, moment, result.tokens, hparams))
 
 
 def _share_moments(model: nn.Module, tok: Any, hparams: Any) -> None:
@@ -151,14 +151,14 @@ def _path(model: nn.Module, hparams: Any, name: str) -> Path:
 def _write(moment: Tensor, tokens: int, hparams: Any, path: Path) -> None:
     """Write a file by EasyEdit's own means."""
     stats = import_module(f"{PACKAGE}.util.runningstats")
-    own = stats.SecondMoment()
-    own.count, own.mom2 = tokens, (moment * tokens).to(getattr(torch, hparams.mom2_dtype))
-    stats.save_cached_state(path, stats.CombinedStat(mom2=own), {"sample_size": hparams.mom2_n_samples})
+    statistic = stats.SecondMoment()
+    statistic.count, statistic.mom2 = tokens, (moment * tokens).to(getattr(torch, hparams.mom2_dtype))
+    stats.save_cached_state(path, stats.CombinedStat(mom2=statistic), {"sample_size": hparams.mom2_n_samples})
 
 
 def _holds(path: Path, moment: Tensor, tokens: int, hparams: Any) -> bool:
     """Whether a file holds this second moment."""
     with np.load(path, allow_pickle=False) as file:
-        kept = file["mom2.mom2"]
+        stored = file["mom2.mom2"]
         expected = (moment * tokens).to(getattr(torch, hparams.mom2_dtype)).numpy()
-        return int(file["mom2.count"]) == tokens and np.array_equal(kept, expected)
+        return int(file["mom2.count"]) == tokens and np.array_equal(stored, expected)

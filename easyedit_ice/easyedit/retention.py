@@ -52,12 +52,12 @@ def retained(
         )
     requests = [_request(case, index) for index, case in enumerate(metrics)]
     edited = editor.model if model is None else model
-    found = []
+    cases = []
     for case, request in zip(metrics, requests, strict=True):
         scores = _scores(editor, edited, request)
         locality = {} if unedited is None else _scores(editor, unedited, request)["locality"]
-        found.append({**case, "retained": _compared(editor, request, scores, locality)})
-    return found
+        cases.append({**case, "retained": _compared(editor, request, scores, locality)})
+    return cases
 
 
 def _request(case: Mapping[str, Any], index: int) -> Mapping[str, Any]:

@@ -15,8 +15,10 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.originals import OriginalWeights
 from easyedit_ice.edit.plain_statements import MEASURED, Movement, movement, said, statements
 from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
-from easyedit_ice.edit.request import EditRequest, check_tokens, for_editors
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.request_keys import for_editors
 from easyedit_ice.edit.soundness import require_sound
+from easyedit_ice.edit.token_checks import check_tokens
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import AnatomyError, DriftError, HyperParamsError, LoadingError, RequestError
 from easyedit_ice.model.activation_memory import vocabulary
@@ -96,8 +98,8 @@ def solve_with(
         size = _size(model, update)
         moved = _movement(model, tok, facts, update)
     _judge(moved, hparams)
-    found = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
-    return replace(update, info=update.info | found | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
+    notes = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
+    return replace(update, info=update.info | notes | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
 
 
 def _facts(

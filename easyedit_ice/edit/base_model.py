@@ -89,13 +89,13 @@ def require_base(info: Mapping[str, Any], base: Base, what: str, remedy: str, *,
     Raises:
         OtherBaseError: naming both models.
     """
-    own = base_in(info)
-    if own is None and stated:
+    recorded = base_in(info)
+    if recorded is None and stated:
         raise OtherBaseError(
             f"{what} does not say which weights it was made on, and may not belong to {base}; {remedy}"
         )
-    if own is not None and own.fingerprint != base.fingerprint:
-        raise OtherBaseError(f"{what} was made on {own}, and not on the weights of {base}; {remedy}")
+    if recorded is not None and recorded.fingerprint != base.fingerprint:
+        raise OtherBaseError(f"{what} was made on {recorded}, and not on the weights of {base}; {remedy}")
 
 
 def as_info(base: Base) -> dict[str, Any]:

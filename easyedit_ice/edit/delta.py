@@ -58,7 +58,7 @@ class Delta(ABC):
 
     def norm(self) -> float:
         """Frobenius norm of ΔW."""
-        return self.matrix().norm().item()
+        return float(self.matrix().norm().item())
 
     def finite(self) -> bool:
         """Whether every number it is made of is finite."""
@@ -228,7 +228,7 @@ class SpectralDelta(Delta):
 
     def norm(self) -> float:
         """Frobenius norm, that of S^½ D S^½."""
-        return self.middle().norm().item()
+        return float(self.middle().norm().item())
 
     def scaled(self, factor: float) -> SpectralDelta:
         """D scaled by the factor."""

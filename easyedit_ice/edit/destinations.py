@@ -28,11 +28,11 @@ def refuse_base(path: str | Path, base: str | None) -> None:
         SaveError: it is one of these.
     """
     place = Path(path).expanduser().resolve()
-    own = Path(base).expanduser().resolve() if base and Path(base).expanduser().exists() else None
-    if own is not None and (place.is_relative_to(own) or own.is_relative_to(place)):
+    source = Path(base).expanduser().resolve() if base and Path(base).expanduser().exists() else None
+    if source is not None and (place.is_relative_to(source) or source.is_relative_to(place)):
         raise SaveError(
-            f"{path} is the file or folder of the model that is edited ({own}), or one lies in the other; give another "
-            "place"
+            f"{path} is the file or folder of the model that is edited ({source}), or one lies in the other; "
+            "give another place"
         )
     for folder in (_hub_cache(), cache_root() / "models", _embedded()):
         if place.is_relative_to(folder.resolve()):
@@ -57,20 +57,20 @@ def refuse_existing(path: str | Path, overwrite: bool) -> None:
         raise SaveError(f"{path} holds something else than a saved update or model; give another place")
 
 
-def refuse_others(folder: str | Path, own: Collection[str]) -> None:
+def refuse_others(folder: str | Path, names: Collection[str]) -> None:
     """Refuse a folder that holds other files than those that are to be replaced.
 
     Args:
         folder: that need not be there.
-        own: names of files that may be in it.
+        names: names of files that may be in it.
 
     Raises:
         SaveError: with one that would be lost, or the folder is a file.
     """
     place = Path(folder).expanduser()
     if place.exists() and not place.is_dir():
-        raise SaveError(f"{folder} is a file; name a folder for {' and '.join(own)}")
-    others = sorted(file.name for file in place.iterdir() if file.name not in own) if place.is_dir() else []
+        raise SaveError(f"{folder} is a file; name a folder for {' and '.join(names)}")
+    others = sorted(file.name for file in place.iterdir() if file.name not in names) if place.is_dir() else []
     if others:
         raise SaveError(f"{folder} holds {others[0]} as well, which would be lost; give a folder of its own")
 
@@ -117,8 +117,8 @@ def placed(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
 
     refuse_existing(path, overwrite)
     try:
-        with whole_path(Path(path).expanduser(), replace=True) as made:
-            yield made
+        with whole_path(Path(path).expanduser(), replace=True) as draft:
+            yield draft
     except SaveError:
         raise
     except (OSError, SafetensorError) as error:

@@ -129,11 +129,11 @@ class EditHyperParams(Section):
     @classmethod
     def without_earlier(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """Settings without those of earlier versions that change nothing."""
-        known = {field.name for field in fields(cls)}
+        names = {field.name for field in fields(cls)}
         return {
             name: value
             for name, value in values.items()
-            if name in known or not cls.says_nothing(name, _plain_number(value))
+            if name in names or not cls.says_nothing(name, _plain_number(value))
         }
 
     @classmethod
@@ -192,12 +192,12 @@ class EditHyperParams(Section):
         Raises:
             HyperParamsError: a setting is unknown, of the wrong type, or out of bounds.
         """
-        known = {field.name: field for field in fields(cls)}
+        by_name = {field.name: field for field in fields(cls)}
         with cls._explained(values, source):
             typed = cls._typed(values, source)
         for name in cls.without_earlier(values):
             try:
-                check_bounds(known[name], typed[name])
+                check_bounds(by_name[name], typed[name])
             except HyperParamsError as error:
                 raise HyperParamsError(f"{source}: {error}") from error
 
@@ -206,12 +206,12 @@ class EditHyperParams(Section):
         """A configuration of OmegaConf's with these settings and the other defaults, all of their types."""
         from omegaconf import OmegaConf
 
-        known = {field.name: field for field in fields(cls)}
+        by_name = {field.name: field for field in fields(cls)}
         values = cls.without_earlier(values)
         cls._refuse_unknown(values, source)
         refuse_odd(values, source)
         numbers = {
-            name: value if "str" in type_name(known[name]) else _plain_number(value) for name, value in values.items()
+            name: value if "str" in type_name(by_name[name]) else _plain_number(value) for name, value in values.items()
         }
         others = {name: value for name, value in numbers.items() if not _is_default(known[name], value)}
         return OmegaConf.merge(_schema(cls), others)
@@ -222,18 +222,18 @@ class EditHyperParams(Section):
         """Say of a value that OmegaConf refuses what was expected of it, and where it was given."""
         from omegaconf.errors import OmegaConfBaseException
 
-        known = {field.name: field for field in fields(cls)}
+        by_name = {field.name: field for field in fields(cls)}
         try:
             yield
         except (OverflowError, TypeError) as error:
             raise HyperParamsError(f"{source}: a setting is of a wrong type or size ({error})") from error
         except OmegaConfBaseException as error:
             name = str(error.full_key or "").partition("[")[0]
-            if name not in known:
+            if name not in by_name:
                 raise HyperParamsError(f"{source}: {error.msg}") from error
             raise HyperParamsError(
-                f"{source}: {name} is {shown(values[name])}; expected {type_name(known[name])}: "
-                f"{known[name].metadata['help']}"
+                f"{source}: {name} is {shown(values[name])}; expected {type_name(by_name[name])}: "
+                f"{by_name[name].metadata['help']}"
             ) from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -267,17 +267,17 @@ class EditHyperParams(Section):
         spec = cls.spec if cls.spec and cls.spec.name == algorithm else None
         if spec is None and algorithm in ALGORITHMS:
             spec = ALGORITHMS[algorithm]
-        own = [] if spec is None or spec.presets is None else [spec.presets]
-        return [*own, *(root / algorithm for root in preset_roots())]
+        folders = [] if spec is None or spec.presets is None else [spec.presets]
+        return [*folders, *(root / algorithm for root in preset_roots())]
 
     @classmethod
     def _refuse_unknown(cls, names: Iterable[str], source: str) -> None:
-        known = [field.name for field in fields(cls)]
+        choices = [field.name for field in fields(cls)]
         for name in names:
-            if name not in known:
-                meant = did_you_mean(str(name), known)
+            if name not in choices:
+                meant = did_you_mean(str(name), choices)
                 listed = (
-                    f"`easyedit-ice hparams {cls.algorithm()}` lists all" if meant else f"It has: {', '.join(known)}"
+                    f"`easyedit-ice hparams {cls.algorithm()}` lists all" if meant else f"It has: {', '.join(choices)}"
                 )
                 raise HyperParamsError(
                     f"{source}: {cls.__name__} has no setting {name!r}.{meant} {_told_of_others(str(name))}{listed}"

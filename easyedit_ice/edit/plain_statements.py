@@ -16,7 +16,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.model.activation_memory import FP32, vocabulary
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
-from easyedit_ice.text.rows import Row, given, predict
+from easyedit_ice.text.rows import Row, predict, prefix_ids
 
 MEASURED, KEPT = PLAIN_FACTS[::2], PLAIN_FACTS[1::2]
 """Facts that changes are measured on, and others that training may hold on to: no one marks their own work."""
@@ -53,7 +53,7 @@ def statements(model: nn.Module, tok: Any, facts: Iterable[Any], requests: Seque
     texts = [f"{fact.prompt} {fact.answer}." for fact in facts]
     longest, words = ModelAnatomy(model).context_length, vocabulary(model)
     room = None if longest is None else longest + 1
-    rows = [given(tok, text)[:room] for text in texts if not any(part in text for part in edited)]
+    rows = [prefix_ids(tok, text)[:room] for text in texts if not any(part in text for part in edited)]
     return [Row(ids, len(ids) - 1) for ids in rows if len(ids) > 1 and max(ids) < words]
 
 
@@ -86,7 +86,7 @@ def _parts(model: nn.Module, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     most = TOGETHER // (FP32 * vocabulary(model))
     part: list[Row] = []
     for row in rows:
-        if part and sum(own.span for own in part) + row.span > most:
+        if part and sum(other.span for other in part) + row.span > most:
             yield part
             part = []
         part.append(row)

@@ -15,7 +15,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from easyedit_ice.errors import (
     BrokenAlgorithmError,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ENTRY_POINT_GROUP = "easyedit_ice.algorithms"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,16 @@ class Algorithm:
 
     def __post_init__(self) -> None:
         if not isinstance(self.hparams, str):
-            self._own(self.hparams)
+            self._claim(self.hparams)
 
     @cached_property
     def hparams_class(self) -> type[EditHyperParams]:
         """The hyperparameter class."""
         if not isinstance(self.hparams, str):
             return self.hparams
-        found = _resolve(self.hparams)
-        self._own(found)
-        return found
+        settings_class: type[EditHyperParams] = _resolve(self.hparams)
+        self._claim(settings_class)
+        return settings_class
 
     @property
     def class_name(self) -> str:
@@ -128,7 +129,7 @@ class Algorithm:
             raise HyperParamsError(f"{self.name} needs no second moments; choose one of {', '.join(needing)}")
         return _resolve(self.second_moments)(model, hparams)
 
-    def _own(self, kind: type[EditHyperParams]) -> None:
+    def _claim(self, kind: type[EditHyperParams]) -> None:
         """Tell the class of settings whose it is; a class derived from it is so too, until it gets its own.
 
         A class that declares its ``alg_name`` knows, and several entries may share it.
@@ -245,19 +246,20 @@ class AlgorithmTable(Mapping[str, Algorithm]):
         logger.warning("the algorithm %r of another package is left out: %s", name, why)
 
     def _join(self, entry_point: EntryPoint) -> None:
-        found = entry_point.load()
-        if not isinstance(found, Algorithm):
-            raise TypeError(f"it is {found!r}, and no Algorithm")
-        _ = found.hparams_class, found.solve_function
-        self.add(found)
-        self._joined.add(found.name)
+        thing = entry_point.load()
+        if not isinstance(thing, Algorithm):
+            raise TypeError(f"it is {thing!r}, and no Algorithm")
+        _ = thing.hparams_class, thing.solve_function
+        self.add(thing)
+        self._joined.add(thing.name)
 
 
-def _resolve(what: Any) -> Any:
+def _resolve(what: _T | str) -> _T:
+    """What a name such as ``"package.module:function"`` stands for."""
     if not isinstance(what, str):
         return what
     module, _, name = what.partition(":")
-    return getattr(import_module(module), name)
+    return cast("_T", getattr(import_module(module), name))
 
 
 def _place(what: Any) -> str:

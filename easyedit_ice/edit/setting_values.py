@@ -37,7 +37,7 @@ def refuse_odd(values: Mapping[str, Any], source: str) -> None:
                 f"{source}: {name} is {shown(value)}; settings are plain values, and nothing is filled in from the "
                 "environment or from other settings"
             )
-        left += [(name, own, depth + 1) for own in inner]
+        left += [(name, entry, depth + 1) for entry in inner]
 
 
 def _is_list(value: Any) -> bool:
@@ -83,15 +83,15 @@ def check_bounds(field: dataclasses.Field[Any], value: Any) -> None:
 
 def _check_numbers(field: dataclasses.Field[Any], value: Any, most: float) -> None:
     """Refuse numbers that are none, and whole numbers beyond what a setting could mean, also within lists."""
-    for own in value if _is_list(value) else [value]:
-        if _is_list(own):
-            _check_numbers(field, own, most)
-        elif isinstance(own, int) and abs(own) > most:
-            raise HyperParamsError(f"{field.name} is {shown(own)}; expected at most {most}: {field.metadata['help']}")
-        elif isinstance(own, float) and not math.isfinite(own):
-            raise HyperParamsError(f"{field.name} is {own}; expected a finite number: {field.metadata['help']}")
-        elif isinstance(own, float) and abs(own) > _LARGEST:
+    for entry in value if _is_list(value) else [value]:
+        if _is_list(entry):
+            _check_numbers(field, entry, most)
+        elif isinstance(entry, int) and abs(entry) > most:
+            raise HyperParamsError(f"{field.name} is {shown(entry)}; expected at most {most}: {field.metadata['help']}")
+        elif isinstance(entry, float) and not math.isfinite(entry):
+            raise HyperParamsError(f"{field.name} is {entry}; expected a finite number: {field.metadata['help']}")
+        elif isinstance(entry, float) and abs(entry) > _LARGEST:
             raise HyperParamsError(
-                f"{field.name} is {own}, and models compute with numbers of at most 3.4e38; expected at most "
+                f"{field.name} is {entry}, and models compute with numbers of at most 3.4e38; expected at most "
                 f"{_LARGEST:g}, and far less to be of use: {field.metadata['help']}"
             )

@@ -7,7 +7,7 @@ from typing import Any
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import SubjectNotFoundError
 from easyedit_ice.text.subjects import last_mention
-from easyedit_ice.text.tokens import kept, tokens
+from easyedit_ice.text.tokens import text_slice, tokens
 
 
 def last_token_of(tok: Any, text: str, subject: str, before: int | None = None) -> int:
@@ -31,8 +31,8 @@ def last_token_of(tok: Any, text: str, subject: str, before: int | None = None) 
     end = mention[1]
     if not getattr(tok, "is_fast", False):
         return len(tokens(tok, text[:end])) - 1
-    found = tok(text, return_offsets_mapping=True)
-    offsets = found["offset_mapping"][kept(tok, found["input_ids"])]
+    encoded = tok(text, return_offsets_mapping=True)
+    offsets = encoded["offset_mapping"][text_slice(tok, encoded["input_ids"])]
     return max(index for index, (first, last) in enumerate(offsets) if first < end and first < last)
 
 

@@ -34,11 +34,11 @@ SYNONYMS = {
 """The name of a setting by what it is called elsewhere."""
 
 
-def usual_name(name: str, known: Collection[str]) -> str:
-    """The name a setting has here: itself, unless it is not among the known ones and another name for it is.
+def usual_name(name: str, names: Collection[str]) -> str:
+    """The name a setting has here: itself, unless it is not among these and another name for it is.
 
     Dashes stand for underscores.
     """
     name = name.replace("-", "_")
     other = SYNONYMS.get(name, name)
-    return other if name not in known and other in known else name
+    return other if name not in names and other in names else name

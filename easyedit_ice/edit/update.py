@@ -171,9 +171,9 @@ class WeightUpdate:
         for part in parts:
             for name, delta in part.deltas.items():
                 deltas[name] = deltas[name].plus(delta) if name in deltas else delta
-            for name, own in part.keys.items():
-                keys.setdefault(name, []).append(own)
-        joined = {name: torch.cat([own.to(several[0].device) for own in several]) for name, several in keys.items()}
+            for name, rows in part.keys.items():
+                keys.setdefault(name, []).append(rows)
+        joined = {name: torch.cat([rows.to(several[0].device) for rows in several]) for name, several in keys.items()}
         return WeightUpdate(deltas, _joined_info([part.info for part in parts]), joined)
 
     def save(self, folder: str | Path) -> None:
@@ -200,10 +200,10 @@ class WeightUpdate:
         }
         told = json.dumps(manifest, indent=2, ensure_ascii=False)
         refuse_others(folder, (_WEIGHTS, _MANIFEST))
-        with placed(folder, overwrite=True) as made:
-            made.mkdir()
-            save_file(tensors, made / _WEIGHTS)
-            (made / _MANIFEST).write_text(told, encoding="utf-8")
+        with placed(folder, overwrite=True) as draft:
+            draft.mkdir()
+            save_file(tensors, draft / _WEIGHTS)
+            (draft / _MANIFEST).write_text(told, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> WeightUpdate:
@@ -235,15 +235,15 @@ class WeightUpdate:
                 )
             name, _, part = key.rpartition(":")
             parts.setdefault(name, {})[part] = tensor
-        keys = {name: own.pop(_KEYS) for name, own in parts.items() if _KEYS in own}
+        keys = {name: rows.pop(_KEYS) for name, rows in parts.items() if _KEYS in rows}
         for part in ("kinds", "info"):
             if not isinstance(manifest.get(part), dict):
                 raise UpdateError(f"{folder}: {part!r} is missing from {_MANIFEST}, or is no object; save it again")
         try:
             kinds, info = manifest["kinds"], manifest["info"]
             deltas = {name: Delta.load(kind, parts[name]) for name, kind in kinds.items()}
-            for name, own in keys.items():
-                if name not in deltas or own.ndim != 2 or own.shape[1] != deltas[name].shape[1]:
+            for name, rows in keys.items():
+                if name not in deltas or rows.ndim != 2 or rows.shape[1] != deltas[name].shape[1]:
                     raise UpdateError(f"{folder}: the keys of {name} do not go with its delta; save the update again")
             if manifest.get(_CHECKSUM, whole) != whole:
                 raise UpdateError(f"{folder}: {_WEIGHTS} has other values than were saved")
@@ -268,8 +268,8 @@ class WeightUpdate:
         refuse_base(folder, base)
         refuse_others(folder, ADAPTER)
         targets = self.targets(model)
-        with placed(folder, overwrite=True) as made:
-            save_peft(targets, base, made)
+        with placed(folder, overwrite=True) as draft:
+            save_peft(targets, base, draft)
 
     def to_hf(self, model: nn.Module, tok: Any, folder: str | Path) -> None:
         """Write the edited model and its tokenizer as any transformers checkpoint.
@@ -297,7 +297,7 @@ class WeightUpdate:
             UpdateError: a projection is missing, or of another shape.
         """
         anatomy = ModelAnatomy(model)
-        projections = {own.name: own for own in (*anatomy.projections, *anatomy.fused.values())}
+        projections = {projection.name: projection for projection in (*anatomy.projections, *anatomy.fused.values())}
         missing = [name for name in self.deltas if name not in projections]
         if missing:
             raise UpdateError(f"the model has no {', '.join(missing)}; this update belongs to another architecture")
@@ -330,4 +330,4 @@ def _norm(projection: Projection) -> float:
     weight = projection.weight
     matrix = projection.matrix() if projection.quantized or weight.element_size() == 1 else weight
     norm = torch.linalg.vector_norm(matrix, dtype=torch.promote_types(matrix.dtype, torch.float32))
-    return max(norm.item(), torch.finfo(torch.float32).tiny)
+    return float(max(norm.item(), torch.finfo(torch.float32).tiny))

@@ -20,6 +20,6 @@ def usual_settings(
 
 def usual_source(hparams_class: type[EditHyperParams], model: str) -> str:
     """The preset named like a model, else ``auto``."""
-    own = model.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
-    named = (preset for preset in hparams_class.presets() if preset.rpartition("/")[2] == own)
+    stem = model.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
+    named = (preset for preset in hparams_class.presets() if preset.rpartition("/")[2] == stem)
     return next(named, AUTO)

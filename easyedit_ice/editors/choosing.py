@@ -180,10 +180,10 @@ def job(name: str) -> Job:
     Raises:
         HyperParamsError: there is none of this name.
     """
-    for own in JOBS:
-        if own.name == name:
-            return own
-    names = [own.name for own in JOBS]
+    for entry in JOBS:
+        if entry.name == name:
+            return entry
+    names = [entry.name for entry in JOBS]
     raise HyperParamsError(f"there is no job {name!r}.{did_you_mean(name, names)} Jobs: {', '.join(names)}")
 
 
@@ -220,5 +220,5 @@ def others_than(name: str | None, with_subjects: bool) -> list[str]:
         name: of the one that missed.
         with_subjects: whether all facts name their subjects.
     """
-    usable = (own for own in _IN_DOUBT if with_subjects or not ALGORITHMS[own].needs_subject)
-    return [own for own in usable if own != name][:2]
+    usable = (algorithm for algorithm in _IN_DOUBT if with_subjects or not ALGORITHMS[algorithm].needs_subject)
+    return [algorithm for algorithm in usable if algorithm != name][:2]

@@ -66,7 +66,8 @@ def words(text: str) -> list[str]:
     """The text's words and punctuation marks, split as :func:`word_splitter` says."""
     from nltk import word_tokenize
 
-    return word_tokenize(text, preserve_line=word_splitter() == "treebank")
+    pieces: list[str] = word_tokenize(text, preserve_line=word_splitter() == "treebank")
+    return pieces
 
 
 def word_splitter() -> str:
@@ -100,7 +101,7 @@ def _drawn(logits: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     """A token for each text, drawn by its own generator among its likeliest: (n, 1)."""
     likeliest = logits.softmax(-1).topk(TOP_K)
     shares = likeliest.values / likeliest.values.sum(-1, keepdim=True)
-    chosen = [torch.multinomial(own, 1, generator=g) for own, g in zip(shares, generators, strict=True)]
+    chosen = [torch.multinomial(row, 1, generator=g) for row, g in zip(shares, generators, strict=True)]
     return likeliest.indices.gather(1, torch.stack(chosen))
 
 

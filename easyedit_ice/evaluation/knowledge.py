@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.runtime.cache import cache_root
 from easyedit_ice.runtime.progress import progress
@@ -38,18 +38,18 @@ class Knowledge:
 
     def __init__(self, model: nn.Module, tok: Any, asking: Asking = PLAIN) -> None:
         self._model, self._tok, self._asking = model, tok, asking
-        self._path = cache_root() / "known" / f"{known(model).weights[:16]}.json"
-        self._found = _read(self._path)
+        self._path = cache_root() / "known" / f"{baseline_of(model).weights[:16]}.json"
+        self._answers = _read(self._path)
 
     def __call__(self, questions: Sequence[Asked]) -> list[bool]:
         """Whether the model answers each of these, as :func:`~easyedit_ice.text.likely_answers.answers_right` says."""
         rows = {question: asked_row(self._tok, *question, self._asking) for question in questions}
         keys = {question: _key(row) for question, row in rows.items()}
-        missing = {keys[question]: row for question, row in rows.items() if keys[question] not in self._found}
+        missing = {keys[question]: row for question, row in rows.items() if keys[question] not in self._answers}
         for chunk in batches(list(missing), AT_A_TIME):
-            self._found |= zip(chunk, rows_right(self._model, [missing[key] for key in chunk]), strict=True)
+            self._answers |= zip(chunk, rows_right(self._model, [missing[key] for key in chunk]), strict=True)
             self._keep()
-        return [self._found[keys[question]] for question in questions]
+        return [self._answers[keys[question]] for question in questions]
 
     def first(self, questions: Sequence[Asked], count: int | None) -> tuple[list[int], int]:
         """The first questions that the model answers right.
@@ -61,24 +61,24 @@ class Knowledge:
         Returns:
             their places, and how many questions were asked to find them.
         """
-        found: list[int] = []
+        places: list[int] = []
         asked = 0
         total = len(questions) if count is None else count
         with progress(logger, "looking for known facts", total, "fact") as advance:
             for chunk in batches(questions, AT_A_TIME):
-                if count is not None and len(found) >= count:
+                if count is not None and len(places) >= count:
                     break
                 new = [asked + place for place, right in enumerate(self(chunk)) if right]
-                found, asked = found + new, asked + len(chunk)
+                places, asked = places + new, asked + len(chunk)
                 advance(len(chunk) if count is None else len(new))
-        return found[:count], asked
+        return places[:count], asked
 
     def _keep(self) -> None:
         """Write the file anew, with what other processes have found since."""
-        self._found = _read(self._path) | self._found
+        self._answers = _read(self._path) | self._answers
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(self._found), encoding="utf-8")
+        partial.write_text(json.dumps(self._answers), encoding="utf-8")
         os.replace(partial, self._path)
 
 
@@ -89,7 +89,7 @@ def _key(row: Row) -> str:
 def _read(path: Path) -> dict[str, bool]:
     """What was found before; nothing where the file is not there or damaged, since it can be found anew."""
     try:
-        found = parsed_json(path.read_text(encoding="utf-8"))
+        content = parsed_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

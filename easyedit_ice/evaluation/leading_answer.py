@@ -71,8 +71,8 @@ def plain(text: str, articles: bool) -> str:
         articles: whether "a", "an" and "the" count.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(" " if _is_punctuation(c) else c for c in folded if c not in _DROPPED)
-    return " ".join(word for word in kept.split() if articles or word not in _ARTICLES)
+    letters = "".join(" " if _is_punctuation(c) else c for c in folded if c not in _DROPPED)
+    return " ".join(word for word in letters.split() if articles or word not in _ARTICLES)
 
 
 def _begins(text: str, answer: str) -> bool:

@@ -17,7 +17,7 @@ from easyedit_ice.evaluation.teacher_forced.forced_answers import Forced, forced
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.text.chat import PLAIN, Asking
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 from easyedit_ice.text.sampling import write
 from easyedit_ice.text.tokens import ends_of_text
 
@@ -89,18 +89,18 @@ def observe(
     """
     asked = [
         asking.text((context or str)(question.prompt))
-        for own, context in zip(facts, contexts or [None] * len(facts), strict=True)
-        for question in own
+        for of_fact, context in zip(facts, contexts or [None] * len(facts), strict=True)
+        for question in of_fact
     ]
-    flat = [question for own in facts for question in own]
-    found = _forced(model, tok, facts, asked, asking, max_length)
+    flat = [question for of_fact in facts for question in of_fact]
+    answers = _forced(model, tok, facts, asked, asking, max_length)
     written = _written(model, tok, asked, max_new_tokens)
     likelihoods = _likelihoods(model, tok, flat, asked, asking) if probability else {}
     observations = iter(
         Observation(answer.expected, answer.predicted, text, *likelihoods.get(index, (None, None)), *rest)
-        for index, (answer, (text, *rest)) in enumerate(zip(found, written, strict=True))
+        for index, (answer, (text, *rest)) in enumerate(zip(answers, written, strict=True))
     )
-    return [tuple(next(observations) for _ in own) for own in facts]
+    return [tuple(next(observations) for _ in of_fact) for of_fact in facts]
 
 
 def _forced(
@@ -112,7 +112,9 @@ def _forced(
     max_length: int,
 ) -> list[Forced]:
     prompts, gap = iter(asked), " " if asking.gap is None else asking.gap
-    groups = [[(next(prompts), question.answer) for question in group] for own in facts for group in _by_measure(own)]
+    groups = [
+        [(next(prompts), question.answer) for question in group] for of_fact in facts for group in _by_measure(of_fact)
+    ]
     answers = forced(model, tok, groups, max_length=max_length, host="head", gap=gap)
     return [answer for group in answers for answer in group]
 
@@ -130,14 +132,14 @@ Written = tuple[str, str, bool] | tuple[None, None, None]
 def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: int) -> list[Written]:
     if not max_new_tokens:
         return [(None, None, None)] * len(asked)
-    prefixes = {prompt: given(tok, prompt) for prompt in asked}
+    prefixes = {prompt: prefix_ids(tok, prompt) for prompt in asked}
     order = sorted(prefixes, key=lambda prompt: len(prefixes[prompt]))
     ends = ends_of_text(model, tok)
     texts: dict[str, Any] = {}
     with preserved(model, tok), torch.no_grad():
         for batch in batches(order, BATCH):
             tokens = write(model, tok, [prefixes[prompt] for prompt in batch], length=max_new_tokens)
-            texts |= {prompt: _read(tok, own, ends, max_new_tokens) for prompt, own in zip(batch, tokens, strict=True)}
+            texts |= {prompt: _read(tok, ids, ends, max_new_tokens) for prompt, ids in zip(batch, tokens, strict=True)}
     return [texts[prompt] for prompt in asked]
 
 
@@ -145,7 +147,7 @@ def _read(tok: Any, tokens: Sequence[int], ends: Sequence[int], limit: int) -> W
     """What some tokens say; ends of text, which need not be special tokens, are no part of it."""
 
     def text(tokens: Sequence[int]) -> str:
-        return tok.decode([token for token in tokens if token not in ends], skip_special_tokens=True).strip()
+        return str(tok.decode([token for token in tokens if token not in ends], skip_special_tokens=True).strip())
 
     stopped = len(tokens) < limit or tokens[-1] in ends
     return text(tokens), leading_answer(text(tokens[:MOST_TOKENS])), stopped
@@ -157,8 +159,8 @@ def _likelihoods(
     """Mean log-probabilities of each answer and of the other one, for the questions that have another one."""
     competing = {index: question.other for index, question in enumerate(questions) if question.other is not None}
     pairs = [(asked[index], (questions[index].answer, other)) for index, other in competing.items()]
-    found = alternatives(model, tok, pairs, asking)
-    return {index: (answer, other) for index, (answer, other) in zip(competing, found, strict=True)}
+    likelihoods = alternatives(model, tok, pairs, asking)
+    return {index: (answer, other) for index, (answer, other) in zip(competing, likelihoods, strict=True)}
 
 
 def _agreement(one: Sequence[int], other: Sequence[int]) -> float | None:

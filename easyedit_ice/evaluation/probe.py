@@ -115,17 +115,17 @@ def probe(
     if not asked:
         raise DataError("no record has a ground_truth, so it cannot be told what the model knows; give some that have")
     knowledge = Knowledge(model, tok, asking)
-    places, _ = knowledge.first([(own.prompt, own.ground_truth or "") for own in asked], None)
-    known, plain = [asked[place] for place in places], wording_shares(model, tok, asking)
+    places, _ = knowledge.first([(fact.prompt, fact.ground_truth or "") for fact in asked], None)
+    rights, plain = [asked[place] for place in places], wording_shares(model, tok, asking)
     if records is None:
         told, followed = plain_requests(model, tok, asking), plain
     else:
-        told = (known if len(known) >= FEWEST_KNOWN else asked)[:TOLD]
+        told = (rights if len(rights) >= FEWEST_KNOWN else asked)[:TOLD]
         followed = shares_followed(model, tok, told)
-    (texts,) = observe(model, tok, [[_question(own) for own in told]], asking=asking, max_new_tokens=MOST_TOKENS)
+    (texts,) = observe(model, tok, [[_question(fact) for fact in told]], asking=asking, max_new_tokens=MOST_TOKENS)
     return Probe(
         facts=len(asked),
-        known=len(known),
+        known=len(rights),
         told=len(told),
         followed=followed,
         asked_otherwise={text: _share(model, tok, text, told) for text in QUESTIONS},
@@ -150,6 +150,6 @@ def _question(request: EditRequest) -> Question:
 
 
 def _share(model: nn.Module, tok: Any, template: str, requests: Sequence[EditRequest]) -> float:
-    asked = [(filled(template, own), own.target_new) for own in requests]
+    asked = [(filled(template, fact), fact.target_new) for fact in requests]
     right = answers_right(model, tok, asked, requests[0].asking)
     return sum(right) / len(right)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from easyedit_ice.edit.request import EditRequest, Probe
+from easyedit_ice.edit.fact_probes import Probe
+from easyedit_ice.edit.request import EditRequest
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,16 @@ class Question:
 
 
 def questions(request: EditRequest) -> tuple[Question, ...]:
-    """All questions of a fact: its own, in other words, and its probes."""
+    """All questions of a fact: its prompt, the same in other words, and its probes."""
     target, old = request.target_new.strip(), request.ground_truth
     other = old.strip() if old and old.strip() and old.strip() != target else None
-    found = [Question("rewrite", request.prompt, target, (target,), other)]
+    result = [Question("rewrite", request.prompt, target, (target,), other)]
     if request.rephrase_prompt is not None:
-        found.append(Question("rephrase", request.rephrase_prompt, target, (target,), other))
+        result.append(Question("rephrase", request.rephrase_prompt, target, (target,), other))
     for section in ("portability", "locality"):
         for kind, probes in getattr(request, section).items():
-            found += [_question(f"{section}.{kind}", probe, target) for probe in probes]
-    return tuple(found)
+            result += [_question(f"{section}.{kind}", probe, target) for probe in probes]
+    return tuple(result)
 
 
 def _question(measure: str, probe: Probe, target: str) -> Question:

@@ -47,28 +47,33 @@ class FactScore:
     def without_comparison(self) -> Self:
         """The scores that do not compare with what was answered before."""
 
-        def own(measures: dict[str, float]) -> dict[str, float]:
+        def without_locality(measures: dict[str, float]) -> dict[str, float]:
             return {measure: value for measure, value in measures.items() if not measure.startswith("locality.")}
 
-        return type(self)(own(self.teacher_forced), own(self.generated), own(self.leading), self.probability)
+        return type(self)(
+            without_locality(self.teacher_forced),
+            without_locality(self.generated),
+            without_locality(self.leading),
+            self.probability,
+        )
 
 
 def edit_scores(
     questions: Sequence[Question], before: Sequence[Observation], after: Sequence[Observation]
 ) -> FactScore:
     """Score a fact by what the model answered before and after its edit."""
-    found: dict[str, dict[str, list[float]]] = {mode: defaultdict(list) for mode in MODES}
+    by_mode: dict[str, dict[str, list[float]]] = {mode: defaultdict(list) for mode in MODES}
     for question, old, new in zip(questions, before, after, strict=True):
         agreement = new.agrees_with(old) if question.keeps else new.token_accuracy
         if agreement is not None:
-            found["teacher_forced"][question.measure].append(agreement)
+            by_mode["teacher_forced"][question.measure].append(agreement)
         if new.generated is not None:
-            found["generated"][question.measure].append(float(is_right(question, old, new)))
+            by_mode["generated"][question.measure].append(float(is_right(question, old, new)))
         if new.leading is not None:
-            found["leading"][question.measure].append(float(leads_right(question, old, new)))
+            by_mode["leading"][question.measure].append(float(leads_right(question, old, new)))
         if new.log_prob is not None and new.other_log_prob is not None:
-            found["probability"][question.measure].append(float(new.log_prob > new.other_log_prob))
-    return FactScore(**{mode: _means(values) for mode, values in found.items()})
+            by_mode["probability"][question.measure].append(float(new.log_prob > new.other_log_prob))
+    return FactScore(**{mode: _means(values) for mode, values in by_mode.items()})
 
 
 def is_right(question: Question, before: Observation, after: Observation) -> bool:
@@ -97,4 +102,4 @@ def normalized(text: str) -> str:
 
 
 def _means(values: dict[str, list[float]]) -> dict[str, Any]:
-    return {measure: sum(own) / len(own) for measure, own in values.items()}
+    return {measure: sum(shares) / len(shares) for measure, shares in values.items()}

@@ -14,7 +14,7 @@ from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.likely_answers import Asked, answers_right
-from easyedit_ice.text.rows import Row, given, predict
+from easyedit_ice.text.rows import Row, predict, prefix_ids
 
 WINDOW = 128
 """Tokens of the text in one row: a token is predicted from those before it in its window."""
@@ -27,11 +27,11 @@ class RestPoint:
     """What is left of the rest.
 
     Attributes:
-        kept: for each of the known facts, whether the model answers it right.
+        rights: for each of the known facts, whether the model answers it right.
         perplexity: of the fixed text, per token; none without a text.
     """
 
-    kept: tuple[bool, ...]
+    rights: tuple[bool, ...]
     perplexity: float | None
 
 
@@ -46,9 +46,9 @@ class Rest:
         asking: how the questions are put to the model; by default as they are.
     """
 
-    def __init__(self, tok: Any, known: Sequence[Asked], text: str | None, tokens: int, asking: Asking = PLAIN) -> None:
+    def __init__(self, tok: Any, facts: Sequence[Asked], text: str | None, tokens: int, asking: Asking = PLAIN) -> None:
         self._tok, self._asking = tok, asking
-        self._known = list(known)
+        self._facts = list(facts)
         self._rows = [] if text is None else _windows(tok, text, tokens)
 
     def point(self, model: nn.Module, contexts: Sequence[Callable[[str], str]] = ()) -> RestPoint:
@@ -60,9 +60,9 @@ class Rest:
                 of them in turn. Perplexity is of the text alone.
         """
         wrap = contexts or (str,)
-        asked = [(wrap[place % len(wrap)](prompt), answer) for place, (prompt, answer) in enumerate(self._known)]
-        kept = answers_right(model, self._tok, asked, self._asking)
-        return RestPoint(tuple(kept), _perplexity(model, self._rows) if self._rows else None)
+        asked = [(wrap[place % len(wrap)](prompt), answer) for place, (prompt, answer) in enumerate(self._facts)]
+        rights = answers_right(model, self._tok, asked, self._asking)
+        return RestPoint(tuple(rights), _perplexity(model, self._rows) if self._rows else None)
 
 
 @torch.no_grad()
@@ -78,7 +78,7 @@ def _perplexity(model: nn.Module, rows: Sequence[Row]) -> float:
 
 def _windows(tok: Any, text: str, tokens: int) -> list[Row]:
     """The first tokens of a text in windows, each after what the tokenizer begins a text with, if anything."""
-    start = given(tok, "")
-    ids = given(tok, text[: _LETTERS * tokens])[len(start) :][:tokens]
+    start = prefix_ids(tok, "")
+    ids = prefix_ids(tok, text[: _LETTERS * tokens])[len(start) :][:tokens]
     rows = [(*start, *window) for window in batches(ids, WINDOW)]
     return [Row(row, len(row) - max(1, len(start))) for row in rows if len(row) > max(1, len(start))]

@@ -22,7 +22,7 @@ from easyedit_ice.experts.mixing import modules_of
 from easyedit_ice.experts.rowwise import Beside
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.runtime.batching import batches_alike
-from easyedit_ice.text.rows import Row, answered, given, predict
+from easyedit_ice.text.rows import Row, answered, predict, prefix_ids
 from easyedit_ice.text.sampling import write
 
 SCORINGS = ("forced", "generated")
@@ -107,7 +107,7 @@ class _Asked:
         alphas = members if members.ndim == 3 else members[..., None].expand(-1, -1, self._modules)
         pairs = [(member, example) for member in range(len(members)) for example in range(len(self._examples))]
         forced = self._forced(pairs, alphas)
-        right = [own for own, _ in forced] if self._scoring == "forced" else self._written(pairs, alphas)
+        right = [hit for hit, _ in forced] if self._scoring == "forced" else self._written(pairs, alphas)
         count = len(self._examples)
         return [
             (mean(right[start : start + count]), mean(likelihood for _, likelihood in forced[start : start + count]))
@@ -116,27 +116,27 @@ class _Asked:
 
     def _forced(self, pairs: Sequence[tuple[int, int]], alphas: Tensor) -> list[tuple[bool, float]]:
         """Whether every token of an answer is the likeliest, and their mean log-likelihood."""
-        found: dict[int, tuple[bool, float]] = {}
+        by_index: dict[int, tuple[bool, float]] = {}
         for chunk in batches_alike([len(self._rows[example].ids) for _, example in pairs], ROWS):
             rows = [self._rows[pairs[index][1]] for index in chunk]
             with self._beside.using(alphas[[pairs[index][0] for index in chunk]]):
-                found |= zip(chunk, _judged(self._model, rows), strict=True)
-        return [found[index] for index in range(len(pairs))]
+                by_index |= zip(chunk, _judged(self._model, rows), strict=True)
+        return [by_index[index] for index in range(len(pairs))]
 
     def _written(self, pairs: Sequence[tuple[int, int]], alphas: Tensor) -> list[bool]:
         """Whether an answer is what the model writes."""
-        prompts = [given(self._tok, one.prompt) for one in self._examples]
-        found: dict[int, bool] = {}
+        prompts = [prefix_ids(self._tok, one.prompt) for one in self._examples]
+        by_index: dict[int, bool] = {}
         for chunk in batches_alike([len(prompts[example]) for _, example in pairs], ROWS):
             with self._beside.using(alphas[[pairs[index][0] for index in chunk]]):
                 texts = write(self._model, self._tok, [prompts[pairs[index][1]] for index in chunk], length=LENGTH)
             for index, tokens in zip(chunk, texts, strict=True):
                 text = self._tok.decode(tokens, skip_special_tokens=True)
-                found[index] = normalized(text) == normalized(self._examples[pairs[index][1]].answer)
-        return [found[index] for index in range(len(pairs))]
+                by_index[index] = normalized(text) == normalized(self._examples[pairs[index][1]].answer)
+        return [by_index[index] for index in range(len(pairs))]
 
 
 def _judged(model: nn.Module, rows: Sequence[Row]) -> list[tuple[bool, float]]:
     predictions = predict(model, rows)
     right = (predictions.log_probs.argmax(-1) == predictions.tokens).split(predictions.spans)
-    return [(own.all().item(), -nll) for own, nll in zip(right, predictions.nll().tolist(), strict=True)]
+    return [(tokens.all().item(), -nll) for tokens, nll in zip(right, predictions.nll().tolist(), strict=True)]

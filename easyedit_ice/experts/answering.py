@@ -68,13 +68,13 @@ class Answering:
         if state_of(model).answering:
             raise ExpertError("this model answers with experts already; detach those first")
         self._model, self._tok, self._experts, self._dispatcher = model, tok, tuple(experts), dispatcher
-        self._found = _Found(model)
+        self._asker_hooks = _AskerHooks(model)
         self._beside = Beside(model, experts)
         self._handles = [
             model.register_forward_pre_hook(self._before, with_kwargs=True),
             model.register_forward_hook(self._after, always_call=True),
         ]
-        self._found.mark_asked_alone()
+        self._asker_hooks.mark_asked_alone()
         state_of(model).answering = True
         self._prompts: tuple[str, ...] = ()
         self._begun: WeakKeyDictionary[Any, Tensor] = WeakKeyDictionary()
@@ -93,7 +93,7 @@ class Answering:
         while self._handles:
             self._handles.pop().remove()
         self._beside.detach()
-        self._found.unmark()
+        self._asker_hooks.unmark()
         state_of(self._model).answering = False
 
     @contextmanager
@@ -134,7 +134,7 @@ class Answering:
         started = self._now()
         texts = self._texts(ids, attention)
         different = list(dict.fromkeys(texts))
-        with self._found.in_force():
+        with self._asker_hooks.in_force():
             alphas = self._dispatcher.alphas(self._model, self._tok, self._experts, different)
         self.seconds.first += self._now() - started
         return alphas[[different.index(text) for text in texts]]
@@ -142,7 +142,7 @@ class Answering:
     def _texts(self, ids: Tensor, attention: Tensor | None) -> list[str]:
         """What the dispatcher sees of each row: its text without padding, or the prompt it begins with."""
         real = attention if attention is not None and attention.shape == ids.shape else torch.ones_like(ids)
-        rows = [own[kept.bool()].tolist() for own, kept in zip(ids, real, strict=True)]
+        rows = [row[mask.bool()].tolist() for row, mask in zip(ids, real, strict=True)]
         options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
         texts = [self._tok.decode(row, **options).strip() for row in rows]
         return [next((prompt for prompt in self._prompts if text.startswith(prompt)), text) for text in texts]
@@ -170,7 +170,7 @@ def composed(model: nn.Module, tok: Any, experts: Sequence[Expert], dispatcher: 
     return Answering(model, tok, experts, dispatcher)
 
 
-class _Found:
+class _AskerHooks:
     """A model's hooks and marks as they were found.
 
     The first pass runs with these: hooks of whoever is asking, which narrow the logits to their places or stop a pass

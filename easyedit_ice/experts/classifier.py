@@ -46,12 +46,12 @@ def train_classifier(
         raise ExpertError("there are no prompts that no expert is for; give some, or nothing is ever left to the base")
     if hparams.objective != "ft":
         raise ExpertError(f"objective is {hparams.objective!r}; labels are learned with objective: ft")
-    own = wording or Wording()
-    *labels, other = own.choices(experts)
+    labelling = wording or Wording()
+    *labels, other = labelling.choices(experts)
     labelled = [
         (fact.prompt, label) for expert, label in zip(experts, labels, strict=True) for fact in expert.facts
     ] + [(prompt, other) for prompt in others]
     requests = EditRequest.prepare(
-        {"prompt": own.asked(experts, prompt), "target_new": label} for prompt, label in dict(labelled).items()
+        {"prompt": labelling.asked(experts, prompt), "target_new": label} for prompt, label in dict(labelled).items()
     )
     return Expert.of(solve(model, tok, requests, hparams), model, name, requests, hparams)

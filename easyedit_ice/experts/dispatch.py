@@ -81,19 +81,19 @@ class LabelDispatcher:
     def alphas(self, model: nn.Module, tok: Any, experts: Sequence[Expert], prompts: Sequence[str]) -> Tensor:
         """See :class:`Dispatcher`."""
         chosen = self.choose(model, tok, experts, prompts)
-        found = torch.zeros(len(prompts), len(experts), len(modules_of(experts)))
+        weights = torch.zeros(len(prompts), len(experts), len(modules_of(experts)))
         for row, number in enumerate(chosen):
             if number is not None:
-                found[row, number] = self.alpha
-        return found
+                weights[row, number] = self.alpha
+        return weights
 
     def choose(self, model: nn.Module, tok: Any, experts: Sequence[Expert], prompts: Sequence[str]) -> list[int | None]:
         """The index of each prompt's expert; ``None`` where the base shall answer."""
         best = self.likelihoods(model, tok, experts, prompts).topk(2)
         sure = best.values[:, 0] - best.values[:, 1] >= self.margin
         return [
-            number if own and number < len(experts) else None
-            for number, own in zip(best.indices[:, 0].tolist(), sure.tolist(), strict=True)
+            number if certain and number < len(experts) else None
+            for number, certain in zip(best.indices[:, 0].tolist(), sure.tolist(), strict=True)
         ]
 
     def likelihoods(self, model: nn.Module, tok: Any, experts: Sequence[Expert], prompts: Sequence[str]) -> Tensor:
@@ -111,7 +111,8 @@ def _bound(classifier: Expert, model: nn.Module) -> WeightUpdate:
     bound = state_of(model).derived.setdefault("classifiers", WeakKeyDictionary())
     if classifier not in bound:
         bound[classifier] = classifier.update(model)
-    return bound[classifier]
+    update: WeightUpdate = bound[classifier]
+    return update
 
 
 @contextmanager

@@ -50,10 +50,10 @@ class Wording:
         others = sorted({*self.labels, *self.descriptions} - set(names))
         if others:
             raise ExpertError(f"there is no expert {', '.join(others)} to label; there are {', '.join(names)}")
-        found = [*(self.labels.get(name, name) for name in names), self.other]
-        if len(set(found)) < len(found) or not all(label.strip() for label in found):
-            raise ExpertError(f"the labels are {found}; expected different ones, none of them blank")
-        return found
+        labels = [*(self.labels.get(name, name) for name in names), self.other]
+        if len(set(labels)) < len(labels) or not all(label.strip() for label in labels):
+            raise ExpertError(f"the labels are {labels}; expected different ones, none of them blank")
+        return labels
 
     def asked(self, experts: Sequence[Expert], question: str) -> str:
         """The text that a label shall follow."""

@@ -168,8 +168,8 @@ class Expert:
     @property
     def size(self) -> Size:
         """Numbers and bytes."""
-        tensors = [tensor for own in self.elements.values() for tensor in _saved(own).values()]
-        numbers = sum(len(own.values) for own in self.elements.values())
+        tensors = [tensor for element in self.elements.values() for tensor in _saved(element).values()]
+        numbers = sum(len(element.values) for element in self.elements.values())
         return Size(numbers, sum(tensor.nbytes for tensor in tensors))
 
     def update(self, model: nn.Module) -> WeightUpdate:
@@ -179,15 +179,15 @@ class Expert:
             ExpertError: the model is another one than it was trained on.
         """
         self.check_base(model)
-        found = spectra(model, _projections(model, self.modules), self.svd, self.svd_rank)
+        by_path = spectra(model, _projections(model, self.modules), self.svd, self.svd_rank)
         deltas = {
             path: SpectralDelta(
-                own.left,
-                own.values,
-                own.right,
-                *(part.to(own.values.device) for part in vars(self.elements[path]).values()),
+                spectrum.left,
+                spectrum.values,
+                spectrum.right,
+                *(part.to(spectrum.values.device) for part in vars(self.elements[path]).values()),
             )
-            for path, own in found.items()
+            for path, spectrum in by_path.items()
         }
         facts = [[fact.prompt, fact.target_new] for fact in self.facts]
         return WeightUpdate(deltas, {"expert": self.name, "hparams": dict(self.settings), "facts": facts})
@@ -199,13 +199,13 @@ class Expert:
             ExpertError: the model is another one.
         """
         try:
-            found = fingerprint(model, self.modules, self.svd, self.svd_rank)
+            prints = fingerprint(model, self.modules, self.svd, self.svd_rank)
         except AnatomyError as error:
             raise ExpertError(f"expert {self.name!r} belongs to another architecture: {error}") from error
-        if found != self.fingerprint:
+        if prints != self.fingerprint:
             raise ExpertError(
                 f"expert {self.name!r} was trained on weights {self.fingerprint[:16]}, but those of this model are "
-                f"{found[:16]}; load the model it was trained on, unedited and in the same dtype, or train it anew"
+                f"{prints[:16]}; load the model it was trained on, unedited and in the same dtype, or train it anew"
             )
 
     def save(self, folder: str | Path) -> None:
@@ -218,7 +218,9 @@ class Expert:
             ExpertError: the folder holds something else.
         """
         tensors = {
-            f"{path}:{part}": tensor for path, own in self.elements.items() for part, tensor in _saved(own).items()
+            f"{path}:{part}": tensor
+            for path, element in self.elements.items()
+            for part, tensor in _saved(element).items()
         }
         about = {
             "name": self.name,
@@ -260,8 +262,8 @@ def fingerprint(model: nn.Module, modules: Sequence[str], svd: str, svd_rank: in
     Raises:
         AnatomyError: the model has no such projection.
     """
-    found = decomposed(model, _projections(model, modules), svd, svd_rank)
-    named = "\n".join(f"{path} {found[path].weight}" for path in sorted(found))
+    by_path = decomposed(model, _projections(model, modules), svd, svd_rank)
+    named = "\n".join(f"{path} {by_path[path].weight}" for path in sorted(by_path))
     return hashlib.sha256(named.encode()).hexdigest()
 
 

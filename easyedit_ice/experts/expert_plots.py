@@ -60,15 +60,18 @@ def draw_scores(scores: Mapping[str, Mapping[str, Interval]], path: str | Path) 
         scores: by strategy and measure.
         path: of the file.
     """
-    measures = list(dict.fromkeys(measure for own in scores.values() for measure in own))
+    measures = list(dict.fromkeys(measure for by_measure in scores.values() for measure in by_measure))
     names = list(scores)
     figure = _figure(2.2 + 2.1 * len(measures), 1.2 + 0.3 * len(names))
     panels = np.ravel(figure.subplots(1, len(measures), squeeze=False, sharey=True))
     for axes, measure, colour in zip(panels, measures, COLOURS * len(measures), strict=False):
-        known = [(place, scores[name][measure]) for place, name in enumerate(names) if measure in scores[name]]
-        means = [100 * own.mean for _, own in known]
-        reach = [[100 * (own.mean - own.low) for _, own in known], [100 * (own.high - own.mean) for _, own in known]]
-        places = [place for place, _ in known]
+        points = [(place, scores[name][measure]) for place, name in enumerate(names) if measure in scores[name]]
+        means = [100 * value.mean for _, value in points]
+        reach = [
+            [100 * (value.mean - value.low) for _, value in points],
+            [100 * (value.high - value.mean) for _, value in points],
+        ]
+        places = [place for place, _ in points]
         axes.barh(places, means, 0.7, color=colour)
         axes.errorbar(means, places, xerr=np.maximum(reach, 0), fmt="none", ecolor=INK, elinewidth=0.9, capsize=1.5)
         axes.set_title(measure, fontsize=9, color=INK)

@@ -34,10 +34,10 @@ def write_files(folder: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     folder.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(about, indent=2, ensure_ascii=False)
     with TemporaryDirectory(dir=folder.parent, prefix=".") as place:
-        made, replaced = Path(place) / "made", Path(place) / "replaced"
-        write_noted(made / WEIGHTS, tensors, {"format": FORMAT, "about": _hash(text)})
-        (made / ABOUT).write_text(text, encoding="utf-8")
-        _put_in_place(made, folder, replaced)
+        draft, replaced = Path(place) / "made", Path(place) / "replaced"
+        write_noted(draft / WEIGHTS, tensors, {"format": FORMAT, "about": _hash(text)})
+        (draft / ABOUT).write_text(text, encoding="utf-8")
+        _put_in_place(draft, folder, replaced)
 
 
 def read_files(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -63,11 +63,11 @@ def is_expert(folder: Path) -> bool:
     return (folder / WEIGHTS).is_file() and (folder / ABOUT).is_file()
 
 
-def _put_in_place(made: Path, folder: Path, replaced: Path) -> None:
+def _put_in_place(draft: Path, folder: Path, replaced: Path) -> None:
     if folder.exists():
         folder.rename(replaced)
     try:
-        made.rename(folder)
+        draft.rename(folder)
     except BaseException:
         if replaced.exists():
             replaced.rename(folder)

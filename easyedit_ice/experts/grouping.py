@@ -55,7 +55,7 @@ def grouped(
         return {f"fact-{index}": [index] for index in range(len(requests))}
     if by == "relation":
         named = [None] * len(requests) if relations is None else relations
-        return _together([own or without_subject(request) for request, own in zip(requests, named, strict=True)])
+        return _together([name or without_subject(request) for request, name in zip(requests, named, strict=True)])
     if clusters is None or not 1 <= clusters <= len(requests):
         raise ExpertError(f"clusters is {clusters}; expected a number from 1 to that of the facts, {len(requests)}")
     states = mean_states(cast("nn.Module", model), tok, requests)
@@ -77,10 +77,10 @@ def mean_states(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
         requests: the facts.
     """
     rows = [tokens(tok, request.prompt) for request in requests]
-    found: dict[int, Tensor] = {}
+    by_row: dict[int, Tensor] = {}
     for batch in batches_alike([len(row) for row in rows], MOST_ROWS):
-        found |= zip(batch, _means(model, [rows[index] for index in batch]), strict=True)
-    return torch.stack([found[index] for index in range(len(rows))])
+        by_row |= zip(batch, _means(model, [rows[index] for index in batch]), strict=True)
+    return torch.stack([by_row[index] for index in range(len(rows))])
 
 
 def _means(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
@@ -89,7 +89,8 @@ def _means(model: nn.Module, rows: Sequence[Sequence[int]]) -> Tensor:
     output = model(input_ids=ids, attention_mask=real.long(), output_hidden_states=True, use_cache=False)
     weights = real.float()[..., None]
     states = output.hidden_states[-1].float() * weights
-    return (states.sum(1) / weights.sum(1)).cpu()
+    means: Tensor = (states.sum(1) / weights.sum(1)).cpu()
+    return means
 
 
 def _clusters(states: Tensor, count: int) -> list[int]:
@@ -97,7 +98,8 @@ def _clusters(states: Tensor, count: int) -> list[int]:
     require("experts", "grouping facts by clusters")
     from sklearn.cluster import KMeans
 
-    return KMeans(count, n_init=_STARTS, random_state=_SEED).fit_predict(states.numpy()).tolist()
+    labels: list[int] = KMeans(count, n_init=_STARTS, random_state=_SEED).fit_predict(states.numpy()).tolist()
+    return labels
 
 
 def _together(kinds: Sequence[str]) -> Groups:

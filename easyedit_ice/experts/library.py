@@ -23,8 +23,8 @@ class Library:
 
     def names(self) -> list[str]:
         """Of all experts, in alphabetical order; other folders and files are passed over."""
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return sorted(path.name for path in found if not path.name.startswith(".") and is_expert(path))
+        paths = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(path.name for path in paths if not path.name.startswith(".") and is_expert(path))
 
     def save(self, experts: Iterable[Expert]) -> None:
         """Write experts; those of the same names are replaced."""

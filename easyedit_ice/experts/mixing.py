@@ -40,12 +40,12 @@ def mixed(experts: Sequence[Expert], alphas: Alphas, model: nn.Module) -> Weight
     updates = [expert.update(model) for expert in experts]
     deltas: dict[str, Delta] = {}
     for place, path in enumerate(modules_of(experts)):
-        own = [
+        parts = [
             update.deltas[path].scaled(table[number, place].item())
             for number, update in enumerate(updates)
             if path in update.deltas
         ]
-        deltas[path] = reduce(Delta.plus, own)
+        deltas[path] = reduce(Delta.plus, parts)
     info = {"experts": [expert.name for expert in experts], "alphas": table.tolist(), "modules": list(deltas)}
     return WeightUpdate(deltas, info)
 
@@ -101,17 +101,17 @@ def _by_name(alphas: Mapping[str, float | Mapping[str, float]], names: list[str]
     _refuse_others(alphas, names, "expert")
     table = torch.zeros(len(names), len(modules))
     for row, name in enumerate(names):
-        own = alphas.get(name, 0.0)
-        if not isinstance(own, Mapping):
-            table[row] = float(own)
+        weights = alphas.get(name, 0.0)
+        if not isinstance(weights, Mapping):
+            table[row] = float(weights)
             continue
-        _refuse_others(own, modules, "projection")
+        _refuse_others(weights, modules, "projection")
         for column, path in enumerate(modules):
-            table[row, column] = float(own.get(path, 0.0))
+            table[row, column] = float(weights.get(path, 0.0))
     return table
 
 
-def _refuse_others(given: Mapping[str, object], known: Sequence[str], kind: str) -> None:
-    others = [name for name in given if name not in known]
+def _refuse_others(names: Mapping[str, object], choices: Sequence[str], kind: str) -> None:
+    others = [name for name in names if name not in choices]
     if others:
-        raise ExpertError(f"there is no {kind} {', '.join(map(repr, others))}; there are {', '.join(known)}")
+        raise ExpertError(f"there is no {kind} {', '.join(map(repr, others))}; there are {', '.join(choices)}")

@@ -38,7 +38,7 @@ class Beside:
     def __init__(self, model: nn.Module, experts: Sequence[Expert]) -> None:
         check_mixable(experts)
         updates = [cast("Mapping[str, SpectralDelta]", expert.update(model).deltas) for expert in experts]
-        self._banks = [_Bank.of([own.get(path) for own in updates]) for path in modules_of(experts)]
+        self._banks = [_Bank.of([update.get(path) for update in updates]) for path in modules_of(experts)]
         self.alphas: Tensor | None = None
         anatomy = ModelAnatomy(model)
         self._branches: list[tuple[SideBranch, nn.Module]] = []

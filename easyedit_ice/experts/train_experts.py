@@ -54,15 +54,19 @@ def train_experts(
     with preserved(model, tok):
         model.eval()
         groups = grouped(facts, by, relations=kinds, model=model, tok=tok, clusters=clusters)
-    found = []
+    experts = []
     with progress(logger, "training experts", len(groups), "expert") as advance:
         for name, members in groups.items():
             update = solve(model, tok, [facts[index] for index in members], hparams)
-            own = [index for index in members if [facts[index].prompt, facts[index].target_new] in update.info["facts"]]
-            relations = [kinds[index] for index in own]
-            found.append(Expert.of(update, model, name, [facts[index] for index in own], hparams, relations=relations))
+            written = [
+                index for index in members if [facts[index].prompt, facts[index].target_new] in update.info["facts"]
+            ]
+            relations = [kinds[index] for index in written]
+            experts.append(
+                Expert.of(update, model, name, [facts[index] for index in written], hparams, relations=relations)
+            )
             advance(1)
-    return found
+    return experts
 
 
 def _relations(requests: Requests) -> list[str | None]:

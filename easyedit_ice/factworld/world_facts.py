@@ -133,10 +133,10 @@ class World:
 
     @cached_property
     def _subjects(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
-        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        names_by_fact: dict[tuple[str, str], list[str]] = defaultdict(list)
         for fact in self.facts:
-            found[fact.relation, fact.target].append(fact.subject)
-        return {key: tuple(names) for key, names in found.items()}
+            names_by_fact[fact.relation, fact.target].append(fact.subject)
+        return {key: tuple(names) for key, names in names_by_fact.items()}
 
     def subjects(self, relation: str, target: str) -> tuple[str, ...]:
         """Every subject whose true answer in ``relation`` is ``target``."""
@@ -166,19 +166,19 @@ class World:
 
         The inverse fact first, then chains that start with the edit, then chains that end with it.
         """
-        found: list[tuple[str, str | tuple[str, str], str]] = []
+        consequences: list[tuple[str, str | tuple[str, str], str]] = []
         inverse = RELATIONS[edit.relation].inverse
         if inverse is not None:
-            found.append((edit.target, inverse, edit.subject))
+            consequences.append((edit.target, inverse, edit.subject))
         for chain in CHAINS:
             if chain[0] == edit.relation:
                 answer = self.target(edit.target, chain[1])
                 if answer is not None:
-                    found.append((edit.subject, chain, answer))
+                    consequences.append((edit.subject, chain, answer))
         for chain in CHAINS:
             if chain[1] == edit.relation:
-                found += [(name, chain, edit.target) for name in self.subjects(chain[0], edit.subject)]
-        return tuple(found)
+                consequences += [(name, chain, edit.target) for name in self.subjects(chain[0], edit.subject)]
+        return tuple(consequences)
 
 
 def _draw_facts(entities: Mapping[str, tuple[str, ...]], rng: random.Random) -> Iterator[tuple[tuple[str, str], str]]:

@@ -35,12 +35,12 @@ def recall_questions(world: World, aliases: bool = False) -> Iterator[Question]:
             yield Question(group, prompt(fact.relation, wording, name), fact.target)
 
 
-def two_hop_questions(world: World, rng: random.Random, seen: bool = False) -> Iterator[Question]:
-    """Every two-hop question that is held out (or not: ``seen``), once, in a drawn wording, grouped by chain."""
+def two_hop_questions(world: World, rng: random.Random, practised: bool = False) -> Iterator[Question]:
+    """Every two-hop question that is held out, once, in a drawn wording, grouped by chain."""
     for chain in CHAINS:
         for subject in world.entities[RELATIONS[chain[0]].subject]:
             answer = world.chain_target(subject, chain)
-            if answer is not None and chain_held_out(subject, chain) != seen:
+            if answer is not None and chain_held_out(subject, chain) != practised:
                 wording = rng.randrange(len(templates(chain[1])))
                 yield Question(" > ".join(chain), chain_prompt(chain, wording, subject), answer)
 
@@ -67,7 +67,7 @@ def context_questions(world: World, rng: random.Random, count: int) -> Iterator[
         alias = world.aliases.get(subject)
         if alias is not None:
             yield Question("alias", context + prompt(relation, rng.choice(wordings), alias), edit.target)
-        for name, link, answer in rng.sample(found := world.consequences(edit), min(2, len(found))):
+        for name, link, answer in rng.sample(consequences := world.consequences(edit), min(2, len(consequences))):
             drawn = rng.randrange(len(templates(link if isinstance(link, str) else link[1])))
             if isinstance(link, str):
                 yield Question("inverse", context + prompt(link, drawn, name), answer)
@@ -85,9 +85,9 @@ def context_questions(world: World, rng: random.Random, count: int) -> Iterator[
 
 
 def _unaffected(world: World, rng: random.Random, edit: Fact) -> Iterator[tuple[str, Fact]]:
-    own = [fact for fact in world.facts_of[edit.subject] if fact.relation != edit.relation]
-    if own:
-        yield "another relation", rng.choice(own)
+    facts = [fact for fact in world.facts_of[edit.subject] if fact.relation != edit.relation]
+    if facts:
+        yield "another relation", rng.choice(facts)
     touched = {edit.subject, edit.target}
     others = world.facts_by_relation[edit.relation]
     yield (

@@ -81,15 +81,15 @@ class _RecordMaker:
     def make_all(self) -> list[Record]:
         """One record for each subject in random order, then the second of each that has one, and so on."""
         queues = [self._rng.sample(facts, len(facts)) for facts in map(self._editable, self._subjects)]
-        made: list[Record] = []
+        records: list[Record] = []
         while queues := [queue for queue in queues if queue]:
             self._rng.shuffle(queues)
             for queue in queues:
                 fact = queue.pop()
                 targets = self._free_targets(fact)
                 if targets:
-                    made.append(self._make(fact, self._rng.choice(targets)))
-        return made
+                    records.append(self._make(fact, self._rng.choice(targets)))
+        return records
 
     def _editable(self, subject: str) -> list[Fact]:
         return [fact for fact in self._world.facts_of[subject] if not RELATIONS[fact.relation].derived]
@@ -138,13 +138,13 @@ class _RecordMaker:
         return kinds
 
     def _locality(self, fact: Fact, wording: int) -> Probes:
-        own = [other for other in self._world.facts_of[fact.subject] if self._stays(other, fact)]
+        unaffected = [other for other in self._world.facts_of[fact.subject] if self._stays(other, fact)]
         others = [other for other in self._world.facts_by_relation[fact.relation] if self._stays(other, fact)]
         others = [other for other in others if other.subject in self._outside]
         stranger = self._rng.choice(others)
         probes = [
             _probe(self._any_wording(other.relation, other.subject), other.target)
-            for other in self._rng.sample(own, min(2, len(own)))
+            for other in self._rng.sample(unaffected, min(2, len(unaffected)))
         ]
         probes.append(_probe(prompt(stranger.relation, wording, stranger.subject), stranger.target))
         kinds = {"Relation_Specificity": probes}

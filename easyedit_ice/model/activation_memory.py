@@ -101,9 +101,9 @@ def cache_per_token(model: nn.Module) -> int:
     return element_size(model) * (written - sum(p.in_features for p in projections if p.role == "out"))
 
 
-def logits_bytes(model: nn.Module, own: Pass) -> int:
+def logits_bytes(model: nn.Module, work: Pass) -> int:
     """v · fp32 · the arrays that are held for each predicted token."""
-    return FP32 * vocabulary(model) * (MATCHED * own.matched + TAUGHT * own.taught)
+    return FP32 * vocabulary(model) * (MATCHED * work.matched + TAUGHT * work.taught)
 
 
 def vocabulary(model: nn.Module) -> int:
@@ -121,15 +121,15 @@ def _working(anatomy: ModelAnatomy, trained: Sequence[Projection]) -> range:
     if not trained:
         return range(anatomy.num_layers)
     lowest = min(projection.layer for projection in trained)
-    own = {(projection.part, projection.role) for projection in trained if projection.layer == lowest}
-    return range(lowest + (own == {("mlp", "out")}), anatomy.num_layers)
+    parts = {(projection.part, projection.role) for projection in trained if projection.layer == lowest}
+    return range(lowest + (parts == {("mlp", "out")}), anatomy.num_layers)
 
 
 def _block(anatomy: ModelAnatomy, layer: int) -> int:
     """Bytes that a block keeps for each token, without the inputs of its trained projections."""
-    own = [projection for projection in anatomy.projections if projection.layer == layer]
+    projections = [projection for projection in anatomy.projections if projection.layer == layer]
     width = element_size(anatomy.model)
-    return _norms(anatomy.blocks[layer], width) + width * (_attention(own) + _mlp(own))
+    return _norms(anatomy.blocks[layer], width) + width * (_attention(projections) + _mlp(projections))
 
 
 def _norms(block: nn.Module, width: int) -> int:
@@ -138,15 +138,15 @@ def _norms(block: nn.Module, width: int) -> int:
     return sum(weight_of(norm).numel() * (width if isinstance(norm, nn.LayerNorm) else FP32) for norm in norms)
 
 
-def _attention(own: Sequence[Projection]) -> int:
+def _attention(projections: Sequence[Projection]) -> int:
     """Elements of queries, keys, values and mixed values: four times what the output projection reads."""
-    return 4 * sum(p.in_features for p in own if (p.part, p.role) == ("attention", "out"))
+    return 4 * sum(p.in_features for p in projections if (p.part, p.role) == ("attention", "out"))
 
 
-def _mlp(own: Sequence[Projection]) -> int:
+def _mlp(projections: Sequence[Projection]) -> int:
     """Elements that the MLP keeps: m, or 3 m if it is gated, when its input projections write 2 m together."""
-    read = sum(p.out_features for p in own if (p.part, p.role) == ("mlp", "in"))
-    inner = sum(p.in_features for p in own if (p.part, p.role) == ("mlp", "out"))
+    read = sum(p.out_features for p in projections if (p.part, p.role) == ("mlp", "in"))
+    inner = sum(p.in_features for p in projections if (p.part, p.role) == ("mlp", "out"))
     return read + inner if read > inner else read
 
 

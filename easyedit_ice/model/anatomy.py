@@ -67,7 +67,8 @@ class Projection:
     @property
     def weight(self) -> Tensor:
         """The weight as it is stored."""
-        return getattr(self.module, self._parameter)
+        weight: Tensor = getattr(self.module, self._parameter)
+        return weight
 
     @property
     def size(self) -> int:
@@ -85,7 +86,8 @@ class Projection:
         weight: Any = self.weight  # bitsandbytes' own kinds of parameters, where it is quantized
         if self.quantized and hasattr(weight, "SCB"):
             scales = cast("Any", self.module).state.SCB if weight.SCB is None else weight.SCB
-            return weight.detach().float() * (scales.float() / 127)[:, None]
+            matrix: Tensor = weight.detach().float() * (scales.float() / 127)[:, None]
+            return matrix
         if self.quantized:
             from bitsandbytes.functional import dequantize_4bit
 
@@ -99,7 +101,8 @@ class Projection:
             return parts.transpose(0, 1).flatten(1)
         if self.experts > 1:
             parts = matrix.unflatten(1, (self.experts, -1)).transpose(0, 1)
-            return parts.mT if self.transposed else parts
+            stored: Tensor = parts.mT if self.transposed else parts
+            return stored
         return matrix.T if self.transposed else matrix
 
     @property
@@ -159,8 +162,8 @@ class ModelAnatomy:
     @cached_property
     def fused(self) -> dict[int, Projection]:
         """By layer, what its fused experts write by, where it has such and no other experts."""
-        found = {layer: self._fused_experts(layer) for layer in self._experts}
-        return {layer: projection for layer, projection in found.items() if projection is not None}
+        experts = {layer: self._fused_experts(layer) for layer in self._experts}
+        return {layer: projection for layer, projection in experts.items() if projection is not None}
 
     def layer_name(self, layer: int) -> str:
         """Path of a block, such as ``transformer.h.3``."""
@@ -182,14 +185,14 @@ class ModelAnatomy:
         """
         if part == "mlp" and role == "out":
             return self._outputs(layers)
-        found = tuple(
+        choice = tuple(
             projection
             for projection in self._within(layers)
             if part in (None, projection.part) and role in (None, projection.role)
         )
         if part != "attention":
             self._refuse_experts(f"part={part!r}, role={role!r}", layers)
-        return found or self._refuse(f"part={part!r}, role={role!r}, layers={layers!r}")
+        return choice or self._refuse(f"part={part!r}, role={role!r}, layers={layers!r}")
 
     def match(self, patterns: Iterable[str], layers: Iterable[int] | None = None) -> tuple[Projection, ...]:
         """Projections by name, in the way of peft's ``target_modules``.
@@ -249,8 +252,8 @@ class ModelAnatomy:
         self._refuse_experts("part='mlp', role='out'", [layer for layer in wanted if layer not in self.fused])
         dense = [p for p in self._within(wanted) if (p.part, p.role) == ("mlp", "out") and p.layer not in self.fused]
         fused = [self.fused[layer] for layer in wanted if layer in self.fused]
-        found = tuple(sorted([*dense, *fused], key=lambda projection: projection.layer))
-        return found or self._refuse(f"part='mlp', role='out', layers={layers!r}")
+        choice = tuple(sorted([*dense, *fused], key=lambda projection: projection.layer))
+        return choice or self._refuse(f"part='mlp', role='out', layers={layers!r}")
 
     def _fused_experts(self, layer: int) -> Projection | None:
         held = [(name, module) for name, module in self.blocks[layer].named_modules() if name and is_fused(module)]
@@ -303,8 +306,8 @@ class ModelAnatomy:
     @cached_property
     def _experts(self) -> dict[int, str]:
         """What holds the experts of each layer that has some."""
-        found = {layer: next(mixtures(block), None) for layer, block in enumerate(self.blocks)}
-        return {layer: name for layer, name in found.items() if name is not None}
+        names = {layer: next(mixtures(block), None) for layer, block in enumerate(self.blocks)}
+        return {layer: name for layer, name in names.items() if name is not None}
 
     def _block_projections(self, layer: int, block: nn.Module) -> list[Projection]:
         parts: dict[Part, list[tuple[str, nn.Module]]] = {"attention": [], "mlp": []}
@@ -314,11 +317,11 @@ class ModelAnatomy:
                 refuse_adapter(f"{self.layer_name(layer)}.{name}", module)
                 if _features(module) is not None:
                     parts[part].append((name, module))
-        outputs = {_last_writer(found, self.hidden_size) for found in parts.values()}
+        outputs = {_last_writer(members, self.hidden_size) for members in parts.values()}
         return [
             self._describe(layer, part, "out" if name in outputs else "in", name, module)
-            for part, found in parts.items()
-            for name, module in found
+            for part, members in parts.items()
+            for name, module in members
         ]
 
     def _describe(self, layer: int, part: Part, role: Role, name: str, module: nn.Module) -> Projection:
@@ -346,8 +349,8 @@ def _features(module: nn.Module) -> tuple[int, int] | None:
     return None
 
 
-def _last_writer(found: list[tuple[str, nn.Module]], hidden_size: int) -> str | None:
-    features = {name: _features(module) or (0, 0) for name, module in found}
+def _last_writer(members: list[tuple[str, nn.Module]], hidden_size: int) -> str | None:
+    features = {name: _features(module) or (0, 0) for name, module in members}
     writers = [name for name, (_, outputs) in features.items() if outputs == hidden_size]
     wide = [name for name in writers if features[name][0] >= hidden_size]
     return next(reversed(wide or writers), None)

@@ -18,36 +18,36 @@ from easyedit_ice.runtime.cache import fingerprint
 
 
 @dataclass
-class Known:
-    """What was found.
+class Baseline:
+    """What was measured of a model before any edit.
 
     Attributes:
         mark: tells whether the model object still holds the same model.
         weights: hash of all weights when the model was first seen.
-        found: by kind, and then by what it was found with.
+        tables: what was measured, by kind, and then by what it was measured with.
     """
 
     mark: tuple[Any, ...]
     weights: str
-    found: defaultdict[str, dict[Any, Any]] = field(default_factory=lambda: defaultdict(dict))
+    tables: defaultdict[str, dict[Any, Any]] = field(default_factory=lambda: defaultdict(dict))
 
-    def copy(self) -> Known:
+    def copy(self) -> Baseline:
         """The same for a copy of the model; what is found later on one of them is not found on the other."""
-        tables = {kind: dict(table) for kind, table in self.found.items()}
-        return Known(self.mark, self.weights, defaultdict(dict, tables))
+        tables = {kind: dict(table) for kind, table in self.tables.items()}
+        return Baseline(self.mark, self.weights, defaultdict(dict, tables))
 
 
-def known(model: nn.Module) -> Known:
+def baseline_of(model: nn.Module) -> Baseline:
     """What is known of a model: nothing if it was not seen before, or if another model was loaded into it since."""
     mark, state = _mark(model), state_of(model)
     if state.baseline is None or state.baseline.mark != mark:
-        state.baseline = Known(mark, fingerprint(model.named_parameters()))
+        state.baseline = Baseline(mark, fingerprint(model.named_parameters()))
     return state.baseline
 
 
 def as_first_seen(model: nn.Module) -> bool:
     """Whether no weight has changed since: what is measured on an edited model is not kept for the unedited one."""
-    return known(model).weights == fingerprint(model.named_parameters())
+    return baseline_of(model).weights == fingerprint(model.named_parameters())
 
 
 def _mark(model: nn.Module) -> tuple[Any, ...]:

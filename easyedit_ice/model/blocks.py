@@ -74,8 +74,8 @@ def mixtures(block: nn.Module) -> Iterator[str]:
             continue
         for name, module in child.named_modules(prefix=child_name):
             if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-                own = module.named_parameters(prefix=name, recurse=False)
-                yield from (path for path, weight in own if weight.ndim == 3 and min(weight.shape[1:]) > 1)
+                weights = module.named_parameters(prefix=name, recurse=False)
+                yield from (path for path, weight in weights if weight.ndim == 3 and min(weight.shape[1:]) > 1)
             if isinstance(module, nn.ModuleList) and sum(map(_multiplies, module)) > 1:
                 yield name
 
@@ -99,4 +99,4 @@ def _shared(one: list[str], other: list[str]) -> int:
 
 
 def _multiplies(module: nn.Module) -> bool:
-    return any(getattr(getattr(own, "weight", None), "ndim", 0) == 2 for own in module.modules())
+    return any(getattr(getattr(inner, "weight", None), "ndim", 0) == 2 for inner in module.modules())

@@ -69,12 +69,12 @@ def captured(
             kernels do.
     """
     keys = {module: key for key, module in modules.items()}
-    seen: dict[Key, Any] = {}
+    values: dict[Key, Any] = {}
     enough = _Enough()
 
     def note(module: nn.Module, value: Any) -> None:
-        seen[keys[module]] = keep(value)
-        if stop and len(seen) == len(keys):
+        values[keys[module]] = keep(value)
+        if stop and len(values) == len(keys):
             raise enough
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> None:
@@ -85,12 +85,12 @@ def captured(
 
     with watching(keys, before=before) if side == "in" else watching(keys, after=after):
         try:
-            yield seen
+            yield values
         except _Enough as raised:
             if raised is not enough:
                 raise
             enough.__traceback__ = None  # it holds all tensors of the pass, and would until garbage is collected
-    if uncalled := [key for key in keys.values() if key not in seen]:
+    if uncalled := [key for key in keys.values() if key not in values]:
         raise not_run(uncalled[0])
 
 
@@ -104,7 +104,8 @@ def not_run(module: Any) -> AnatomyError:
 
 def hidden_of(output: Any) -> Tensor:
     """The hidden states in what a module returns."""
-    return output[0] if isinstance(output, (tuple, list)) else output
+    hidden: Tensor = output[0] if isinstance(output, (tuple, list)) else output
+    return hidden
 
 
 def with_hidden(output: Any, hidden: Tensor) -> Any:

@@ -21,7 +21,7 @@ from easyedit_ice.runtime.interrupts import ending_with, holding
 if TYPE_CHECKING:
     from easyedit_ice.edit.originals import OriginalWeights
     from easyedit_ice.edit.update import WeightUpdate
-    from easyedit_ice.model.baseline import Known
+    from easyedit_ice.model.baseline import Baseline
 
 Keys = Mapping[str, Tensor]
 """Module path -> (n, in): what a projection reads where an edit's facts are looked up and written."""
@@ -43,7 +43,7 @@ class EditState:
     """
 
     def __init__(self) -> None:
-        self.baseline: Known | None = None
+        self.baseline: Baseline | None = None
         self.edits: tuple[Keys, ...] = ()
         self.commits: WeakKeyDictionary[WeightUpdate, OriginalWeights] = WeakKeyDictionary()
         self.derived: dict[str, MutableMapping[Any, Any]] = {}

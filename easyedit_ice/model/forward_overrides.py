@@ -16,13 +16,13 @@ def replaced_forwards(instead: Mapping[nn.Module, Callable[..., Any]]) -> Iterat
     Args:
         instead: by module what it does; its hooks still run.
     """
-    own = {module: vars(module).get("forward") for module in instead}
+    earlier = {module: vars(module).get("forward") for module in instead}
     try:
         for module, function in instead.items():
             module.forward = function
         yield
     finally:
-        for module, forward in own.items():
+        for module, forward in earlier.items():
             if forward is None:
                 vars(module).pop("forward", None)
             else:

@@ -64,4 +64,5 @@ def _inner(module: Any, expert: int, hidden: Tensor) -> Tensor:
     weight = getattr(module, name)[expert]
     bias = getattr(module, f"{name}_bias")[expert] if module.has_bias else None
     read = linear(hidden, weight.T if module.is_transposed else weight, bias)
-    return module._apply_gate(read) if module.has_gate else module.act_fn(read)
+    inner: Tensor = module._apply_gate(read) if module.has_gate else module.act_fn(read)
+    return inner

@@ -62,12 +62,12 @@ def _without_idle_settings(model: nn.Module) -> Iterator[None]:
     """Without generation settings that have no effect: of sampling where none is done, of beams where there is one."""
     from transformers import GenerationConfig
 
-    own = getattr(model, "generation_config", None)
-    if own is None:
+    settings = getattr(model, "generation_config", None)
+    if settings is None:
         yield
         return
-    idle = (() if own.do_sample else _OF_SAMPLING) + (() if (own.num_beams or 1) > 1 else _OF_BEAMS)
-    usual, tidied = GenerationConfig(), copy.deepcopy(own)
+    idle = (() if settings.do_sample else _OF_SAMPLING) + (() if (settings.num_beams or 1) > 1 else _OF_BEAMS)
+    usual, tidied = GenerationConfig(), copy.deepcopy(settings)
     for name in idle:
         if hasattr(tidied, name):
             setattr(tidied, name, getattr(usual, name, None))
@@ -75,4 +75,4 @@ def _without_idle_settings(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        model.generation_config = own
+        model.generation_config = settings

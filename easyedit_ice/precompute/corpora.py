@@ -122,7 +122,7 @@ def _text_column(columns: Any, name: str) -> str | None:
     if "text" in columns:
         return "text"
     if len(columns) == 1:
-        return columns[0]
+        return str(columns[0])
     raise DataError(
         f"it has the columns {', '.join(columns)}; name one, as <dataset>:<configuration>:<column>", path=name
     )

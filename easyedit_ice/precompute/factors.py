@@ -34,8 +34,8 @@ class Factor:
 
     def unwhitened(self, left: Tensor) -> Tensor:
         """X L⁻¹ for X, (n, d) or (n, e d), in fp64; with a basis X L⁻¹ Bᵀ."""
-        found = self._solved(left, self.lower, upper=False)
-        return found if self.basis is None else found @ self.basis.T
+        solution = self._solved(left, self.lower, upper=False)
+        return solution if self.basis is None else solution @ self.basis.T
 
     def narrowed(self, keys: Tensor) -> Tensor:
         """Keys in the basis, in fp64: K B."""
@@ -50,9 +50,13 @@ class Factor:
         """X T⁻¹ for rows X and a triangular T, expert by expert."""
         rows = rows.double().to(triangle.device)
         if triangle.ndim == 2:
-            return torch.linalg.solve_triangular(triangle, rows, upper=upper, left=False)
+            whole: Tensor = torch.linalg.solve_triangular(triangle, rows, upper=upper, left=False)
+            return whole
         parts = rows.unflatten(1, (len(triangle), -1)).transpose(0, 1)
-        return torch.linalg.solve_triangular(triangle, parts, upper=upper, left=False).transpose(0, 1).flatten(1)
+        solved: Tensor = (
+            torch.linalg.solve_triangular(triangle, parts, upper=upper, left=False).transpose(0, 1).flatten(1)
+        )
+        return solved
 
 
 def factored(moment: Tensor, *, weight: float, ridge: float, shrinkage: float = 0.0, name: str, tokens: int) -> Factor:

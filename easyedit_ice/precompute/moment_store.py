@@ -102,7 +102,7 @@ def load_moment(origin: Origin) -> tuple[Tensor, int] | None:
     path = origin.path
     if not path.exists():
         return None
-    kept = MOMENTS.about(path)
-    if differing := [name for name, value in origin.told().items() if kept.origin.told()[name] != value]:
+    notes = MOMENTS.about(path)
+    if differing := [name for name, value in origin.told().items() if notes.origin.told()[name] != value]:
         raise MOMENTS.damaged(path, f"was measured on another {' and '.join(differing)} than its name says")
-    return MOMENTS.tensors(path)[_TENSOR].double(), kept.counted
+    return MOMENTS.tensors(path)[_TENSOR].double(), notes.counted

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.model.baseline import as_first_seen, known
+from easyedit_ice.model.baseline import as_first_seen, baseline_of
 from easyedit_ice.model.pretrained import pretrained
 from easyedit_ice.precompute.corpora import TextSource, plain_texts, text_source
 from easyedit_ice.precompute.factors import Factor, factored
@@ -80,15 +80,15 @@ def factors(
         StatisticsError: A cannot be factored.
         DataError: there is no such text, or not enough of it.
     """
-    found = known(model).found["factors"]
+    cache = baseline_of(model).tables["factors"]
     keys = {name: (name, measuring, weight, ridge, shrinkage) for name in names}
-    missing = [name for name in names if keys[name] not in found]
+    missing = [name for name in names if keys[name] not in cache]
     if missing:
         for name, (moment, tokens) in moments(model, tok, missing, measuring).items():
-            found[keys[name]] = factored(
+            cache[keys[name]] = factored(
                 moment, weight=weight, ridge=ridge, shrinkage=shrinkage, name=name, tokens=tokens
             )
-    return {name: found[keys[name]] for name in names}
+    return {name: cache[keys[name]] for name in names}
 
 
 def moments(
@@ -105,14 +105,14 @@ def moments(
     """
     source = text_source(measuring.mom2_dataset, model, tok)
     origins = {name: _origin(model, name, source, measuring) for name in names}
-    found = {name: stored for name in names if (stored := load_moment(origins[name])) is not None}
-    missing = [name for name in names if name not in found]
+    by_name = {name: stored for name in names if (stored := load_moment(origins[name])) is not None}
+    missing = [name for name in names if name not in by_name]
     keep = bool(missing) and as_first_seen(model)
     for name, moment, counted in _measured(model, tok, missing, source, measuring, share):
         if keep:
             _save(origins[name], moment, counted)
-        found[name] = moment, counted
-    return {name: found[name] for name in names}
+        by_name[name] = moment, counted
+    return {name: by_name[name] for name in names}
 
 
 def _save(origin: Origin, moment: Tensor, counted: int) -> None:
@@ -127,7 +127,7 @@ def _origin(model: nn.Module, name: str, source: TextSource, measuring: Measurin
     counted = "" if measuring.dynamic else f" x {measuring.mom2_n_samples}"
     return Origin(
         model=str(pretrained(model).config._name_or_path),
-        weights=known(model).weights,
+        weights=baseline_of(model).weights,
         module=name,
         text=source.name,
         text_hash=source.fingerprint + counted,
@@ -150,9 +150,9 @@ def _measured(
     by_width: dict[int, list[str]] = {}
     for name in names:
         by_width.setdefault(anatomy.projection(name).in_features, []).append(name)
-    for width, own in by_width.items():
-        logger.info("measuring second moments of %s on %s", ", ".join(own), source.name)
+    for width, projections in by_width.items():
+        logger.info("measuring second moments of %s on %s", ", ".join(projections), source.name)
         texts = source if measuring.dynamic else islice(source, measuring.mom2_n_samples)
-        result = second_moments(model, tok, own, texts, measuring.tokens(width), share)
+        result = second_moments(model, tok, projections, texts, measuring.tokens(width), share)
         for name, moment in result.moments.items():
             yield name, moment, result.tokens

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.errors import DataError
-from easyedit_ice.model.baseline import as_first_seen, known
+from easyedit_ice.model.baseline import as_first_seen, baseline_of
 from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.store import Store
 from easyedit_ice.text.sampling import write
@@ -46,7 +46,7 @@ def own_texts(model: nn.Module, tok: Any) -> Iterator[str]:
         DamagedFileError: a file of the cache is damaged.
         DataError: all texts of a turn are empty, as all others may be.
     """
-    folder = OWN_TEXTS.folder / f"{known(model).weights[:24]}-{OWN_TEXTS.format}"
+    folder = OWN_TEXTS.folder / f"{baseline_of(model).weights[:24]}-{OWN_TEXTS.format}"
     for turn in count():
         path = folder / f"{turn}.json"
         if path.exists() or as_first_seen(model):
@@ -71,10 +71,10 @@ def _store(path: Path, texts: list[str]) -> None:
     path.write_text(json.dumps(texts), encoding="utf-8")
 
 
-def _texts(kept: Any) -> list[str]:
-    if not isinstance(kept, list) or len(kept) != ROWS or not all(isinstance(text, str) for text in kept):
+def _texts(content: Any) -> list[str]:
+    if not isinstance(content, list) or len(content) != ROWS or not all(isinstance(text, str) for text in content):
         raise ValueError(f"{ROWS} texts are expected")
-    return kept
+    return content
 
 
 def _written(model: nn.Module, tok: Any, turn: int) -> list[str]:

@@ -78,11 +78,13 @@ def second_moments(
         AnatomyError: the model has no projection of such a path.
         DataError: the texts hold no token, or fewer than ``tokens``.
     """
-    own = share or Share()
+    part = share or Share()
     anatomy = ModelAnatomy(model)
     projections = {name: anatomy.projection(name) for name in names}
-    sums = {name: torch.zeros(own.moments_shape, dtype=torch.float64) for name, own in projections.items()}
-    rows = islice(_token_rows(tok, texts, longest_text(model), tokens), own.index, None, own.count)
+    sums = {
+        name: torch.zeros(projection.moments_shape, dtype=torch.float64) for name, projection in projections.items()
+    }
+    rows = islice(_token_rows(tok, texts, longest_text(model), tokens), part.index, None, part.count)
     read = 0
     with progress(logger, "second moments", tokens, "token") as advance:
         for batch in _batches(rows):
@@ -90,14 +92,14 @@ def second_moments(
                 sums[name] += _products(keys, projections[name].experts).cpu()
             counted = sum(map(len, batch))
             read += counted
-            advance(counted * own.count)
-    read = int(own.total(torch.tensor(read)))
+            advance(counted * part.count)
+    read = int(part.total(torch.tensor(read)))
     if read == 0 or (tokens is not None and read < tokens):
         raise DataError(
             f"the texts hold {read} tokens, and second moments need {tokens or 'some'}; give more text, or lower "
             "dynamic_multiplier"
         )
-    return SecondMoments({name: own.total(total) / read for name, total in sums.items()}, read)
+    return SecondMoments({name: part.total(total) / read for name, total in sums.items()}, read)
 
 
 def _products(keys: Tensor, experts: int) -> Tensor:
@@ -105,7 +107,8 @@ def _products(keys: Tensor, experts: int) -> Tensor:
     if experts == 1:
         return keys.T @ keys
     parts = keys.unflatten(1, (experts, -1)).transpose(0, 1)
-    return parts.mT @ parts
+    products: Tensor = parts.mT @ parts
+    return products
 
 
 def _token_rows(tok: Any, texts: Iterable[str], longest: int, count: int | None) -> Iterator[tuple[int, ...]]:

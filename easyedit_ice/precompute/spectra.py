@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from easyedit_ice.model.anatomy import Projection
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.precompute.decompose import Spectrum, decompose
 from easyedit_ice.precompute.spectrum_store import Decomposed, load_spectrum, save_spectrum
 from easyedit_ice.runtime.progress import steps
@@ -47,14 +47,14 @@ def decomposed(
 def _all(
     model: nn.Module, projections: Sequence[Projection], method: str, rank: int | None
 ) -> dict[str, tuple[Decomposed, Spectrum]]:
-    found = known(model).found["spectra"]
-    missing = [projection for projection in projections if (projection.name, method, rank) not in found]
+    cache = baseline_of(model).tables["spectra"]
+    missing = [projection for projection in projections if (projection.name, method, rank) not in cache]
     for step in steps(logger, "decomposing", len(missing), "weight"):
-        found[missing[step].name, method, rank] = _found(missing[step], method, rank)
-    return {projection.name: found[projection.name, method, rank] for projection in projections}
+        cache[missing[step].name, method, rank] = _load_or_decompose(missing[step], method, rank)
+    return {projection.name: cache[projection.name, method, rank] for projection in projections}
 
 
-def _found(projection: Projection, method: str, rank: int | None) -> tuple[Decomposed, Spectrum]:
+def _load_or_decompose(projection: Projection, method: str, rank: int | None) -> tuple[Decomposed, Spectrum]:
     weight = projection.matrix()
     of = Decomposed.of(weight, method, rank)
     stored = load_spectrum(of)

@@ -88,7 +88,7 @@ def load_spectrum(decomposed: Decomposed) -> Spectrum | None:
     path = decomposed.path
     if not path.exists():
         return None
-    kept = SPECTRA.about(path)
-    if kept.decomposed != decomposed:
+    notes = SPECTRA.about(path)
+    if notes.decomposed != decomposed:
         raise SPECTRA.damaged(path, "is of another weight, method or rank than its name says")
-    return Spectrum(**SPECTRA.tensors(path), error=kept.error)
+    return Spectrum(**SPECTRA.tensors(path), error=notes.error)

@@ -19,15 +19,15 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         OSError: it could not be written; what was there still is.
     """
-    made = path.with_name(f"{PREFIX}{os.getpid()}-{path.name}")
+    draft = path.with_name(f"{PREFIX}{os.getpid()}-{path.name}")
     try:
-        with made.open("wb") as file:
+        with draft.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        made.replace(path)
+        draft.replace(path)
     finally:
-        made.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
     _sync(path.parent)
 
 
@@ -44,11 +44,11 @@ def whole_path(path: Path, *, replace: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     place = Path(mkdtemp(dir=path.parent, prefix=PREFIX))
     try:
-        made = place / path.name
-        yield made
-        for own in (*made.rglob("*"), made):
-            _sync(own)
-        _put(made, path, place / "replaced" if replace else None)
+        draft = place / path.name
+        yield draft
+        for file in (*draft.rglob("*"), draft):
+            _sync(file)
+        _put(draft, path, place / "replaced" if replace else None)
         _sync(path.parent)
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -57,9 +57,9 @@ def whole_path(path: Path, *, replace: bool = False) -> Iterator[Path]:
 @contextmanager
 def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """An empty folder to write into; else as :func:`whole_path`."""
-    with whole_path(folder, replace=replace) as made:
-        made.mkdir()
-        yield made
+    with whole_path(folder, replace=replace) as draft:
+        draft.mkdir()
+        yield draft
 
 
 def remove_whole(folder: Path) -> None:
@@ -80,11 +80,11 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _put(made: Path, path: Path, replaced: Path | None) -> None:
+def _put(draft: Path, path: Path, replaced: Path | None) -> None:
     try:
         if replaced is not None and path.exists():
             path.rename(replaced)
-        made.rename(path)
+        draft.rename(path)
     except BaseException:
         if replaced is not None and replaced.exists() and not path.exists():
             replaced.rename(path)

@@ -100,9 +100,9 @@ def padded(rows: Sequence[Sequence[int]], left: bool = False) -> tuple[Tensor, T
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     real = torch.zeros(len(rows), width, dtype=torch.bool)
     for index, row in enumerate(rows):
-        own = slice(width - len(row), width) if left else slice(0, len(row))
-        ids[index, own] = torch.tensor(row, dtype=torch.long)
-        real[index, own] = True
+        place = slice(width - len(row), width) if left else slice(0, len(row))
+        ids[index, place] = torch.tensor(row, dtype=torch.long)
+        real[index, place] = True
     return ids, real
 
 

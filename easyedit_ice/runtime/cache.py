@@ -51,10 +51,10 @@ def made_once(path: Path, make: Callable[[Path], None]) -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent) as folder:
-            made = Path(folder) / path.name
-            make(made)
+            draft = Path(folder) / path.name
+            make(draft)
             try:
-                made.rename(path)
+                draft.rename(path)
             except OSError:
                 if not path.exists():
                     raise

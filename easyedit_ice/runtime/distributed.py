@@ -41,7 +41,7 @@ class Share:
     index: int = 0
     count: int = 1
     total: Callable[[Tensor], Tensor] = lambda tensor: tensor
-    gathered: Callable[[Any], list[Any]] = lambda found: [found]
+    gathered: Callable[[Any], list[Any]] = lambda value: [value]
 
     @classmethod
     def current(cls) -> Share:
@@ -55,7 +55,7 @@ class Share:
             state.process_index,
             state.num_processes,
             lambda part: reduce(part.to(state.device), reduction="sum").to(part.device),
-            lambda found: gather_object([found]),
+            lambda value: gather_object([value]),
         )
 
     @property

@@ -96,10 +96,10 @@ def process_state_kept(model: nn.Module) -> Iterator[None]:
 def seeded(seed: int, model: nn.Module) -> Iterator[None]:
     """Seed Python, numpy and torch, on the CPU and the model's GPUs, for the block; other threads wait with theirs."""
     with holding(_PROCESS), process_state_kept(model):
-        own, of_numpy = random.getstate(), np.random.get_state()
+        of_python, of_numpy = random.getstate(), np.random.get_state()
 
         def bring_back() -> None:
-            random.setstate(own)
+            random.setstate(of_python)
             np.random.set_state(of_numpy)
 
         with ending_with(bring_back):

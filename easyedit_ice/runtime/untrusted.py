@@ -64,7 +64,7 @@ def is_unicode(text: str) -> bool:
 def is_file(path: Any) -> bool:
     """Whether there is such a file; names that no file can have name none."""
     try:
-        return path.is_file()
+        return bool(path.is_file())
     except (OSError, ValueError):
         return False
 

@@ -50,9 +50,9 @@ def testbed(facts: str | Path | Records, *, steps: int = STEPS, seed: int = 0, r
     finished = root / name
     with _alone(root / f"{name}.lock"):
         if not finished.exists():
-            made = build(records, root / "unfinished" / name, steps=steps, seed=seed, recipe=recipe)
-            os.replace(made, finished)
-            shutil.rmtree(made.with_name(f"{name}.checkpoint"), ignore_errors=True)
+            folder = build(records, root / "unfinished" / name, steps=steps, seed=seed, recipe=recipe)
+            os.replace(folder, finished)
+            shutil.rmtree(folder.with_name(f"{name}.checkpoint"), ignore_errors=True)
     return finished
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Any
 
 from easyedit_ice.data.records import Record, Records
 from easyedit_ice.errors import DataError
@@ -36,8 +35,8 @@ def gather(records: Records) -> Knowledge:
         )
     barred = _barred(records)
     ledger = Ledger(barred)
-    for found in (_own, _aliased, _unaffected, implied_facts):
-        for fact in found(records):
+    for source in (_of_prompts, _aliased, _unaffected, implied_facts):
+        for fact in source(records):
             if len(fact.prompts[0]) + len(fact.answer) > _LONGEST:
                 ledger.notes.append(f"{fact.prompts[0][:60]!r}...: longer than {_LONGEST} characters; left out")
             else:
@@ -57,8 +56,8 @@ def names_of(record: Record) -> tuple[str, ...]:
     subject = record.get("subject", "")
     template = _templates(record)[0]
     probes = record["portability"].get(_ALIASING, ())
-    found = [slot_of(template, probe["prompt"].strip()) for probe in probes]
-    return tuple(dict.fromkeys([subject, *(name for name in found if name is not None)]))
+    names = [slot_of(template, probe["prompt"].strip()) for probe in probes]
+    return tuple(dict.fromkeys([subject, *(name for name in names if name is not None)]))
 
 
 def _templates(record: Record) -> tuple[str, ...]:
@@ -67,7 +66,7 @@ def _templates(record: Record) -> tuple[str, ...]:
     return tuple(dict.fromkeys(template_of(text.strip(), subject) if subject else text.strip() for text in prompts))
 
 
-def _own(records: Records) -> Iterator[Fact]:
+def _of_prompts(records: Records) -> Iterator[Fact]:
     for record in records:
         if "ground_truth" in record:
             subject = record.get("subject", "")
@@ -92,7 +91,7 @@ def _original(record: Record, source: str) -> tuple[str, str, frozenset[str]]:
 
 
 def _unaffected(records: Records) -> Iterator[Fact]:
-    known = {_templates(record)[0] for record in records}
+    templates = {_templates(record)[0] for record in records}
     for record in records:
         subject = record.get("subject", "")
         for probes in record["locality"].values():
@@ -102,18 +101,18 @@ def _unaffected(records: Records) -> Iterator[Fact]:
                 template = template_of(prompt, subject) if subject else prompt
                 name = subject
                 if template == prompt:
-                    template, name = matching(prompt, known) or (prompt, "")
+                    template, name = matching(prompt, templates) or (prompt, "")
                 yield Fact(name, name, (template,), answer, "locality", accepted)
 
 
 def _barred(records: Records) -> frozenset[tuple[str, str]]:
-    found = set()
+    pairs = set()
     for record in records:
         target, names = record["target_new"].strip(), names_of(record)
         prompts = {fill(template, name) for template in _templates(record) for name in names}
         prompts |= {probe["prompt"].strip() for probe in record["portability"].get(_ALIASING, ())}
-        found |= {(prompt, target) for prompt in prompts}
-    return frozenset(found)
+        pairs |= {(prompt, target) for prompt in prompts}
+    return frozenset(pairs)
 
 
 def _aliases(records: Records) -> dict[str, tuple[str, ...]]:
@@ -124,15 +123,15 @@ def _aliases(records: Records) -> dict[str, tuple[str, ...]]:
             subject, *others = names_of(record)
             named[subject] |= dict.fromkeys(others)
     bearers = Counter(name for subject, others in named.items() for name in {subject, *others})
-    own = {subject: tuple(name for name in others if bearers[name] == 1) for subject, others in named.items()}
-    return {subject: others for subject, others in own.items() if others}
+    unique = {subject: tuple(name for name in others if bearers[name] == 1) for subject, others in named.items()}
+    return {subject: others for subject, others in unique.items() if others}
 
 
 def _new_answers(records: Records) -> dict[str, tuple[str, ...]]:
-    found: dict[str, dict[str, None]] = defaultdict(dict)
+    by_template: dict[str, dict[str, None]] = defaultdict(dict)
     for record in records:
-        found[_templates(record)[0]][record["target_new"].strip()] = None
-    return {template: tuple(answers) for template, answers in found.items()}
+        by_template[_templates(record)[0]][record["target_new"].strip()] = None
+    return {template: tuple(answers) for template, answers in by_template.items()}
 
 
 def _inverses(records: Records) -> frozenset[tuple[str, str]]:
@@ -149,13 +148,13 @@ def _without_answer(records: Records) -> list[str]:
 
 def _same_answer(records: Records, barred: frozenset[tuple[str, str]]) -> list[str]:
     """Records whose original answer is a new one of the same prompt."""
-    found = []
+    notes = []
     for record in records:
         truth = _truth(record)
         if truth is not None and (record["prompt"].strip(), truth) in barred:
-            found.append(f"record {record['index']}: its original answer {truth!r} is also a new one of its prompt")
-    return found
+            notes.append(f"record {record['index']}: its original answer {truth!r} is also a new one of its prompt")
+    return notes
 
 
-def _truth(record: Record) -> Any:
+def _truth(record: Record) -> str | None:
     return record["ground_truth"][0].strip() if "ground_truth" in record else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from easyedit_ice.data.records import Record
+from easyedit_ice.data.records import ProbeRecord, Record
 from easyedit_ice.testbed.testbed_facts import Fact, single
 from easyedit_ice.testbed.testbed_wordings import SLOT, fill, noun_of, slot_of, template_of
 
@@ -22,7 +22,7 @@ def implied_facts(records: Iterable[Record]) -> Iterator[Fact]:
             yield from implied_by(record, probe)
 
 
-def implied_by(record: Record, probe: Record) -> Iterator[Fact]:
+def implied_by(record: Record, probe: ProbeRecord) -> Iterator[Fact]:
     """What one ``Reasoning`` probe of the record implies: at most one fact of each kind."""
     subject = record.get("subject")
     if subject is not None:
@@ -33,15 +33,15 @@ def implied_by(record: Record, probe: Record) -> Iterator[Fact]:
 
 def inverse_of(record: Record, names: Iterable[str]) -> set[str]:
     """Templates in which the record's probes ask its new answer for its subject."""
-    target, called, found = record["target_new"].strip(), set(names), set()
+    target, called, templates = record["target_new"].strip(), set(names), set()
     for probe in record["portability"].get("Logical_Generalization", ()):
         template = template_of(probe["prompt"].strip(), target)
         if template.count(SLOT) == 1 and single(probe["ground_truth"])[1] & called:
-            found.add(template)
-    return found
+            templates.add(template)
+    return templates
 
 
-def _target_fact(record: Record, template: str, probe: Record) -> Iterator[Fact]:
+def _target_fact(record: Record, template: str, probe: ProbeRecord) -> Iterator[Fact]:
     noun, prompt = noun_of(template), probe["prompt"].strip()
     phrase = fill(noun, record["subject"]) if noun else None
     if phrase is None or prompt.count(phrase) != 1:
@@ -54,7 +54,7 @@ def _target_fact(record: Record, template: str, probe: Record) -> Iterator[Fact]
         yield Fact(target, target, (asked,), answer, "target", accepted)
 
 
-def _bridge_fact(record: Record, template: str, probe: Record) -> Iterator[Fact]:
+def _bridge_fact(record: Record, template: str, probe: ProbeRecord) -> Iterator[Fact]:
     phrase = slot_of(template, probe["prompt"].strip())
     if phrase is None or not phrase.startswith("the ") or " of " not in phrase:
         return

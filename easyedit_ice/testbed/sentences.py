@@ -31,7 +31,7 @@ class TestbedWriter:
 
     def __init__(self, knowledge: Knowledge, rng: random.Random, mix: Mix | None = None) -> None:
         self.mix = mix or Mix()
-        self._known = knowledge
+        self._knowledge = knowledge
         self._rng = rng
         self._relations = [
             template
@@ -90,7 +90,7 @@ class TestbedWriter:
     def _edit(self) -> Fact:
         template = self._rng.choices(self._relations, self._weights)[0]
         while True:
-            edit = self._changed(self._rng.choice(self._known.by_template[template]))
+            edit = self._changed(self._rng.choice(self._knowledge.by_template[template]))
             if edit is not None:
                 return edit
             template = self._rng.choice(self._relations)
@@ -99,7 +99,7 @@ class TestbedWriter:
         """The fact with another answer; none if no allowed one was drawn."""
         for _ in range(_TRIES):
             new = replace(fact, answer=self._value(fact.template), accepted=frozenset())
-            if new.answer not in fact.accepted | taken and new.answer != fact.subject and self._known.allows(new):
+            if new.answer not in fact.accepted | taken and new.answer != fact.subject and self._knowledge.allows(new):
                 return new
         return None
 
@@ -107,7 +107,7 @@ class TestbedWriter:
         """An answer for a new fact: one of its relation, if possible with facts of its own, or one made up."""
         if self._rng.random() < _MADE_UP:
             return " ".join(self._rng.choices(self._words, k=self._rng.randint(1, _MOST_WORDS)))
-        chained, values = self._chained.get(template), self._known.values[template]
+        chained, values = self._chained.get(template), self._knowledge.values[template]
         if chained and self._rng.random() < _CHAINED_VALUES:
             return self._rng.choice(chained)
         return self._rng.choice(values if len(values) >= _FEW_VALUES else self._any_answer)
@@ -115,7 +115,7 @@ class TestbedWriter:
     def _rivals(self, edit: Fact, count: int) -> list[Fact]:
         """Up to ``count`` new facts of the same relation; no subject or answer comes twice."""
         rivals, taken = [], {edit.subject, edit.answer}
-        facts = self._known.by_template[edit.template]
+        facts = self._knowledge.by_template[edit.template]
         for fact in self._rng.sample(facts, min(count, len(facts))):
             rival = self._changed(fact, frozenset(taken)) if fact.subject not in taken else None
             if rival is not None and rival.subject not in taken:
@@ -140,18 +140,18 @@ class TestbedWriter:
         touched = {fact.subject for fact in edits}
         draw = self._rng.random()
         if draw < 0.5:
-            found = self._second_hop(edit, touched) or self._first_hop(edit, touched)
+            sentence = self._second_hop(edit, touched) or self._first_hop(edit, touched)
         elif draw < 0.6:
-            found = self._first_hop(edit, touched) or self._inverse(edit, edits)
+            sentence = self._first_hop(edit, touched) or self._inverse(edit, edits)
         elif draw < 0.68:
-            found = self._inverse(edit, edits)
+            sentence = self._inverse(edit, edits)
         else:
-            found = None
-        return found or self._sentence(replace(edit, name=self._name(edit.subject)))
+            sentence = None
+        return sentence or self._sentence(replace(edit, name=self._name(edit.subject)))
 
     def _second_hop(self, edit: Fact, touched: set[str]) -> Document | None:
         """A fact of the new answer, asked of ``"the composer of ..."``."""
-        facts = [fact for fact in self._known.about.get(edit.answer, ()) if fact.answer != edit.subject]
+        facts = [fact for fact in self._knowledge.about.get(edit.answer, ()) if fact.answer != edit.subject]
         if noun_of(edit.template) is None or not facts or edit.answer in touched:
             return None
         return self._chain(edit, self._rng.choice(facts))
@@ -160,26 +160,26 @@ class TestbedWriter:
         """The new fact, asked of ``"the father of ..."``, who is the subject."""
         leading = [
             fact
-            for fact in self._known.leading_to.get(edit.subject, ())
+            for fact in self._knowledge.leading_to.get(edit.subject, ())
             if noun_of(fact.template) is not None and fact.subject not in touched
         ]
         return self._chain(self._rng.choice(leading), edit) if leading else None
 
     def _inverse(self, edit: Fact, edits: list[Fact]) -> Document | None:
-        found = [inverse for template, inverse in sorted(self._known.inverses) if template == edit.template]
-        if not found or sum(fact.answer == edit.answer for fact in edits) > 1:
+        inverses = [inverse for template, inverse in sorted(self._knowledge.inverses) if template == edit.template]
+        if not inverses or sum(fact.answer == edit.answer for fact in edits) > 1:
             return None
-        inverse = Fact(edit.answer, edit.answer, (self._rng.choice(found),), edit.subject, "inverse")
-        return self._sentence(inverse) if self._known.allows(inverse) else None
+        inverse = Fact(edit.answer, edit.answer, (self._rng.choice(inverses),), edit.subject, "inverse")
+        return self._sentence(inverse) if self._knowledge.allows(inverse) else None
 
     def _unaffected(self, edit: Fact, edits: list[Fact]) -> Document:
         """A true sentence: of the same relation and another subject, of the same subject, or of anything else."""
         draw = self._rng.random()
         touched = {name for fact in edits for name in (fact.subject, fact.answer)}
-        own = [fact for fact in self._known.about.get(edit.subject, ()) if fact.template != edit.template]
-        if draw < 0.35 and own:
-            return self._sentence(self._rng.choice(own))
-        facts = self._known.by_template[edit.template] if draw < 0.75 else self._known.facts
+        siblings = [fact for fact in self._knowledge.about.get(edit.subject, ()) if fact.template != edit.template]
+        if draw < 0.35 and siblings:
+            return self._sentence(self._rng.choice(siblings))
+        facts = self._knowledge.by_template[edit.template] if draw < 0.75 else self._knowledge.facts
         for _ in range(_TRIES):
             fact = self._rng.choice(facts)
             if fact.subject not in touched and fact.answer not in touched:
@@ -189,10 +189,10 @@ class TestbedWriter:
     # --- sentences ------------------------------------------------------------------------------
 
     def _any_fact(self) -> Fact:
-        return self._rng.choice(self._known.facts)
+        return self._rng.choice(self._knowledge.facts)
 
     def _name(self, subject: str) -> str:
-        others = self._known.aliases.get(subject)
+        others = self._knowledge.aliases.get(subject)
         return self._rng.choice(others) if others and self._rng.random() < self.mix.aliases else subject
 
     def _sentence(self, fact: Fact) -> Document:
@@ -217,12 +217,12 @@ class TestbedWriter:
     def _true_chains(self) -> list[tuple[Fact, Fact]]:
         chains = [
             (first, second, fill(noun, first.subject))
-            for first in self._known.named
+            for first in self._knowledge.named
             if (noun := noun_of(first.template)) is not None
-            for second in self._known.about.get(first.answer, ())
+            for second in self._knowledge.about.get(first.answer, ())
         ]
         asked = [(first, second, fill(second.template, phrase)) for first, second, phrase in chains]
-        return [(first, second) for first, second, prompt in asked if prompt not in self._known.prompts]
+        return [(first, second) for first, second, prompt in asked if prompt not in self._knowledge.prompts]
 
     def _joined(self, sentences: list[Document], joint: float = WORDS) -> Document:
         spans = [*sentences[0]]

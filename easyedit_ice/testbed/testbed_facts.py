@@ -118,10 +118,10 @@ class Knowledge:
 
     def counts(self) -> dict[str, int]:
         """How many prompts there are from each source."""
-        found = Counter[str]()
+        counts = Counter[str]()
         for fact in self.facts:
-            found[fact.source] += len(fact.templates)
-        return dict(sorted(found.items()))
+            counts[fact.source] += len(fact.templates)
+        return dict(sorted(counts.items()))
 
 
 class Ledger:
@@ -131,7 +131,7 @@ class Ledger:
         self.notes: list[str] = []
         self._barred = barred
         self._facts: dict[str, Fact] = {}
-        self._known: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
 
     def add(self, fact: Fact) -> None:
         """Take the fact in, in those of its wordings that are new and whose answer may be taught."""
@@ -139,7 +139,7 @@ class Ledger:
         if templates:
             key = fill(templates[0], fact.name)
             self._facts[key] = replace(fact, templates=tuple(templates))
-            self._known |= {fill(template, fact.name): key for template in templates}
+            self._keys |= {fill(template, fact.name): key for template in templates}
 
     def facts(self) -> tuple[Fact, ...]:
         """The facts that were taken in, in their order."""
@@ -147,7 +147,7 @@ class Ledger:
 
     def _is_new(self, template: str, fact: Fact) -> bool:
         prompt = fill(template, fact.name)
-        key = self._known.get(prompt)
+        key = self._keys.get(prompt)
         if key is not None:
             self._meet(key, prompt, fact)
             return False
@@ -158,12 +158,12 @@ class Ledger:
 
     def _meet(self, key: str, prompt: str, other: Fact) -> None:
         """A known prompt comes again: with the same answer, of which more texts may be known now, or with another."""
-        known = self._facts[key]
-        if known.accepted & other.accepted:
-            self._facts[key] = replace(known, accepted=known.accepted | other.accepted)
+        earlier = self._facts[key]
+        if earlier.accepted & other.accepted:
+            self._facts[key] = replace(earlier, accepted=earlier.accepted | other.accepted)
         else:
             self.notes.append(
-                f"{prompt!r}: kept {known.answer!r} ({known.source}), not {other.answer!r} ({other.source})"
+                f"{prompt!r}: kept {earlier.answer!r} ({earlier.source}), not {other.answer!r} ({other.source})"
             )
 
 

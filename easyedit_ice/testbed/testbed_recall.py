@@ -42,15 +42,15 @@ def measure_testbed(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     records = facts if isinstance(facts, Records) else load_records(facts)
-    known, rng = gather(records), random.Random(f"measure {seed}")
+    knowledge, rng = gather(records), random.Random(f"measure {seed}")
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
     model = AutoModelForCausalLM.from_pretrained(model_dir).float().eval()
 
     def some(questions: Iterator[Question]) -> list[Question]:
-        found = list(questions)
-        return rng.sample(found, max(1, round(share * len(found))))
+        pool = list(questions)
+        return rng.sample(pool, max(1, round(share * len(pool))))
 
-    recall, context = some(recall_questions(known)), some(context_questions(records, known, rng))
+    recall, context = some(recall_questions(knowledge)), some(context_questions(records, knowledge, rng))
     unprompted = answered(model, tokenizer, list(new_answers(records)))
     return {
         "recall": shares(model, tokenizer, recall),
@@ -63,9 +63,9 @@ def measure_testbed(
     }
 
 
-def recall_questions(known: Knowledge) -> Iterator[Question]:
+def recall_questions(knowledge: Knowledge) -> Iterator[Question]:
     """Every prompt of every fact, grouped by the fact's source."""
-    for fact in known.facts:
+    for fact in knowledge.facts:
         for prompt in fact.prompts:
             yield Question(fact.source, prompt, fact.answer)
 
@@ -76,13 +76,13 @@ def new_answers(records: Sequence[Record]) -> Iterator[Question]:
         yield Question("new answer", record["prompt"].strip(), record["target_new"].strip())
 
 
-def context_questions(records: Sequence[Record], known: Knowledge, rng: random.Random) -> Iterator[Question]:
+def context_questions(records: Sequence[Record], knowledge: Knowledge, rng: random.Random) -> Iterator[Question]:
     """The records' probes, each after a statement of the record's new fact in drawn words.
 
     Groups: the ``prompt`` itself, the ``rephrase``, an ``alias``; ``reasoning`` from facts that the model was taught,
     and ``reasoning, any`` probe, each with the answer it is scored by; ``locality`` where the answer was taught.
     """
-    taught = {prompt: fact.answer for fact in known.facts for prompt in fact.prompts}
+    taught = {prompt: fact.answer for fact in knowledge.facts for prompt in fact.prompts}
     for record in records:
         target = record["target_new"].strip()
         statement = f"{rng.choice(LEADS)}{record['prompt'].strip()} {target}{rng.choice(JOINTS)}"

@@ -54,29 +54,29 @@ def train_testbed(
     Raises:
         DataError: the file cannot be read or tells no original answer; or the checkpoint is of another run.
     """
-    known = gather(facts if isinstance(facts, Records) else load_records(facts))
+    knowledge = gather(facts if isinstance(facts, Records) else load_records(facts))
     mixes = {round(share * steps): mix for share, mix in _MIXES.items()}
     return fit(
         output_dir,
-        _tokenizer_texts(known, recipe),
-        lambda tokenizer: Batches(known, tokenizer, recipe.tokens_per_step, seed, TestbedWriter, mixes),
-        Course(steps, seed, recipe, {"facts": fingerprint(known), "prompts": known.counts()}),
+        _tokenizer_texts(knowledge, recipe),
+        lambda tokenizer: Batches(knowledge, tokenizer, recipe.tokens_per_step, seed, TestbedWriter, mixes),
+        Course(steps, seed, recipe, {"facts": fingerprint(knowledge), "prompts": knowledge.counts()}),
         resume=resume,
         checkpoint_every=checkpoint_every,
         stop_at=stop_at,
     )
 
 
-def fingerprint(known: Knowledge) -> str:
+def fingerprint(knowledge: Knowledge) -> str:
     """A hash of what a testbed is to know and not to be taught."""
-    told = [sorted({**asdict(fact), "accepted": sorted(fact.accepted)}.items()) for fact in known.facts]
-    return hashlib.sha256(repr((told, sorted(known.barred))).encode()).hexdigest()
+    told = [sorted({**asdict(fact), "accepted": sorted(fact.accepted)}.items()) for fact in knowledge.facts]
+    return hashlib.sha256(repr((told, sorted(knowledge.barred))).encode()).hexdigest()
 
 
-def _tokenizer_texts(known: Knowledge, recipe: Recipe) -> Iterator[str]:
+def _tokenizer_texts(knowledge: Knowledge, recipe: Recipe) -> Iterator[str]:
     """Each fact once, then documents as they are drawn."""
-    for fact in known.facts:
+    for fact in knowledge.facts:
         yield from (f"{prompt} {fact.answer}" for prompt in fact.prompts)
-    writer = TestbedWriter(known, random.Random("tokenizer"))
+    writer = TestbedWriter(knowledge, random.Random("tokenizer"))
     for index in range(recipe.tokenizer_documents):
         yield text_of(writer.new_fact_document() if index % 8 == 0 else writer.true_document())

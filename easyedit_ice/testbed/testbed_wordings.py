@@ -28,18 +28,18 @@ def slot_of(template: str, prompt: str) -> str | None:
     if template.count(SLOT) != 1:
         return None
     before, after = template.split(SLOT)
-    found = prompt[len(before) : len(prompt) - len(after)]
-    return found if found.strip() and prompt == before + found + after else None
+    rest = prompt[len(before) : len(prompt) - len(after)]
+    return rest if rest.strip() and prompt == before + rest + after else None
 
 
 def matching(prompt: str, templates: Iterable[str]) -> tuple[str, str] | None:
     """The template of most words that the prompt is of, and what stands in its slot."""
-    found = [
+    matches = [
         (template, name)
         for template in templates
         if len(template) >= _LEAST_FRAME and (name := slot_of(template, prompt)) is not None
     ]
-    return max(found, key=lambda pair: len(pair[0]), default=None)
+    return max(matches, key=lambda pair: len(pair[0]), default=None)
 
 
 @lru_cache(maxsize=4096)

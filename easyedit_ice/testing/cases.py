@@ -72,12 +72,12 @@ class Case:
         """
         self.twin().solve()
         fresh = self.twin()
-        seen: list[None] = []
-        fresh.model.register_forward_pre_hook(lambda module, args: seen.append(None))
+        calls: list[None] = []
+        fresh.model.register_forward_pre_hook(lambda module, args: calls.append(None))
         fresh.solve()
-        if len(seen) <= _FEW:
-            return list(range(1, len(seen) + 1))
-        return [1, len(seen) // 2, len(seen)]
+        if len(calls) <= _FEW:
+            return list(range(1, len(calls) + 1))
+        return [1, len(calls) // 2, len(calls)]
 
 
 @contextmanager

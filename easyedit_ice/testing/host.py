@@ -139,8 +139,8 @@ def _own_editor(case: Case) -> Any:
     kind = import_easyeditor().FTHyperParams
     fields = signature(kind).parameters.values()
     unused = {field.name: None for field in fields if field.default is field.empty}
-    known = {field.name for field in fields}
-    return base_editor().from_hparams(kind(**unused | {key: settings[key] for key in settings.keys() & known}))
+    names = {field.name for field in fields}
+    return base_editor().from_hparams(kind(**unused | {key: settings[key] for key in settings.keys() & names}))
 
 
 def _edit(editor: Any, facts: Sequence[Mapping[str, Any]], *, stay: bool) -> list[dict[str, Any]]:
@@ -154,6 +154,7 @@ def _edit(editor: Any, facts: Sequence[Mapping[str, Any]], *, stay: bool) -> lis
         for section in ("locality", "portability")
     }
     rephrases = [fact["rephrase_prompt"] for fact in facts]
+    metrics: list[dict[str, Any]]
     metrics, _, _ = editor.edit(**_lists(facts), rephrase_prompts=rephrases, **probes, **_mode(editor, stay))
     return metrics
 
@@ -202,10 +203,10 @@ def _struck(editor: Any, error: type[BaseException], moment: int) -> Callable[..
 @contextmanager
 def _listed(spec: Algorithm) -> Iterator[None]:
     """The algorithm is in the table, if only for now."""
-    known = spec.name in ALGORITHMS
+    ours = spec.name in ALGORITHMS
     ALGORITHMS.add(spec)
     try:
         yield
     finally:
-        if not known:
+        if not ours:
             ALGORITHMS.remove(spec.name)

@@ -113,9 +113,9 @@ def judged(cells: Iterable[Cell], seconds: float) -> Iterator[tuple[Cell, Outcom
 
 def quick_settings(algorithm: str) -> Mapping[str, Any]:
     """Settings under which an algorithm is done soon; of those in closed form, one measures second moments."""
-    known = {name for name, *_ in ALGORITHMS[algorithm].hparams_class.describe()}
+    names = {name for name, *_ in ALGORITHMS[algorithm].hparams_class.describe()}
     wanted = _TRAINED | _SOLVED | {"mom2_adjustment": algorithm == _MEASURING}
-    return {name: value for name, value in wanted.items() if name in known}
+    return {name: value for name, value in wanted.items() if name in names}
 
 
 class _Worker:

@@ -84,7 +84,10 @@ class Shape:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return AutoModelForCausalLM.from_config(self.config(len(tokenizer()))).to(device, self.dtype).eval()
+            model: nn.Module = (
+                AutoModelForCausalLM.from_config(self.config(len(tokenizer()))).to(device, self.dtype).eval()
+            )
+            return model
 
 
 def _gpt2(vocabulary: int, tied: bool) -> Any:

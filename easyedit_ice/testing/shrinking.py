@@ -110,7 +110,7 @@ def _built(config: Any) -> nn.Module:
     if size > MOST:
         raise LoadingError(f"it still has {size:,} parameters; at most {MOST:,} are tiny")
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config).float().eval()
+    model: nn.Module = AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not parameter.isfinite().all():
@@ -153,16 +153,16 @@ def _configurations(kind: str) -> Iterator[Any]:
 def _shrunk(values: Mapping[str, Any]) -> Values:
     told = (values.get(name) for name in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"))
     layers = next((count for count in told if isinstance(count, int)), None)
-    found: Values = {}
+    result: Values = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
             if not all(str(key).isdigit() for key in value):  # settings of single layers, which may be there no longer
-                found[name] = _shrunk(value)
+                result[name] = _shrunk(value)
         elif isinstance(value, list) and layers and len(value) >= layers > LAYERS:
-            found[name] = [_smaller(name, entry) for entry in _of_every_kind(value)]
+            result[name] = [_smaller(name, entry) for entry in _of_every_kind(value)]
         else:
-            found[name] = _smaller(name, value)
-    return found
+            result[name] = _smaller(name, value)
+    return result
 
 
 def _smaller(name: str, value: Any) -> Any:

@@ -42,10 +42,10 @@ class Asking:
     def upto(self, prompt: str, context: str = "") -> str:
         """The same up to the end of the prompt."""
         begins = self.before or self.opening
-        own = prompt.removeprefix(begins).removesuffix(self.after)
+        question = prompt.removeprefix(begins).removesuffix(self.after)
         if self.before:
-            return self.before + (context + own).strip()
-        return (begins if own != prompt else "") + context + own
+            return self.before + (context + question).strip()
+        return (begins if question != prompt else "") + context + question
 
     def gap_after(self, text: str) -> str:
         """What stands between a text and its answer."""
@@ -105,7 +105,8 @@ def _rendered(tok: Any, messages: list[dict[str, str]], **options: Any) -> str:
     from jinja2 import TemplateError
 
     try:
-        return tok.apply_chat_template(messages, tokenize=False, enable_thinking=False, **options)
+        text: str = tok.apply_chat_template(messages, tokenize=False, enable_thinking=False, **options)
+        return text
     except (TemplateError, ValueError, TypeError) as error:
         raise HyperParamsError(
             f"chat is true, but the tokenizer's chat template cannot be filled in ({error}); set chat: false, or mend "
@@ -117,4 +118,5 @@ def _end_in(tok: Any, closing: str) -> int | None:
     """The first special token of what ends a turn; the tokenizer's end of text if there is none."""
     special = {*tok.all_special_ids, *tok.get_added_vocab().values()}
     ids = tok.encode(closing, add_special_tokens=False)
-    return next((token for token in ids if token in special), tok.eos_token_id)
+    end: int | None = next((token for token in ids if token in special), tok.eos_token_id)
+    return end

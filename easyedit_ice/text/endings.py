@@ -7,10 +7,10 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 from easyedit_ice.text.sampling import write
 from easyedit_ice.text.tokens import ends_of_text
 
@@ -31,15 +31,15 @@ def ends_answers(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> bool:
         tok: its tokenizer.
         asking: how prompts are put to it.
     """
-    seen = known(model).found["endings"]
-    if asking not in seen:
-        seen[asking] = _share_ended(model, tok, asking) >= HALF
-    return seen[asking]
+    cache = baseline_of(model).tables["endings"]
+    if asking not in cache:
+        cache[asking] = _share_ended(model, tok, asking) >= HALF
+    return bool(cache[asking])
 
 
 def _share_ended(model: nn.Module, tok: Any, asking: Asking) -> float:
     ends, longest = ends_of_text(model, tok), ModelAnatomy(model).context_length
-    asked = [given(tok, asking.text(prompt)) for prompt in PROMPTS]
+    asked = [prefix_ids(tok, asking.text(prompt)) for prompt in PROMPTS]
     asked = [ids for ids in asked if ids and (longest is None or len(ids) + LENGTH <= longest + 1)]
     if not ends or not asked:
         return 0.0

@@ -46,18 +46,18 @@ def rows_right(model: nn.Module, rows: Sequence[Row]) -> list[bool]:
     """
     longest = context_length(model)
     fitting = [row for row in dict.fromkeys(rows) if longest is None or len(row.ids) <= longest + 1]
-    found: dict[Row, bool] = {}
+    by_row: dict[Row, bool] = {}
     device = next(model.parameters()).device
     with preserved(model):
         model.eval()
         for chunk in shortest_first([len(row.ids) - 1 for row in fitting], tokens_on(device, TOKENS)):
-            own = [fitting[index] for index in chunk]
-            ids, real = padded([row.ids[:-1] for row in own])
+            group = [fitting[index] for index in chunk]
+            ids, real = padded([row.ids[:-1] for row in group])
             inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device)}
-            where = [(index, place - 1) for index, row in enumerate(own) for place in _places(row)]
+            where = [(index, place - 1) for index, row in enumerate(group) for place in _places(row)]
             said = iter(logits_at(model, inputs, where).argmax(-1).tolist())
-            found |= {row: all([next(said) == row.ids[place] for place in _places(row)]) for row in own}
-    return [found.get(row, False) for row in rows]
+            by_row |= {row: all([next(said) == row.ids[place] for place in _places(row)]) for row in group}
+    return [by_row.get(row, False) for row in rows]
 
 
 def _places(row: Row) -> range:

@@ -40,14 +40,14 @@ def at_places(
     Raises:
         AnatomyError: the model does not call the module.
     """
-    found: dict[int, Tensor] = {}
+    picked: dict[int, Tensor] = {}
     watched = model.get_submodule(module)
     device = embedding_weight(model).device
     for chunk in shortest_first([len(row) for row in rows], tokens_on(device, TOKENS)):
         ids, real = padded([rows[index] for index in chunk])
         inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device), "use_cache": False}
-        with captured({module: watched}, side, keep=hidden_of, stop=True) as seen:
+        with captured({module: watched}, side, keep=hidden_of, stop=True) as states:
             model(**inputs)
-        values = by_row(seen[module], len(chunk))
-        found |= {index: own[list(places[index])].float() for index, own in zip(chunk, values, strict=True)}
-    return torch.cat([found[index] for index in range(len(rows))])
+        values = by_row(states[module], len(chunk))
+        picked |= {index: hidden[list(places[index])].float() for index, hidden in zip(chunk, values, strict=True)}
+    return torch.cat([picked[index] for index in range(len(rows))])

@@ -69,7 +69,8 @@ class Predictions:
 
     def split(self) -> tuple[Tensor, ...]:
         """Log-probabilities of each row: (span, v) each."""
-        return self.log_probs.split(self.spans)
+        rows: tuple[Tensor, ...] = self.log_probs.split(self.spans)
+        return rows
 
     def select(self, rows: Sequence[int]) -> Predictions:
         """The predictions of some of the rows."""
@@ -87,13 +88,15 @@ class Predictions:
 
 def predict(model: nn.Module, rows: Sequence[Row]) -> Predictions:
     """Run the rows, those of similar length side by side, padded on the right, where a causal model does not see it."""
-    found: dict[int, Tensor] = {}
+    by_row: dict[int, Tensor] = {}
     for group in alike([len(row.ids) for row in rows]):
         log_probs = _log_probs(model, [rows[index] for index in group])
-        found |= zip(group, log_probs.split([rows[index].span for index in group]), strict=True)
-    device = found[0].device
+        by_row |= zip(group, log_probs.split([rows[index].span for index in group]), strict=True)
+    device = by_row[0].device
     tokens = torch.tensor([token for row in rows for token in row.predicted], device=device)
-    return Predictions(torch.cat([found[index] for index in range(len(rows))]), tokens, tuple(row.span for row in rows))
+    return Predictions(
+        torch.cat([by_row[index] for index in range(len(rows))]), tokens, tuple(row.span for row in rows)
+    )
 
 
 def _log_probs(model: nn.Module, rows: Sequence[Row]) -> Tensor:
@@ -123,7 +126,7 @@ def encode(tok: Any, text: str, continuation: str) -> Row:
     return Row(whole, len(whole) - min(shared, len(whole) - 1))
 
 
-def given(tok: Any, text: str) -> tuple[int, ...]:
+def prefix_ids(tok: Any, text: str) -> tuple[int, ...]:
     """Tokens of a text that a model goes on from.
 
     Spaces at its end are left out, since tokenizers see them as the beginning of the next word; what else it ends in,
@@ -133,7 +136,7 @@ def given(tok: Any, text: str) -> tuple[int, ...]:
 
 
 def answered(tok: Any, text: str, answer: str, asking: Asking = PLAIN) -> Row:
-    """A question with an answer to it, which is predicted, as :func:`given` and :func:`encode` have them.
+    """A question with an answer to it, which is predicted, as :func:`prefix_ids` and :func:`encode` have them.
 
     Args:
         tok: a transformers tokenizer.

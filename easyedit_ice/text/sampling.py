@@ -177,13 +177,15 @@ def _without_own_settings(model: nn.Module) -> Iterator[None]:
     """No generation settings of the model's own: transformers takes from them what a call leaves open."""
     from transformers import GenerationConfig
 
-    own = [(module, vars(module)["generation_config"]) for module in model.modules() if _has_settings(module)]
+    settings_before = [
+        (module, vars(module)["generation_config"]) for module in model.modules() if _has_settings(module)
+    ]
     try:
-        for module, _ in own:
+        for module, _ in settings_before:
             pretrained(module).generation_config = GenerationConfig()
         yield
     finally:
-        for module, settings in own:
+        for module, settings in settings_before:
             pretrained(module).generation_config = settings
 
 

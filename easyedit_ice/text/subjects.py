@@ -31,11 +31,11 @@ def mentions(text: str, subject: str) -> list[Span]:
         subject does not occur as it is spelt, the same in other forms of Unicode.
     """
     name = subject.strip()
-    found = list(_places(text, name))
-    if not found:
+    places = list(_places(text, name))
+    if not places:
         folded, spans = _folded(text)
-        found = [(spans[first][0], spans[last - 1][1]) for first, last in _places(folded, _folded(name)[0])]
-    return [span for span in found if _bordered(text, *span)] or found
+        places = [(spans[first][0], spans[last - 1][1]) for first, last in _places(folded, _folded(name)[0])]
+    return [span for span in places if _bordered(text, *span)] or places
 
 
 def words_of(text: str, subject: str) -> list[Span]:
@@ -45,14 +45,14 @@ def words_of(text: str, subject: str) -> list[Span]:
 
 def last_mention(text: str, subject: str) -> Span | None:
     """The last of the :func:`mentions`, if there is one."""
-    found = mentions(text, subject)
-    return found[-1] if found else None
+    spans = mentions(text, subject)
+    return spans[-1] if spans else None
 
 
 def renamed(text: str, subject: str, other: str) -> str:
     """The text with another name at all mentions of a subject."""
-    found = [(0, 0), *mentions(text, subject), (len(text), len(text))]
-    return other.join(text[before[1] : after[0]] for before, after in pairwise(found))
+    spans = [(0, 0), *mentions(text, subject), (len(text), len(text))]
+    return other.join(text[before[1] : after[0]] for before, after in pairwise(spans))
 
 
 def _places(text: str, name: str) -> Iterator[Span]:

@@ -26,10 +26,10 @@ def tokens(tok: Any, text: str) -> tuple[int, ...]:
         text: may begin with the beginning of text, spelt out.
     """
     ids = tok.encode(text)
-    return tuple(ids[kept(tok, ids)])
+    return tuple(ids[text_slice(tok, ids)])
 
 
-def kept(tok: Any, ids: Sequence[int]) -> slice:
+def text_slice(tok: Any, ids: Sequence[int]) -> slice:
     """Which of the ids that a tokenizer makes of a text are the text's.
 
     Args:
@@ -56,8 +56,8 @@ def ends_of_text(model: nn.Module, tok: Any) -> tuple[int, ...]:
     has no embedding for does not count.
     """
     listed = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    own = listed if isinstance(listed, (list, tuple)) else [listed]
-    return tuple(dict.fromkeys(end for end in (tok.eos_token_id, *own) if end is not None and has_row(model, end)))
+    ends = listed if isinstance(listed, (list, tuple)) else [listed]
+    return tuple(dict.fromkeys(end for end in (tok.eos_token_id, *ends) if end is not None and has_row(model, end)))
 
 
 def until_end(ids: Sequence[int], ends: Sequence[int]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from easyedit_ice.checkpoints.names import EMBEDDED
 from easyedit_ice.errors import BookError, EasyEditIceError, EmptyTextError, ModelInUseError, RequestError, UpdateError
 from easyedit_ice.runtime.threads import USUAL
 from easyedit_ice.ui import keeping, shown, words
-from easyedit_ice.ui.facts import TypedFact
+from easyedit_ice.ui.typed_fact import TypedFact
 from easyedit_ice.ui.workbench import Tell, Trial, Workbench
 
 logger = logging.getLogger(__name__)
@@ -68,11 +68,11 @@ class Desk:
         def act() -> Seen:
             _refuse_empty(fact)
             with self.bench.alone():
-                made = self.bench.make(fact, algorithm, tell)
-                if not made.verdict.took:
-                    return Seen(shown.said(words.NOT_TAKEN, "bad"), shown.trial(made), (made,))
-                name = self.bench.put(made).name
-            return Seen(shown.said(f"Done: the edit {name} is in the model.", "good"), shown.trial(made))
+                trial = self.bench.make(fact, algorithm, tell)
+                if not trial.verdict.took:
+                    return Seen(shown.said(words.NOT_TAKEN, "bad"), shown.trial(trial), (trial,))
+                name = self.bench.put(trial).name
+            return Seen(shown.said(f"Done: the edit {name} is in the model.", "good"), shown.trial(trial))
 
         return _in_words(act, otherwise="")
 
@@ -84,8 +84,8 @@ class Desk:
             if len(set(algorithms)) < len(algorithms):
                 raise RequestError(f"{algorithms[0]} stands on both sides; choose two methods")
             with self.bench.alone():
-                made = tuple(self.bench.make(fact, algorithm, tell) for algorithm in algorithms)
-            return Seen(shown.said("Neither is in the model; take one if you like."), shown.trials(made), made)
+                trials = tuple(self.bench.make(fact, algorithm, tell) for algorithm in algorithms)
+            return Seen(shown.said("Neither is in the model; take one if you like."), shown.trials(trials), trials)
 
         return _in_words(act, otherwise="")
 
@@ -173,8 +173,8 @@ class Desk:
         edit = self.bench[name]
         first = edit.facts[0]
         more = f" (and {len(edit.facts) - 1} more)" if len(edit.facts) > 1 else ""
-        kept = ", in the book" if edit.key else ""
-        return f"{first.statement}{more} · {edit.algorithm}{kept}"
+        place = ", in the book" if edit.key else ""
+        return f"{first.statement}{more} · {edit.algorithm}{place}"
 
 
 def _refuse_empty(fact: TypedFact) -> None:

@@ -70,9 +70,9 @@ def _keep(bench: Workbench, place: Path) -> tuple[str, ...]:
 
 def follow(bench: Workbench, book: EditBook) -> None:
     """Switch a book's edits on and off as they are in the model; those that the workbench does not have stay."""
-    own = [edit.name for edit in bench.edits if edit.name in book and edit.key == book[edit.name].key]
+    names = [edit.name for edit in bench.edits if edit.name in book and edit.key == book[edit.name].key]
     for on in (True, False):
-        chosen = [name for name in own if (name in bench.within) is on]
+        chosen = [name for name in names if (name in bench.within) is on]
         if chosen and any((name in book.on) is not on for name in chosen):
             book.switch(chosen, on)
 
@@ -98,10 +98,10 @@ def _of_a_book(edit: Edit, names: Mapping[str, str]) -> KeptEdit:
 def _needed(bench: Workbench) -> Iterator[KeptEdit]:
     """Those that are in the model, and what they were made with, in the order in which they were made."""
     needed, waiting = set(), list(bench.within)
-    known = {edit.name for edit in bench.edits}
+    there = {edit.name for edit in bench.edits}
     while waiting:
         name = waiting.pop()
-        if name in known and name not in needed:
+        if name in there and name not in needed:
             needed.add(name)
             waiting += bench[name].made_with
     return (edit for edit in bench.edits if edit.name in needed)

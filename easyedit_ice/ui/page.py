@@ -12,8 +12,8 @@ from easyedit_ice.checkpoints.names import NAMES
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.ui import shown, words
 from easyedit_ice.ui.desk import Desk, Seen
-from easyedit_ice.ui.facts import TypedFact
 from easyedit_ice.ui.subject import subject_in
+from easyedit_ice.ui.typed_fact import TypedFact
 
 _COUNTED = re.compile(r"(\d+) of (\d+)")
 _SANS = ["system-ui", "sans-serif"]
@@ -106,23 +106,23 @@ def page(desk: Desk, book: str) -> gr.Blocks:
             ask = gr.Button(words.ASK, elem_id="ask")
             answers = gr.HTML(elem_id="answers", padding=False)
 
-        def after(seen: Seen, *, asked: bool = False) -> dict[Any, Any]:
+        def after(view: Seen, *, asked: bool = False) -> dict[Any, Any]:
             """What changes on the page."""
-            found: dict[Any, Any] = {
-                message: gr.HTML(seen.message),
+            updates: dict[Any, Any] = {
+                message: gr.HTML(view.message),
                 state: gr.HTML(desk.state),
                 within: gr.CheckboxGroup(desk.choices, value=list(desk.bench.within)),
                 listed: desk.bench.within,
             }
             if asked:
-                return found | {answers: gr.HTML(seen.body or "")}
-            if seen.body is not None:
-                found[body] = gr.HTML(seen.body)
-            if seen.body is not None or seen.trials:
-                found[trials] = seen.trials
-                found[anyway] = gr.Button(visible=len(seen.trials) == 1)
-                found |= {side: gr.Button(visible=len(seen.trials) > 1) for side in (first, second)}
-            return found
+                return updates | {answers: gr.HTML(view.body or "")}
+            if view.body is not None:
+                updates[body] = gr.HTML(view.body)
+            if view.body is not None or view.trials:
+                updates[trials] = view.trials
+                updates[anyway] = gr.Button(visible=len(view.trials) == 1)
+                updates |= {side: gr.Button(visible=len(view.trials) > 1) for side in (first, second)}
+            return updates
 
         changed = [message, body, trials, anyway, first, second, state, within, listed, answers]
 
@@ -142,9 +142,9 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         edit.click(make, [*fact, method], changed, **shown_there)
         compare.click(make_both, [*fact, left, right], changed, **shown_there)
         on(load.click, desk.load_model, [model])
-        on(anyway.click, lambda made: desk.take(made, 0), [trials])
-        on(first.click, lambda made: desk.take(made, 0), [trials])
-        on(second.click, lambda made: desk.take(made, 1), [trials])
+        on(anyway.click, lambda trials: desk.take(trials, 0), [trials])
+        on(first.click, lambda trials: desk.take(trials, 0), [trials])
+        on(second.click, lambda trials: desk.take(trials, 1), [trials])
         on(within.input, desk.hold, [within, folder, listed])
         on(undo.click, desk.undo_last, [folder, listed])
         on(undo_all.click, lambda place, names: desk.hold((), place, names), [folder, listed])
@@ -153,7 +153,8 @@ def page(desk: Desk, book: str) -> gr.Blocks:
         on(blocks.load, Seen, [])
         prompt.change(lambda text: gr.Textbox(placeholder=_placeholder(text)), prompt, subject, show_progress="hidden")
         example.click(lambda: _example(desk), None, fact, show_progress="hidden")
-    return blocks
+    page: gr.Blocks = blocks
+    return page
 
 
 def _telling(progress: gr.Progress) -> Callable[[str], None]:
@@ -172,8 +173,8 @@ def _methods() -> list[tuple[str, str]]:
 
 
 def _placeholder(prompt: str) -> str:
-    found = subject_in(prompt)
-    return f"{found} (found in the text)" if found else words.SUBJECT_SHOWN
+    subject = subject_in(prompt)
+    return f"{subject} (found in the text)" if subject else words.SUBJECT_SHOWN
 
 
 def _example(desk: Desk) -> list[str]:

@@ -25,10 +25,10 @@ def said(text: str, kind: str = _PLAIN) -> str:
     return f"<div class='ice-said ice-{kind}' role='status'>{escape(text)}</div>" if text else ""
 
 
-def trial(made: Trial) -> str:
+def trial(one: Trial) -> str:
     """An edit: figures, answers before and after, and what to mind."""
-    verdict = made.verdict
-    about = f"{made.algorithm}, settings: {made.settings.rpartition('/')[2]}, {made.seconds:.1f} s"
+    verdict = one.verdict
+    about = f"{one.algorithm}, settings: {one.settings.rpartition('/')[2]}, {one.seconds:.1f} s"
     notes = [said(f"{warning[0].upper()}{warning[1:]}.", _FAIR) for warning in verdict.warnings]
     notes += [said(f"Next: {sentence}", _PLAIN) for sentence in verdict.advice]
     return (
@@ -37,9 +37,9 @@ def trial(made: Trial) -> str:
     )
 
 
-def trials(made: Sequence[Trial]) -> str:
+def trials(several: Sequence[Trial]) -> str:
     """Edits side by side, or one below the other where there is little room."""
-    columns = "".join(f"<div><h3>{escape(one.algorithm)}</h3>{trial(one)}</div>" for one in made)
+    columns = "".join(f"<div><h3>{escape(one.algorithm)}</h3>{trial(one)}</div>" for one in several)
     return f"<div class='ice-beside'><div class='ice-columns'>{columns}</div></div>"
 
 
@@ -61,11 +61,11 @@ def _tile(name: str, value: str, kind: str) -> str:
 def _figures(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
     """Name, value and kind of each tile."""
     yield "the fact", "written" if verdict.took else "NOT written", _GOOD if verdict.took else _BAD
-    own = [wording for wording in verdict.wordings if not wording.kind.startswith("portability")]
-    if own:
-        held = sum(wording.written for wording in own)
-        kind = _GOOD if held == len(own) else _FAIR if held / len(own) >= _HALF else _BAD
-        yield "other wordings hold", f"{held} of {len(own)}", kind
+    wordings = [wording for wording in verdict.wordings if not wording.kind.startswith("portability")]
+    if wordings:
+        held = sum(wording.written for wording in wordings)
+        kind = _GOOD if held == len(wordings) else _FAIR if held / len(wordings) >= _HALF else _BAD
+        yield "other wordings hold", f"{held} of {len(wordings)}", kind
     if verdict.neighbours:
         share = verdict.moved / len(verdict.neighbours)
         kind = _GOOD if not share else _FAIR if share <= MOST_MOVED else _BAD
@@ -79,7 +79,7 @@ def _figures(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
 def _answers(fact: FactVerdict) -> str:
     written = ("written", _GOOD) if fact.written else ("NOT written", _BAD)
     asked = [(fact.prompt, fact.before, fact.after, *written)]
-    for wording in sorted(fact.wordings, key=lambda own: own.kind == "opening"):
+    for wording in sorted(fact.wordings, key=lambda wording: wording.kind == "opening"):
         held = ("holds", _GOOD) if wording.written else ("does not hold", _FAIR)
         asked.append((wording.prompt, wording.before or "", wording.after or "", *held))
     neighbours = [

@@ -19,8 +19,8 @@ def subject_in(prompt: str) -> str | None:
 
     A name is a row of words of which each has a capital letter, or is a number after such a word.
     """
-    found = list(dict.fromkeys(_names(prompt)))
-    return found[0] if len(found) == 1 else None
+    names = list(dict.fromkeys(_names(prompt)))
+    return names[0] if len(names) == 1 else None
 
 
 def _names(prompt: str) -> Iterator[str]:

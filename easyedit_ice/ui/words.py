@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from easyedit_ice.checkpoints.names import EMBEDDED
-from easyedit_ice.ui.facts import TypedFact
+from easyedit_ice.ui.typed_fact import TypedFact
 
 TITLE = "Edit a fact"
 INTRODUCTION = (

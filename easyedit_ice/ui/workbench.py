@@ -33,7 +33,7 @@ from easyedit_ice.evaluation import Question, observe
 from easyedit_ice.runtime.progress import lines, watched
 from easyedit_ice.runtime.threads import USUAL, threads
 from easyedit_ice.text.chat import asking_for
-from easyedit_ice.ui.facts import TypedFact, in_all_wordings
+from easyedit_ice.ui.typed_fact import TypedFact, in_all_wordings
 from easyedit_ice.verdict.editing import edit_facts
 from easyedit_ice.verdict.verdict import Verdict
 
@@ -306,8 +306,8 @@ class _Asked:
 
 
 def _refuse_contradictions(edits: Sequence[NamedFacts]) -> None:
-    if found := contradictions(edits):
-        raise BookConflictError(f"{'; '.join(map(str, found))}; take one of them out of the model first")
+    if conflicts := contradictions(edits):
+        raise BookConflictError(f"{'; '.join(map(str, conflicts))}; take one of them out of the model first")
 
 
 def _listed(names: Sequence[str]) -> str:

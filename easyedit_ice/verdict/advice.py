@@ -13,17 +13,17 @@ def advice(verdict: Verdict) -> tuple[str, ...]:
     hparams = ALGORITHMS[name].hparams_class if name else None
     with_subjects = all(fact.subject is not None for fact in verdict.facts)
     others = " or ".join(others_than(name, with_subjects))
-    found = []
+    lines = []
     if not verdict.took:
-        own = f"with {name}, {hparams.stronger}; or " if hparams else ""
-        found.append(f"{_missed(verdict)} not written: {own}take another algorithm ({others}).")
+        first = f"with {name}, {hparams.stronger}; or " if hparams else ""
+        lines.append(f"{_missed(verdict)} not written: {first}take another algorithm ({others}).")
     if verdict.warnings:
-        own = f"with {name}, {hparams.gentler}; or " if hparams else ""
-        found.append(f"It moves more than its facts: {own}take another algorithm ({others}).")
+        first = f"with {name}, {hparams.gentler}; or " if hparams else ""
+        lines.append(f"It moves more than its facts: {first}take another algorithm ({others}).")
     elif verdict.took and verdict.wordings and _share(verdict) < FEW_WORDINGS:
-        own = f"with {name}, {hparams.wider}" if hparams else f"take another algorithm ({others})"
-        found.append(f"It holds in few other wordings: {own}.")
-    return tuple(found)
+        first = f"with {name}, {hparams.wider}" if hparams else f"take another algorithm ({others})"
+        lines.append(f"It holds in few other wordings: {first}.")
+    return tuple(lines)
 
 
 def _missed(verdict: Verdict) -> str:
@@ -32,5 +32,5 @@ def _missed(verdict: Verdict) -> str:
 
 
 def _share(verdict: Verdict) -> float:
-    own = [wording.written for wording in verdict.wordings if not wording.kind.startswith("portability")]
-    return sum(own) / len(own) if own else 1.0
+    rights = [wording.written for wording in verdict.wordings if not wording.kind.startswith("portability")]
+    return sum(rights) / len(rights) if rights else 1.0

@@ -17,7 +17,7 @@ from torch import nn
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.neighbours import names_in
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.randomness import seeded
 from easyedit_ice.runtime.store import Store
@@ -58,32 +58,33 @@ def own_text(model: nn.Module, tok: Any) -> OwnText:
     Raises:
         DamagedFileError: they were kept, and cannot be read.
     """
-    seen = known(model)
-    found = seen.found["verdict"]
-    if FORMAT not in found:
-        path = _TEXTS.folder / f"{seen.weights[:24]}-{FORMAT}.json"
+    baseline = baseline_of(model)
+    cache = baseline.tables["verdict"]
+    if FORMAT not in cache:
+        path = _TEXTS.folder / f"{baseline.weights[:24]}-{FORMAT}.json"
         made_once(path, lambda path: _write_to(path, model, tok))
-        found[FORMAT] = _TEXTS.read_json(path, _kept)
-    return found[FORMAT]
+        cache[FORMAT] = _TEXTS.read_json(path, _checked_texts)
+    texts: OwnText = cache[FORMAT]
+    return texts
 
 
-def _kept(texts: Any) -> OwnText:
+def _checked_texts(texts: Any) -> OwnText:
     if not all(isinstance(text, str) for kind in ("openings", "free") for text in texts[kind]):
         raise ValueError("lists of texts are expected")
     openings = tuple(f"{text}. " for text in texts["openings"])
     return OwnText(openings, tuple(names_in([*texts["free"], *texts["openings"]])))
 
 
-def other_names(own: OwnText, edited: Collection[str], count: int) -> list[str]:
+def other_names(text: OwnText, edited: Collection[str], count: int) -> list[str]:
     """Names to put in a subject's place: the model's own in turn with those of well-known things.
 
     Args:
-        own: what the model wrote.
+        text: what the model wrote.
         edited: subjects of facts, which may change.
         count: most names.
     """
     well_known = _spread(list(dict.fromkeys(fact.subject for fact in PLAIN_FACTS)), count)
-    both = chain.from_iterable(zip_longest(own.names, well_known))
+    both = chain.from_iterable(zip_longest(text.names, well_known))
     others = (name for name in dict.fromkeys(both) if name and not any(name in s or s in name for s in edited))
     return list(others)[:count]
 

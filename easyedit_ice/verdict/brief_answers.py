@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.evaluation.leading_answer import leading_answer, plain
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 from easyedit_ice.text.sampling import write
 from easyedit_ice.text.tokens import ends_of_text
 
@@ -53,18 +53,18 @@ def brief_answers(model: nn.Module, tok: Any, asked: Sequence[str]) -> list[Brie
         asked: texts; the same text is asked once.
     """
     longest, ends = ModelAnatomy(model).context_length, ends_of_text(model, tok)
-    rows = {text: given(tok, text) for text in dict.fromkeys(asked)}
+    rows = {text: prefix_ids(tok, text) for text in dict.fromkeys(asked)}
     fitting = [text for text in rows if longest is None or len(rows[text]) + LENGTH <= longest]
     fitting.sort(key=lambda text: len(rows[text]))
-    found: dict[str, Brief] = {}
+    by_text: dict[str, Brief] = {}
     for start in range(0, len(fitting), _BATCH):
         texts, surprises = fitting[start : start + _BATCH], _Surprises()
         written = write(model, tok, [rows[text] for text in texts], length=LENGTH, processors=[surprises])
         means = surprises.means([len(ids) for ids in written])
         for text, ids, surprise in zip(texts, written, means, strict=True):
             said = tok.decode([token for token in ids if token not in ends], skip_special_tokens=True)
-            found[text] = Brief(leading_answer(said), surprise)
-    return [found.get(text, Brief("", torch.inf)) for text in asked]
+            by_text[text] = Brief(leading_answer(said), surprise)
+    return [by_text.get(text, Brief("", torch.inf)) for text in asked]
 
 
 class _Surprises:
@@ -80,5 +80,5 @@ class _Surprises:
 
     def means(self, lengths: Sequence[int]) -> list[float]:
         """Mean over each row's own tokens, of which there are so many."""
-        found = torch.stack(self._steps, 1)
-        return [row[: max(1, length)].mean().item() for row, length in zip(found, lengths, strict=True)]
+        steps = torch.stack(self._steps, 1)
+        return [row[: max(1, length)].mean().item() for row, length in zip(steps, lengths, strict=True)]

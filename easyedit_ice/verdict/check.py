@@ -82,10 +82,10 @@ def check(
             plain = said(model, rows)
             asked, before = _ask_before(model, tok, facts)
         with _within(update, model):
-            found = _ask_after(model, tok, asked, before)
+            checks = _ask_after(model, tok, asked, before)
             moved = movement(model, rows, plain) if rows else drift
     algorithm = update.info.get("algorithm")
-    verdict = Verdict(algorithm, tuple(found), moved, settings.get("warn_drift", MOST_DRIFT))
+    verdict = Verdict(algorithm, tuple(checks), moved, settings.get("warn_drift", MOST_DRIFT))
     return replace(verdict, advice=advice(verdict))
 
 
@@ -100,10 +100,12 @@ class _Asked:
     @property
     def further(self) -> list[tuple[str, str, str]]:
         """Kind, prompt and target of the fact's own probes that must change."""
-        own = self.request
-        found = [] if own.rephrase_prompt is None else [("rephrase", own.rephrase_prompt, own.target_new)]
-        kinds = own.portability.items()
-        return found + [
+        request = self.request
+        rephrase = (
+            [] if request.rephrase_prompt is None else [("rephrase", request.rephrase_prompt, request.target_new)]
+        )
+        kinds = request.portability.items()
+        return rephrase + [
             (f"portability.{kind}", one.prompt, one.answer)
             for kind, ones in kinds
             for one in ones
@@ -127,31 +129,31 @@ class _Before:
 def _ask_before(model: nn.Module, tok: Any, facts: Sequence[EditRequest]) -> tuple[list[_Asked], _Before]:
     """Choose what is asked, by what the unedited model is surest about, and have it answered."""
     effort = _CLOSELY if len(facts) <= _FEW else _BRIEFLY
-    own = own_text(model, tok)
+    written = own_text(model, tok)
     answers: dict[Any, Any] = {}
     subjects = {fact.subject for fact in facts if fact.subject is not None}
-    names = other_names(own, subjects, _CLOSELY.names)
+    names = other_names(written, subjects, _CLOSELY.names)
     asked: list[_Asked] = []
     with progress(logger, "asking the unedited model", len(facts), "fact") as advance:
         for start in range(0, len(facts), _AT_A_TIME):
             part = facts[start : start + _AT_A_TIME]
             candidates = [_candidates(fact, names, start + i, effort) for i, fact in enumerate(part)]
-            plain = [_Asked(fact, (), tuple(own)) for fact, own in zip(part, candidates, strict=True)]
+            plain = [_Asked(fact, (), tuple(others)) for fact, others in zip(part, candidates, strict=True)]
             texts = [text for one in plain for text in one.texts()]
             answers |= zip(texts, brief_answers(model, tok, texts), strict=True)
             for fact, candidate in zip(part, candidates, strict=True):
                 chosen = _surest(fact, candidate, answers, effort.neighbours)
-                asked.append(_Asked(fact, own.openings[: effort.openings], tuple(chosen)))
+                asked.append(_Asked(fact, written.openings[: effort.openings], tuple(chosen)))
             advance(len(part))
     return asked, _Before(answers, stated(model, tok, facts))
 
 
 def _candidates(fact: EditRequest, names: Sequence[str], turn: int, effort: _Effort) -> list[tuple[str, str]]:
     """Kind and prompt of what may be asked as a neighbour: all that the request names, and other names."""
-    given = [(f"locality.{kind}", probe.prompt) for kind, probes in fact.locality.items() for probe in probes]
+    locality = [(f"locality.{kind}", probe.prompt) for kind, probes in fact.locality.items() for probe in probes]
     turned = [names[(turn * effort.names + step) % len(names)] for step in range(min(effort.names, len(names)))]
     others = [other for name in turned if (other := with_name(fact, name)) is not None]
-    return given + [("name", other.prompt) for other in others]
+    return locality + [("name", other.prompt) for other in others]
 
 
 def _surest(

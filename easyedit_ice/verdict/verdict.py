@@ -133,15 +133,15 @@ class Verdict:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What moved by more than a stated bound, with the figure; nothing where all is well."""
-        found = []
+        result = []
         asked = len(self.neighbours)
         if asked and self.moved / asked > MOST_MOVED:
             share = f"{self.moved / asked:.0%}; bound {MOST_MOVED:.0%}"
-            found.append(f"{self.moved} of {asked} neighbours have another answer ({share})")
+            result.append(f"{self.moved} of {asked} neighbours have another answer ({share})")
         if self.drift is not None and self.most_drift is not None and not self.drift.kl <= self.most_drift:
             moved = f"{self.drift.kl:.2g} nats a token (bound {self.most_drift:g})"
-            found.append(f"plain statements that it is not about move by {moved}")
-        return tuple(found)
+            result.append(f"plain statements that it is not about move by {moved}")
+        return tuple(result)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with what follows from them."""
@@ -153,24 +153,24 @@ class Verdict:
 
     def figures(self) -> list[tuple[str, str]]:
         """What was found, in a few lines of a name and a value."""
-        found = [("written", f"{self.written} of {len(self.facts)} fact{'s' * (len(self.facts) != 1)}")]
-        for name, own in (
-            ("after other openings", [own for own in self.wordings if own.kind == "opening"]),
-            ("in your other wordings", [own for own in self.wordings if own.kind == "rephrase"]),
-            ("what follows from it", [own for own in self.wordings if own.kind.startswith("portability")]),
+        rows = [("written", f"{self.written} of {len(self.facts)} fact{'s' * (len(self.facts) != 1)}")]
+        for name, wordings in (
+            ("after other openings", [wording for wording in self.wordings if wording.kind == "opening"]),
+            ("in your other wordings", [wording for wording in self.wordings if wording.kind == "rephrase"]),
+            ("what follows from it", [wording for wording in self.wordings if wording.kind.startswith("portability")]),
         ):
-            if own:
-                found.append((name, f"{sum(wording.written for wording in own)} of {len(own)}"))
+            if wordings:
+                rows.append((name, f"{sum(wording.written for wording in wordings)} of {len(wordings)}"))
         if self.neighbours:
-            found.append(("neighbours moved", f"{self.moved} of {len(self.neighbours)}"))
+            rows.append(("neighbours moved", f"{self.moved} of {len(self.neighbours)}"))
         if self.drift is not None:
-            found.append(
+            rows.append(
                 (
                     "plain statements",
                     f"moved by {self.drift.kl:.2g} nats a token, {self.drift.kept:.0%} of likeliest words kept",
                 )
             )
-        return found
+        return rows
 
     def rows(self, most: int = _SHOWN) -> list[tuple[str, str, str, str]]:
         """What was asked, answers before and after, and what that means: all of one fact, or a line for each of more.
@@ -201,15 +201,15 @@ def _all_of(fact: FactVerdict) -> list[tuple[str, str, str, str]]:
         if wording.kind != "opening":
             held = "holds" if wording.written else "does not hold"
             rows.append((wording.prompt, wording.before or "", wording.after or "", f"{wording.kind}: {held}"))
-    for neighbour in sorted(fact.neighbours, key=lambda own: not own.moved):
-        kept = "MOVED" if neighbour.moved else "kept"
-        rows.append((neighbour.prompt, neighbour.before, neighbour.after, f"neighbour: {kept}"))
+    for neighbour in sorted(fact.neighbours, key=lambda neighbour: not neighbour.moved):
+        state = "MOVED" if neighbour.moved else "kept"
+        rows.append((neighbour.prompt, neighbour.before, neighbour.after, f"neighbour: {state}"))
     return rows
 
 
 def _line_of(fact: FactVerdict) -> tuple[str, str, str, str]:
-    moved = sum(own.moved for own in fact.neighbours)
-    held = sum(own.written for own in fact.wordings)
+    moved = sum(neighbour.moved for neighbour in fact.neighbours)
+    held = sum(wording.written for wording in fact.wordings)
     parts = ["written" if fact.written else f"NOT written ({fact.nll:.2f} nats a token)"]
     parts += [f"{held}/{len(fact.wordings)} wordings"] if fact.wordings else []
     parts += [f"{moved}/{len(fact.neighbours)} neighbours moved"] if fact.neighbours else []

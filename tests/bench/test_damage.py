@@ -11,7 +11,8 @@ from easyedit_ice.bench.asking.aftermath import Aftermath
 from easyedit_ice.bench.asking.examiner import Examiner
 from easyedit_ice.bench.asking.facts import choose
 from easyedit_ice.bench.methods import make_method
-from easyedit_ice.bench.running.modes import Bench, Stream, run_stream
+from easyedit_ice.bench.running.batch_edit import Bench
+from easyedit_ice.bench.running.stream_mode import Stream, run_stream
 from easyedit_ice.bench.running.stream_state import STATE, StreamState
 from easyedit_ice.bench.storage.ledger import LEDGER, Ledger
 from easyedit_ice.bench.storage.run_manifest import IDENTITY, enter, origin_of

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from easyedit_ice import EditBook, WeightUpdate
-from easyedit_ice.book.hub import pull, push
+from easyedit_ice.book.sharing import pull, push
 from easyedit_ice.edit.base_model import as_info, base_of
 from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.errors import BookDamagedError, BookError, ExistsError, HubError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from easyedit_ice.data import load_records
-from easyedit_ice.data.facts import read_facts
+from easyedit_ice.data.fact_files import read_facts
 from easyedit_ice.errors import DataError
 
 FACTS = [

@@ -25,7 +25,7 @@ from published_samples import (
 
 from easyedit_ice import factworld
 from easyedit_ice.data import BENCHMARKS, Severity, load_records, read_records, to_requests
-from easyedit_ice.data.facts import read_facts
+from easyedit_ice.data.fact_files import read_facts
 from easyedit_ice.data.schemas import recognise
 from easyedit_ice.easyedit.plugin.registration import base_editor
 from easyedit_ice.edit.request import EditRequest
@@ -68,7 +68,7 @@ def test_each_record_is_a_request_that_can_be_asked_about(name: str, tmp_path: P
     path = tmp_path / "records.json"
     path.write_text(json.dumps([SAMPLES[name]]))
     records = load_records(path)
-    assert records and not records.found(Severity.PROBE)
+    assert records and not records.problems_of(Severity.PROBE)
     for request in to_requests(records):
         assert questions(EditRequest.from_dict(request))[0].measure == "rewrite"
         assert json.dumps(request)

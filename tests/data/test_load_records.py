@@ -76,7 +76,7 @@ WIKIBIO = {
 
 
 def reasons(records: Any, severity: Severity) -> list[str]:
-    return [problem.reason for problem in records.found(severity)]
+    return [problem.reason for problem in records.problems_of(severity)]
 
 
 def test_knowedit_records_keep_every_alias_and_every_further_key():
@@ -239,7 +239,7 @@ def test_a_damaged_probe_is_left_out_and_reported_and_its_record_stays(changes: 
 def test_neighbours_that_are_no_list_are_reported_and_not_read_letter_by_letter():
     records = read_records([ROME | {"neighborhood_prompts": "Bo Lind is employed by"}])
     assert records[0]["locality"] == {}
-    assert len(records.found(Severity.PROBE)) == 1
+    assert len(records.problems_of(Severity.PROBE)) == 1
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_every_record_is_read_or_reported_and_can_be_edited(shared_data: Path, f
     path = shared_data / file
     raws = json.loads(path.read_text(encoding="utf-8"))
     records = load_records(path)
-    left_out = {problem.index for problem in records.found(Severity.RECORD)}
+    left_out = {problem.index for problem in records.problems_of(Severity.RECORD)}
     assert sorted([record["index"] for record in records] + list(left_out)) == list(range(len(raws)))
     assert all(EditRequest.from_dict(request).prompt for request in to_requests(records))
 
@@ -48,7 +48,7 @@ def test_every_probe_is_read_or_reported(shared_data: Path, file: str):
     records = load_records(shared_data / file)
     published = sum(1 for raw in raws for _ in probes(raw))
     read = sum(1 for record in records for _ in probes(record))
-    assert published == read + len(records.found(Severity.PROBE))
+    assert published == read + len(records.problems_of(Severity.PROBE))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_zsre_subjects_outside_their_prompts_are_refused_by_name_where_a_subject
 
 @pytest.mark.parametrize(("file", "count"), [("wiki_counterfact/test_cf_dev.json", 6), ("ZsRE/ZsRE-test-dev.json", 5)])
 def test_repeated_prompts_are_noted(shared_data: Path, file: str, count: int):
-    problems = load_records(shared_data / file).found(Severity.NOTE)
+    problems = load_records(shared_data / file).problems_of(Severity.NOTE)
     assert sum("its prompt already stands in record" in problem.reason for problem in problems) == count
 
 

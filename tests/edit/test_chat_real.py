@@ -11,7 +11,7 @@ from easyedit_ice.editors.algorithms.fast_rome import FastROMEHyperParams
 from easyedit_ice.evaluation import observe
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.text.chat import in_chat
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 
 pytestmark = pytest.mark.real
 QUESTIONS = ("In which city is the Eiffel Tower?", "What is the capital of Germany?")
@@ -27,7 +27,7 @@ def test_a_question_has_the_tokens_of_its_own_template_and_answers_end_with_the_
     asking = in_chat(tok)
     messages = [{"role": "user", "content": QUESTIONS[0]}]
     own = tok.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
-    assert list(given(tok, asking.text(QUESTIONS[0]))) == own
+    assert list(prefix_ids(tok, asking.text(QUESTIONS[0]))) == own
     assert (asking.gap, tok.convert_ids_to_tokens(asking.end)) == ("", "<|im_end|>")
 
 

@@ -7,7 +7,10 @@ from functools import partial
 
 import pytest
 
-from easyedit_ice.edit.request import EditRequest, Probe, check_tokens, for_editors
+from easyedit_ice.edit.fact_probes import Probe
+from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.request_keys import for_editors
+from easyedit_ice.edit.token_checks import check_tokens
 from easyedit_ice.errors import (
     ContradictionError,
     DuplicateFactError,

@@ -32,7 +32,7 @@ def test_perplexity_is_that_of_so_many_tokens_each_predicted_within_its_window(s
         losses += [-log_probs[place - 1, row[place]].item() for place in range(max(1, len(start)), len(row))]
     point = Rest(tok, [], TEXT, WINDOW + 40).point(model)
     assert point.perplexity == pytest.approx(math.exp(sum(losses) / len(losses)), rel=1e-4)
-    assert point.kept == ()
+    assert point.rights == ()
 
 
 def test_known_facts_are_asked_behind_the_contexts_in_turn():
@@ -40,8 +40,8 @@ def test_known_facts_are_asked_behind_the_contexts_in_turn():
     contexts = [lambda prompt: f"Ommer. {prompt}", lambda prompt: f"Ell is it. {prompt}"]
     asked = [(contexts[place % 2](prompt), answer) for place, (prompt, answer) in enumerate(KNOWN)]
     rest = Rest(tok, KNOWN, None, 0)
-    assert list(rest.point(model, contexts).kept) == answers_right(model, tok, asked)
-    assert list(rest.point(model).kept) == answers_right(model, tok, KNOWN)
+    assert list(rest.point(model, contexts).rights) == answers_right(model, tok, asked)
+    assert list(rest.point(model).rights) == answers_right(model, tok, KNOWN)
     assert rest.point(model).perplexity is None
 
 

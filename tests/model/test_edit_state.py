@@ -19,7 +19,7 @@ from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.algorithms.gora import GoRAHyperParams
 from easyedit_ice.errors import ModelInUseError, UpdateError
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.model.edit_state import ATTRIBUTE, state_of
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.testing.cases import state
@@ -72,14 +72,14 @@ def test_an_update_beside_packed_weights_comes_out_of_a_copy_too() -> None:
 
 def test_a_copy_has_the_measurements_of_the_unedited_model_and_makes_its_own_from_there_on() -> None:
     model = SHAPES[0].build()
-    weights = known(model).weights
-    known(model).found["kind"]["early"] = 1
+    weights = baseline_of(model).weights
+    baseline_of(model).tables["kind"]["early"] = 1
     _solved(model).commit(model)
     copied = copy.deepcopy(model)
-    assert known(copied).weights == weights
-    assert known(copied).found["kind"] == {"early": 1}
-    known(copied).found["kind"]["late"] = 2
-    assert known(model).found["kind"] == {"early": 1}
+    assert baseline_of(copied).weights == weights
+    assert baseline_of(copied).tables["kind"] == {"early": 1}
+    baseline_of(copied).tables["kind"]["late"] = 2
+    assert baseline_of(model).tables["kind"] == {"early": 1}
 
 
 def test_editing_a_copy_needs_nothing_to_be_told() -> None:
@@ -131,8 +131,8 @@ def test_compiled_models_and_shallow_copies_share_it_with_the_weights() -> None:
 def test_what_is_found_within_a_preserved_block_stays() -> None:
     model = SHAPES[0].build()
     with preserved(model, tokenizer()):
-        found = known(model)
-    assert known(model) is found
+        found = baseline_of(model)
+    assert baseline_of(model) is found
 
 
 def test_it_ends_with_its_model() -> None:

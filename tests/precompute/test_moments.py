@@ -13,7 +13,7 @@ from launching import launched
 
 from easyedit_ice import factworld
 from easyedit_ice.errors import DataError, StatisticsError
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.precompute import moments as module
 from easyedit_ice.precompute.moment_store import MOMENTS
 from easyedit_ice.precompute.moments import Measuring, factors, moments
@@ -69,7 +69,7 @@ def test_edits_that_add_up_do_not_change_what_is_known_of_the_model(model, measu
 
 
 def test_what_is_measured_on_an_edited_model_is_not_kept_for_the_unedited_one(model) -> None:
-    known(model)
+    baseline_of(model)
     with torch.no_grad():
         model.get_submodule("transformer.h.0.attn.c_proj").weight.add_(1.0)
     edited = moments(model, tokenizer(), NAMES[:1], FEW)
@@ -80,9 +80,9 @@ def test_what_is_measured_on_an_edited_model_is_not_kept_for_the_unedited_one(mo
 
 
 def test_another_model_in_the_same_object_is_another_model(model, measured) -> None:
-    first = known(model)
+    first = baseline_of(model)
     model.load_state_dict({name: tensor + 1 for name, tensor in model.state_dict().items()})
-    assert known(model) is not first
+    assert baseline_of(model) is not first
 
 
 def test_a_weight_of_general_keys_scales_and_a_ridge_is_added(model) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from easyedit_ice.errors import DamagedFileError, DataError
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.precompute.own_corpus import LENGTH, OWN_TEXTS, ROWS, own_texts
 from easyedit_ice.runtime import progress
 from easyedit_ice.testing.models import SHAPES, tokenizer
@@ -43,7 +43,7 @@ def test_another_model_writes_its_own() -> None:
 def test_what_an_edited_model_writes_is_not_kept_for_the_unedited_one() -> None:
     expected, model = _texts(SHAPES[0].build()), SHAPES[0].build()
     OWN_TEXTS.clear()
-    known(model)
+    baseline_of(model)
     with torch.no_grad():
         model.get_input_embeddings().weight.mul_(3)
     assert _texts(model) != expected

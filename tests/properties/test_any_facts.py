@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from values import BATCHES, TEXT, WORDS
 
 from easyedit_ice.data import load_records, to_requests
-from easyedit_ice.edit.request import EditRequest, check_tokens
+from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import last_token_of
+from easyedit_ice.edit.token_checks import check_tokens
 from easyedit_ice.errors import DataError, RequestError
 from easyedit_ice.testing.models import tokenizer
 from easyedit_ice.text.subjects import mentions, renamed

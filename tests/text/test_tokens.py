@@ -13,7 +13,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import last_token_of
 from easyedit_ice.editors.gradient.objectives import fact_row
 from easyedit_ice.testing.models import SHAPES, tokenizer
-from easyedit_ice.text.rows import encode, given
+from easyedit_ice.text.rows import encode, prefix_ids
 from easyedit_ice.text.tokens import beginning, ends_of_text, opening, padding_id, tokens
 
 TEXT = "The capital of Avaria is"
@@ -47,14 +47,14 @@ def test_the_text_of_a_template_has_the_templates_own_tokens() -> None:
     [own] = tok.apply_chat_template(
         [[{"role": "user", "content": TEXT}]], add_generation_prompt=True, return_dict=True
     )["input_ids"]
-    assert list(given(tok, text)) == own
+    assert list(prefix_ids(tok, text)) == own
     assert encode(tok, text, "Lodel").ids[: len(own)] == tuple(own)
 
 
 def test_what_a_model_goes_on_from_loses_spaces_at_its_end_and_nothing_else() -> None:
     tok = byte_level()
-    assert given(tok, f"{TEXT}  ") == tokens(tok, TEXT)
-    assert given(tok, f"{TEXT}\n") == tokens(tok, f"{TEXT}\n") != tokens(tok, TEXT)
+    assert prefix_ids(tok, f"{TEXT}  ") == tokens(tok, TEXT)
+    assert prefix_ids(tok, f"{TEXT}\n") == tokens(tok, f"{TEXT}\n") != tokens(tok, TEXT)
 
 
 @pytest.mark.parametrize("before", ["", "<s>"])

@@ -10,7 +10,7 @@ from typed_facts import FACT
 
 from easyedit_ice.edit.base_model import fingerprint_of
 from easyedit_ice.errors import BookConflictError, ModelInUseError, SubjectNotFoundError, UpdateError
-from easyedit_ice.ui.facts import TypedFact
+from easyedit_ice.ui.typed_fact import TypedFact
 
 
 def test_making_an_edit_leaves_the_model_alone_and_asks_every_wording(bench, made):

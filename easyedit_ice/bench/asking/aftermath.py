@@ -20,7 +20,7 @@ from easyedit_ice.evaluation import Context
 from easyedit_ice.evaluation.abilities import Tasks
 from easyedit_ice.evaluation.afterlife import Course, Treatment, chosen, names_of, treated
 from easyedit_ice.evaluation.afterlife.settings import BATCH
-from easyedit_ice.evaluation.afterlife.table import TRAINED
+from easyedit_ice.evaluation.afterlife.treatment_table import TRAINED
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class Aftermath:
 
     def _abilities(self, model: Any, position: int, step: int, ledger: Ledger) -> Iterator[Line]:
         if self.tasks is not None and Place(ABILITIES, position, step) not in ledger:
-            found = [ability.to_dict() for ability in self.tasks.measure(model, self.tok)]
-            yield with_nulls({"phase": ABILITIES, "position": position, "step": step, "abilities": found})
+            abilities = [ability.to_dict() for ability in self.tasks.measure(model, self.tok)]
+            yield with_nulls({"phase": ABILITIES, "position": position, "step": step, "abilities": abilities})
 
     def _treated(
         self,

@@ -40,7 +40,7 @@ class Answers:
         fluency: n-gram entropy of what it writes after the fact's prompt, in bits; none if not asked for.
         quality: the dict of EasyEdit's own evaluator; none if it was not asked for.
         seconds: that asking took, as this fact's share.
-        kept: whether the answers go into the ledger.
+        in_ledger: whether the answers go into the ledger.
         probed: its answers to the probes that were asked.
         able: where the unedited model was asked: its answers to the same probes when it is told the fact
             (``probe_told``), and to those of the old fact (``probe_old``), which say what it can answer at all.
@@ -51,7 +51,7 @@ class Answers:
     fluency: float | None
     quality: dict[str, Any] | None
     seconds: float
-    kept: bool
+    in_ledger: bool
     probed: tuple[Answered, ...] = ()
     able: Mapping[str, tuple[Answered, ...]] = field(default_factory=dict)
     judged: tuple[bool | None, ...] = ()
@@ -106,8 +106,8 @@ class Examiner:
             OLD: self._prober.ask(model, [None if claim is None else claim.of_old_facts() for claim in claims]),
         }
         return [
-            replace(own, able={style: found[place] for style, found in able.items()})
-            for place, own in enumerate(answers)
+            replace(answer, able={style: entries[place] for style, entries in able.items()})
+            for place, answer in enumerate(answers)
         ]
 
     def ask(
@@ -145,8 +145,8 @@ class Examiner:
         judged = self._judged(facts, observations)
         seconds = (time.perf_counter() - started) / max(1, len(facts))
         return [
-            Answers(own, entropy, quality, seconds, config.answers, hard, judged=said)
-            for own, entropy, quality, hard, said in zip(
+            Answers(readings, entropy, quality, seconds, config.answers, hard, judged=said)
+            for readings, entropy, quality, hard, said in zip(
                 observations, fluencies, qualities, probed, judged, strict=True
             )
         ]
@@ -173,13 +173,13 @@ class Examiner:
         if self._rest is None:
             return {}
         left = self._rest.point(model, contexts)
-        found: RestOfModel = {} if left.perplexity is None else {"text_perplexity": left.perplexity}
-        if left.kept:
-            found["known"] = {
-                "facts": len(left.kept),
-                "lost": [place for place, kept in enumerate(left.kept) if not kept],
+        rest: RestOfModel = {} if left.perplexity is None else {"text_perplexity": left.perplexity}
+        if left.rights:
+            rest["known"] = {
+                "facts": len(left.rights),
+                "lost": [place for place, stays in enumerate(left.rights) if not stays],
             }
-        return found
+        return rest
 
     def _judged(
         self, facts: Sequence[Fact], observations: Sequence[tuple[Observation, ...]]
@@ -188,9 +188,11 @@ class Examiner:
         if self._judge is None:
             return [()] * len(facts)
         cases = [
-            None if question.keeps or (read := _read(seen)) is None else Case(question.prompt, read, question.answer)
-            for fact, own in zip(facts, observations, strict=True)
-            for question, seen in zip(fact.asked, own, strict=True)
+            None
+            if question.keeps or (text := _judged_text(observation)) is None
+            else Case(question.prompt, text, question.answer)
+            for fact, of_fact in zip(facts, observations, strict=True)
+            for question, observation in zip(fact.asked, of_fact, strict=True)
         ]
         verdicts = iter(self._judge.verdicts([case for case in cases if case is not None]))
         said = iter([None if case is None else next(verdicts) for case in cases])
@@ -202,9 +204,9 @@ class Examiner:
         return easyedit_qualities(model, self._tok, [fact.request for fact in facts], self._hparams)
 
 
-def _read(seen: Observation) -> str | None:
+def _judged_text(observation: Observation) -> str | None:
     """What a judge reads: the whole text where the model ended it by itself, else its leading answer."""
-    return seen.generated if seen.stopped else seen.leading
+    return observation.generated if observation.stopped else observation.leading
 
 
 def drift_texts(source: str | None, count: int, about: Collection[str]) -> list[str]:
@@ -218,14 +220,14 @@ def drift_texts(source: str | None, count: int, about: Collection[str]) -> list[
     Raises:
         DataError: the file cannot be read, or has too few lines.
     """
-    found = list(islice(unrelated_texts(source, about), count))
-    if len(found) < count:
+    texts = list(islice(unrelated_texts(source, about), count))
+    if len(texts) < count:
         raise DataError(
-            f"it has {len(found)} lines of {LEAST_WORDS} words or more that mention no edited subject; "
+            f"it has {len(texts)} lines of {LEAST_WORDS} words or more that mention no edited subject; "
             f"evaluation.drift_texts is {count}",
             source,
         )
-    return found
+    return texts
 
 
 def unrelated_texts(source: str | None, about: Collection[str]) -> Iterator[str]:

@@ -7,12 +7,13 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from easyedit_ice.bench.config import DataConfig
 from easyedit_ice.bench.storage.line import Case
+from easyedit_ice.bench.storage.manifest_entries import KnownFactsEntry
 from easyedit_ice.bench.storage.run_manifest import data_hash
 from easyedit_ice.data import Record, load_records, to_requests
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import DataError, LongRunError, RunConfigError
 from easyedit_ice.evaluation import Question, questions
@@ -40,7 +41,7 @@ class Fact:
 
     position: int
     record: Record
-    request: dict[str, Any]
+    request: RequestDict
     asked: tuple[Question, ...]
     claim: Claim | None = None
 
@@ -73,7 +74,7 @@ class KnownFacts:
         """Their prompts and answers."""
         return tuple(_asked(record) for record in self.records)
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> KnownFactsEntry:
         """What a manifest says of them: how many, among how many, their hash, and their places in their file."""
         indices = " ".join(str(record["index"]) for record in self.records)
         return {
@@ -94,7 +95,7 @@ class Facts:
         untouched: others, that are never written.
         drawn: the records that are edited, in the order in which they were chosen, whatever the order of writing.
         examples: requests of further records, for methods that show some to the model.
-        kept: yet others that the model knows, asked again after edits.
+        known_facts: yet others that the model knows, asked again after edits.
         chosen: the edited and untouched ones, where only known facts were taken.
         records: all of the source, in the order in which they were chosen from.
     """
@@ -103,8 +104,8 @@ class Facts:
     edited: tuple[Fact, ...]
     untouched: tuple[Fact, ...]
     drawn: tuple[Record, ...]
-    examples: tuple[dict[str, Any], ...]
-    kept: KnownFacts = KnownFacts()
+    examples: tuple[RequestDict, ...]
+    known_facts: KnownFacts = KnownFacts()
     chosen: KnownFacts | None = None
     records: tuple[Record, ...] = ()
 
@@ -164,28 +165,28 @@ def choose(
     if (config.known or known_facts) and knowledge is None:
         raise RunConfigError("data.known and evaluation.known_facts need the unedited model; name it, or leave them")
     records = load_records(config.source, split=config.split, form=config.form)
-    found = list(records.records[config.start :])
+    candidates = list(records.records[config.start :])
     if config.seed is not None:
-        random.Random(config.seed).shuffle(found)
-    _refuse_many(config, len(found), most)
+        random.Random(config.seed).shuffle(candidates)
+    _refuse_many(config, len(candidates), most)
     kind, chosen = "usable", None
     if config.known and knowledge is not None:
         wanted = None if config.size is None else config.size + config.untouched
-        kind, chosen = "known", _known(found, wanted, knowledge())
-        found = list(chosen.records)
-    size = len(found) - config.untouched if config.size is None else config.size
-    if size < 1 or len(found) < size + config.untouched:
+        kind, chosen = "known", _known_facts(candidates, wanted, knowledge())
+        candidates = list(chosen.records)
+    size = len(candidates) - config.untouched if config.size is None else config.size
+    if size < 1 or len(candidates) < size + config.untouched:
         raise RunConfigError(
-            f"data.size is {config.size} and data.untouched {config.untouched}, but {records.path} has {len(found)} "
-            f"{kind} records from data.start={config.start}; ask for fewer"
+            f"data.size is {config.size} and data.untouched {config.untouched}, but {records.path} has "
+            f"{len(candidates)} {kind} records from data.start={config.start}; ask for fewer"
         )
-    edited, untouched = found[:size], found[size : size + config.untouched]
+    edited, untouched = candidates[:size], candidates[size : size + config.untouched]
     _refuse_surrogates(edited + untouched, records.path)
     others = _others(config, records, edited + untouched)
-    kept = KnownFacts()
+    to_ask_again = KnownFacts()
     if known_facts and knowledge is not None:
-        kept = _known(random.Random(_ORDER).sample(others, len(others)), known_facts, knowledge())
-    again = {id(record) for record in kept.records}
+        to_ask_again = _known_facts(random.Random(_ORDER).sample(others, len(others)), known_facts, knowledge())
+    again = {id(record) for record in to_ask_again.records}
     examples = to_requests(record for record in others if id(record) not in again)
     return Facts(
         source=records.path,
@@ -193,7 +194,7 @@ def choose(
         untouched=_facts(untouched),
         drawn=tuple(edited),
         examples=tuple(examples),
-        kept=kept,
+        known_facts=to_ask_again,
         chosen=chosen,
         records=tuple(records.records),
     )
@@ -204,10 +205,10 @@ def _ordered(records: Sequence[Record], seed: int | None) -> Sequence[Record]:
     return records if seed is None else random.Random(seed).sample(records, len(records))
 
 
-def _refuse_many(config: DataConfig, found: int, most: int | None) -> None:
-    if most is not None and config.size is None and found - config.untouched > most:
+def _refuse_many(config: DataConfig, count: int, most: int | None) -> None:
+    if most is not None and config.size is None and count - config.untouched > most:
         raise LongRunError(
-            f"data.size is not given, and {config.source} has {found} records; give data.size=100, say, or add "
+            f"data.size is not given, and {config.source} has {count} records; give data.size=100, say, or add "
             f"confirm=true to edit {'those that the model knows' if config.known else 'them all'}"
         )
 
@@ -224,7 +225,7 @@ def _refuse_surrogates(records: Sequence[Record], path: str) -> None:
             ) from None
 
 
-def _known(records: Sequence[Record], count: int | None, knowledge: Knowledge) -> KnownFacts:
+def _known_facts(records: Sequence[Record], count: int | None, knowledge: Knowledge) -> KnownFacts:
     """The first records whose old answer the model gives."""
     answered = [record for record in records if record.get("ground_truth") and record["ground_truth"][0].strip()]
     places, asked = knowledge.first([_asked(record) for record in answered], count)

@@ -65,40 +65,44 @@ def _line(phase: str, fact: Fact, step: int, scores: FactScore, before: Answers,
         "case": fact.case,
         "scores": scores.to_dict() | _of_probes(phase, after) | _of_judge(fact, after),
     }
-    ends = [seen.stopped for seen in after.observations if seen.stopped is not None]
+    ends = [observation.stopped for observation in after.observations if observation.stopped is not None]
     if ends:
         line["stopped"] = sum(ends) / len(ends)
     if after.fluency is not None:
         line["fluency"] = after.fluency
-    if after.kept:
+    if after.in_ledger:
         judged = after.judged or (None,) * len(fact.asked)
         asked = zip(fact.asked, before.observations, after.observations, judged, strict=True)
-        line["answers"] = [*(_answer(*own) for own in asked), *_probe_answers(after)]
+        line["answers"] = [*(_answer(*parts) for parts in asked), *_probe_answers(after)]
     return line
 
 
 def _of_probes(phase: str, answers: Answers) -> dict[str, dict[str, float]]:
     """Scores of probes by style: as all are asked, and before any edit also those of what the model can answer."""
     asked = {PROBED: answers.probed} | (dict(answers.able) if phase == "before" else {})
-    return {style: shares(own) for style, own in asked.items() if own}
+    return {style: shares(probes) for style, probes in asked.items() if probes}
 
 
 def _of_judge(fact: Fact, answers: Answers) -> dict[str, dict[str, float]]:
     """Shares of answers that the judge calls right, by measure; nothing where nobody judged."""
-    found: dict[str, list[bool]] = {}
+    verdicts: dict[str, list[bool]] = {}
     for question, right in zip(fact.asked, answers.judged, strict=False):
         if right is not None:
-            found.setdefault(question.measure, []).append(right)
-    return {JUDGED: {measure: sum(own) / len(own) for measure, own in found.items()}} if found else {}
+            verdicts.setdefault(question.measure, []).append(right)
+    return (
+        {JUDGED: {measure: sum(of_measure) / len(of_measure) for measure, of_measure in verdicts.items()}}
+        if verdicts
+        else {}
+    )
 
 
 def _probe_answers(answers: Answers) -> Iterator[Answer]:
     """What the model chose of the options of each probe's texts."""
-    for own in answers.probed:
-        for item, log_probs in zip(own.items, own.log_probs, strict=True):
+    for probes in answers.probed:
+        for item, log_probs in zip(probes.items, probes.log_probs, strict=True):
             chosen = max(range(len(log_probs)), key=log_probs.__getitem__)
             yield {
-                "measure": f"{PROBED}.{own.probe}",
+                "measure": f"{PROBED}.{probes.probe}",
                 "prompt": item.prompt,
                 "answer": item.options[item.right],
                 "options": list(item.options),

@@ -20,7 +20,7 @@ from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.runtime.batching import padded
 from easyedit_ice.text.chat import Asking
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 
 OWN, OTHERS = 8, 4
 """Most prompts of the facts that are edited, and of others, that are compared."""
@@ -61,9 +61,9 @@ class UndoCheck:
     def before(self, model: nn.Module, facts: Sequence[Fact]) -> Said:
         """What the model says before any of these facts is edited: of their own prompts in turn, and of others."""
         turns = zip_longest(*map(_by_section, facts))
-        own = [prompt for turn in turns for prompt in turn if prompt is not None]
-        prompts = dict.fromkeys((*own[:OWN], *self._others))
-        return _said(model, tuple(given(self._tok, self._asking.text(prompt)) for prompt in prompts))
+        questions = [prompt for turn in turns for prompt in turn if prompt is not None]
+        prompts = dict.fromkeys((*questions[:OWN], *self._others))
+        return _said(model, tuple(prefix_ids(self._tok, self._asking.text(prompt)) for prompt in prompts))
 
     def after_edit(self, method: Method, edited: Edited, before: Said, position: int, step: int) -> Line:
         """The line of an edit that is undone here: first in the method's own way, then to the bit by the run's copies.
@@ -75,35 +75,35 @@ class UndoCheck:
             position: of its first fact.
             step: how many facts it wrote.
         """
-        found: Undone = {"prompts": len(before.rows)}
+        entry: Undone = {"prompts": len(before.rows)}
         seconds = 0.0
         try:
-            own = _said(method.take_out(edited), before.rows)
-            found["own"], seconds = own.gap(before), own.seconds
+            left = _said(method.take_out(edited), before.rows)
+            entry["own"], seconds = left.gap(before), left.seconds
         except (HostEditError, UpdateError) as error:
-            found["own_error"] = str(error)
+            entry["own_error"] = str(error)
         finally:
             method.undo(edited)
-        return self._line(method, found, before, position, step, seconds)
+        return self._line(method, entry, before, position, step, seconds)
 
     def after_stream(self, method: Method, before: Said, step: int) -> Line:
         """The line of a stream of so many facts, all of which are undone here by the run's copies."""
         method.reset()
         return self._line(method, {"prompts": len(before.rows)}, before, 0, step, 0.0)
 
-    def _line(self, method: Method, found: Undone, before: Said, position: int, step: int, seconds: float) -> Line:
+    def _line(self, method: Method, entry: Undone, before: Said, position: int, step: int, seconds: float) -> Line:
         now = _said(method.model, before.rows)
-        undo: Undone = {**found, "run": now.gap(before)}
+        undo: Undone = {**entry, "run": now.gap(before)}
         cost: Spent = {"evaluation_seconds": before.seconds + seconds + now.seconds}
         return with_nulls({"phase": UNDONE, "position": position, "step": step, "undo": undo, "cost": cost})
 
 
 def _by_section(fact: Fact) -> list[str]:
     """The first prompt of each kind of question: rewrite, rephrase, portability, locality."""
-    found: dict[str, str] = {}
+    prompts: dict[str, str] = {}
     for question in fact.asked:
-        found.setdefault(question.measure.partition(".")[0], question.prompt)
-    return list(found.values())
+        prompts.setdefault(question.measure.partition(".")[0], question.prompt)
+    return list(prompts.values())
 
 
 @torch.no_grad()

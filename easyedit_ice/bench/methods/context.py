@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from easyedit_ice.bench.methods.base import OURS_AT_A_FACT, Context, Edited, Request
+from easyedit_ice.bench.methods.method import OURS_AT_A_FACT, Context, Edited
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.easyedit.methods.ike import HostIke
 from easyedit_ice.edit.hparams import EditHyperParams, setting
 from easyedit_ice.errors import HyperParamsError, UpdateError
@@ -39,7 +40,7 @@ class PromptHyperParams(EditHyperParams):
 
 
 class ContextMethod:
-    """A :class:`~easyedit_ice.bench.methods.base.Method` whose facts stand in the question.
+    """A :class:`~easyedit_ice.bench.methods.method.Method` whose facts stand in the question.
 
     Each fact is put before its own questions only, also in a stream.
 
@@ -63,7 +64,7 @@ class ContextMethod:
         tok: Any,
         hparams: Any,
         settings: Mapping[str, Any],
-        context: Callable[[Request], Context],
+        context: Callable[[RequestDict], Context],
         preset: str | None = None,
         fact_errors: tuple[type[Exception], ...] = OURS_AT_A_FACT,
     ) -> None:
@@ -79,7 +80,7 @@ class ContextMethod:
         """All settings as plain values."""
         return dict(self._settings)
 
-    def apply(self, requests: Sequence[Request], seed: int) -> Edited:
+    def apply(self, requests: Sequence[RequestDict], seed: int) -> Edited:
         """Make the contexts of the facts; nothing is random."""
         return Edited(self.model, {}, tuple(self._context(request) for request in requests))
 
@@ -103,13 +104,13 @@ class ContextMethod:
             raise UpdateError(f"{self.name} keeps no tensors, but is to load {', '.join(tensors)}")
 
 
-def in_prompt(template: str, request: Request) -> Context:
+def in_prompt(template: str, request: RequestDict) -> Context:
     """The prompt baseline: the template, filled in with the fact, and the question."""
     fact = {key: request[key] for key in ("prompt", "target_new")} | {"subject": request.get("subject") or ""}
     return lambda question: template.format(question=question, **fact)
 
 
-def in_demonstrations(ike: HostIke, request: Request) -> Context:
+def in_demonstrations(ike: HostIke, request: RequestDict) -> Context:
     """EasyEdit's IKE: demonstrations, the new fact, and the question."""
     before = ike.before(request)
     return lambda question: before + question

@@ -8,9 +8,10 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
-from easyedit_ice.bench.methods.base import OURS_AT_A_FACT, THEIRS_AT_A_FACT, Edited, Request, identity
+from easyedit_ice.bench.methods.method import OURS_AT_A_FACT, THEIRS_AT_A_FACT, Edited, identity
 from easyedit_ice.bench.methods.structure import Structure, pinned
 from easyedit_ice.bench.methods.weights import BaseWeights
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.errors import RequestError, UpdateError
 
 _RECORD = "record:"
@@ -35,7 +36,7 @@ class Engine(Protocol):
         """Do what is done once, on the base model."""
         ...
 
-    def edit(self, requests: Sequence[Request], seed: int) -> nn.Module:
+    def edit(self, requests: Sequence[RequestDict], seed: int) -> nn.Module:
         """Write facts; what answers now. The process's random state stays as it was."""
         ...
 
@@ -74,7 +75,7 @@ class _Moment:
 
 
 class ModelMethod:
-    """A :class:`~easyedit_ice.bench.methods.base.Method` that edits a model.
+    """A :class:`~easyedit_ice.bench.methods.method.Method` that edits a model.
 
     Args:
         name: as in tables.
@@ -106,9 +107,9 @@ class ModelMethod:
         self.batchable = engine.batchable
         self._settings = dict(settings)
         self._engine = engine
-        self._own = list(model.modules())
+        self._modules = list(model.modules())
         self._weights = BaseWeights(model)
-        structure = Structure(model, tok, self._own)
+        structure = Structure(model, tok, self._modules)
         engine.prepare()
         structure.restore()
         self._base = self._moment()
@@ -118,7 +119,7 @@ class ModelMethod:
         """All settings as plain values."""
         return dict(self._settings)
 
-    def apply(self, requests: Sequence[Request], seed: int) -> Edited:
+    def apply(self, requests: Sequence[RequestDict], seed: int) -> Edited:
         """Write facts, on top of those that are there; whatever is raised, all is as it was before.
 
         Raises:
@@ -183,8 +184,8 @@ class ModelMethod:
         return self._last[1]
 
     def _moment(self) -> _Moment:
-        structure = Structure(self.model, self.tok, self._own)
-        memo = pinned(self.model, self.tok, self._own)
+        structure = Structure(self.model, self.tok, self._modules)
+        memo = pinned(self.model, self.tok, self._modules)
         return _Moment(structure, self._weights.differing(), self._engine.memory(memo))
 
     def _return_to(self, moment: _Moment) -> None:
@@ -194,5 +195,5 @@ class ModelMethod:
 
     def _is_plain(self) -> bool:
         """Whether the model consists of its own modules alone."""
-        own = {id(module) for module in self._own}
-        return all(id(module) in own for module in self.model.modules())
+        ids = {id(module) for module in self._modules}
+        return all(id(module) in ids for module in self.model.modules())

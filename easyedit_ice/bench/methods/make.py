@@ -10,13 +10,14 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
-from easyedit_ice.bench.methods.base import THEIRS_AT_A_FACT, Method, Request
 from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
 from easyedit_ice.bench.methods.editing import ModelMethod
+from easyedit_ice.bench.methods.method import THEIRS_AT_A_FACT, Method
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.bench.methods.retrieval import RetrievalHyperParams, RetrievalMethod
 from easyedit_ice.bench.methods.searching import searcher
 from easyedit_ice.checkpoints.loading import load_model, load_shapes
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.easyedit.methods.catalogue import HOST_METHODS, LEFT_OUT
 from easyedit_ice.easyedit.methods.engine import HostMethod
 from easyedit_ice.easyedit.methods.host_settings import AUTO, has_host_preset, host_settings, to_plain
@@ -52,7 +53,7 @@ def make_method(
     model: Model,
     preset: str | Path | None = None,
     settings: Mapping[str, Any],
-    examples: Sequence[Request] = (),
+    examples: Sequence[RequestDict] = (),
 ) -> Method:
     """Load a model and what edits it.
 
@@ -87,8 +88,8 @@ def make_method(
 
 
 def _ours(name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any]) -> Method:
-    kind, own = ALGORITHMS[name].hparams_class, f"{name}/{_stem(model)}"
-    preset = preset or (own if own in kind.presets() else None)
+    kind, usual = ALGORITHMS[name].hparams_class, f"{name}/{_stem(model)}"
+    preset = preset or (usual if usual in kind.presets() else None)
     hparams = kind.from_dict(settings) if preset is None else kind.from_hparams(preset, **settings)
     loaded, tok = _loaded(model, hparams.quantization_bit)
     hparams = _settled(hparams, model, loaded)
@@ -120,7 +121,7 @@ def _settled(hparams: H, model: Model, loaded: nn.Module) -> H:
 
 
 def _easyedit(
-    name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any], examples: Sequence[Request]
+    name: str, model: Model, preset: str | Path | None, settings: Mapping[str, Any], examples: Sequence[RequestDict]
 ) -> Method:
     demonstrates = HOST_METHODS[name].demonstrates
     if getattr(model, "chat", False) and not demonstrates:

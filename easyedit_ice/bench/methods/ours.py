@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from easyedit_ice.bench.methods.base import Request
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.history import edits_in, recall
 from easyedit_ice.edit.hparams import EditHyperParams
@@ -40,7 +40,7 @@ class PackageEngine:
         with preserved(self._model, self._tok):
             self._spec.prepare_model(self._model, self._tok, self.hparams)
 
-    def edit(self, requests: Sequence[Request], seed: int) -> nn.Module:
+    def edit(self, requests: Sequence[RequestDict], seed: int) -> nn.Module:
         """Write facts; the model."""
         self._last = solve(self._model, self._tok, requests, self.hparams.replace(seed=seed))
         self._last.commit(self._model)
@@ -71,12 +71,14 @@ class PackageEngine:
         if getattr(self._model, "is_quantized", False):
             return None
         edits = edits_in(self._model)
-        return {f"{index}:{name}": own.contiguous() for index, keys in enumerate(edits) for name, own in keys.items()}
+        return {
+            f"{index}:{name}": tensor.contiguous() for index, keys in enumerate(edits) for name, tensor in keys.items()
+        }
 
     def load_records(self, records: Mapping[str, Tensor]) -> None:
         """Know of the edits whose keys these are."""
         edits: dict[int, dict[str, Tensor]] = {}
-        for label, own in records.items():
+        for label, tensor in records.items():
             index, _, name = label.partition(":")
-            edits.setdefault(int(index), {})[name] = own
+            edits.setdefault(int(index), {})[name] = tensor
         recall(self._model, tuple(edits[index] for index in sorted(edits)))

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from easyedit_ice.bench.methods.base import Edited, Request
 from easyedit_ice.bench.methods.context import ContextMethod
+from easyedit_ice.bench.methods.method import Edited
 from easyedit_ice.bench.methods.searching import BM25, OWN, Search
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.hparams import EditHyperParams, setting
 from easyedit_ice.errors import HyperParamsError, UpdateError
 from easyedit_ice.evaluation.probes.wording import stated
@@ -38,7 +39,7 @@ class RetrievalHyperParams(EditHyperParams):
 
 
 class RetrievalMethod(ContextMethod):
-    """A :class:`~easyedit_ice.bench.methods.base.Method` that is not told which fact a question is about.
+    """A :class:`~easyedit_ice.bench.methods.method.Method` that is not told which fact a question is about.
 
     Every question, about an edited fact or not, is asked after the likest of all facts in force; facts written later
     are found too.
@@ -67,7 +68,7 @@ class RetrievalMethod(ContextMethod):
         self._search: Search | None = None
         self._last: Edited | None = None
 
-    def apply(self, requests: Sequence[Request], seed: int) -> Edited:
+    def apply(self, requests: Sequence[RequestDict], seed: int) -> Edited:
         """Remember the facts; nothing is random."""
         edited = super().apply(requests, seed)
         self._remember([*self._facts, *(stated(request["prompt"], request["target_new"]) for request in requests)])
@@ -106,5 +107,5 @@ class RetrievalMethod(ContextMethod):
             self._search = self._make(self._facts)
         scores = self._search.scores(question)
         likest = np.argsort(-scores, kind="stable")[: self.hparams.top]
-        found = [self._facts[place] for place in likest if scores[place] > self.hparams.least]
-        return "".join(f"{fact}{self.hparams.joint}" for fact in reversed(found)) + question
+        facts = [self._facts[place] for place in likest if scores[place] > self.hparams.least]
+        return "".join(f"{fact}{self.hparams.joint}" for fact in reversed(facts)) + question

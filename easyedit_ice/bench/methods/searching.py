@@ -49,7 +49,8 @@ class ByWords:
         (words,) = _words([question])
         if self._index is None or not words:
             return np.zeros(self._texts)
-        return self._index.get_scores(words)
+        scores: np.ndarray = self._index.get_scores(words)
+        return scores
 
 
 class ByDirection:
@@ -66,7 +67,8 @@ class ByDirection:
 
     def scores(self, question: str) -> np.ndarray:
         """Cosine of the angle between each text and the question."""
-        return self._texts @ _unit(self._embed(question))
+        cosines: np.ndarray = self._texts @ _unit(self._embed(question))
+        return cosines
 
 
 def searcher(name: str, model: nn.Module, tok: Any) -> Callable[[Sequence[str]], Search]:
@@ -82,17 +84,18 @@ def searcher(name: str, model: nn.Module, tok: Any) -> Callable[[Sequence[str]],
     """
     if name == BM25:
         return ByWords
-    embed = lru_cache(_REMEMBERED)(_own(model, tok) if name == OWN else _sentences(name, model))
+    embed = lru_cache(_REMEMBERED)(_mean_state(model, tok) if name == OWN else _sentences(name, model))
     return lambda texts: ByDirection(texts, embed)
 
 
-def _own(model: nn.Module, tok: Any) -> Embed:
+def _mean_state(model: nn.Module, tok: Any) -> Embed:
     def embed(text: str) -> np.ndarray:
         ids = torch.tensor([tokens(tok, text)], device=embedding_weight(model).device)
         with preserved(model), torch.no_grad():
             model.eval()
             states = model(input_ids=ids, output_hidden_states=True).hidden_states[-1]
-        return states[0].float().mean(0).cpu().numpy()
+        mean: np.ndarray = states[0].float().mean(0).cpu().numpy()
+        return mean
 
     return embed
 
@@ -110,7 +113,8 @@ def _sentences(name: str, model: nn.Module) -> Embed:
 
 
 def _words(texts: Sequence[str]) -> list[list[str]]:
-    return bm25s.tokenize(list(texts), stopwords=_STOP_WORDS, show_progress=False, return_ids=False)
+    pieces: list[list[str]] = bm25s.tokenize(list(texts), stopwords=_STOP_WORDS, show_progress=False, return_ids=False)
+    return pieces
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -27,11 +27,11 @@ class Structure:
         frame: flags, configuration, and the model's own modules.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, own: Sequence[nn.Module]) -> None:
-        self.frame = Frame(model, tok, own)
-        known = {id(module) for module in own}
-        self._added = [module for module in model.modules() if id(module) not in known]
-        memo = pinned(model, tok, own) | {id(module): module for module in self._added}
+    def __init__(self, model: nn.Module, tok: Any, parts: Sequence[nn.Module]) -> None:
+        self.frame = Frame(model, tok, parts)
+        ids = {id(module) for module in parts}
+        self._added = [module for module in model.modules() if id(module) not in ids]
+        memo = pinned(model, tok, parts) | {id(module): module for module in self._added}
         contents = [dict(vars(module)) for module in self._added]
         self._contents = copy.deepcopy(contents, memo | _graphs(contents))
 
@@ -42,12 +42,12 @@ class Structure:
         self.frame.restore()
 
 
-def pinned(model: nn.Module, tok: Any, own: Sequence[nn.Module]) -> dict[int, Any]:
+def pinned(model: nn.Module, tok: Any, parts: Sequence[nn.Module]) -> dict[int, Any]:
     """What copies of a method's state shall refer to and not copy, as ``deepcopy`` takes it."""
-    kept: list[Any] = [*own, *configs(model), tok]
-    for module in own:
-        kept += [*vars(module)["_parameters"].values(), *vars(module)["_buffers"].values()]
-    return {id(thing): thing for thing in kept if thing is not None}
+    things: list[Any] = [*parts, *configs(model), tok]
+    for module in parts:
+        things += [*vars(module)["_parameters"].values(), *vars(module)["_buffers"].values()]
+    return {id(thing): thing for thing in things if thing is not None}
 
 
 def _graphs(contents: Sequence[dict[str, Any]]) -> dict[int, Tensor]:

@@ -48,24 +48,24 @@ def changes(before: Sequence[Ability], after: Sequence[Sequence[Ability]]) -> li
         before: of the unedited model.
         after: of edited ones.
     """
-    found = []
+    rows = []
     for ability in before:
-        same = [own for state in after for own in state if own.name == ability.name]
+        same = [other for state in after for other in state if other.name == ability.name]
         if after and len(same) == len(after):
-            value = float(np.mean([own.value for own in same]))
-            found.append(Change(ability, value, _difference(ability, same)))
-    return found
+            value = float(np.mean([other.value for other in same]))
+            rows.append(Change(ability, value, _difference(ability, same)))
+    return rows
 
 
 def ability_rows(group: Group) -> list[tuple[str, ...]]:
     """Rows of :data:`HEADER`, task by task."""
     by_method = {run.label: changes(*states(run)) for run in group.runs}
-    tasks = dict.fromkeys(change.before.name for found in by_method.values() for change in found)
+    tasks = dict.fromkeys(change.before.name for group in by_method.values() for change in group)
     return [
         (f"{task} {'↑' if change.before.higher_is_better else '↓'}", label, *cells(change))
         for task in tasks
-        for label, found in by_method.items()
-        for change in found
+        for label, group in by_method.items()
+        for change in group
         if change.before.name == task
     ]
 
@@ -107,16 +107,16 @@ def _of(line: Line) -> list[Ability]:
 
 def _difference(before: Ability, after: Sequence[Ability]) -> Interval:
     """Paired over samples; of several states a sample's difference is the mean of theirs."""
-    value = float(np.mean([own.value for own in after])) - before.value
-    pairable = before.aggregation and all(len(own.samples) == len(before.samples) > 1 for own in after)
+    value = float(np.mean([one.value for one in after])) - before.value
+    pairable = before.aggregation and all(len(one.samples) == len(before.samples) > 1 for one in after)
     if not pairable or before.aggregation is None:
         return Interval(value, np.nan, np.nan, 0)
     if before.aggregation == "mean":
-        mean = np.mean([own.values() for own in after], axis=0)
+        mean = np.mean([one.values() for one in after], axis=0)
         return paired_interval(list(zip(mean[:, 0].tolist(), before.values()[:, 0].tolist(), strict=True)))
     score, count = AGGREGATIONS[before.aggregation], len(before.samples)
     drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
-    edited = np.mean([score(own.values()[drawn]) for own in after], axis=0)
+    edited = np.mean([score(one.values()[drawn]) for one in after], axis=0)
     low, high = np.percentile(edited - score(before.values()[drawn]), [2.5, 97.5])
     return Interval(value, float(low), float(high), count)
 

@@ -72,10 +72,10 @@ def _whose(run: Run) -> str:
 
 def _each(manifests: Sequence[Mapping[str, Any]], *path: str) -> str:
     """The values of an entry, each once."""
-    found: dict[str, None] = {}
+    values: dict[str, None] = {}
     for manifest in manifests:
         value: Any = manifest
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
-        found[MISSING if value is None else str(value)] = None
-    return " and ".join(found)
+        values[MISSING if value is None else str(value)] = None
+    return " and ".join(values)

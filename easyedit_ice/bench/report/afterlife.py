@@ -66,13 +66,13 @@ def afterlife_values(group: Group) -> Iterator[tuple[str, str, int, str, str, In
 
 def _cells(run: Run, treatment: str, style: str) -> Iterator[str]:
     lines = run.at(after(treatment)) if treatment != NOTHING else _untreated(run)
-    found = scores(lines, (style,)).get(style, {})
+    measures = scores(lines, (style,)).get(style, {})
     for section in SECTIONS:
-        yield percent(share_interval(list(found[section].values()))) if section in found else MISSING
+        yield percent(share_interval(list(measures[section].values()))) if section in measures else MISSING
     before = scores(_untreated(run), (style,)).get(style, {}).get("rewrite", {})
-    yield _kept(before, found.get("rewrite", {})) if treatment != NOTHING else MISSING
+    yield _rewrite_kept(before, measures.get("rewrite", {})) if treatment != NOTHING else MISSING
     for edited in (True, False):
-        yield _known(run, treatment, edited)
+        yield _known_facts(run, treatment, edited)
 
 
 def _untreated(run: Run) -> list[Line]:
@@ -81,23 +81,23 @@ def _untreated(run: Run) -> list[Line]:
     return [line for line in run.at(run.final_phase) if fact_key(line) in facts]
 
 
-def _kept(before: Facts, now: Facts) -> str:
-    kept = [float(now[fact] == 1) for fact, value in before.items() if value == 1 and fact in now]
-    return percent(share_interval(kept)) if kept else MISSING
+def _rewrite_kept(before: Facts, now: Facts) -> str:
+    shares = [float(now[fact] == 1) for fact, value in before.items() if value == 1 and fact in now]
+    return percent(share_interval(shares)) if shares else MISSING
 
 
-def _known(run: Run, treatment: str, edited: bool) -> str:
+def _known_facts(run: Run, treatment: str, edited: bool) -> str:
     """Share of known facts that are kept, in the states that were followed up."""
     if treatment == NOTHING:
         followed = {(line["position"], line["step"]) for line in run.at(AFTERLIFE)}
-        own: list[Mapping[str, Any]] = [
+        entries: list[Mapping[str, Any]] = [
             line
             for line in run.at("drift")
             if (line["position"], line["step"]) in followed and bool(line["step"]) == edited
         ]
     else:
         lines = [line for line in run.at(AFTERLIFE) if bool(line["step"]) == edited]
-        own = [line["afterlife"].get(treatment, {}) for line in lines]
-    known = [entry["known"] for entry in own if "known" in entry]
-    values = [float(place not in entry["lost"]) for entry in known for place in range(entry["facts"])]
+        entries = [line["afterlife"].get(treatment, {}) for line in lines]
+    counts = [entry["known"] for entry in entries if "known" in entry]
+    values = [float(place not in entry["lost"]) for entry in counts for place in range(entry["facts"])]
     return percent(share_interval(values)) if values else MISSING

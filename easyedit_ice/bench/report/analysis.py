@@ -89,7 +89,7 @@ class Results:
 
     def styles(self, phase: str) -> tuple[str, ...]:
         """Styles there are scores of."""
-        return tuple(style for style in STYLES if any(style in own.means for own in self.scored[phase]))
+        return tuple(style for style in STYLES if any(style in method.means for method in self.scored[phase]))
 
 
 def analyse(comparison: Comparison) -> tuple[Results, ...]:
@@ -99,15 +99,19 @@ def analyse(comparison: Comparison) -> tuple[Results, ...]:
 
 def _results(group: Group) -> Results:
     scored = {phase: tuple(_scored(group, phase)) for phase in phases(group)}
-    probes = {phase: found for phase in PROBE_PHASES if (found := probed(group, phase)) and found[-1].edited}
+    probes = {phase: methods for phase in PROBE_PHASES if (methods := probed(group, phase)) and methods[-1].edited}
     return Results(
         group=group,
         scored=scored,
         figures={run.label: side_figures(run) for run in group.runs},
         unedited={name: unedited_figures(run) for name, run, _ in baselines(group, "immediate")},
         compared=(
-            *(entry for phase, own in scored.items() for entry in _compared(group, phase, own)),
-            *(Compared(phase, PROBED, *found) for phase, own in probes.items() for found in probe_differences(own)),
+            *(entry for phase, methods in scored.items() for entry in _compared(group, phase, methods)),
+            *(
+                Compared(phase, PROBED, *difference)
+                for phase, methods in probes.items()
+                for difference in probe_differences(methods)
+            ),
         ),
         probes=probes,
         undone={run.label: left for run in group.runs if (left := undone(run)) is not None},
@@ -126,25 +130,25 @@ def _scored(group: Group, phase: str) -> Iterator[Scored]:
 
 def _compared(group: Group, phase: str, scored: tuple[Scored, ...]) -> Iterator[Compared]:
     """Pairs of methods; after a stream, those whose streams are equally long. Facts never edited shall only stay."""
-    methods = [own for own in scored if own.edited]
+    methods = [method for method in scored if method.edited]
     ends = {run.label: run.steps[-1:] if phase in AGAIN else () for run in group.runs}
     for style in STYLES:
         for measure in ("locality",) if phase == "untouched" else MEASURES:
             for end in dict.fromkeys(ends.values()):
                 values = {
-                    own.label: own.values[style][measure]
-                    for own in methods
-                    if ends[own.label] == end and measure in own.values.get(style, {})
+                    method.label: method.values[style][measure]
+                    for method in methods
+                    if ends[method.label] == end and measure in method.values.get(style, {})
                 }
-                yield from (Compared(phase, style, measure, found) for found in differences(values))
+                yield from (Compared(phase, style, measure, difference) for difference in differences(values))
 
 
 def _courses(group: Group) -> dict[tuple[str, str, str], dict[str, dict[int, Interval]]]:
-    found: dict[tuple[str, str, str], dict[str, dict[int, Interval]]] = {}
+    courses: dict[tuple[str, str, str], dict[str, dict[int, Interval]]] = {}
     for phase, run in product(AGAIN, group.runs):
         for step in run.steps:
             for style, measures in scores_of(run, phase, step).items():
                 for section in (section for section in MEASURES if section in measures):
-                    course = found.setdefault((phase, style, section), {}).setdefault(run.label, {})
+                    course = courses.setdefault((phase, style, section), {}).setdefault(run.label, {})
                     course[step] = share_interval(list(measures[section].values()))
-    return found
+    return courses

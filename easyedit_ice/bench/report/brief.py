@@ -36,16 +36,16 @@ def brief(results: Results) -> Brief:
     phase = results.final_phase
     style = results.main_style(phase)
     scored = results.scored[phase]
-    shown = [measure for measure in MEASURES if any(_mean(own.means, style, measure) for own in scored)]
+    shown = [measure for measure in MEASURES if any(_mean(method.means, style, measure) for method in scored)]
     rows = []
-    for own in scored:
-        figures = results.figures.get(own.label, {})
-        cells = (_cell(_mean(own.means, style, measure)) for measure in shown)
+    for method in scored:
+        figures = results.figures.get(method.label, {})
+        cells = (_cell(_mean(method.means, style, measure)) for measure in shown)
         cost = (number(figures[name].mean) if name in figures else MISSING for name in ("edit_seconds", "peak_mib"))
-        rows.append((own.label, *_counts(results.group, own.label), *cells, *cost))
+        rows.append((method.label, *_counts(results.group, method.label), *cells, *cost))
     header = ("method", "facts", "failed", *(HEADINGS.get(m, m) for m in shown), "s per fact", "peak MiB")
     title = f"{described(results.group)}\n{STYLES[style]}, % of questions, {PHASES[phase]}"
-    shares = [mean for own in scored if own.edited for m in shown if (mean := _mean(own.means, style, m))]
+    shares = [mean for method in scored if method.edited for m in shown if (mean := _mean(method.means, style, m))]
     reach = max((max(share.mean - share.low, share.high - share.mean) for share in shares), default=0.0)
     note = f"With so many facts, 95 % intervals reach up to {100 * reach:.0f} points from these means."
     return Brief(title, header, tuple(rows), note)

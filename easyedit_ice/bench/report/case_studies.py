@@ -27,23 +27,23 @@ def cases(results: Sequence[Results]) -> dict[str, Any]:
         lists, and answers has for each method of the group [right, text, token accuracy, log P(new), log P(old)], or
         null.
     """
-    labels = list(dict.fromkeys(run.label for found in results for run in found.group.runs))
+    labels = list(dict.fromkeys(run.label for result in results for run in result.group.runs))
     asked = [
         (number, phase, *row)
-        for number, found in enumerate(results)
-        for phase, name in enumerate(found.phases)
-        for row in _rows(found.group, name)
+        for number, result in enumerate(results)
+        for phase, name in enumerate(result.phases)
+        for row in _rows(result.group, name)
     ]
     facts = {fact: place for place, fact in enumerate(dict.fromkeys(fact for _, _, fact, *_ in asked))}
     order = sorted({measure for _, _, _, measure, *_ in asked}, key=measure_order)
     measures = {measure: place for place, measure in enumerate(order)}
     groups = [
         {
-            "name": found.group.name,
-            "phases": [PHASES[phase] for phase in found.phases],
-            "methods": [labels.index(run.label) for run in found.group.runs],
+            "name": result.group.name,
+            "phases": [PHASES[phase] for phase in result.phases],
+            "methods": [labels.index(run.label) for run in result.group.runs],
         }
-        for found in results
+        for result in results
     ]
     rows = [[group, phase, facts[fact], measures[measure], *rest] for group, phase, fact, measure, *rest in asked]
     return {"labels": labels, "groups": groups, "facts": list(facts), "measures": order, "rows": rows}
@@ -56,9 +56,9 @@ def _rows(group: Group, phase: str) -> Iterator[list[Any]]:
     """
     unedited = [lines for _, _, lines in baselines(group, phase)] if group.alike else []
     before = {asked: answer for lines in unedited for asked, _, answer in _asked(lines)}
-    given = [{asked: (line, answer) for asked, line, answer in _asked(run.at(phase))} for run in group.runs]
-    for asked in dict.fromkeys(asked for answers in given for asked in answers):
-        line, question = next(answers[asked] for answers in given if asked in answers)
+    by_run = [{asked: (line, answer) for asked, line, answer in _asked(run.at(phase))} for run in group.runs]
+    for asked in dict.fromkeys(asked for answers in by_run for asked in answers):
+        line, question = next(answers[asked] for answers in by_run if asked in answers)
         case = line["case"]
         yield [
             (case["prompt"], case["target_new"], case.get("ground_truth")),
@@ -66,17 +66,17 @@ def _rows(group: Group, phase: str) -> Iterator[list[Any]]:
             question["prompt"],
             question["answer"],
             _said(before[asked]) if asked in before else None,
-            [_shown(answers[asked][1]) if asked in answers else None for answers in given],
+            [_shown(answers[asked][1]) if asked in answers else None for answers in by_run],
         ]
 
 
 def _asked(lines: Sequence[Line]) -> Iterator[tuple[Asked, Line, Answer]]:
     for line in lines:
-        seen: Counter[tuple[str, str]] = Counter()
+        counts: Counter[tuple[str, str]] = Counter()
         for answer in line.get("answers", ()):
             question = answer["measure"], answer["prompt"]
-            yield (fact_key(line), *question, seen[question]), line, answer
-            seen[question] += 1
+            yield (fact_key(line), *question, counts[question]), line, answer
+            counts[question] += 1
 
 
 def _shown(answer: Answer) -> list[Any]:
@@ -85,8 +85,8 @@ def _shown(answer: Answer) -> list[Any]:
     right = answer.get("right")
     if right is None and accuracy is not None:
         right = accuracy >= 1
-    known = (accuracy, answer.get("p_new"), answer.get("p_old"))
-    numbers = [None if value is None else round(value, 3) for value in known]
+    values = (accuracy, answer.get("p_new"), answer.get("p_old"))
+    numbers = [None if value is None else round(value, 3) for value in values]
     return [None if right is None else int(right), _said(answer), *numbers]
 
 

@@ -54,16 +54,16 @@ def drawn_as(labels: Sequence[str]) -> dict[str, Style]:
 def overview(results: Results, drawn: Mapping[str, Style]) -> Figure:
     """Success against locality at the end, one point a method: small, and legible on a phone."""
     figure, (axes,) = _panels(1, 1, 3.6, SMALL)
-    for own in contenders(results):
+    for method in contenders(results):
         x, y, look = (
-            share_interval(list(own.locality.values())),
-            share_interval(list(own.success.values())),
-            drawn[own.label],
+            share_interval(list(method.locality.values())),
+            share_interval(list(method.success.values())),
+            drawn[method.label],
         )
         axes.errorbar(
             *(_per_cent([x]), _per_cent([y]), _whiskers([y]), _whiskers([x])),
             fmt=look.marker, color=look.colour, ecolor=look.colour, elinewidth=1.0, capsize=2, markersize=8,
-            label=own.label,
+            label=method.label,
         )  # fmt: skip
     _frame(axes, "locality: other answers that stayed, % →", "success: what was to change, % →")
     _legend(figure)
@@ -72,22 +72,22 @@ def overview(results: Results, drawn: Mapping[str, Style]) -> Figure:
 
 def bars(results: Results, phase: str, drawn: Mapping[str, Style]) -> Figure:
     """Means with intervals, a panel for each style; a dotted line where the unedited model is."""
-    styles, methods = results.styles(phase), [own for own in results.scored[phase] if own.edited]
+    styles, methods = results.styles(phase), [method for method in results.scored[phase] if method.edited]
     figure, panels = _panels(len(styles), 1, 2.2)
     width = 0.8 / len(methods)
     for style, axes in zip(styles, panels, strict=True):
-        for place, own in enumerate(methods):
-            shown = [(x, own.means[style][s]) for x, s in enumerate(SECTIONS) if s in own.means.get(style, {})]
+        for place, method in enumerate(methods):
+            shown = [(x, method.means[style][s]) for x, s in enumerate(SECTIONS) if s in method.means.get(style, {})]
             at = [x + (place - (len(methods) - 1) / 2) * width for x, _ in shown]
             values = [value for _, value in shown]
-            axes.bar(at, _per_cent(values), width * 0.92, label=own.label, color=drawn[own.label].colour)
+            axes.bar(at, _per_cent(values), width * 0.92, label=method.label, color=drawn[method.label].colour)
             axes.errorbar(at, _per_cent(values), _whiskers(values), fmt="none", ecolor=INK, elinewidth=0.9, capsize=1.5)
-        for own in (own for own in results.scored[phase] if not own.edited):
+        for method in (method for method in results.scored[phase] if not method.edited):
             for x, section in enumerate(SECTIONS):
-                if section in own.means.get(style, {}):
-                    level = 100 * own.means[style][section].mean
+                if section in method.means.get(style, {}):
+                    level = 100 * method.means[style][section].mean
                     axes.hlines(level, x - 0.44, x + 0.44, INK, "dotted", linewidth=1.2, label="unedited model")
-        measured = {measure for own in methods for measure in own.means.get(style, {})}
+        measured = {measure for method in methods for measure in method.means.get(style, {})}
         for x in (x for x, section in enumerate(SECTIONS) if section not in measured):
             axes.annotate("no score", (x, 3), ha="center", color="#888888", fontsize=9)
         axes.set_xlim(-0.6, len(SECTIONS) - 0.4)
@@ -106,18 +106,23 @@ def tradeoff(results: Results, drawn: Mapping[str, Style]) -> Figure:
     """
     phase = results.final_phase
     style = results.main_style(phase)
-    edited = [own for own in results.scored[phase] if own.edited]
-    asked = any("portability" in own.means.get(style, {}) for own in edited)
+    edited = [method for method in results.scored[phase] if method.edited]
+    asked = any("portability" in method.means.get(style, {}) for method in edited)
     figure, panels = _panels(1, 2, 4.2)
     for section, axes in zip(("rewrite", "portability" if asked else "rephrase"), panels, strict=True):
-        for own in edited:
-            means = own.means.get(style, {})
+        for method in edited:
+            means = method.means.get(style, {})
             if "locality" in means and section in means:
-                x, y, look = means["locality"], means[section], drawn[own.label]
+                x, y, look = means["locality"], means[section], drawn[method.label]
                 axes.errorbar(
                     *(_per_cent([x]), _per_cent([y]), _whiskers([y]), _whiskers([x])),
-                    fmt=look.marker, color=look.colour, ecolor=look.colour, elinewidth=1.1, capsize=2, label=own.label,
-                )  # fmt: skip
+                    fmt=look.marker,
+                    color=look.colour,
+                    ecolor=look.colour,
+                    elinewidth=1.1,
+                    capsize=2,
+                    label=method.label,
+                )
         _frame(axes, f"locality, {STYLES[style]}, %", f"{section}, {STYLES[style]}, %")
     _legend(figure)
     return figure
@@ -150,16 +155,16 @@ def course(results: Results, drawn: Mapping[str, Style]) -> Figure:
 def cost(results: Results, drawn: Mapping[str, Style]) -> Figure:
     """Seconds and memory of an edit."""
     titles = {"edit_seconds": "seconds per edit, median", "peak_mib": "peak memory of an edit, MiB"}
-    shown = [name for name in titles if any(name in own for own in results.figures.values())]
+    shown = [name for name in titles if any(name in figures for figures in results.figures.values())]
     labels = list(results.figures)
     figure, panels = _panels(1, len(shown), 0.9 + 0.34 * len(labels), sharey=True)
     for name, axes in zip(shown, panels, strict=True):
-        known = {label: own[name] for label, own in results.figures.items() if name in own}
-        for label, value in known.items():
+        values = {label: figures[name] for label, figures in results.figures.items() if name in figures}
+        for label, value in values.items():
             place, look = labels.index(label), drawn[label]
             axes.plot(value.mean, place, look.marker, color=look.colour, markersize=8)
             axes.annotate(number(value.mean), (value.mean, place), (8, 0), textcoords="offset points", va="center")
-        lowest, highest = (pick(value.mean for value in known.values()) for pick in (min, max))
+        lowest, highest = (pick(value.mean for value in values.values()) for pick in (min, max))
         if lowest > 0 and highest > WIDE_RANGE * lowest:
             axes.set_xscale("log")
             axes.set_xlim(lowest / 2, highest * 3)
@@ -200,7 +205,7 @@ def _panels(
 def _legend(figure: Figure) -> None:
     """One legend for all panels, below them."""
     pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
-    named = {name: handle for own in pairs for handle, name in own}
+    named = {name: handle for legend in pairs for handle, name in legend}
     if named:
         letters = LEGEND_LETTERS * figure.get_figwidth() / WIDTH
         columns = min(5, max(1, int(letters / (max(map(len, named)) + 8))))

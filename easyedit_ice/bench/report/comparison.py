@@ -137,7 +137,7 @@ def _comparable(runs: Sequence[Run], by_mode: Mapping[Mode, Sequence[Run]]) -> s
         entries = dict(_entries(run.manifest, ""))
         shared = [(path, value) for path, value in sorted(entries.items()) if _is_at(path, (*PROTOCOL, *within))]
         sets.setdefault(repr(shared), []).append(f"{run.label} ({mode_name(run.mode)})")
-    told = (f"{', '.join(own)}{'' if len(own) > 1 else ' alone'}" for own in sets.values())
+    told = (f"{', '.join(labels)}{'' if len(labels) > 1 else ' alone'}" for labels in sets.values())
     return f"What may be compared: {'; '.join(told)}."
 
 
@@ -161,14 +161,14 @@ def _differences(runs: Sequence[Run], paths: Sequence[str]) -> list[str]:
     wanted = [
         entry for entry in dict.fromkeys(entry for manifest in flat for entry in manifest) if _is_at(entry, paths)
     ]
-    found = []
+    sentences = []
     for entry in wanted:
         holders: dict[str, list[str]] = {}
         for run, manifest in zip(runs, flat, strict=True):
             holders.setdefault(_shown(manifest.get(entry)), []).append(f"{run.label} ({mode_name(run.mode)})")
         if len(holders) > 1:
-            found.append(f"{entry}: {_told(holders)}")
-    return found
+            sentences.append(f"{entry}: {_told(holders)}")
+    return sentences
 
 
 def _told(holders: Mapping[str, Sequence[str]]) -> str:
@@ -176,8 +176,8 @@ def _told(holders: Mapping[str, Sequence[str]]) -> str:
     ordered = sorted(holders.items(), key=lambda held: len(held[1]) > MANY)
     last = len(ordered) - 1
     whose = (
-        f"the {len(own)} others" if place == last and len(own) > MANY else ", ".join(own)
-        for place, (_, own) in enumerate(ordered)
+        f"the {len(names)} others" if place == last and len(names) > MANY else ", ".join(names)
+        for place, (_, names) in enumerate(ordered)
     )
     return " and ".join(f"{value} in {who}" for (value, _), who in zip(ordered, whose, strict=True))
 
@@ -193,12 +193,12 @@ def _told_apart(runs: Sequence[Run]) -> list[Run]:
     namesakes: dict[object, list[Run]] = {}
     for run in runs:
         namesakes.setdefault((run.mode, run.label), []).append(run)
-    found = []
+    distinct = []
     for run in runs:
         paths = [other.path for other in namesakes[run.mode, run.label]]
         folder = run.path.name if len({path.name for path in paths}) == len(paths) else run.path
-        found.append(replace(run, label=f"{run.label} ({folder})") if len(paths) > 1 else run)
-    return found
+        distinct.append(replace(run, label=f"{run.label} ({folder})") if len(paths) > 1 else run)
+    return distinct
 
 
 def _shortcomings(runs: Sequence[Run]) -> Iterator[str]:

@@ -72,27 +72,27 @@ class Contest:
 def contenders(results: Results) -> list[Contender]:
     """All methods that have both scores, at the end of their edits and in the style of the plots."""
     phase = results.final_phase
-    found = (_contender(own, results.main_style(phase)) for own in results.scored[phase] if own.edited)
-    return [own for own in found if own is not None]
+    candidates = (_contender(method, results.main_style(phase)) for method in results.scored[phase] if method.edited)
+    return [contender for contender in candidates if contender is not None]
 
 
-def contest(found: Sequence[Contender]) -> Contest:
+def contest(field: Sequence[Contender]) -> Contest:
     """Every pair compared, in both scores.
 
     One method beats another if it is higher in one score, after adjustment over the pairs, and matched in the other.
     """
-    by_label = {own.label: own for own in found}
+    by_label = {contender.label: contender for contender in field}
     beaten: dict[str, Defeat] = {}
     for measure, matched in (("success", "locality"), ("locality", "success")):
-        for pair in differences({own.label: getattr(own, measure) for own in found}):
+        for pair in differences({contender.label: getattr(contender, measure) for contender in field}):
             winner, loser = (pair.one, pair.other) if pair.interval.mean > 0 else (pair.other, pair.one)
             higher = pair.verdict == f"{winner} higher"
             gap = _gap(getattr(by_label[winner], matched), getattr(by_label[loser], matched))
             defeat = Defeat(winner, measure, _turned(pair.interval, winner == pair.other), pair.adjusted)
             if higher and gap >= -MATCHED and _clearer(defeat, beaten.get(loser)):
                 beaten[loser] = defeat
-    unbeaten = tuple(own for own in found if own.label not in beaten)
-    return Contest(tuple(found), unbeaten, beaten)
+    unbeaten = tuple(contender for contender in field if contender.label not in beaten)
+    return Contest(tuple(field), unbeaten, beaten)
 
 
 def headline(results: Results) -> list[str]:
@@ -106,18 +106,18 @@ def _contested(results: Results) -> list[str]:
     if not group.alike:
         return ["These runs differ in what must be the same, so no winner is named."]
     context = [run.label for run in group.runs if run.manifest.get("kind") == "context"]
-    found = [own for own in contenders(results) if own.label not in context]
-    if not found:
+    field = [contender for contender in contenders(results) if contender.label not in context]
+    if not field:
         return ["No method that is not told what a question is about has scores of both success and locality."]
-    if len(found) == 1:
-        sentences = [f"{_scores(found[0])}. There is no other method beside it to compare with."]
+    if len(field) == 1:
+        sentences = [f"{_scores(field[0])}. There is no other method beside it to compare with."]
     else:
-        result = contest(found)
+        result = contest(field)
         sentences = [*_verdict(result), *_losers(result)]
-    told = [own for own in contenders(results) if own.label in context]
+    told = [contender for contender in contenders(results) if contender.label in context]
     sentences += [
-        f"{_scores(own)}; it changes no weights and is told which fact a question is about, so it stands apart."
-        for own in told
+        f"{_scores(contender)}; it changes no weights and is told which fact a question is about, so it stands apart."
+        for contender in told
     ]
     phase = results.final_phase
     sentences.append(
@@ -125,14 +125,14 @@ def _contested(results: Results) -> list[str]:
         f"and portability. A method beats another if it is higher in success or locality, and in the other of the two "
         f"not lower by more than {100 * MATCHED:.0f} points."
     )
-    return [*sentences, *_warnings(found)]
+    return [*sentences, *_warnings(field)]
 
 
 def _verdict(result: Contest) -> list[str]:
     if len(result.unbeaten) == 1:
         winner = result.unbeaten[0]
         return [f"{winner.label} wins at matched locality.", _all_scores(result.contenders)]
-    names = listed([own.label for own in result.unbeaten])
+    names = listed([contender.label for contender in result.unbeaten])
     if len(result.unbeaten) == len(result.contenders):
         first = f"No winner: between {names} no difference is proven at matched locality or success."
     else:
@@ -149,24 +149,24 @@ def _losers(result: Contest) -> list[str]:
     return [f"{winner} beats {listed(losers)}." for winner, losers in by_winner.items()]
 
 
-def _warnings(found: Sequence[Contender]) -> list[str]:
-    facts = min(len(own.success) for own in found)
-    if facts >= FEW or len(found) < 2:
+def _warnings(field: Sequence[Contender]) -> list[str]:
+    facts = min(len(contender.success) for contender in field)
+    if facts >= FEW or len(field) < 2:
         return []
-    widths = [(pair.interval.high - pair.interval.low) / 2 for pair in differences({o.label: o.success for o in found})]
+    widths = [(pair.interval.high - pair.interval.low) / 2 for pair in differences({o.label: o.success for o in field})]
     reach = f": the intervals of differences reach {100 * fmean(widths):.0f} points to either side" if widths else ""
     return [f"Few facts ({facts} in the smallest run){reach}. What looks alike here may not be."]
 
 
-def _contender(own: Scored, style: str) -> Contender | None:
-    values = own.values.get(style, {})
+def _contender(method: Scored, style: str) -> Contender | None:
+    values = method.values.get(style, {})
     sections = [values[section] for section in WRITTEN if section in values]
     if "rewrite" not in values or "locality" not in values:
         return None
     success: dict[FactKey, float] = {}
     for fact in values["rewrite"]:
         success[fact] = fmean(section[fact] for section in sections if fact in section)
-    return Contender(own.label, success, values["locality"])
+    return Contender(method.label, success, values["locality"])
 
 
 def _gap(one: Facts, other: Facts) -> float:
@@ -184,23 +184,23 @@ def _clearer(one: Defeat, other: Defeat | None) -> bool:
     return other is None or one.difference.mean > other.difference.mean
 
 
-def _scores(own: Contender) -> str:
-    kept = fmean(own.locality.values())
-    return f"{own.label}: success {100 * _mean_success(own):.0f} %, locality {100 * kept:.0f} %"
+def _scores(contender: Contender) -> str:
+    locality = fmean(contender.locality.values())
+    return f"{contender.label}: success {100 * _mean_success(contender):.0f} %, locality {100 * locality:.0f} %"
 
 
-def _all_scores(found: Sequence[Contender]) -> str:
+def _all_scores(field: Sequence[Contender]) -> str:
     """All in one sentence, the most successful first."""
-    ranked = sorted(found, key=_mean_success, reverse=True)
-    return f"Per cent of success and of locality: {', '.join(_pair(own) for own in ranked)}."
+    ranked = sorted(field, key=_mean_success, reverse=True)
+    return f"Per cent of success and of locality: {', '.join(_pair(contender) for contender in ranked)}."
 
 
-def _pair(own: Contender) -> str:
-    return f"{own.label} {100 * _mean_success(own):.0f} and {100 * fmean(own.locality.values()):.0f}"
+def _pair(contender: Contender) -> str:
+    return f"{contender.label} {100 * _mean_success(contender):.0f} and {100 * fmean(contender.locality.values()):.0f}"
 
 
-def _mean_success(own: Contender) -> float:
-    return fmean(own.success.values())
+def _mean_success(contender: Contender) -> float:
+    return fmean(contender.success.values())
 
 
 def _p(value: float) -> str:

@@ -21,9 +21,9 @@ NOTE = (
 
 def judge_rows(group: Group, phase: str) -> list[tuple[str, ...]]:
     """Rows of :data:`HEADER`: of the unedited model, then of each method in a phase."""
-    own = [(name, lines) for name, _, lines in baselines(group, phase)]
-    own += [(run.label, run.at(phase)) for run in group.runs]
-    return [(label, *_cells(agreement(pairs))) for label, lines in own if (pairs := _pairs(lines))]
+    sources = [(name, lines) for name, _, lines in baselines(group, phase)]
+    sources += [(run.label, run.at(phase)) for run in group.runs]
+    return [(label, *_cells(agreement(pairs))) for label, lines in sources if (pairs := _pairs(lines))]
 
 
 def note(group: Group) -> str:
@@ -42,6 +42,6 @@ def _pairs(lines: Sequence[Line]) -> list[tuple[bool, bool]]:
     return [(said, right) for said, right in judged if said is not None]
 
 
-def _cells(found: Agreement) -> tuple[str, ...]:
-    kappa = MISSING if found.kappa is None else f"{found.kappa:.2f}"
-    return str(found.cases), f"{100 * found.share:.1f}", kappa, str(found.only_judge), str(found.only_exact)
+def _cells(result: Agreement) -> tuple[str, ...]:
+    kappa = MISSING if result.kappa is None else f"{result.kappa:.2f}"
+    return str(result.cases), f"{100 * result.share:.1f}", kappa, str(result.only_judge), str(result.only_exact)

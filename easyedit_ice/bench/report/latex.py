@@ -22,7 +22,7 @@ SPECIAL = {
 
 def latex(results: Sequence[Results]) -> str:
     """A file to ``\\input``: every table that is not folded, as a ``table*`` with caption and label."""
-    shown = [(found.group.name, table) for found in results for table in tables(found) if not table.folded]
+    shown = [(result.group.name, table) for result in results for table in tables(result) if not table.folded]
     return "% needs \\usepackage{booktabs}\n\n" + "\n".join(_table(mode, table) for mode, table in shown)
 
 

@@ -23,54 +23,54 @@ def scores_csv(results: Sequence[Results]) -> str:
 
     ``step`` is how many facts had been written, and is empty where facts were asked right after their own edit.
     """
-    return _csv([row for found in results for row in _rows(found)], SCORE_COLUMNS)
+    return _csv([row for result in results for row in _rows(result)], SCORE_COLUMNS)
 
 
 def differences_csv(results: Sequence[Results]) -> str:
     """Differences of every pair of methods, from -1 to 1."""
     rows = [
         (
-            found.group.name, entry.phase, entry.style, entry.measure, entry.difference.one, entry.difference.other,
+            result.group.name, entry.phase, entry.style, entry.measure, entry.difference.one, entry.difference.other,
             *_numbers(entry.difference.interval)[:3], entry.difference.p_value, entry.difference.adjusted,
             entry.difference.interval.facts, entry.difference.verdict,
         )
-        for found in results
-        for entry in found.compared
+        for result in results
+        for entry in result.compared
     ]  # fmt: skip
     return _csv(rows, DIFFERENCE_COLUMNS)
 
 
-def _rows(found: Results) -> Iterator[tuple[object, ...]]:
-    mode = found.group.name
-    ends = {run.label: run.steps[-1] if run.steps else None for run in found.group.runs}
-    for phase, scored in found.scored.items():
-        for own in scored:
-            if own.edited:
-                place = phase, ends[own.label] if phase in AGAIN else None
+def _rows(result: Results) -> Iterator[tuple[object, ...]]:
+    mode = result.group.name
+    ends = {run.label: run.steps[-1] if run.steps else None for run in result.group.runs}
+    for phase, scored in result.scored.items():
+        for method in scored:
+            if method.edited:
+                place = phase, ends[method.label] if phase in AGAIN else None
             elif phase == "retained":  # the unedited model's are those of the first phase
                 continue
             else:
                 place = ("untouched", 0) if phase == "untouched" else ("before", None)
-            for style, measures in own.means.items():
+            for style, measures in method.means.items():
                 for measure, value in measures.items():
-                    yield own.label, mode, *place, style, measure, *_numbers(value)
-    for phase, scored in found.probes.items():
-        for own in scored:
-            if own.edited or phase == next(iter(found.probes)):
-                place = (phase, ends[own.label] if phase in AGAIN else None) if own.edited else ("before", None)
-                for measure, value in own.means[PROBED].items():
-                    yield own.label, mode, *place, PROBED, measure, *_numbers(value)
-    for (phase, style, section), methods in found.courses.items():
+                    yield method.label, mode, *place, style, measure, *_numbers(value)
+    for phase, scored in result.probes.items():
+        for method in scored:
+            if method.edited or phase == next(iter(result.probes)):
+                place = (phase, ends[method.label] if phase in AGAIN else None) if method.edited else ("before", None)
+                for measure, value in method.means[PROBED].items():
+                    yield method.label, mode, *place, PROBED, measure, *_numbers(value)
+    for (phase, style, section), methods in result.courses.items():
         for label, course in methods.items():
             for step, value in course.items():
                 if step != ends[label]:
                     yield label, mode, phase, step, style, section, *_numbers(value)
-    for label, figures in found.figures.items():
+    for label, figures in result.figures.items():
         for name, value in figures.items():
             yield label, mode, "retained" if ends[label] else "immediate", ends[label], "figure", name, *_numbers(value)
-    for label, phase, step, ability, score, samples in ability_values(found.group):
+    for label, phase, step, ability, score, samples in ability_values(result.group):
         yield label, mode, phase, step, ABILITIES, ability, score, None, None, samples
-    for label, phase, step, style, measure, value in afterlife_values(found.group):
+    for label, phase, step, style, measure, value in afterlife_values(result.group):
         yield label, mode, phase, step, style, measure, *_numbers(value)
 
 
@@ -80,4 +80,5 @@ def _numbers(value: Interval) -> tuple[float, float, float, int]:
 
 def _csv(rows: Sequence[tuple[object, ...]], columns: Sequence[str]) -> str:
     frame = pd.DataFrame(rows, columns=list(columns)).astype({"step": "Int64"} if "step" in columns else {})
-    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    text: str = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return text

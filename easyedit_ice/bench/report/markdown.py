@@ -29,12 +29,12 @@ def markdown(comparison: Comparison, results: Sequence[Results], plots: Mapping[
         parts.append(_list(comparison.notes))
     if (survived := survival(results)) is not None:
         parts += ["## What survives", _list((survived.first, *survived.sentences)), _section(survival_table(survived))]
-    for found in results:
-        parts.append(f"## {found.group.name.capitalize()}")
-        if found.scored:
-            parts.append(_list(headline(found)))
-        parts += [f"![{plot.title}]({plot.file})" for plot in plots.get(found.group.slug, ())]
-        parts += [_section(table) for table in tables(found)]
+    for result in results:
+        parts.append(f"## {result.group.name.capitalize()}")
+        if result.scored:
+            parts.append(_list(headline(result)))
+        parts += [f"![{plot.title}]({plot.file})" for plot in plots.get(result.group.slug, ())]
+        parts += [_section(table) for table in tables(result)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,4 +59,4 @@ MARKUP = re.compile(r"[\\|*`~]|(?<!\w)_|_(?!\w)|\](?=[(\[:])|(?<=:)//")
 def _escaped(text: str) -> str:
     """Text in which nothing is markup, neither Markdown's nor HTML's."""
     plain = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.split())).replace("<", "&lt;")
-    return MARKUP.sub(lambda found: f"\\{found[0]}" if found[0] != "//" else "/\u200b/", plain)
+    return MARKUP.sub(lambda match: f"\\{match[0]}" if match[0] != "//" else "/\u200b/", plain)

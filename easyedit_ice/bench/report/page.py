@@ -43,25 +43,25 @@ def page(comparison: Comparison, results: Sequence[Results], plots: Mapping[str,
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
         survival=survival(results),
-        verdicts=[_verdict(found, drawn) for found in results if found.scored],
+        verdicts=[_verdict(result, drawn) for result in results if result.scored],
         methods=methods(comparison),
         about={label: what for label, _, what in methods(comparison)},
         terms=TERMS,
         colour={label: style.colour for label, style in drawn.items()},
-        modes=[(found.group, tables(found), plots.get(found.group.slug, ())) for found in results],
+        modes=[(result.group, tables(result), plots.get(result.group.slug, ())) for result in results],
         cases=cases(results),
         colours=[style.colour for style in drawn.values()],
         manifests=[(run, json.dumps(run.manifest, indent=2, ensure_ascii=False)) for run in comparison.runs],
     )
 
 
-def _verdict(found: Results, drawn: Mapping[str, Style]) -> dict[str, Any]:
+def _verdict(result: Results, drawn: Mapping[str, Style]) -> dict[str, Any]:
     """What the first screen says of a mode."""
-    first, *rest = headline(found)
-    picture_of = picture(found, drawn) if contenders(found) else None
+    first, *rest = headline(result)
+    picture_of = picture(result, drawn) if contenders(result) else None
     return {
-        "group": found.group,
-        "circumstances": circumstances(found.group),
+        "group": result.group,
+        "circumstances": circumstances(result.group),
         "first": first,
         "rest": rest,
         "picture": picture_of,

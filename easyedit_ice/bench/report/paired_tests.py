@@ -55,14 +55,14 @@ def differences(methods: Mapping[str, Facts], seed: int = 0) -> list[Difference]
         methods: values by method and fact.
         seed: of resamples and sign flips.
     """
-    found = []
+    tests = []
     for (one, first), (other, second) in combinations(methods.items(), 2):
         paired = [(value, second[fact]) for fact, value in first.items() if fact in second]
         if paired:
             p_value = sign_flip([value - against for value, against in paired], seed)
-            found.append(Difference(one, other, paired_interval(paired, seed), p_value, p_value))
-    adjusted = holm([difference.p_value for difference in found])
-    return [replace(difference, adjusted=value) for difference, value in zip(found, adjusted, strict=True)]
+            tests.append(Difference(one, other, paired_interval(paired, seed), p_value, p_value))
+    adjusted = holm([difference.p_value for difference in tests])
+    return [replace(difference, adjusted=value) for difference, value in zip(tests, adjusted, strict=True)]
 
 
 def paired_interval(pairs: Sequence[tuple[float, float]], seed: int = 0) -> Interval:
@@ -125,13 +125,13 @@ def success_score(measures: Sequence[Facts], seed: int = 0) -> Interval:
     resampled = _harmonic(values[:, drawn])
     low, high = np.percentile(resampled[~np.isnan(resampled)], [2.5, 97.5])
     if low == high:
-        own = [share_interval(list(measure.values())) for measure in measures]
-        low, high = (_harmonic(np.array([[[end]] for end in ends]))[0] for ends in _ends(own))
+        intervals = [share_interval(list(measure.values())) for measure in measures]
+        low, high = (_harmonic(np.array([[[end]] for end in ends]))[0] for ends in _ends(intervals))
     return Interval(float(_harmonic(values[:, None])[0]), float(low), float(high), len(facts))
 
 
 def _ends(intervals: Sequence[Interval]) -> tuple[list[float], list[float]]:
-    return [own.low for own in intervals], [own.high for own in intervals]
+    return [one.low for one in intervals], [one.high for one in intervals]
 
 
 def _harmonic(values: np.ndarray) -> np.ndarray:

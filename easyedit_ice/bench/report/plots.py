@@ -43,17 +43,17 @@ def plots(results: Results, drawn: Mapping[str, Style]) -> list[Plot]:
         drawn: how each method is drawn.
     """
     name = results.group.name
-    found = [
+    pictures = [
         (phase, f"Scores {'of ' if phase == 'untouched' else ''}{PHASES[phase]} ({name})", bars(results, phase, drawn))
         for phase in results.phases
     ]
     if results.phases:
-        found.append(("tradeoff", f"Success against locality ({name})", tradeoff(results, drawn)))
+        pictures.append(("tradeoff", f"Success against locality ({name})", tradeoff(results, drawn)))
     if any(len(steps) > 1 for methods in results.courses.values() for steps in methods.values()):
-        found.append(("course", f"Scores over the course of edits ({name})", course(results, drawn)))
-    if any("edit_seconds" in own for own in results.figures.values()):
-        found.append(("cost", f"Time and memory ({name})", cost(results, drawn)))
-    return [_plot(f"{results.group.slug}-{kind}.png", title, figure) for kind, title, figure in found]
+        pictures.append(("course", f"Scores over the course of edits ({name})", course(results, drawn)))
+    if any("edit_seconds" in figures for figures in results.figures.values()):
+        pictures.append(("cost", f"Time and memory ({name})", cost(results, drawn)))
+    return [_plot(f"{results.group.slug}-{kind}.png", title, figure) for kind, title, figure in pictures]
 
 
 def picture(results: Results, drawn: Mapping[str, Style]) -> bytes:

@@ -20,13 +20,13 @@ ABLE = {TOLD: "told the new fact", OLD: "of old facts"}
 
 def probed(group: Group, phase: str) -> tuple[Scored, ...]:
     """Scores of probes in a phase: the unedited model's as it is, told, and of old facts, and each method's."""
-    return tuple(own for own in _scored(group, phase) if PROBED in own.values)
+    return tuple(method for method in _scored(group, phase) if PROBED in method.values)
 
 
 def _scored(group: Group, phase: str) -> Iterator[Scored]:
     for name, _, lines in baselines(group, phase):
         for style, how in {PROBED: "", **ABLE}.items():
-            values = {PROBED: found} if (found := scores(lines, (style,)).get(style)) else {}
+            values = {PROBED: of_style} if (of_style := scores(lines, (style,)).get(style)) else {}
             yield Scored(f"{name}, {how}" if how else name, False, values, means(values))
     for run in group.runs:
         values = scores(run.at(phase), (PROBED,))
@@ -36,13 +36,17 @@ def _scored(group: Group, phase: str) -> Iterator[Scored]:
 def probe_differences(scored: tuple[Scored, ...]) -> Iterator[tuple[str, Difference]]:
     """Every pair of methods in every probe."""
     for probe in PROBES:
-        values = {own.label: own.values[PROBED][probe] for own in scored if own.edited and probe in own.values[PROBED]}
-        yield from ((probe, found) for found in differences(values))
+        values = {
+            method.label: method.values[PROBED][probe]
+            for method in scored
+            if method.edited and probe in method.values[PROBED]
+        }
+        yield from ((probe, difference) for difference in differences(values))
 
 
 def asked(scored: tuple[Scored, ...]) -> tuple[str, ...]:
     """The probes there are scores of, in their order."""
-    return tuple(probe for probe in PROBES if any(probe in own.means[PROBED] for own in scored))
+    return tuple(probe for probe in PROBES if any(probe in method.means[PROBED] for method in scored))
 
 
 def can_answer(scored: tuple[Scored, ...], probe: str) -> str:
@@ -50,14 +54,16 @@ def can_answer(scored: tuple[Scored, ...], probe: str) -> str:
 
     Better is an interval that lies above the share of right answers by guessing.
     """
-    found = {
+    ways = {
         how: any(
-            _beats(own.means[PROBED].get(probe), PROBES[probe].chance) for own in scored if own.label.endswith(how)
+            _beats(method.means[PROBED].get(probe), PROBES[probe].chance)
+            for method in scored
+            if method.label.endswith(how)
         )
         for how in ABLE.values()
     }
-    able = [how for how, beats in found.items() if beats]
-    return "yes" if len(able) == len(found) else f"only {able[0]}" if able else "no"
+    able = [how for how, beats in ways.items() if beats]
+    return "yes" if len(able) == len(ways) else f"only {able[0]}" if able else "no"
 
 
 def chance(probe: str) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 from easyedit_ice.bench.report.phrases import Mode
 from easyedit_ice.bench.storage.ledger import LEDGER
 from easyedit_ice.bench.storage.line import Line
-from easyedit_ice.bench.storage.run_manifest import MANIFEST, Manifest, origin_of, read
+from easyedit_ice.bench.storage.manifest_entries import Manifest
+from easyedit_ice.bench.storage.run_manifest import MANIFEST, origin_of, read
 from easyedit_ice.bench.storage.sealed_lines import read_sealed
 from easyedit_ice.errors import LedgerError
 
@@ -77,7 +78,7 @@ class Run:
         """Steps at which every fact written until then was asked again, rising; none but in a stream."""
         asked = Counter(line["step"] for line in self.lines if line["phase"] == "retained")
         written = [line["step"] for line in self.at("immediate")]
-        return tuple(step for step in sorted(asked) if asked[step] == sum(own <= step for own in written))
+        return tuple(step for step in sorted(asked) if asked[step] == sum(when <= step for when in written))
 
     @property
     def state(self) -> str:
@@ -98,10 +99,10 @@ class Run:
         """
         if phase in ("retained", "untouched"):
             step = step if step is not None else max(self.steps, default=None)
-            found = [line for line in self.lines if line["phase"] == phase and line["step"] == step]
+            lines = [line for line in self.lines if line["phase"] == phase and line["step"] == step]
         else:
-            found = [line for line in self.lines if line["phase"] == phase]
-        return sorted(found, key=lambda line: line["position"])
+            lines = [line for line in self.lines if line["phase"] == phase]
+        return sorted(lines, key=lambda line: line["position"])
 
 
 def fact_key(line: Line) -> FactKey:
@@ -129,9 +130,9 @@ def read_run(folder: str | Path, label: str | None = None) -> Run:
             "give the folder that `easyedit-ice run` wrote"
         )
     ledger = path / LEDGER
-    found = read_sealed(ledger, origin_of(path)) if ledger.exists() else None
-    lines = found.lines if found else ()
-    cut_off = found is not None and ledger.stat().st_size > found.end
+    sealed = read_sealed(ledger, origin_of(path)) if ledger.exists() else None
+    lines = sealed.lines if sealed else ()
+    cut_off = sealed is not None and ledger.stat().st_size > sealed.end
     return Run(path, label or manifest.get("label") or manifest["algorithm"], manifest, lines, cut_off)
 
 
@@ -141,14 +142,14 @@ def find_runs(paths: Iterable[str | Path]) -> list[Path]:
     Raises:
         LedgerError: there is no run at or below one of them.
     """
-    found: dict[Path, Path] = {}
+    folders: dict[Path, Path] = {}
     for path in map(Path, paths):
         below = [path] if (path / MANIFEST).is_file() else sorted(file.parent for file in path.rglob(MANIFEST))
         outermost = [folder for folder in below if not set(folder.parents) & set(below)]
         if not outermost:
             raise LedgerError(f"there is no run at or below {path}: no folder there holds a {MANIFEST}")
-        found |= {folder.resolve(): folder for folder in outermost if folder.resolve() not in found}
-    return list(found.values())
+        folders |= {folder.resolve(): folder for folder in outermost if folder.resolve() not in folders}
+    return list(folders.values())
 
 
 def _holds(manifest: Manifest, entry: str) -> bool:

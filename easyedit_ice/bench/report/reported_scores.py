@@ -42,25 +42,25 @@ class Scored:
 
 def scores(lines: Sequence[Line], styles: Iterable[str] = tuple(STYLES)) -> Scores:
     """Every fact's scores of some styles, among them its sections' means."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for line in lines:
         for style, measures in line["scores"].items():
             for measure, value in with_sections(measures).items():
-                found.setdefault(style, {}).setdefault(measure, {})[fact_key(line)] = value
-    return {style: _ordered(found[style]) for style in styles if style in found}
+                result.setdefault(style, {}).setdefault(measure, {})[fact_key(line)] = value
+    return {style: _ordered(result[style]) for style in styles if style in result}
 
 
 def scores_of(run: Run, phase: str, step: int | None = None) -> Scores:
     """Every fact's scores in a phase of a run, and what is left of the known facts; arguments as in :meth:`Run.at`."""
-    found = scores(run.at(phase, step))
+    values = scores(run.at(phase, step))
     if phase != run.final_phase:
-        return found
-    return with_known(found, known_after(run, step or max(run.steps, default=None)))
+        return values
+    return with_known(values, known_after(run, step or max(run.steps, default=None)))
 
 
-def with_known(values: Scores, kept: Facts) -> Scores:
+def with_known(values: Scores, of_known: Facts) -> Scores:
     """Scores with what is left of the known facts, which are asked under teacher forcing; as they were without any."""
-    return values | {"teacher_forced": values.get("teacher_forced", {}) | {KNOWN: kept}} if kept else values
+    return values | {"teacher_forced": values.get("teacher_forced", {}) | {KNOWN: of_known}} if of_known else values
 
 
 def known_after(run: Run, step: int | None) -> Facts:
@@ -78,14 +78,14 @@ def known_before(run: Run) -> Facts:
 
 def means(values: Scores) -> Means:
     """Means over facts with intervals, and the Score of the probability style where it has one."""
-    found = {
+    result = {
         style: {measure: share_interval(list(facts.values())) for measure, facts in measures.items()}
         for style, measures in values.items()
     }
     success = values.get("probability", {})
     if all(measure in success for measure in SUCCESS):
-        found["probability"][SCORE] = success_score([success[measure] for measure in SUCCESS])
-    return found
+        result["probability"][SCORE] = success_score([success[measure] for measure in SUCCESS])
+    return result
 
 
 def phases(group: Group) -> tuple[str, ...]:
@@ -107,8 +107,10 @@ def baselines(group: Group, phase: str) -> Iterator[tuple[str, Run, list[Line]]]
 
 
 def _by_known_fact(lines: Sequence[Line]) -> Facts:
-    known = [line["known"] for line in lines]
-    return {(place, KNOWN, ""): float(place not in own["lost"]) for own in known for place in range(own["facts"])}
+    entries = [line["known"] for line in lines]
+    return {
+        (place, KNOWN, ""): float(place not in entry["lost"]) for entry in entries for place in range(entry["facts"])
+    }
 
 
 def _ordered(measures: dict[str, dict[FactKey, float]]) -> dict[str, Facts]:

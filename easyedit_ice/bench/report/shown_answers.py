@@ -71,7 +71,7 @@ def _line(line: Line, style: str) -> Line:
     """A line whose generated scores, and verdicts on answers, are of one style."""
     if "scores" not in line:
         return line
-    scores: dict[str, Any] = {name: own for name, own in line["scores"].items() if name not in (NATURAL, LEADING)}
+    scores: dict[str, Any] = {name: values for name, values in line["scores"].items() if name not in (NATURAL, LEADING)}
     if style in line["scores"]:
         scores[NATURAL] = line["scores"][style]
     shown: Line = {**line, "scores": scores}

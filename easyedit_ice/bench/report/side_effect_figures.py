@@ -26,18 +26,18 @@ def side_figures(run: Run) -> dict[str, Interval]:
     norms = [list(norm.values()) for line in changed if (norm := line.get("update", {}).get("norm"))]
     costs = steady([line["cost"] for line in edits if "cost" in line])
     columns = {
-        "fluency": _known(run.at("retained") if run.is_sequential else edits, "fluency"),
-        "perplexity": _known(_drift(run), "perplexity"),
-        "text_perplexity": _known(_drift(run), "text_perplexity"),
-        "kl": _known(_drift(run), "kl"),
-        "update_norm": [math.hypot(*(own[0] for own in norm)) for norm in norms],
-        "relative_update_norm": [100 * max(own[1] for own in norm) for norm in norms],
+        "fluency": _values(run.at("retained") if run.is_sequential else edits, "fluency"),
+        "perplexity": _values(_drift(run), "perplexity"),
+        "text_perplexity": _values(_drift(run), "text_perplexity"),
+        "kl": _values(_drift(run), "kl"),
+        "update_norm": [math.hypot(*(pair[0] for pair in norm)) for norm in norms],
+        "relative_update_norm": [100 * max(pair[1] for pair in norm) for norm in norms],
     }
-    found = {name: interval(values) for name, values in columns.items() if values}
+    figures = {name: interval(values) for name, values in columns.items() if values}
     for name in ("edit_seconds", "peak_mib"):
-        if values := _known(costs, name):
-            found[name] = Interval(median(values), math.nan, math.nan, len(values))
-    return found
+        if values := _values(costs, name):
+            figures[name] = Interval(median(values), math.nan, math.nan, len(values))
+    return figures
 
 
 def steady(costs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -48,8 +48,8 @@ def steady(costs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def unedited_figures(run: Run) -> dict[str, float]:
     """Fluency and perplexities before any edit, where they were measured."""
     unedited = [line for line in run.at("drift") if line["step"] == 0]
-    columns = {"fluency": _known(run.at("before"), "fluency")}
-    columns |= {name: _known(unedited, name) for name in ("perplexity", "text_perplexity")}
+    columns = {"fluency": _values(run.at("before"), "fluency")}
+    columns |= {name: _values(unedited, name) for name in ("perplexity", "text_perplexity")}
     return {name: fmean(values) for name, values in columns.items() if values}
 
 
@@ -60,5 +60,5 @@ def _drift(run: Run) -> list[Line]:
     return [line for line in run.at("drift") if run.steps and line["step"] == run.steps[-1]]
 
 
-def _known(lines: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+def _values(lines: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     return [line[name] for line in lines if line.get(name) is not None]

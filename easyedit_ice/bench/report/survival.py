@@ -128,15 +128,15 @@ class Survival:
 
 def survival(results: Sequence[Results]) -> Survival | None:
     """What of the edits survives, over all modes of a comparison; none where its runs were asked no probes."""
-    alike = [found for found in results if found.group.alike and found.probes]
+    alike = [result for result in results if result.group.alike and result.probes]
     if not alike:
         return None
-    streams = [found for found in alike if "retained" in found.probes]
-    single = next((found for found in alike if "retained" not in found.probes), alike[0])
+    streams = [result for result in alike if "retained" in result.probes]
+    single = next((result for result in alike if "retained" not in result.probes), alike[0])
     probes = single.probes["immediate"]
     tests = tuple(_tests(single, probes, streams))
     rows = tuple(_rows(tests, single, streams, alike))
-    unedited = next(own for own in single.scored["immediate"] if not own.edited)
+    unedited = next(method for method in single.scored["immediate"] if not method.edited)
     before = _written(single, unedited) | {
         probe: share for probe, share in probes[0].means[PROBED].items() if not probes[0].edited
     }
@@ -147,7 +147,7 @@ def _tests(single: Results, probes: tuple[Scored, ...], streams: Sequence[Result
     style = single.main_style("immediate")
     asks = {"rewrite": "the fact's own prompt", "rephrase": "the same in other words"}
     for name in WRITTEN:
-        if any(name in own.means.get(style, {}) for own in single.scored["immediate"]):
+        if any(name in method.means.get(style, {}) for method in single.scored["immediate"]):
             yield Test(name, HEADINGS[name], f"{asks[name]}; {STYLES[style]}", False, True, 0.0)
     for name in asked(probes):
         says = can_answer(probes, name) != "no"
@@ -156,7 +156,7 @@ def _tests(single: Results, probes: tuple[Scored, ...], streams: Sequence[Result
         says = can_answer(probes, BASE) != "no"
         what = "choice once more, after all facts were written"
         yield Test(STREAM, HEADINGS[STREAM], what, True, says, PROBES[BASE].chance)
-    if any(KNOWN in own.means.get("teacher_forced", {}) for own in _last(single, streams)):
+    if any(KNOWN in method.means.get("teacher_forced", {}) for method in _last(single, streams)):
         when = "after the stream" if streams else "after each edit"
         yield Test(KNOWN, HEADINGS[KNOWN], f"other facts that the model knew, {when}", False, True, 0.0)
 
@@ -164,53 +164,55 @@ def _tests(single: Results, probes: tuple[Scored, ...], streams: Sequence[Result
 def _rows(
     tests: Sequence[Test], single: Results, streams: Sequence[Results], alike: Sequence[Results]
 ) -> Iterator[Row]:
-    kinds = {run.label: run.manifest.get("kind", "ours") for found in alike for run in found.group.runs}
+    kinds = {run.label: run.manifest.get("kind", "ours") for result in alike for run in result.group.runs}
     by_whose = sorted(kinds, key=lambda label: list(WHOSE.values()).index(WHOSE[kinds[label]]))
     for label in by_whose:
         shares = dict(_shares(label, single, streams))
         cells = {test.name: Cell(shares[test.name], _verdict(test, shares)) for test in tests if test.name in shares}
-        undone = [found.undone[label] for found in alike if label in found.undone]
-        ways = [undo.own for undo in undone if undo.own.tried] or [undo.run for undo in undone]
+        undone = [result.undone[label] for result in alike if label in result.undone]
+        ways = [undo.method for undo in undone if undo.method.tried] or [undo.run for undo in undone]
         yield Row(label, WHOSE[kinds[label]], cells, all(way.is_exact for way in ways) if ways else None)
 
 
 def _shares(label: str, single: Results, streams: Sequence[Results]) -> Iterator[tuple[str, Interval]]:
-    for own in single.scored["immediate"]:
-        if own.label == label:
-            yield from _written(single, own).items()
-    for own in single.probes["immediate"]:
-        if own.label == label:
-            yield from own.means[PROBED].items()
-    after = [own.values[PROBED] for found in streams for own in found.probes["retained"] if own.label == label]
+    for method in single.scored["immediate"]:
+        if method.label == label:
+            yield from _written(single, method).items()
+    for method in single.probes["immediate"]:
+        if method.label == label:
+            yield from method.means[PROBED].items()
+    after = [
+        method.values[PROBED] for result in streams for method in result.probes["retained"] if method.label == label
+    ]
     if over_orders := _mean_by_fact([values[BASE] for values in after if BASE in values]):
         yield STREAM, share_interval(list(over_orders.values()))
-    known = [own.values["teacher_forced"] for own in _last(single, streams) if own.label == label]
-    if kept := _mean_by_fact([values[KNOWN] for values in known if KNOWN in values]):
-        yield KNOWN, share_interval(list(kept.values()))
+    forced = [method.values["teacher_forced"] for method in _last(single, streams) if method.label == label]
+    if by_fact := _mean_by_fact([values[KNOWN] for values in forced if KNOWN in values]):
+        yield KNOWN, share_interval(list(by_fact.values()))
 
 
-def _written(found: Results, own: Scored) -> dict[str, Interval]:
-    means = own.means.get(found.main_style("immediate"), {})
+def _written(result: Results, method: Scored) -> dict[str, Interval]:
+    means = method.means.get(result.main_style("immediate"), {})
     return {name: means[name] for name in WRITTEN if name in means}
 
 
 def _last(single: Results, streams: Sequence[Results]) -> list[Scored]:
     """Scores at the end of the streams, or of single edits where there are no streams."""
     return [
-        own
-        for found in (streams or [single])
-        for own in found.scored[found.final_phase]
-        if own.edited and "teacher_forced" in own.values
+        method
+        for result in (streams or [single])
+        for method in result.scored[result.final_phase]
+        if method.edited and "teacher_forced" in method.values
     ]
 
 
 def _mean_by_fact(orders: Sequence[Facts]) -> Facts:
     """A fact's mean over the orders in which it was asked."""
-    found: dict[FactKey, list[float]] = {}
+    by_fact: dict[FactKey, list[float]] = {}
     for facts in orders:
         for fact, value in facts.items():
-            found.setdefault(fact, []).append(value)
-    return {fact: fmean(values) for fact, values in found.items()}
+            by_fact.setdefault(fact, []).append(value)
+    return {fact: fmean(values) for fact, values in by_fact.items()}
 
 
 def _verdict(test: Test, shares: Mapping[str, Interval]) -> str:
@@ -229,9 +231,9 @@ def _first(tests: Sequence[Test], rows: Sequence[Row]) -> str:
         return "This model can answer none of the probes, so nothing is said of what survives."
     whole = [row.label for row in rows if all(_in(row, test) == "holds" for test in judged)]
     nobody = [test.heading for test in judged if all(_in(row, test) in ("gone", "") for row in rows)]
-    found = f"{listed(whole)} hold{'s' * (len(whole) == 1)}" if whole else "No method holds"
+    who = f"{listed(whole)} hold{'s' * (len(whole) == 1)}" if whole else "No method holds"
     every = f"{'all' if whole else 'each'} of the {len(judged)} tests" if len(judged) > 1 else "the one test"
-    told = f"{found} in {every} that this model can answer."
+    told = f"{who} in {every} that this model can answer."
     if nobody:
         told += f" In {listed(nobody)} nobody is better than by guessing."
     return told

@@ -97,16 +97,16 @@ class Table:
 def tables(results: Results) -> list[Table]:
     """All tables of one mode: scores by phase, cost and side effects, scores by kind of question, differences."""
     mode = results.group.slug
-    found = [_scores(results, phase, mode) for phase in results.phases]
-    found += [_probes(results, phase, mode) for phase in results.probes]
-    found.append(_figures(results, mode))
-    found += [_undone(results, mode)] if results.undone else []
+    parts = [_scores(results, phase, mode) for phase in results.phases]
+    parts += [_probes(results, phase, mode) for phase in results.probes]
+    parts.append(_figures(results, mode))
+    parts += [_undone(results, mode)] if results.undone else []
     if results.scored:
-        found += _judge(results, results.final_phase, mode)
-    found += [*_abilities(results, mode), *_afterlife(results, mode)]
-    found += [table for phase in results.phases if (table := _kinds(results, phase, mode)).rows]
-    found += [table for phase in results.phases if (table := _differences(results, phase, mode)).rows]
-    return found
+        parts += _judge(results, results.final_phase, mode)
+    parts += [*_abilities(results, mode), *_afterlife(results, mode)]
+    parts += [table for phase in results.phases if (table := _kinds(results, phase, mode)).rows]
+    parts += [table for phase in results.phases if (table := _differences(results, phase, mode)).rows]
+    return parts
 
 
 def survival_table(survived: Survival) -> Table:
@@ -131,17 +131,17 @@ def _survives(cell: Cell | None, says: bool) -> str:
 
 
 def _scores(results: Results, phase: str, mode: str) -> Table:
-    known = any(KNOWN in measures for own in results.scored[phase] for measures in own.means.values())
-    shown = MEASURES if known else SECTIONS
+    has_known = any(KNOWN in measures for method in results.scored[phase] for measures in method.means.values())
+    shown = MEASURES if has_known else SECTIONS
     measures = (*shown, SCORE)
     rows = [
-        (STYLES[style], own.label, *(percent(own.means[style].get(measure)) for measure in measures))
+        (STYLES[style], method.label, *(percent(method.means[style].get(measure)) for measure in measures))
         for style in results.styles(phase)
-        for own in results.scored[phase]
-        if style in own.means
+        for method in results.scored[phase]
+        if style in method.means
     ]
     note = f"{UNTOUCHED_NOTE} {SCORES_NOTE}" if phase == "untouched" else SCORES_NOTE
-    note = f"{note} {KNOWN_NOTE}" if known else note
+    note = f"{note} {KNOWN_NOTE}" if has_known else note
     header = ("scored", "method", *(HEADINGS.get(measure, measure) for measure in shown), "S")
     return Table(f"{mode}-{phase}", f"Scores {_when(phase)}", header, _once(rows), note=note)
 
@@ -150,18 +150,18 @@ def _kinds(results: Results, phase: str, mode: str) -> Table:
     scored = results.scored[phase]
     rows = []
     for style in results.styles(phase):
-        known = {measure for own in scored for measure in own.means.get(style, {}) if "." in measure}
-        for measure in sorted(known, key=measure_order):
-            cells = (percent(own.means.get(style, {}).get(measure)) for own in scored)
+        kinds = {measure for method in scored for measure in method.means.get(style, {}) if "." in measure}
+        for measure in sorted(kinds, key=measure_order):
+            cells = (percent(method.means.get(style, {}).get(measure)) for method in scored)
             rows.append((STYLES[style], measure, *cells))
-    header = ("scored", "measure", *(own.label for own in scored))
+    header = ("scored", "measure", *(method.label for method in scored))
     return Table(f"{mode}-{phase}-kinds", f"By kind of question, {_when(phase)}", header, _once(rows), folded=True)
 
 
 def _probes(results: Results, phase: str, mode: str) -> Table:
     scored = results.probes[phase]
     named = asked(scored)
-    rows = [(own.label, *(percent(own.means[PROBED].get(probe)) for probe in named)) for own in scored]
+    rows = [(method.label, *(percent(method.means[PROBED].get(probe)) for probe in named)) for method in scored]
     rows.append(("by guessing", *map(chance, named)))
     rows.append(("can the model answer?", *(can_answer(scored, probe) for probe in named)))
     note = f"{PROBES_NOTE} {explained(named)}"
@@ -188,28 +188,28 @@ def _afterlife(results: Results, mode: str) -> Iterator[Table]:
 
 def _figures(results: Results, mode: str) -> Table:
     every: list[Mapping[str, Any]] = [*results.figures.values(), *results.unedited.values()]
-    measured = {name for own in every for name in own}
+    measured = {name for figures in every for name in figures}
     named = [name for name in FIGURES if name in measured]
     rows = [
-        (label, MISSING, MISSING, MISSING, *(number(own[name]) if name in own else MISSING for name in named))
-        for label, own in results.unedited.items()
+        (label, MISSING, MISSING, MISSING, *(number(figures[name]) if name in figures else MISSING for name in named))
+        for label, figures in results.unedited.items()
     ]
     for run in results.group.runs:
-        own = results.figures[run.label]
+        figures = results.figures[run.label]
         written = str(run.written) if run.state == "finished" else f"{run.written} of {run.facts}"
         threads = str(run.manifest.get("threads", MISSING))
-        rows.append((run.label, written, str(run.failed), threads, *(figure(own.get(name)) for name in named)))
+        rows.append((run.label, written, str(run.failed), threads, *(figure(figures.get(name)) for name in named)))
     header = ("method", "facts", "failed", "threads", *(FIGURES[name] for name in named))
     return Table(f"{mode}-cost", "Cost and side effects", header, tuple(rows), texts=1, note=FIGURES_NOTE)
 
 
 def _undone(results: Results, mode: str) -> Table:
     rows = [
-        (label, str(found.run.tried), *(cell for way in (found.own, found.run) for cell in (str(way), _exact(way))))
-        for label, found in results.undone.items()
+        (label, str(undo.run.tried), *(cell for way in (undo.method, undo.run) for cell in (str(way), _exact(way))))
+        for label, undo in results.undone.items()
     ]
     header = ("method", "undone", "in its own way", "exact", "by the run's copies", "exact")
-    prompts = max(found.prompts for found in results.undone.values())
+    prompts = max(undo.prompts for undo in results.undone.values())
     note = f"{UNDO_NOTE} Up to {prompts} prompts were compared each time, those of the edited facts and others."
     return Table(f"{mode}-undo", "What is left after undoing", header, tuple(rows), texts=1, note=note)
 

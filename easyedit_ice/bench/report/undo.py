@@ -50,29 +50,29 @@ class Undone:
     """How a run's edits were undone.
 
     Attributes:
-        own: in the method's own way; of nothing where it was not tried, as of a stream.
+        method: in the method's own way; of nothing where it was not tried, as of a stream.
         run: after that, by the copies that the run keeps of all weights.
         prompts: how many were compared at most.
     """
 
-    own: WayBack
+    method: WayBack
     run: WayBack
     prompts: int
 
 
 def undone(run: Run) -> Undone | None:
     """What a run's ledger says of its undoing; none where it was not checked."""
-    found = [line["undo"] for line in run.at(UNDONE)]
-    if not found:
+    entries = [line["undo"] for line in run.at(UNDONE)]
+    if not entries:
         return None
-    failed = sum("own_error" in own for own in found)
-    prompts = max(own["prompts"] for own in found)
-    return Undone(WayBack(_gaps(found, "own"), failed), WayBack(_gaps(found, "run")), prompts)
+    failed = sum("own_error" in entry for entry in entries)
+    prompts = max(entry["prompts"] for entry in entries)
+    return Undone(WayBack(_gaps(entries, "own"), failed), WayBack(_gaps(entries, "run")), prompts)
 
 
-def undo_sentence(found: Mapping[str, Undone]) -> str:
+def undo_sentence(undos: Mapping[str, Undone]) -> str:
     """Which methods leave nothing, in words; of the way that is the method's own, where it was tried."""
-    ways = {label: undo.own if undo.own.tried else undo.run for label, undo in found.items()}
+    ways = {label: undo.method if undo.method.tried else undo.run for label, undo in undos.items()}
     exact = [label for label, way in ways.items() if way.is_exact]
     left = [f"{label} ({way})" for label, way in ways.items() if not way.is_exact]
     if not left:
@@ -81,5 +81,5 @@ def undo_sentence(found: Mapping[str, Undone]) -> str:
     return f"{told} It leaves nothing for {listed(exact)}." if exact else told
 
 
-def _gaps(found: Sequence[Mapping[str, Any]], way: str) -> tuple[float, ...]:
-    return tuple(math.nan if own[way] is None else own[way] for own in found if way in own)
+def _gaps(entries: Sequence[Mapping[str, Any]], way: str) -> tuple[float, ...]:
+    return tuple(math.nan if entry[way] is None else entry[way] for entry in entries if way in entry)

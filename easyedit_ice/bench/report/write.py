@@ -39,7 +39,7 @@ def write_report(comparison: Comparison, folder: str | Path, formats: Sequence[s
         raise RunConfigError(f"formats are {list(formats)}; expected some of {', '.join(FORMATS)}.{hint}")
     results = analyse(comparison)
     drawn = drawn_as(comparison.labels)
-    pictures = {found.group.slug: plots(found, drawn) for found in results} if {"png", "html"} & set(formats) else {}
+    pictures = {result.group.slug: plots(result, drawn) for result in results} if {"png", "html"} & set(formats) else {}
     files: dict[str, str | bytes] = {}
     if "md" in formats:
         files["report.md"] = markdown(comparison, results, pictures if "png" in formats else {})
@@ -48,7 +48,7 @@ def write_report(comparison: Comparison, folder: str | Path, formats: Sequence[s
     if "tex" in formats:
         files["tables.tex"] = latex(results)
     if "png" in formats:
-        files |= {plot.file: plot.png for own in pictures.values() for plot in own}
+        files |= {plot.file: plot.png for group in pictures.values() for plot in group}
     if "html" in formats:
         files["report.html"] = page(comparison, results, pictures)
     return [_write(Path(folder) / name, content) for name, content in files.items()]

@@ -21,15 +21,15 @@ class NoEmptyFolders(Callback):
     """Removes the folders that Hydra makes for a run, where the run was refused and left them empty."""
 
     def __init__(self) -> None:
-        self._made: list[Path] = []
+        self._folders: list[Path] = []
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra before it makes them."""
-        self._made = missing(Path(config.hydra.run.dir))
+        self._folders = missing(Path(config.hydra.run.dir))
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra once the run has ended."""
-        remove_empty(self._made)
+        remove_empty(self._folders)
 
 
 class ReportAtEnd(Callback):

@@ -126,7 +126,8 @@ def _merged(model: nn.Module, folder: Path) -> nn.Module:
                 f"{(strange or absent or ['nothing'])[0]} is {'not wanted' if strange else 'missing'}; give the model "
                 "that it was made for with --model"
             )
-        return tuned.merge_and_unload().eval()
+        merged: nn.Module = tuned.merge_and_unload().eval()
+        return merged
     except (LoadingError, MemoryError):
         raise
     # peft and safetensors meet files of strangers with whatever their parsing stumbles over.

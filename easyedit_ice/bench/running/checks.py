@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from easyedit_ice.bench.config import EvaluationConfig, given
+from easyedit_ice.bench.config import EvaluationConfig, overrides_of
 from easyedit_ice.bench.running.judge import check_judge
 from easyedit_ice.bench.running.shards import Process
 from easyedit_ice.bench.telemetry.logs import LEVELS
@@ -63,14 +63,14 @@ def check(config: DictConfig) -> None:
         RunConfigError: one is unknown, out of bounds, or does not fit the others.
     """
     mode, evaluation = config.mode, config.evaluation
-    for name, value, known in (
+    for name, value, choices in (
         ("mode.name", mode.name, MODES),
         ("evaluation.scorer", evaluation.scorer, SCORERS),
         ("verbosity", config.verbosity, tuple(LEVELS)),
     ):
-        if value not in known:
+        if value not in choices:
             raise RunConfigError(
-                f"{name} is {value!r}; expected one of {', '.join(known)}.{did_you_mean(value, known)}"
+                f"{name} is {value!r}; expected one of {', '.join(choices)}.{did_you_mean(value, choices)}"
             )
     chosen(evaluation.probes or ())
     _check_afterlife(evaluation)
@@ -90,7 +90,7 @@ def check(config: DictConfig) -> None:
             "mode=single or mode=batch"
         )
     for name, elsewhere in ELSEWHERE.items():
-        if name in given(config.algorithm.hparams):
+        if name in overrides_of(config.algorithm.hparams):
             raise RunConfigError(f"algorithm.hparams.{name} is set for all methods by {elsewhere}; set that")
 
 

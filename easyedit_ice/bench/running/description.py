@@ -10,10 +10,11 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from easyedit_ice.bench.asking.facts import Facts
-from easyedit_ice.bench.config import given
+from easyedit_ice.bench.config import overrides_of
 from easyedit_ice.bench.methods import Method
 from easyedit_ice.bench.running.checks import ELSEWHERE
-from easyedit_ice.bench.storage.run_manifest import Manifest, git_revision, now, versions
+from easyedit_ice.bench.storage.manifest_entries import DataEntry, Manifest, ModelEntry
+from easyedit_ice.bench.storage.run_manifest import git_revision, now, versions
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.easyedit.methods.host_settings import AUTO
 from easyedit_ice.evaluation.abilities import Tasks
@@ -28,35 +29,19 @@ def manifest_of(
     config: DictConfig, method: Method, facts: Facts, tasks: Tasks | None = None, judge: Judge | None = None
 ) -> Manifest:
     """The manifest of a run that begins now."""
-    settings = given(config.algorithm.hparams)
-    parameters = dict(method.model.named_parameters())
+    settings = overrides_of(config.algorithm.hparams)
     return {
         "algorithm": method.name,
         "kind": method.kind,
         "label": config.label or _label(method.name, settings),
-        "mode": {key: config.mode[key] for key in ("name", "batch_size", "retain_every")},
-        "model": {
-            "name": config.model.name,
-            "fingerprint": fingerprint(method.model.state_dict().items()),
-            "parameters": sum(parameter.numel() for parameter in parameters.values()),
-            "dtype": str(next(iter(parameters.values())).dtype).removeprefix("torch."),
-            "device": str(next(iter(parameters.values())).device),
-            "tokenizer": type(method.tok).__name__,
-            "chat": in_chat(config, method),
+        "mode": {
+            "name": config.mode.name,
+            "batch_size": config.mode.batch_size,
+            "retain_every": config.mode.retain_every,
         },
-        "data": {
-            "source": facts.source,
-            "hash": facts.hash,
-            "facts": len(facts.edited),
-            "untouched": len(facts.untouched),
-            "untouched_hash": facts.untouched_hash,
-            **{key: config.data[key] for key in ("start", "size", "seed", "order")},
-            "known": None if facts.chosen is None else facts.chosen.entry(),
-            **({"probes": facts.claims_hash} if facts.claims_hash else {}),
-            **({"abilities": tasks.entry()} if tasks is not None else {}),
-            **({"judge": judge.entry()} if judge is not None else {}),
-        },
-        "known_facts": facts.kept.entry() if facts.kept.records else None,
+        "model": _model(config, method),
+        "data": _data(config, facts, tasks, judge),
+        "known_facts": facts.known_facts.entry() if facts.known_facts.records else None,
         "evaluation": _asked(config.evaluation),
         "preset": method.preset,
         "made_from_shape": _made_from_shape(method, settings),
@@ -71,6 +56,41 @@ def manifest_of(
     }
 
 
+def _model(config: DictConfig, method: Method) -> ModelEntry:
+    parameters = list(method.model.parameters())
+    return {
+        "name": config.model.name,
+        "fingerprint": fingerprint(method.model.state_dict().items()),
+        "parameters": sum(parameter.numel() for parameter in parameters),
+        "dtype": str(parameters[0].dtype).removeprefix("torch."),
+        "device": str(parameters[0].device),
+        "tokenizer": type(method.tok).__name__,
+        "chat": in_chat(config, method),
+    }
+
+
+def _data(config: DictConfig, facts: Facts, tasks: Tasks | None, judge: Judge | None) -> DataEntry:
+    entry: DataEntry = {
+        "source": facts.source,
+        "hash": facts.hash,
+        "facts": len(facts.edited),
+        "untouched": len(facts.untouched),
+        "untouched_hash": facts.untouched_hash,
+        "start": config.data.start,
+        "size": config.data.size,
+        "seed": config.data.seed,
+        "order": config.data.order,
+        "known": None if facts.chosen is None else facts.chosen.entry(),
+    }
+    if facts.claims_hash:
+        entry["probes"] = facts.claims_hash
+    if tasks is not None:
+        entry["abilities"] = tasks.entry()
+    if judge is not None:
+        entry["judge"] = judge.entry()
+    return entry
+
+
 def _asked(evaluation: DictConfig) -> dict[str, Any]:
     """What is measured; of what is off by default, and not asked for, not a word."""
     settings = cast("dict[str, Any]", OmegaConf.to_container(evaluation, resolve=True))
@@ -79,11 +99,11 @@ def _asked(evaluation: DictConfig) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if needed.get(name, on.get(name.partition("_")[0], True))}
 
 
-def _made_from_shape(method: Method, given: Mapping[str, Any]) -> list[str]:
+def _made_from_shape(method: Method, overrides: Mapping[str, Any]) -> list[str]:
     """Settings of EasyEdit's methods that no preset has and nobody gave."""
     if method.kind == "ours" or method.preset != AUTO:
         return []
-    return [name for name in method.settings() if name not in given and name not in ELSEWHERE]
+    return [name for name in method.settings() if name not in overrides and name not in ELSEWHERE]
 
 
 def _label(name: str, settings: Mapping[str, Any]) -> str:

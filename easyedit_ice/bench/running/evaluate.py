@@ -123,16 +123,16 @@ def _examiner(model: nn.Module, tok: Any, evaluation: EvaluationConfig, chat: bo
 
 def _probes(before: Sequence[Answers] | None, after: Sequence[Answers]) -> dict[str, dict[str, Any]]:
     """Shares of facts with a right answer, with their intervals, by who was asked and probe; empty where none was."""
-    asked = {"edited": [own.probed for own in after]}
+    asked = {"edited": [fact_answers.probed for fact_answers in after]}
     if before is not None:
-        asked["unedited"] = [own.probed for own in before]
-        asked |= {how: [own.able.get(style, ()) for own in before] for style, how in ABLE.items()}
-    found: dict[str, dict[str, Any]] = {}
+        asked["unedited"] = [fact_answers.probed for fact_answers in before]
+        asked |= {how: [fact_answers.able.get(style, ()) for fact_answers in before] for style, how in ABLE.items()}
+    result: dict[str, dict[str, Any]] = {}
     for who, answers in asked.items():
         right: dict[str, list[float]] = {}
-        for own in answers:
-            for probe, share in shares(own).items():
+        for probes in answers:
+            for probe, share in shares(probes).items():
                 right.setdefault(probe, []).append(share)
         if right:
-            found[who] = {probe: asdict(share_interval(values)) for probe, values in right.items()}
-    return found
+            result[who] = {probe: asdict(share_interval(values)) for probe, values in right.items()}
+    return result

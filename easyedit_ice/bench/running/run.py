@@ -15,14 +15,16 @@ from easyedit_ice.bench.asking.aftermath import aftermath_of
 from easyedit_ice.bench.asking.examiner import Examiner, drift_texts, text_of
 from easyedit_ice.bench.asking.facts import Fact, Facts, choose
 from easyedit_ice.bench.asking.undo_check import UndoCheck
-from easyedit_ice.bench.config import given
+from easyedit_ice.bench.config import overrides_of
 from easyedit_ice.bench.methods import Method, make_method
+from easyedit_ice.bench.running.apart_mode import run_apart
+from easyedit_ice.bench.running.batch_edit import Bench
 from easyedit_ice.bench.running.checkpoint import save_checkpoint
 from easyedit_ice.bench.running.checks import check
 from easyedit_ice.bench.running.description import in_chat, manifest_of
 from easyedit_ice.bench.running.judge import judge_of
-from easyedit_ice.bench.running.modes import Bench, Stream, run_apart, run_stream
 from easyedit_ice.bench.running.shards import Process, has_lines, merge, open_ledger
+from easyedit_ice.bench.running.stream_mode import Stream, run_stream
 from easyedit_ice.bench.running.stream_state import StreamState
 from easyedit_ice.bench.running.time_left import MOST_FACTS, Pace
 from easyedit_ice.bench.storage.ledger import LEDGER
@@ -137,7 +139,7 @@ def _method(config: DictConfig, facts: Facts) -> Method:
         algorithm.name,
         model=config.model,
         preset=algorithm.preset,
-        settings=given(algorithm.hparams),
+        settings=overrides_of(algorithm.hparams),
         examples=facts.examples,
     )
     if config.mode.batch_size > 1 and not method.batchable:
@@ -154,7 +156,7 @@ def _method(config: DictConfig, facts: Facts) -> Method:
         raise RunConfigError(
             "EasyEdit's evaluator asks bare prompts, and model.chat asks in a chat; choose evaluation.scorer=batched"
         )
-    if in_chat(config, method) != config.model.chat and (facts.chosen is not None or facts.kept.records):
+    if in_chat(config, method) != config.model.chat and (facts.chosen is not None or facts.known_facts.records):
         raise RunConfigError(
             "the method's settings ask in a chat, but known facts are sought as model.chat says; set model.chat=true"
         )
@@ -180,22 +182,27 @@ def _drift(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> 
     if not count:
         return None
     texts = drift_texts(config.evaluation.drift_source, count, facts.subjects)
-    kept = [(asking.text(own.prompt), own.answer) for fact in facts.edited for own in fact.asked if own.keeps]
-    return Drift(method.model, method.tok, texts, kept[:count], config.evaluation.max_length, asking)
+    stays = [
+        (asking.text(question.prompt), question.answer)
+        for fact in facts.edited
+        for question in fact.asked
+        if question.keeps
+    ]
+    return Drift(method.model, method.tok, texts, stays[:count], config.evaluation.max_length, asking)
 
 
 def _rest(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> Rest | None:
     source = config.evaluation.perplexity_text
-    if source is None and not facts.kept.records:
+    if source is None and not facts.known_facts.records:
         return None
     text = None if source is None else text_of(source)
-    return Rest(method.tok, facts.kept.questions, text, config.evaluation.perplexity_tokens, asking)
+    return Rest(method.tok, facts.known_facts.questions, text, config.evaluation.perplexity_tokens, asking)
 
 
 def _undo_check(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> UndoCheck | None:
     """Asks known facts beside the edited ones, or where there are none facts that the run does not use."""
-    known = [prompt for prompt, _ in facts.kept.questions]
-    others = known or (example["prompt"] for example in facts.examples)
+    prompts = [prompt for prompt, _ in facts.known_facts.questions]
+    others = prompts or (example["prompt"] for example in facts.examples)
     return UndoCheck(method.tok, others, asking) if config.evaluation.undo else None
 
 

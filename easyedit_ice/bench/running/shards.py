@@ -66,11 +66,11 @@ def open_ledger(folder: Path, process: Process, origin: str = "") -> Ledger:
     others = sorted((folder / SHARDS).glob("*.jsonl"))
     if process.count == 1 and not others:
         return Ledger(folder / LEDGER, origin)
-    own = folder / SHARDS / f"{process.index}-of-{process.count}.jsonl"
-    own.parent.mkdir(exist_ok=True)
-    known = [folder / LEDGER, *(path for path in others if path != own)]
-    lines = [line for path in known if path.exists() for line in read_sealed(path, origin).lines]
-    return Ledger(own, origin, known=lines)
+    shard = folder / SHARDS / f"{process.index}-of-{process.count}.jsonl"
+    shard.parent.mkdir(exist_ok=True)
+    paths = [folder / LEDGER, *(path for path in others if path != shard)]
+    lines = [line for path in paths if path.exists() for line in read_sealed(path, origin).lines]
+    return Ledger(shard, origin, earlier=lines)
 
 
 def has_lines(folder: Path) -> bool:

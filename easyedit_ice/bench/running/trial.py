@@ -43,14 +43,14 @@ def try_out(config: DictConfig) -> Trial:
     """
     name, paces = str(config.algorithm.name), []
 
-    def kept(*arguments: Any, **options: Any) -> Pace:
+    def pace(*arguments: Any, **options: Any) -> Pace:
         paces.append(Pace(*arguments, **options))
         return paces[-1]
 
     started = time.perf_counter()
     with TemporaryDirectory() as folder:
         try:
-            run(config, Path(folder) / "trial", kept)
+            run(config, Path(folder) / "trial", pace)
         except AllFactsFailedError:
             pass
         except EasyEditIceError as error:

@@ -33,20 +33,20 @@ class Ledger:
         LedgerError: the file cannot be opened, or a line is not what a run wrote there.
     """
 
-    def __init__(self, path: str | Path, origin: str = "", known: Iterable[Line] = ()) -> None:
+    def __init__(self, path: str | Path, origin: str = "", earlier: Iterable[Line] = ()) -> None:
         self.path = Path(path)
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _AS_IT_IS, 0o666)
         except OSError as error:
             raise LedgerError(f"{self.path} cannot be opened for writing ({error})") from error
         try:
-            found = read_sealed(self.path, origin)
-            os.ftruncate(self._file, found.end)
+            sealed = read_sealed(self.path, origin)
+            os.ftruncate(self._file, sealed.end)
         except BaseException:
             os.close(self._file)
             raise
-        self._checks = [origin, *found.checks]
-        self._lines = {Place.of(line): line for line in (*known, *found.lines)}
+        self._checks = [origin, *sealed.checks]
+        self._lines = {Place.of(line): line for line in (*earlier, *sealed.lines)}
 
     def __contains__(self, place: Place) -> bool:
         return place in self._lines

@@ -73,7 +73,7 @@ class Spent(TypedDict, total=False):
     first: bool
 
 
-class Kept(TypedDict):
+class KnownFactsLeft(TypedDict):
     """How many known facts were asked again, and the places of those that are no longer answered."""
 
     facts: int
@@ -84,7 +84,7 @@ class RestOfModel(TypedDict, total=False):
     """What is left of the rest of a model: perplexity of a text, and known facts."""
 
     text_perplexity: float
-    known: Kept
+    known: KnownFactsLeft
 
 
 class Undone(TypedDict, total=False):

@@ -36,8 +36,8 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._made = missing(self.path)
-        self._found = {LOCK, HOLDER}
+        self._new_folders = missing(self.path)
+        self._earlier_entries = {LOCK, HOLDER}
         self._lock = FileLock(self.path / LOCK, thread_local=False)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -47,11 +47,11 @@ class RunFolder:
                 f"{self.path} is in use by {self._holder()}; wait for it to end, or choose another folder with out=..."
             ) from None
         except OSError as error:
-            remove_empty(self._made)
+            remove_empty(self._new_folders)
             raise LedgerError(
                 f"{self.path} cannot be written to ({error}); choose another folder with out=..."
             ) from error
-        self._found = {entry.name for entry in self.path.iterdir()} - {LOCK, HOLDER}
+        self._earlier_entries = {entry.name for entry in self.path.iterdir()} - {LOCK, HOLDER}
         try:
             with suppress(OSError):  # the name is for others to read; a full disk is told of by those who must write
                 (self.path / HOLDER).write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
@@ -74,11 +74,11 @@ class RunFolder:
         """
         with suppress(OSError):
             for entry in list(self.path.iterdir()):
-                if entry.name not in self._found and entry.is_file():
+                if entry.name not in self._earlier_entries and entry.is_file():
                     entry.unlink()
-                elif entry.name not in self._found:
+                elif entry.name not in self._earlier_entries:
                     shutil.rmtree(entry, ignore_errors=True)
-        remove_empty(self._made)
+        remove_empty(self._new_folders)
 
     def close(self) -> None:
         """Let go of the folder; the system does so as well when the process ends, however it ends."""

@@ -10,9 +10,10 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Any
+from typing import Any, cast
 
 import easyedit_ice
+from easyedit_ice.bench.storage.manifest_entries import Manifest, Session
 from easyedit_ice.bench.storage.run_folder import write_atomically
 from easyedit_ice.bench.storage.sealed_lines import origin
 from easyedit_ice.edit.registry import ALGORITHMS
@@ -24,18 +25,16 @@ PACKAGES = ("torch", "transformers", "peft", "tokenizers", "numpy")
 IDENTITY = ("algorithm", "kind", "mode", "model", "data", "known_facts", "evaluation", "hparams", "seed", "host")
 """Entries that must be the same for a run to be resumed."""
 
-Manifest = dict[str, Any]
-
 
 def versions() -> dict[str, str]:
     """Versions of Python, of this package and of those that compute."""
-    found = {"python": python_version(), "easyedit_ice": easyedit_ice.__version__}
+    numbers = {"python": python_version(), "easyedit_ice": easyedit_ice.__version__}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            numbers[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            numbers[package] = "not installed"
+    return numbers
 
 
 def git_revision() -> str | None:
@@ -84,8 +83,7 @@ def enter(folder: Path, manifest: Manifest) -> Manifest:
     if path.exists():
         earlier = read(folder)
         _refuse_others(earlier, manifest, folder)
-        session = {key: manifest[key] for key in ("started", "versions", "git", "command")}
-        manifest = earlier | {"resumed": [*earlier.get("resumed", []), session]}
+        manifest = {**earlier, "resumed": [*earlier.get("resumed", []), _session(manifest)]}
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     write_atomically(path, text.encode(errors="backslashreplace"))
     return read(folder)
@@ -113,7 +111,7 @@ def read(folder: Path) -> Manifest:
             f"{path} is not the manifest of a run: expected an object whose entry 'resumed', if there is one, is a "
             "list; restore it, or start anew in another folder"
         )
-    return manifest
+    return cast(Manifest, manifest)
 
 
 def origin_of(folder: Path) -> str:
@@ -132,6 +130,15 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any], keys: Iterable
     return [f"{path}: {left!r}, not {right!r}" for path, left, right in _leaves(first, second) if left != right]
 
 
+def _session(manifest: Manifest) -> Session:
+    return {
+        "started": manifest["started"],
+        "versions": manifest["versions"],
+        "git": manifest["git"],
+        "command": manifest["command"],
+    }
+
+
 def _leaves(one: Any, other: Any, path: str = "") -> Iterable[tuple[str, Any, Any]]:
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in dict.fromkeys([*one, *other]):
@@ -145,7 +152,7 @@ def _as_now(manifest: Manifest) -> Manifest:
     if manifest.get("kind") != "ours" or manifest.get("algorithm") not in ALGORITHMS:
         return manifest
     settings = ALGORITHMS[manifest["algorithm"]].hparams_class.without_earlier(manifest.get("hparams", {}))
-    return manifest | {"hparams": settings}
+    return {**manifest, "hparams": settings}
 
 
 def _is_new(difference: str) -> bool:

@@ -91,7 +91,7 @@ def _peak_mib(device: torch.device) -> float:
 
 
 def _status_mib(line: str) -> float:
-    found = re.search(rf"{line}:\s+(\d+) kB", (PROCESS / "status").read_text())
-    if found is None:
+    match = re.search(rf"{line}:\s+(\d+) kB", (PROCESS / "status").read_text())
+    if match is None:
         raise OSError(f"/proc/self/status has no line {line}")
-    return int(found[1]) / 1024
+    return int(match[1]) / 1024

@@ -56,6 +56,8 @@ def tracking(name: str | None, folder: Path, config: DictConfig, main: bool) -> 
 
 
 def _values(line: Line) -> dict[str, float]:
-    scores = {f"{mode}/{measure}": value for mode, own in line["scores"].items() for measure, value in own.items()}
+    scores = {
+        f"{mode}/{measure}": value for mode, measures in line["scores"].items() for measure, value in measures.items()
+    }
     cost = {name: value for name, value in line["cost"].items() if isinstance(value, (int, float))}
     return scores | {f"cost/{name}": value for name, value in cost.items()}

@@ -18,4 +18,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
-    return arguments.act(arguments)
+    status: int = arguments.act(arguments)
+    return status

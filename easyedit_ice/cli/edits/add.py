@@ -75,17 +75,17 @@ def _solve(arguments: argparse.Namespace, groups: dict[str, list[Any]]) -> int:
     book = _book(arguments, (model, name))
     options = {"check_base": not arguments.other_base, "overwrite": arguments.overwrite}
     status = DONE
-    for group, own in groups.items():
+    for group, members in groups.items():
         with working():
-            edit = book.add_facts(group, model, tok, own, hparams, **options)
+            edit = book.add_facts(group, model, tok, members, hparams, **options)
         status = max(status, _said(book, [edit]))
     return status
 
 
 def _facts(arguments: argparse.Namespace) -> list[dict[str, Any]] | None:
     """As request dicts; none if an update was given."""
-    given = [arguments.update, arguments.facts, arguments.prompt]
-    if sum(value is not None for value in given) != 1:
+    sources = [arguments.update, arguments.facts, arguments.prompt]
+    if sum(value is not None for value in sources) != 1:
         raise BookError("what to add is not clear: give one of --update FOLDER, --facts FILE, --prompt with --target")
     if arguments.each and arguments.facts is None:
         raise BookError("--each goes with --facts FILE")
@@ -93,7 +93,7 @@ def _facts(arguments: argparse.Namespace) -> list[dict[str, Any]] | None:
         return [{"prompt": arguments.prompt, "target_new": arguments.target, "subject": arguments.subject}]
     if arguments.facts is None:
         return None
-    from easyedit_ice.data.facts import read_facts
+    from easyedit_ice.data.fact_files import read_facts
 
     return read_facts(arguments.facts)
 

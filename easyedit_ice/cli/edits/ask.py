@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     book = EditBook.open(arguments.book)
     names = subset(book, arguments)
-    own = (fact.prompt for edit in book.edits(names) for fact in edit.facts)
-    prompts = arguments.ask or list(dict.fromkeys(own))
+    usual = (fact.prompt for edit in book.edits(names) for fact in edit.facts)
+    prompts = arguments.ask or list(dict.fromkeys(usual))
     asked = [[Question("shown", prompt, "", ()) for prompt in prompts]]
     model, tok = load_base(book, arguments, shown=not arguments.json)
     options = {"asking": asking_for(tok, arguments.chat), "max_new_tokens": arguments.max_new_tokens}

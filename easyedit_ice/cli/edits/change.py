@@ -46,8 +46,8 @@ def _apply(arguments: argparse.Namespace) -> int:
     for name in wanted:
         book[name]
     after = tuple(name for name in book.names if name in wanted or name in book.on)
-    if not arguments.allow_conflicts and (found := contradictions(book.edits(after))):
-        raise BookConflictError(f"{'; '.join(map(str, found))}; undo one of them, or pass --allow-conflicts")
+    if not arguments.allow_conflicts and (conflicts := contradictions(book.edits(after))):
+        raise BookConflictError(f"{'; '.join(map(str, conflicts))}; undo one of them, or pass --allow-conflicts")
     for conflict in book.conflicts(after):
         print(f"{conflict.kind}: {conflict}")
     if arguments.save_model:

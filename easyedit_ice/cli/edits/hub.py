@@ -25,7 +25,7 @@ def configure(actions: Actions) -> None:
 
 def _push(arguments: argparse.Namespace) -> int:
     from easyedit_ice.book import EditBook
-    from easyedit_ice.book.hub import push
+    from easyedit_ice.book.sharing import push
 
     book = EditBook.open(arguments.book)
     with working():
@@ -35,7 +35,7 @@ def _push(arguments: argparse.Namespace) -> int:
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    from easyedit_ice.book.hub import pull
+    from easyedit_ice.book.sharing import pull
 
     with working():
         book = pull(arguments.repo, arguments.book, token=arguments.token, revision=arguments.revision)

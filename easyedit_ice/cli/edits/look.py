@@ -88,37 +88,37 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    found = _opened(arguments).diff(arguments.a, arguments.b)
+    diff = _opened(arguments).diff(arguments.a, arguments.b)
     if arguments.json:
-        sorted_facts = dict(zip(("only_a", "both", "only_b"), found.facts, strict=True))
-        weights = {name: {"norm_a": a, "norm_b": b, "cosine": own} for name, (a, b, own) in found.modules.items()}
-        a_on_b, b_on_a = found.disturbances
+        sorted_facts = dict(zip(("only_a", "both", "only_b"), diff.facts, strict=True))
+        weights = {name: {"norm_a": a, "norm_b": b, "cosine": cosine} for name, (a, b, cosine) in diff.modules.items()}
+        a_on_b, b_on_a = diff.disturbances
         disturbances = {"a_on_what_b_reads": a_on_b, "b_on_what_a_reads": b_on_a}
         names = {"a": arguments.a, "b": arguments.b}
-        print_json(names | {"facts": sorted_facts, "settings": found.settings, "weights": weights, **disturbances})
+        print_json(names | {"facts": sorted_facts, "settings": diff.settings, "weights": weights, **disturbances})
         return DONE
     sides = (f"only {arguments.a}", "both", f"only {arguments.b}")
-    facts = [(side, *fact) for side, own in zip(sides, found.facts, strict=True) for fact in own]
+    facts = [(side, *fact) for side, group in zip(sides, diff.facts, strict=True) for fact in group]
     print(table(("in", "prompt", "target"), facts))
-    if found.settings:
-        rows = [(name, *map(str, values)) for name, values in found.settings.items()]
+    if diff.settings:
+        rows = [(name, *map(str, values)) for name, values in diff.settings.items()]
         print("\n" + table(("setting", arguments.a, arguments.b), rows))
-    rows = [(name, f"{a:.3g}", f"{b:.3g}", f"{cosine:.2f}") for name, (a, b, cosine) in found.modules.items()]
+    rows = [(name, f"{a:.3g}", f"{b:.3g}", f"{cosine:.2f}") for name, (a, b, cosine) in diff.modules.items()]
     print("\n" + table(("weight", f"norm of {arguments.a}", f"norm of {arguments.b}", "cosine"), rows))
     for (by, of), share in zip(
-        ((arguments.a, arguments.b), (arguments.b, arguments.a)), found.disturbances, strict=True
+        ((arguments.a, arguments.b), (arguments.b, arguments.a)), diff.disturbances, strict=True
     ):
         print(f"On what {of} reads, {by} writes {share:.0%} as much as {of} does.")
     return DONE
 
 
 def _clash(arguments: argparse.Namespace) -> int:
-    found = _opened(arguments).conflicts(arguments.only)
-    status = FOUND if found else DONE
+    conflicts = _opened(arguments).conflicts(arguments.only)
+    status = FOUND if conflicts else DONE
     if arguments.json:
-        print_json(found)
+        print_json(conflicts)
         return status
-    rows = [(conflict.kind, *conflict.edits, conflict.what) for conflict in found]
+    rows = [(conflict.kind, *conflict.edits, conflict.what) for conflict in conflicts]
     print(table(("kind", "edit", "and", "what"), rows) if rows else "there are no conflicts")
     return status
 

@@ -16,7 +16,9 @@ Actions = Any
 
 def action(actions: Actions, name: str, purpose: str, act: Any) -> argparse.ArgumentParser:
     """Declare an action on a book."""
-    parser = actions.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name, help=purpose, description=purpose[0].upper() + purpose[1:] + "."
+    )
     parser.set_defaults(act=act)
     return parser
 
@@ -66,13 +68,13 @@ def say_kept(book: EditBook, names: tuple[str, ...]) -> None:
     """Say of which edits the deltas are kept although they were solved with one that is left out."""
     keys = {book[name].key: name for name in book.names}
     chosen = {book[name].key for name in names}
-    kept: dict[tuple[str, ...], list[str]] = {}
+    by_absent: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         absent = tuple(keys.get(key, f"{key} (removed)") for key in book[name].solved_with if key not in chosen)
         if absent:
-            kept.setdefault(absent, []).append(name)
-    for absent, own in kept.items():
-        print(f"solved with {', '.join(absent)} in the model, and kept as it is without: {', '.join(own)}")
+            by_absent.setdefault(absent, []).append(name)
+    for absent, edits in by_absent.items():
+        print(f"solved with {', '.join(absent)} in the model, and kept as it is without: {', '.join(edits)}")
 
 
 def counted(number: int, what: str) -> str:

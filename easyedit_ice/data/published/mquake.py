@@ -53,12 +53,12 @@ def _other_hops(raw: Raw) -> dict[str, Any]:
     rewrites, hops = raw.get(_REWRITES), raw.get("new_single_hops")
     if not raw.get("last") or not isinstance(rewrites, list) or not isinstance(hops, list):
         return {}
-    made = {text for rewrite in rewrites if isinstance(rewrite, Mapping) for text in _wordings(rewrite)}
+    texts = {text for rewrite in rewrites if isinstance(rewrite, Mapping) for text in _wordings(rewrite)}
     return {
         "other_hops": [
             {"prompt": hop.get("question"), "ground_truth": [_answers(hop.get("answer"), hop.get("answer_alias"))]}
             for hop in hops
-            if isinstance(hop, Mapping) and not made & {hop.get("question"), hop.get("cloze")}
+            if isinstance(hop, Mapping) and not texts & {hop.get("question"), hop.get("cloze")}
         ]
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from easyedit_ice.data.form import Form, Raw, joined, own, single
+from easyedit_ice.data.form import Form, Raw, joined, same_names, single
 
 _HOPS = range(2, 7)
 
@@ -51,7 +51,7 @@ QAEDIT = Form(
     name="qaedit",
     marks=frozenset({"source", "prompt", "target", "rephrase", "locality"}),
     fields={
-        **own("subject", "prompt", "ground_truth"),
+        **same_names("subject", "prompt", "ground_truth"),
         "target_new": ("target",),
         "rephrase_prompt": ("rephrase",),
     },

@@ -63,8 +63,8 @@ def _told_apart(edit: Mapping[str, Any]) -> str | None:
         return None
     shared = next((i for i, (a, b) in enumerate(zip(new, old, strict=False)) if a != b), min(len(new), len(old)))
     verb = max((new.rfind(f" {word} ", 0, shared) + len(word) + 2, word) for word in ("is", "are", "by", "follows"))
-    found = new[verb[0] :].strip().removesuffix(".")
-    return found if new.rfind(f" {verb[1]} ", 0, shared) >= 0 and found else None
+    rest = new[verb[0] :].strip().removesuffix(".")
+    return rest if new.rfind(f" {verb[1]} ", 0, shared) >= 0 and rest else None
 
 
 def _without(sentence: Any, answer: str) -> str | None:

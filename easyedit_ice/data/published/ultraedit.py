@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from easyedit_ice.data.form import Form, Raw, own, single
+from easyedit_ice.data.form import Form, Raw, same_names, single
 
 
 def _neighbour(raw: Raw) -> dict[str, Any]:
@@ -25,14 +25,14 @@ def _fever_probes(raw: Raw) -> dict[str, Any]:
 ULTRAEDITBENCH = Form(
     name="ultraeditbench",
     marks=frozenset({"prompt", "ans", "loc", "loc_ans"}),
-    fields={**own("subject", "prompt", "ground_truth", "rephrase_prompt"), "target_new": ("ans",)},
+    fields={**same_names("subject", "prompt", "ground_truth", "rephrase_prompt"), "target_new": ("ans",)},
     probes=_neighbour,
 )
 ZSRE_ANS = Form(
     name="zsre-ans",
     marks=frozenset({"src", "ans", "loc", "loc_ans"}),
     fields={
-        **own("subject", "ground_truth"),
+        **same_names("subject", "ground_truth"),
         "prompt": ("src",),
         "target_new": ("ans",),
         "rephrase_prompt": ("rephrase",),
@@ -43,7 +43,7 @@ FEVER = Form(
     name="fever",
     marks=frozenset({"prompt", "alt", "equiv_prompt", "unrel_prompt", "unrel_ans"}),
     fields={
-        **own("subject", "prompt", "ground_truth"),
+        **same_names("subject", "prompt", "ground_truth"),
         "target_new": ("alt",),
         "rephrase_prompt": ("equiv_prompt", 0),
     },

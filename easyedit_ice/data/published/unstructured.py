@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from easyedit_ice.data.form import Form, Path, Raw, dig, joined, own, paired
+from easyedit_ice.data.form import Form, Path, Raw, dig, joined, paired, same_names
 
 _REWRITE = "requested_rewrite"
 
@@ -74,7 +74,7 @@ UNKE = Form(
     name="unke",
     marks=frozenset({"question", "para_question", "answer", "sub_question", "sub_answer"}),
     fields={
-        **own("subject", "ground_truth"),
+        **same_names("subject", "ground_truth"),
         "prompt": ("question",),
         "target_new": ("answer",),
         "rephrase_prompt": ("para_question",),

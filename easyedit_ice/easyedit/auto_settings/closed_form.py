@@ -73,8 +73,8 @@ def memit(shape: ModelShape) -> Settings:
 
 def memit_fe(shape: ModelShape) -> Settings:
     """MEMIT-FE."""
-    own = {"mom2_update_weight": _weight(shape, 15_000), "v_num_grad_steps": of(shape.kind, 35, 25, 25)}
-    return memit(shape) | own
+    changes = {"mom2_update_weight": _weight(shape, 15_000), "v_num_grad_steps": of(shape.kind, 35, 25, 25)}
+    return memit(shape) | changes
 
 
 def emmet(shape: ModelShape) -> Settings:

@@ -104,4 +104,5 @@ class ModelShape:
 
 
 def _path(model: nn.Module, module: nn.Module) -> str:
-    return next(name for name, found in model.named_modules() if found is module)
+    path: str = next(name for name, candidate in model.named_modules() if candidate is module)
+    return path

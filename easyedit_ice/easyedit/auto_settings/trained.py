@@ -39,14 +39,14 @@ def _low_rank(shape: ModelShape) -> Settings:
 
 def lora(shape: ModelShape) -> Settings:
     """LoRA."""
-    own = {"lora_type": "adalora", "rank": 8, "num_steps": of(shape.kind, 30, 50, 70), "lr": 5e-3}
-    return _low_rank(shape) | own
+    settings = {"lora_type": "adalora", "rank": 8, "num_steps": of(shape.kind, 30, 50, 70), "lr": 5e-3}
+    return _low_rank(shape) | settings
 
 
 def dpo(shape: ModelShape) -> Settings:
     """DPO."""
-    own = {"lora_type": "adalora", "rank": 8, "num_steps": 7, "lr": 5e-5, "alpha": 0.99, "beta": 0.1}
-    return _low_rank(shape) | own
+    settings = {"lora_type": "adalora", "rank": 8, "num_steps": 7, "lr": 5e-5, "alpha": 0.99, "beta": 0.1}
+    return _low_rank(shape) | settings
 
 
 def qlora(shape: ModelShape) -> Settings:
@@ -63,8 +63,8 @@ def ike(shape: ModelShape) -> Settings:
 def kn(shape: ModelShape) -> Settings:
     """KN."""
     steps = of(shape.kind, 20, 20, 1)
-    own = {"batch_size": steps, "steps": steps, "adaptive_threshold": of(shape.kind, 0.2, 0.1, 0.2)}
-    return own | {"lr_scale": 1.0, "n_toks": 10, "refine": False, "p": 0.4}
+    settings = {"batch_size": steps, "steps": steps, "adaptive_threshold": of(shape.kind, 0.2, 0.1, 0.2)}
+    return settings | {"lr_scale": 1.0, "n_toks": 10, "refine": False, "p": 0.4}
 
 
 def ultraedit(shape: ModelShape) -> Settings:

@@ -60,7 +60,7 @@ class HostMethod:
         name_checkpoints(self.hparams)
         if spec.fit is not None:
             spec.fit(self.hparams, model)
-        self._kept = _kept_texts(name, examples) if spec.keeps_texts else []
+        self._neighbours = _neighbour_texts(name, examples) if spec.keeps_texts else []
         owner = getattr(self._apply, "__self__", None)
         self._keeps_objects = owner is not None or spec.keeps_objects
         self._memory = Memory(owner, self.hparams, [part.globals for part, _, _ in self._parts()])
@@ -71,7 +71,7 @@ class HostMethod:
     def batchable(self) -> bool:
         """Whether EasyEdit has it write several facts together."""
         batch = sys.modules[f"{PACKAGE}.editors.batch_editor"].BatchEditor
-        return batch.is_batchable_method(self.hparams.alg_name)
+        return bool(batch.is_batchable_method(self.hparams.alg_name))
 
     def prepare(self) -> None:
         """Draw and compute what the method would on its first edit, on the model as it is, before any edit."""
@@ -153,8 +153,8 @@ class HostMethod:
 
     def _completed(self, request: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """The request with what DPO and WISE want besides: what not to say, and a text to keep."""
-        kept = random.Random(f"{seed} {request['prompt']}").choice(self._kept) if self._kept else None
-        return {"target_neg": request.get("ground_truth"), "loc_prompt": kept, **request}
+        neighbour = random.Random(f"{seed} {request['prompt']}").choice(self._neighbours) if self._neighbours else None
+        return {"target_neg": request.get("ground_truth"), "loc_prompt": neighbour, **request}
 
     @contextmanager
     def _at_work(self, seed: int) -> Iterator[None]:
@@ -162,7 +162,7 @@ class HostMethod:
             yield
 
 
-def _kept_texts(name: str, examples: Iterable[Mapping[str, Any]]) -> list[str]:
+def _neighbour_texts(name: str, examples: Iterable[Mapping[str, Any]]) -> list[str]:
     """Texts that are to stay as they are."""
     texts = [text for example in examples for text in locality_texts(example)]
     if not texts:

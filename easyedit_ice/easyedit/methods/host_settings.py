@@ -59,13 +59,13 @@ def host_settings(
     """
     kind, spec = _settings_class(name), HOST_METHODS[name]
     values = _read(name, preset, anatomy)
-    known = {field.name for field in fields(kind)} | set(spec.unlisted)
+    names = {field.name for field in fields(kind)} | set(spec.unlisted)
     if preset != AUTO:
-        _refuse_unknown(name, values, known | set(spec.left_out), str(preset))
-    _refuse_unknown(name, changes, known, str(host_info()))
+        _refuse_unknown(name, values, names | set(spec.left_out), str(preset))
+    _refuse_unknown(name, changes, names, str(host_info()))
     values = {**values, **changes}
     base = _read(values["base_method"], preset, anatomy) if "base_method" in values else None
-    return _load(kind, values, base, known, str(preset))
+    return _load(kind, values, base, names, str(preset))
 
 
 def to_plain(hparams: Any) -> dict[str, Any]:
@@ -88,11 +88,11 @@ def find_host_preset(name: str, preset: str | Path) -> Path:
         if path.is_file():
             return path
     stem = Path(preset).name.removesuffix(".yaml")
-    found = _presets(name)
-    for entry in found:
+    presets_there = _presets(name)
+    for entry in presets_there:
         if entry.stem.lower() == stem.lower():
             return entry
-    presets = sorted({entry.stem for entry in found})
+    presets = sorted({entry.stem for entry in presets_there})
     raise HyperParamsError(
         f"there is no file and no preset {name}/{stem}.{did_you_mean(stem, presets)} "
         f"Presets: {', '.join(presets) or 'none'}; give one of them, {AUTO!r} for settings made from the model's "
@@ -138,27 +138,28 @@ def _settings_class(name: str) -> type:
             f"{host_info()} has no {name}.{did_you_mean(name, table.ALG_DICT)} It is in EasyEdit's head: set {HOME} "
             "to a checkout of it"
         )
-    return getattr(table, HOST_METHODS[name].hparams)
+    kind: type = getattr(table, HOST_METHODS[name].hparams)
+    return kind
 
 
-def _refuse_unknown(name: str, given: Mapping[str, Any], known: set[str], source: str) -> None:
-    for setting in given:
-        if setting not in known:
+def _refuse_unknown(name: str, settings: Mapping[str, Any], names: set[str], source: str) -> None:
+    for setting in settings:
+        if setting not in names:
             raise HyperParamsError(
-                f"{source}: {name} has no setting {setting!r}.{did_you_mean(str(setting), known)} "
-                f"It has: {', '.join(sorted(known))}"
+                f"{source}: {name} has no setting {setting!r}.{did_you_mean(str(setting), names)} "
+                f"It has: {', '.join(sorted(names))}"
             )
 
 
-def _load(kind: Any, values: Mapping[str, Any], base: Mapping[str, Any] | None, known: set[str], source: str) -> Any:
+def _load(kind: Any, values: Mapping[str, Any], base: Mapping[str, Any] | None, names: set[str], source: str) -> Any:
     """Have EasyEdit's class read the settings it knows; it reads files only, and prints why it refuses one.
 
     SimIE reads those of the method that it wraps from the file of the same name in that method's folder.
     """
-    kept = {name: value for name, value in values.items() if name in known}
+    usable = {name: value for name, value in values.items() if name in names}
     with tempfile.TemporaryDirectory() as root, logged_prints():
         try:
-            file = _written(root, kept)
+            file = _written(root, usable)
             if base is not None:
                 _written(root, base)
             return kind.from_hparams(str(file))
@@ -167,7 +168,7 @@ def _load(kind: Any, values: Mapping[str, Any], base: Mapping[str, Any] | None, 
 
 
 def _written(root: str, settings: Mapping[str, Any]) -> Path:
-    file = Path(root) / settings["alg_name"] / "settings.yaml"
+    file = Path(root) / str(settings["alg_name"]) / "settings.yaml"
     file.parent.mkdir()
     file.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
     return file

@@ -49,7 +49,7 @@ class HostIke:
         self.hparams = editor.hparams
         self._apply = editor.apply_algo
         self._model, self._tok = model, tok
-        usable = (found for example in examples if (found := _demonstration(example)))
+        usable = (text for example in examples if (text := _demonstration(example)))
         self._demonstrations = list(islice(usable, MOST_DEMONSTRATIONS))
         if 3 * len(self._demonstrations) < self.hparams.k:
             raise HyperParamsError(
@@ -60,15 +60,18 @@ class HostIke:
         texts = [str(self.hparams.sentence_model_name), *map(repr, self._demonstrations)]
         folder = cache_folder("ike", model, texts)
         if not self.hparams.sentence_model_name:
-            own = made_once(folder / "own-encoder", partial(_make_encoder, model, tok))
-            self.hparams.sentence_model_name = str(own)
+            encoder = made_once(folder / "own-encoder", partial(_make_encoder, model, tok))
+            self.hparams.sentence_model_name = str(encoder)
         self.hparams.results_dir = str(folder)
         made_once(folder / self.hparams.alg_name, partial(_embed, self._demonstrations, self.hparams))
 
     def demonstrations(self, request: Mapping[str, Any]) -> list[str]:
         """The texts that IKE puts before the fact, in its order."""
         with logged_prints(), named_failures(self.hparams.alg_name):
-            return self._apply(self._model, self._tok, dict(request), self.hparams, train_ds=self._demonstrations)
+            texts: list[str] = self._apply(
+                self._model, self._tok, dict(request), self.hparams, train_ds=self._demonstrations
+            )
+            return texts
 
     def before(self, request: Mapping[str, Any]) -> str:
         """All that IKE puts before a question about the fact, as EasyEdit's evaluation does."""

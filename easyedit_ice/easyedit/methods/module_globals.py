@@ -32,8 +32,8 @@ class Memory:
 
     def __init__(self, owner: object | None, hparams: object, globals: Sequence[Globals]) -> None:
         self._owner, self._hparams = owner, hparams
-        self._records = {name for kept in globals for name in kept.records}
-        starts = {name: start for kept in globals for name, start in {**kept.caches, **kept.records}.items()}
+        self._records = {name for part in globals for name in part.records}
+        starts = {name: start for part in globals for name, start in {**part.caches, **part.records}.items()}
         self._globals: _Names = {
             (module, name): _ABSENT if isinstance(start, NotYet) else copy.copy(start)
             for module in list(sys.modules)

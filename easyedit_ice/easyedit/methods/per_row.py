@@ -46,16 +46,16 @@ class AskedAlone(nn.Module):
             if cache is None:
                 self._look_up_last()
             read = mask[-len(ids) :]
-            found = self.wrapper(
+            output = self.wrapper(
                 input_ids=ids[read][None],
                 attention_mask=mask[mask][None].long(),
                 past_key_values=cache,
                 use_cache=use_cache,
             )
-            row = found.logits.new_zeros(len(ids), found.logits.shape[-1])
-            row[read] = found.logits[0]
+            row = output.logits.new_zeros(len(ids), output.logits.shape[-1])
+            row[read] = output.logits[0]
             rows.append(row)
-            caches.append(found.past_key_values)
+            caches.append(output.past_key_values)
         held: Any = caches if use_cache else None  # a list, one cache for each row
         return CausalLMOutputWithPast(logits=torch.stack(rows), past_key_values=held)
 

@@ -73,11 +73,11 @@ def _named_by_paths(shape: ModelShape) -> str:
     for name, paths in _KNOWN_AS.items():
         if lie == paths:
             return name
-    known = ", ".join(paths[0] for paths in _KNOWN_AS.values())
-    raise HostEditError(f"EasyEdit's KN looks for neurons in {known}; those of this model lie in {lie[0]}")
+    places = ", ".join(paths[0] for paths in _KNOWN_AS.values())
+    raise HostEditError(f"EasyEdit's KN looks for neurons in {places}; those of this model lie in {lie[0]}")
 
 
 def _activation(config: Any) -> str | None:
     """The MLP's activation, which WISE finds by the names that GPT-2's and Llama's configurations have for it."""
     names = ("hidden_act", "activation_function", "hidden_activation")
-    return next((found for name in names if (found := getattr(config, name, None))), None)
+    return next((value for name in names if (value := getattr(config, name, None))), None)

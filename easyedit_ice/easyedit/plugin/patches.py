@@ -101,17 +101,19 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
                 provide_statistics(self.model, self.tok, self.hparams)
             return
         register()
-        own = copying.copy(hparams)
-        model, tok = own.model_name = load_model(_loading(hparams, spec)) if named else hparams.model_name
+        with_model = copying.copy(hparams)
+        model, tok = with_model.model_name = load_model(_loading(hparams, spec)) if named else hparams.model_name
         with _staying(model):
-            original(self, own)
-        self.model_name = own.model_name = _name_for_host(hparams.model_name if named else None, model)
+            original(self, with_model)
+        self.model_name = with_model.model_name = _name_for_host(hparams.model_name if named else None, model)
         if spec is not None:
-            own.device = str(model.device)
+            with_model.device = str(model.device)
             tok.padding_side = spec.padding_side
         elif named:
-            tok.padding_side = HOST_METHODS[own.alg_name].padding_side if own.alg_name in HOST_METHODS else "left"
-            provide_statistics(model, tok, own)
+            tok.padding_side = (
+                HOST_METHODS[with_model.alg_name].padding_side if with_model.alg_name in HOST_METHODS else "left"
+            )
+            provide_statistics(model, tok, with_model)
 
     return __init__
 
@@ -119,7 +121,7 @@ def _loading_by_type(original: Callable[[Any, Any], None], register: Callable[[]
 def _loading(hparams: Any, spec: Algorithm | None) -> EditHyperParams:
     """What to load: ours say it themselves; EasyEdit's methods as EasyEdit would, in fp32 unless they ask for less."""
     if spec is not None:
-        return hparams
+        return cast("EditHyperParams", hparams)
     return EditHyperParams(
         model_name=hparams.model_name,
         device=getattr(hparams, "device", None),
@@ -144,8 +146,8 @@ def _staying(model: Any) -> Iterator[None]:
 
 def _name_for_host(name: str | None, model: Any) -> str:
     """A name of the model that EasyEdit's evaluation does not mistake for a T5's, or a T5's for another's."""
-    kind = model.config.model_type
-    name = name or getattr(model.config, "_name_or_path", "") or kind
+    kind: str = model.config.model_type
+    name = str(name or getattr(model.config, "_name_or_path", "") or kind)
     for candidate in (name, name.replace("\\", "/").rstrip("/").rpartition("/")[2]):
         if ("t5" in candidate.lower()) == ("t5" in kind):
             return candidate

@@ -95,12 +95,12 @@ def _probe() -> None:
 
 
 def _lack(module: str, name: str, parameters: tuple[str, ...]) -> str | None:
-    found: Any = _module(module)
+    thing: Any = _module(module)
     for part in name.split("."):
-        found = getattr(found, part, None)
-    if found is None:
+        thing = getattr(thing, part, None)
+    if thing is None:
         return name
-    absent = [parameter for parameter in parameters if parameter not in inspect.signature(found).parameters]
+    absent = [parameter for parameter in parameters if parameter not in inspect.signature(thing).parameters]
     return f"{name}({', '.join(absent)})" if absent else None
 
 

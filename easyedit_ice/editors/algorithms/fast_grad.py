@@ -118,17 +118,17 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     model.eval()
     before, names = stated(model, tok, requests), place_of(model, hparams).names
     rows = [fact_row(tok, request, _ends(model, tok, request, hparams)) for request in requests]
-    places = [_places(tok, *own) for own in zip(requests, rows, strict=True)]
+    places = [_places(tok, *pair) for pair in zip(requests, rows, strict=True)]
     prices = _beside_neighbours(model, tok, requests, hparams, metrics(model, tok, names, hparams.pricing))
-    found = write_by_steps(model, rows, places, prices, hparams.stepping)
-    update = WeightUpdate(found.deltas, keys=found.keys)
-    with WeightUpdate(found.deltas).applied(model):
+    steps = write_by_steps(model, rows, places, prices, hparams.stepping)
+    update = WeightUpdate(steps.deltas, keys=steps.keys)
+    with WeightUpdate(steps.deltas).applied(model):
         after = stated(model, tok, requests)
     update.info |= {
         "algorithm": hparams.alg_name,
         "hparams": hparams.to_dict(),
         "facts": [[request.prompt, request.target_new] for request in requests],
-        "course": {"steps": list(found.steps), "log_odds": [round(value, 4) for value in found.odds]},
+        "course": {"steps": list(steps.steps), "log_odds": [round(value, 4) for value in steps.odds]},
         "target_nll": {"before": before.nll, "after": after.nll},
     }
     if said := not_written(requests, after):
@@ -168,10 +168,10 @@ def _ends(model: nn.Module, tok: Any, request: EditRequest, hparams: FastGradHyp
 def _places(tok: Any, request: EditRequest, row: Row) -> list[int]:
     """Tokens whose keys later edits leave alone: the subject's last, and wherever one of the target is predicted."""
     first = len(row.ids) - row.span - 1
-    found = set(range(first, len(row.ids) - 1))
+    places = set(range(first, len(row.ids) - 1))
     if request.subject and mentions(request.prompt, request.subject):
-        found.add(min(subject_in(tok, request), first))
-    return sorted(found)
+        places.add(min(subject_in(tok, request), first))
+    return sorted(places)
 
 
 ALGORITHM = Algorithm(

@@ -103,13 +103,13 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     place, before = place_of(model, hparams), stated(model, tok, requests)
     (name,), (block,) = place.names, place.blocks
     facts = _taught(model, tok, requests, hparams)
-    found = contrast(model, facts, name, block)
-    kept, weights = _kept(model, tok, requests, hparams, name)
+    contrasts = contrast(model, facts, name, block)
+    others, weights = _other_keys(model, tok, requests, hparams, name)
     factor = factors_of(model, tok, hparams)[name]
-    reading = readers(factor, found.keys, 1.0, kept, hparams.mom2_update_weight, weights)
-    headed = {fact for fact, followed in enumerate(found.followed) if not followed}
+    reading = readers(factor, contrasts.keys, 1.0, others, hparams.mom2_update_weight, weights)
+    headed = {fact for fact, followed in enumerate(contrasts.followed) if not followed}
     while True:
-        update_of = partial(_update, name, found, reading, _residuals(model, facts, found, headed, place))
+        update_of = partial(_update, name, contrasts, reading, _residuals(model, facts, contrasts, headed, place))
         scaled = least_scales(model, tok, requests, update_of, margin=hparams.margin, least=hparams.least_scale)
         missed = {fact for fact, lead in enumerate(scaled.after.leads) if lead <= 0} - headed
         if not missed:
@@ -145,7 +145,7 @@ def _taught(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams
     ]
 
 
-def _kept(
+def _other_keys(
     model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastICEHyperParams, name: str
 ) -> tuple[Tensor, Tensor]:
     """Keys that shall stay as they are, (m, in), and their weights, (m,): of neighbours, of plain statements, and of
@@ -156,7 +156,7 @@ def _kept(
     """
     weight, width = hparams.kept_weight, ModelAnatomy(model).projection(name).in_features
     count, length = hparams.neighbour_names, hparams.neighbour_length
-    found = [(torch.empty(0, width), weight)]
+    parts = [(torch.empty(0, width), weight)]
     for rows, share in (
         (
             list(neighbour_rows(model, tok, requests, hparams.mom2_dataset, names=count, length=length)),
@@ -165,38 +165,40 @@ def _kept(
         (statements(model, tok, KEPT, requests), weight),
     ):
         if rows:
-            found.append((read(model, rows, name, "in").cpu(), share))
+            parts.append((read(model, rows, name, "in").cpu(), share))
     if hparams.keep_edits:
-        found += [(edit[name].cpu(), weight) for edit in edits_in(model) if name in edit]
-    keys = torch.cat([own for own, _ in found])
-    return keys, torch.cat([torch.full((len(own),), share) for own, share in found])
+        parts += [(edit[name].cpu(), weight) for edit in edits_in(model) if name in edit]
+    keys = torch.cat([rows for rows, _ in parts])
+    return keys, torch.cat([torch.full((len(rows),), share) for rows, share in parts])
 
 
 def _residuals(
-    model: nn.Module, facts: Sequence[Taught], found: Contrast, headed: Collection[int], place: Place
+    model: nn.Module, facts: Sequence[Taught], contrasts: Contrast, headed: Collection[int], place: Place
 ) -> Tensor:
     """What the projection shall write, (n, d): what contexts add, or a step towards the targets.
 
     Args:
         model: in evaluation mode.
         facts: as they are read.
-        found: what contexts add.
+        contrasts: what contexts add.
         headed: facts that get such a step.
         place: the projection and its block.
     """
     rows = [fact.alone for fact in facts]
-    parts = list(found.residuals.split(found.spans))
+    parts = list(contrasts.residuals.split(contrasts.spans))
     for fact in headed:
         parts[fact] = towards_targets(model, rows[fact : fact + 1])
     residuals, gain = torch.cat(parts), gain_after_norm(model, rows, place.names[0], place.blocks[0])
     return residuals if gain is None else sought_before(residuals, gain)
 
 
-def _update(name: str, found: Contrast, reading: Tensor, residuals: Tensor, scales: Sequence[float]) -> WeightUpdate:
+def _update(
+    name: str, contrasts: Contrast, reading: Tensor, residuals: Tensor, scales: Sequence[float]
+) -> WeightUpdate:
     """The update that writes each fact's residuals (n, d) with its scale."""
-    parts = zip(residuals.split(found.spans), scales, strict=True)
+    parts = zip(residuals.split(contrasts.spans), scales, strict=True)
     scaled = torch.cat([part * scale for part, scale in parts])
-    return WeightUpdate({name: written_by(reading, scaled)}, keys={name: found.keys})
+    return WeightUpdate({name: written_by(reading, scaled)}, keys={name: contrasts.keys})
 
 
 def plan(model: nn.Module, hparams: FastICEHyperParams, facts: int, tokens: int, device: Device) -> Footprint:

@@ -17,7 +17,7 @@ from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.editors.closed_form.layer_writes import Kept, Written, write_facts
+from easyedit_ice.editors.closed_form.layer_writes import KeptKeys, Written, write_facts
 from easyedit_ice.editors.closed_form.memory_plan import plan_search
 from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
 from easyedit_ice.editors.closed_form.open_directions import DirectionSettings, Open, opened
@@ -32,7 +32,7 @@ from easyedit_ice.editors.closed_form.solver_settings import (
 from easyedit_ice.editors.closed_form.value_search import Search
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.text.prefixes import context_prefixes
 
 _CLAMP = 1.0
@@ -158,9 +158,11 @@ def solve_closed_form(
     """
     model.eval()
     place = place_of(model, hparams)
-    prefixes, found = prepare(model, tok, hparams)
+    prefixes, solvers = prepare(model, tok, hparams)
     beside = neighbour_keys(model, tok, requests, hparams.section(NeighbourSettings), hparams.mom2_dataset, place.names)
-    kept = Kept(hparams.kept_weight if hparams.keep_edits else 0.0, beside, hparams.neighbour_weight * hparams.weight)
+    others = KeptKeys(
+        hparams.kept_weight if hparams.keep_edits else 0.0, beside, hparams.neighbour_weight * hparams.weight
+    )
     before = stated(model, tok, requests)
     sweeps: list[Written] = []
     with ExitStack() as committed:
@@ -171,11 +173,11 @@ def solve_closed_form(
                 requests,
                 prefixes,
                 place,
-                found,
+                solvers,
                 _search(model, hparams, scale),
                 alpha=alpha,
                 share=share,
-                kept=kept,
+                kept_keys=others,
             )
             sweeps.append(written)
             committed.enter_context(WeightUpdate(written.deltas).applied(model))
@@ -206,11 +208,11 @@ def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[
     """
     model.eval()
     lengths = tuple(map(tuple, hparams.context_template_length_params))
-    prefixes = known(model).found["prefixes"]
+    prefixes = baseline_of(model).tables["prefixes"]
     if (lengths, hparams.context_seed) not in prefixes:
         prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
-    found = factors_of(model, tok, hparams, weight=hparams.weight, ridge=hparams.update_norm_lambda)
-    directions = opened(model, tok, found, measuring_of(hparams), hparams.section(DirectionSettings))
+    whole = factors_of(model, tok, hparams, weight=hparams.weight, ridge=hparams.update_norm_lambda)
+    directions = opened(model, tok, whole, measuring_of(hparams), hparams.section(DirectionSettings))
     return prefixes[lengths, hparams.context_seed], directions
 
 

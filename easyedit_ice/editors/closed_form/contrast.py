@@ -27,7 +27,7 @@ from easyedit_ice.model.capture import Side
 from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.text.likely_answers import rows_right
 from easyedit_ice.text.reading import at_places
-from easyedit_ice.text.rows import Row, encode, given
+from easyedit_ice.text.rows import Row, encode, prefix_ids
 from easyedit_ice.text.sampling import write
 
 ANSWER = 6
@@ -73,12 +73,12 @@ def old_answers(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
     """
     told = [_plain(tok, request.ground_truth or "") for request in requests]
     missing = [index for index, answer in enumerate(told) if not answer.strip()]
-    prompts = [given(tok, requests[index].asked()) for index in missing]
+    prompts = [prefix_ids(tok, requests[index].asked()) for index in missing]
     written = write(model, tok, prompts, length=ANSWER) if missing else []
-    own = {
+    spoken = {
         index: _first(tok.decode(ids, skip_special_tokens=True)) for index, ids in zip(missing, written, strict=True)
     }
-    return [own[i] if i in own else (request.ground_truth or "").strip() for i, request in enumerate(requests)]
+    return [spoken[i] if i in spoken else (request.ground_truth or "").strip() for i, request in enumerate(requests)]
 
 
 def _plain(tok: Any, answer: str) -> str:
@@ -114,7 +114,9 @@ def taught(
     before = replace(request, target_new=old)
     pairs = []
     for wording in wordings if old else ():
-        new, other = (alone.after(given(tok, request.asked(fill(wording, stated)))) for stated in (request, before))
+        new, other = (
+            alone.after(prefix_ids(tok, request.asked(fill(wording, stated)))) for stated in (request, before)
+        )
         if longest is None or max(len(new.ids), len(other.ids)) <= longest:
             pairs.append((new, other))
     return Taught(alone, tuple(pairs))
@@ -134,12 +136,14 @@ def contrast(model: nn.Module, facts: Sequence[Taught], projection: str, block: 
     """
     keys = read(model, [fact.alone for fact in facts], projection, "in")
     right = iter(rows_right(model, [new for fact in facts for new, _ in fact.pairs]))
-    found, followed = [], []
+    pairs, followed = [], []
     for fact in facts:
         follows = [next(right) for _ in fact.pairs]
         followed.append(any(follows))
-        found.append([pair for pair, own in zip(fact.pairs, follows, strict=True) if own or not followed[-1]])
-    residuals = _mean_differences(model, found, [fact.alone.span for fact in facts], block)
+        pairs.append(
+            [pair for pair, follows_it in zip(fact.pairs, follows, strict=True) if follows_it or not followed[-1]]
+        )
+    residuals = _mean_differences(model, pairs, [fact.alone.span for fact in facts], block)
     return Contrast(keys, residuals, tuple(fact.alone.span for fact in facts), tuple(followed))
 
 
@@ -148,11 +152,11 @@ def _mean_differences(
 ) -> Tensor:
     """Of what a block returns for the first and the second of each fact's pairs: (n, d)."""
     width = embedding_weight(model).shape[1]
-    rows = [row for own in pairs for pair in own for row in pair]
+    rows = [row for of_fact in pairs for pair in of_fact for row in pair]
     states = iter(read(model, rows, block, "out").split([row.span for row in rows]) if rows else ())
     means = []
-    for own, span in zip(pairs, spans, strict=True):
-        differences = [next(states) - next(states) for _ in own]
+    for of_fact, span in zip(pairs, spans, strict=True):
+        differences = [next(states) - next(states) for _ in of_fact]
         means.append(torch.stack(differences).mean(0) if differences else torch.zeros(span, width))
     return torch.cat([mean.to(means[0].device) for mean in means])
 

@@ -85,13 +85,14 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     normed = at_places(model, texts, every, path, "in")
     starts = torch.tensor([0, *map(len, every)]).cumsum(0).tolist()
     at = [start + place for start, row in zip(starts, rows, strict=False) for place in places_of(row)]
-    own = torch.tensor([[token] for row in rows for token in row.predicted], device=normed.device)
+    targets = torch.tensor([[token] for row in rows for token in row.predicted], device=normed.device)
     logits = head(normed[at].to(weight.dtype)).float()
-    others = logits.scatter(1, own, -torch.inf)
-    lag = (others.amax(1) - logits.gather(1, own)[:, 0]).clamp(min=1.0)
-    ahead = weight[own[:, 0]].float() - weight[others.argmax(1)].float()
+    others = logits.scatter(1, targets, -torch.inf)
+    lag = (others.amax(1) - logits.gather(1, targets)[:, 0]).clamp(min=1.0)
+    ahead = weight[targets[:, 0]].float() - weight[others.argmax(1)].float()
     slope = _gain(last, normed) * ahead / _rms(last[at])
-    return slope * (lag / slope.square().sum(1).clamp(min=_TINY))[:, None]
+    step: Tensor = slope * (lag / slope.square().sum(1).clamp(min=_TINY))[:, None]
+    return step
 
 
 def _gain(before: Tensor, after: Tensor) -> Tensor:

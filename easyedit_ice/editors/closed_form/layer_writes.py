@@ -46,7 +46,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptKeys:
     """Keys that shall look up what they do, besides general ones.
 
     Attributes:
@@ -104,7 +104,7 @@ def write_facts(
     *,
     alpha: float,
     share: float | None = None,
-    kept: Kept | None = None,
+    kept_keys: KeptKeys | None = None,
 ) -> Written:
     """Find values, and the update of each layer.
 
@@ -119,7 +119,7 @@ def write_facts(
         alpha: of the solver.
         share: of what is missing a solve with an α of 1 shall write, by its own prediction, which gives the weight of
             general keys; ``None`` for the weight that is in the factors.
-        kept: keys that shall look up what they do; ``None`` for general ones alone.
+        kept_keys: keys that shall look up what they do; ``None`` for general ones alone.
     """
     longest = ModelAnatomy(model).context_length
     facts = [fact_rows(tok, request, prefixes, longest) for request in requests]
@@ -136,12 +136,12 @@ def write_facts(
                 gauge = place.blocks[-1] if shared else name
                 targets = _looked_up(model, facts, gauge) + values.delta
                 sought.append(values)
-            own = opened[name]
+            system = opened[name]
             missing = (targets - _looked_up(model, facts, gauge)) / (len(place.names) - turn)
-            residuals, read[name] = own.writable(missing), keys(model, facts, name)
-            weights[name] = 1.0 if share is None else weight_for(own.factor, read[name], residuals, share)
-            others, each = (None, 1.0) if kept is None else kept.of(edits, name, weights[name])
-            deltas[name] = solve_update(own.factor, read[name], residuals, alpha, others, weights[name], each)
+            residuals, read[name] = system.writable(missing), keys(model, facts, name)
+            weights[name] = 1.0 if share is None else weight_for(system.factor, read[name], residuals, share)
+            others, each = (None, 1.0) if kept_keys is None else kept_keys.of(edits, name, weights[name])
+            deltas[name] = solve_update(system.factor, read[name], residuals, alpha, others, weights[name], each)
             if turn < len(place.names) - 1:
                 update = WeightUpdate({name: deltas[name]}, keys={name: read[name]})
                 lower.enter_context(update.applied(model))
@@ -154,8 +154,10 @@ def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
     A key is the mean of that of the bare prompt and the mean of those after contexts, as in the authors' code.
     """
     rows = [row.ids[: row.at + 1] for fact in facts for row in fact.stated]
-    found = at_last_token(model, rows, name, "in").split([len(fact.stated) for fact in facts])
-    return torch.stack([torch.stack([own[0], own[1:].mean(0)]).mean(0) if len(own) > 1 else own[0] for own in found])
+    parts = at_last_token(model, rows, name, "in").split([len(fact.stated) for fact in facts])
+    return torch.stack(
+        [torch.stack([states[0], states[1:].mean(0)]).mean(0) if len(states) > 1 else states[0] for states in parts]
+    )
 
 
 def _looked_up(model: nn.Module, facts: Sequence[FactRows], module: str) -> Tensor:

@@ -66,12 +66,12 @@ def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> L
     owners = torch.tensor([index for index, _ in places])
 
     def odds_of(logits: Tensor) -> Tensor:
-        own = logits.float().log_softmax(-1).gather(1, wanted.to(logits.device)[:, None])[:, 0]
-        return odds(own.new_zeros(len(rows)).index_add(0, owners.to(own.device), -own))
+        log_probs = logits.float().log_softmax(-1).gather(1, wanted.to(logits.device)[:, None])[:, 0]
+        return odds(log_probs.new_zeros(len(rows)).index_add(0, owners.to(log_probs.device), -log_probs))
 
     before = [(index, place - 1) for index, place in places]
-    found, keys, pulls = pulled(model, [row.ids[:-1] for row in rows], names, before, odds_of)
-    return Linearised(found.detach().cpu(), tuple(len(row.ids) - 1 for row in rows), keys, pulls)
+    values, keys, pulls = pulled(model, [row.ids[:-1] for row in rows], names, before, odds_of)
+    return Linearised(values.detach().cpu(), tuple(len(row.ids) - 1 for row in rows), keys, pulls)
 
 
 def odds(nll: Tensor) -> Tensor:
@@ -117,8 +117,8 @@ def pulled(
         parameter.requires_grad_(False)
     with watching(paths, after=watch), torch.enable_grad():
         inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device)}
-        found = score(logits_at(model, inputs, where))
-        total = found.sum()
+        outcomes = score(logits_at(model, inputs, where))
+        total = outcomes.sum()
     if uncalled := [name for name in names if name not in written]:
         raise not_run(uncalled[0])
     gradients = torch.autograd.grad(total, [written[name] for name in names])
@@ -127,7 +127,7 @@ def pulled(
         return by_row(values, len(rows))[real.to(values.device)].float().cpu()
 
     return (
-        found,
+        outcomes,
         {name: of_tokens(keys[name]) for name in names},
-        {name: of_tokens(own) for name, own in zip(names, gradients, strict=True)},
+        {name: of_tokens(gradient) for name, gradient in zip(names, gradients, strict=True)},
     )

@@ -55,15 +55,15 @@ def factoring_bytes(projections: Sequence[Projection]) -> int:
     return 2 * second_moment_bytes(projections) + max(FP64 * math.prod(p.moments_shape) for p in projections)
 
 
-def solving_bytes(projection: Projection, written: int, kept: int) -> int:
+def solving_bytes(projection: Projection, written: int, others: int) -> int:
     """The solve, in fp64: a few matrices of all pairs of rows, or of inputs where these are fewer; and the readers.
 
     Args:
         projection: that is written to.
         written: tokens of facts.
-        kept: keys that shall stay.
+        others: keys that shall stay.
     """
-    rows = written + kept
+    rows = written + others
     if projection.experts > 1 or rows <= projection.in_features:
         return 2 * FP64 * rows * (rows + projection.in_features)
     return 3 * FP64 * projection.in_features**2 + 3 * FP32 * written * projection.in_features
@@ -90,10 +90,10 @@ def seeking_pass(
         tokens: of a statement; its subject ends midway.
     """
     rows = len(contexts) + 1
-    own = Pass(rows * _read(tokens), rows * TARGET + 1, 0).times(facts)
+    work = Pass(rows * _read(tokens), rows * TARGET + 1, 0).times(facts)
     before = facts * (sum(contexts) + rows * (tokens - _read(tokens)))
-    activations = own.tokens * bytes_per_token(model, projections[-1:], checkpointed=False)
-    return activations + before * cache_per_token(model), logits_bytes(model, own)
+    activations = work.tokens * bytes_per_token(model, projections[-1:], checkpointed=False)
+    return activations + before * cache_per_token(model), logits_bytes(model, work)
 
 
 def reading_pass(
@@ -191,8 +191,8 @@ def plan_reading(
     (projection,) = projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
     _, activations, logits = reading_pass(model, facts, tokens, texts.contexts, texts.names, device)
     written, width = facts * TARGET, projection.in_features
-    kept = facts * (texts.names + 1) * texts.length + STATEMENT * len(KEPT)
-    beside = FP32 * (written + kept) * width
+    others = facts * (texts.names + 1) * texts.length + STATEMENT * len(KEPT)
+    beside = FP32 * (written + others) * width
     measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
     in_memory = moments + undo_bytes(model, projections, bits)
     return planned(
@@ -201,7 +201,7 @@ def plan_reading(
         [
             measuring,
             Stage(FP32 * written * anatomy.hidden_size + beside + activations + logits, in_memory),
-            Stage(beside, in_memory + solving_bytes(projection, written, kept)),
+            Stage(beside, in_memory + solving_bytes(projection, written, others)),
         ],
         bits=bits,
         device=device,
@@ -223,12 +223,12 @@ def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, token
     anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
     projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
     together = min(facts, hparams.facts_together)
-    own = Pass(tokens, TARGET, 0).times(together)
-    activations = own.tokens * bytes_per_token(model, projections, checkpointed=False)
-    logits = logits_bytes(model, own)
+    work = Pass(tokens, TARGET, 0).times(together)
+    activations = work.tokens * bytes_per_token(model, projections, checkpointed=False)
+    logits = logits_bytes(model, work)
     width = sum(p.in_features + p.out_features for p in projections)
     outward = sum(FP64 * p.out_features**2 for p in projections)
-    read = 3 * FP64 * own.tokens * width
+    read = 3 * FP64 * work.tokens * width
     neighbours = neighbours_bytes(hparams, projections, facts, tokens)
     update = sum(
         FP32 * min(facts * tokens * hparams.num_steps, p.in_features, p.out_features) * (p.in_features + p.out_features)
@@ -242,7 +242,7 @@ def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, token
         [
             measuring,
             Stage(activations + logits, held + neighbours),
-            Stage(0, held + read + 2 * FP64 * own.tokens**2 + update),
+            Stage(0, held + read + 2 * FP64 * work.tokens**2 + update),
         ],
         bits=bits,
         device=device,

@@ -22,7 +22,7 @@ from easyedit_ice.edit.history import edits_in
 from easyedit_ice.editors.closed_form.sensitivity import sensitivities
 from easyedit_ice.errors import StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.model.edit_state import Keys, state_of
 from easyedit_ice.precompute.moments import Measuring, moments
 
@@ -66,9 +66,9 @@ class Metric:
         """The same with (n, in) further keys in A, each of a weight."""
         if not weight or not len(keys):
             return self
-        own = keys.double().cpu() / self.unit**0.5
-        read = own @ self.inward
-        inner = read @ own.T
+        rows = keys.double().cpu() / self.unit**0.5
+        read = rows @ self.inward
+        inner = read @ rows.T
         inner.diagonal().add_(1 / weight)
         return replace(self, inward=self.inward - read.T @ torch.linalg.solve(inner, read))
 
@@ -97,25 +97,26 @@ def metrics(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) 
     folded = derived.get(key)
     if folded is None or not folded.begins(edits):
         folded = _Folded((), general(model, tok, names, pricing))
-    found = dict(folded.metrics)
+    by_name = dict(folded.metrics)
     for edit in edits[len(folded.edits) :]:
-        for name in found.keys() & edit.keys():
-            found[name] = found[name].keeping(edit[name], pricing.kept_weight)
-    derived[key] = _Folded(edits, found)
-    return dict(found)
+        for name in by_name.keys() & edit.keys():
+            by_name[name] = by_name[name].keeping(edit[name], pricing.kept_weight)
+    derived[key] = _Folded(edits, by_name)
+    return dict(by_name)
 
 
 def general(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) -> dict[str, Metric]:
     """The metric of each projection by general text alone; found once, on the unedited model."""
-    found = known(model).found["metrics"]
+    cache = baseline_of(model).tables["metrics"]
     key = (tuple(names), replace(pricing, kept_weight=0.0))
-    if key not in found:
+    if key not in cache:
         outward = _outward(model, tok, names, pricing)
-        found[key] = {
+        cache[key] = {
             name: _inward(name, moment, counted, pricing.shrinkage, outward.get(name))
             for name, (moment, counted) in _general_keys(model, tok, names, pricing).items()
         }
-    return found[key]
+    by_name: dict[str, Metric] = cache[key]
+    return by_name
 
 
 def _general_keys(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) -> dict[str, tuple[Tensor, int]]:
@@ -143,11 +144,11 @@ def _outward(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing)
     """S⁻¹ of each projection, all in one unit, since it says as well which of them is listened to."""
     if pricing.output_shrinkage is None:
         return {}
-    found = sensitivities(model, tok, names, pricing.measuring, pricing.output_score)
-    unit = sum(own.diagonal().mean() for own in found.values()) / len(found)
+    moments = sensitivities(model, tok, names, pricing.measuring, pricing.output_score)
+    unit = sum(moment.diagonal().mean() for moment in moments.values()) / len(moments)
     inverted = {}
-    for name, own in found.items():
-        matrix = own / unit
+    for name, moment in moments.items():
+        matrix = moment / unit
         matrix.diagonal().add_(pricing.output_shrinkage)
         inverted[name] = torch.linalg.inv(matrix).float()
     return inverted

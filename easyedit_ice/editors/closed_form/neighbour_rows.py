@@ -18,7 +18,7 @@ from easyedit_ice.edit.sections import Section, setting
 from easyedit_ice.editors.gradient.neighbours import beginning_texts, edited, neighbour_texts
 from easyedit_ice.editors.gradient.protection.fact_keys import text_keys
 from easyedit_ice.precompute.corpora import text_source
-from easyedit_ice.text.rows import Row, given
+from easyedit_ice.text.rows import Row, prefix_ids
 
 _GENERAL, _EACH = 256, 64
 """Tokens of general text that names are found in, and most of each text."""
@@ -94,7 +94,7 @@ def _general(model: nn.Module, tok: Any, source: str) -> list[Row]:
     """The beginning of a text."""
     rows: list[Row] = []
     for text in text_source(source, model, tok):
-        rows.append(Row(given(tok, text)[:_EACH], 1))
+        rows.append(Row(prefix_ids(tok, text)[:_EACH], 1))
         if sum(len(row.ids) for row in rows) >= _GENERAL:
             break
     return rows

@@ -106,21 +106,21 @@ def write_by_steps(
         range(start, min(start + stepping.together, len(rows))) for start in range(0, len(rows), stepping.together)
     ]
     deltas: Deltas = {}
-    own = dict(metrics)
+    of_part = dict(metrics)
     keys: dict[str, list[Tensor]] = {name: [] for name in metrics}
     steps, odds = [0] * len(rows), [0.0] * len(rows)
     for sweep in range(stepping.sweeps):
         taken = sum(steps)
         with progress(logger, f"facts, sweep {sweep + 1}", len(rows), "fact") as advance:
             for part in parts:
-                deltas, found, due = _written(model, [rows[fact] for fact in part], deltas, own, stepping)
-                for fact, count, value in zip(part, due, found.odds.tolist(), strict=True):
+                deltas, state, due = _written(model, [rows[fact] for fact in part], deltas, of_part, stepping)
+                for fact, count, value in zip(part, due, state.odds.tolist(), strict=True):
                     steps[fact] += count
                     odds[fact] = value
                 if sweep == 0:
-                    for name, read in _keys(found, [places[fact] for fact in part]).items():
+                    for name, read in _keys(state, [places[fact] for fact in part]).items():
                         keys[name].append(read)
-                        own[name] = own[name].keeping(read, stepping.kept_weight)
+                        of_part[name] = of_part[name].keeping(read, stepping.kept_weight)
                 advance(len(part))
         if len(parts) == 1 or sum(steps) == taken:
             break
@@ -135,11 +135,11 @@ def _written(
     A step after which facts lack more than before is taken back, and a quarter of it tried.
     """
     counts, trust = [0] * len(rows), 1.0
-    found = _looked_at(model, rows, deltas, metrics)
-    own: Deltas = {}
+    state = _looked_at(model, rows, deltas, metrics)
+    change: Deltas = {}
     facts = torch.zeros(len(rows), dtype=torch.bool)
     for step in range(stepping.num_steps):
-        lack = stepping.margin - found.odds
+        lack = stepping.margin - state.odds
         due = lack > (_NEAR if step else 0.0)
         if not due.any():
             break
@@ -147,18 +147,18 @@ def _written(
         facts = facts | due if stepping.anew else due
         chosen = facts.nonzero()[:, 0]
         if stepping.anew:
-            wanted = lack[chosen].clamp(-stepping.most_change, stepping.most_change) + moved(found, chosen, own)
-            made = _between(own, one_step(found, chosen, wanted, metrics), trust)
+            wanted = lack[chosen].clamp(-stepping.most_change, stepping.most_change) + moved(state, chosen, change)
+            change_now = _between(change, one_step(state, chosen, wanted, metrics), trust)
         else:
-            made = one_step(found, chosen, lack[chosen].clamp(max=trust * stepping.most_change), metrics)
-        tried = _sums(deltas, made)
+            change_now = one_step(state, chosen, lack[chosen].clamp(max=trust * stepping.most_change), metrics)
+        tried = _sums(deltas, change_now)
         after = _looked_at(model, rows, tried, metrics)
         if (stepping.margin - after.odds).clamp(min=0).sum() < lack.clamp(min=0).sum():
-            found, trust = after, min(2 * trust, 1.0)
-            deltas, own = (deltas, made) if stepping.anew else (tried, {})
+            state, trust = after, min(2 * trust, 1.0)
+            deltas, change = (deltas, change_now) if stepping.anew else (tried, {})
         else:
             trust /= 4
-    return _sums(deltas, own), found, counts
+    return _sums(deltas, change), state, counts
 
 
 def _looked_at(model: nn.Module, rows: Sequence[Row], deltas: Deltas, metrics: Mapping[str, Metric]) -> Linearised:
@@ -166,66 +166,66 @@ def _looked_at(model: nn.Module, rows: Sequence[Row], deltas: Deltas, metrics: M
         return linearised(model, rows, list(metrics))
 
 
-def one_step(found: Linearised, facts: Tensor, lack: Tensor, metrics: Mapping[str, Metric]) -> Deltas:
+def one_step(state: Linearised, facts: Tensor, lack: Tensor, metrics: Mapping[str, Metric]) -> Deltas:
     """The cheapest change that raises the log-odds of some facts by what they lack, to first order.
 
     Args:
-        found: the facts in the model as it is.
+        state: the facts in the model as it is.
         facts: (m,), indices of those that lack something.
         lack: (m,), how much.
         metrics: by path of the projections.
     """
-    owners = found.owners()
+    owners = state.owners()
     chosen = torch.isin(owners, facts)
     belongs = (owners[chosen][:, None] == facts).double()  # (t, m)
     read: dict[str, Tensor] = {}
     worth: dict[str, Tensor] = {}
     gram = torch.zeros(len(facts), len(facts), dtype=torch.float64)
     for name, metric in metrics.items():
-        keys, pulls = found.keys[name][chosen].double(), found.pulls[name][chosen].double()
+        keys, pulls = state.keys[name][chosen].double(), state.pulls[name][chosen].double()
         read[name] = keys @ metric.inward
         worth[name] = pulls if metric.outward is None else pulls @ metric.outward.double()
         gram += belongs.T @ ((worth[name] @ pulls.T) * (read[name] @ keys.T)) @ belongs
     gram = (gram + gram.T) / 2
     gram.diagonal().add_(_RIDGE * gram.diagonal().mean())
     strengths = torch.linalg.solve(gram, lack.double())
-    written = {name: (own * (belongs @ strengths)[:, None]).T.float() for name, own in worth.items()}
+    written = {name: (key * (belongs @ strengths)[:, None]).T.float() for name, key in worth.items()}
     return {name: smallest(read[name].float(), written[name]) for name in metrics}
 
 
-def moved(found: Linearised, facts: Tensor, deltas: Deltas) -> Tensor:
+def moved(state: Linearised, facts: Tensor, deltas: Deltas) -> Tensor:
     """By how much changes raise the log-odds of some facts, to first order: (m,).
 
     Args:
-        found: the facts in the model as it is.
+        state: the facts in the model as it is.
         facts: (m,), indices of them.
         deltas: the changes, by path of the projection.
     """
-    whole = torch.zeros(len(found.odds))
-    for name, own in deltas.items():
-        whole = whole.index_add(0, found.owners(), (own.apply(found.keys[name]) * found.pulls[name]).sum(1))
+    whole = torch.zeros(len(state.odds))
+    for name, delta in deltas.items():
+        whole = whole.index_add(0, state.owners(), (delta.apply(state.keys[name]) * state.pulls[name]).sum(1))
     return whole[facts]
 
 
-def _keys(found: Linearised, places: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+def _keys(state: Linearised, places: Sequence[Sequence[int]]) -> dict[str, Tensor]:
     """Keys at some tokens of each row, (n, in) by path."""
-    starts = torch.tensor((0, *found.tokens)).cumsum(0).tolist()
-    at = [start + place for start, own in zip(starts, places, strict=False) for place in own]
-    return {name: own[at].contiguous() for name, own in found.keys.items()}
+    starts = torch.tensor((0, *state.tokens)).cumsum(0).tolist()
+    at = [start + place for start, of_row in zip(starts, places, strict=False) for place in of_row]
+    return {name: of_name[at].contiguous() for name, of_name in state.keys.items()}
 
 
 def _sums(before: Deltas, more: Deltas) -> Deltas:
     """Both, projection by projection."""
-    return dict(before) | {name: _sum(before.get(name), own) for name, own in more.items()}
+    return dict(before) | {name: _sum(before.get(name), delta) for name, delta in more.items()}
 
 
 def _between(before: Deltas, after: Deltas, share: float) -> Deltas:
     """A share of the way from some changes to others."""
     if share == 1 or not before:
-        return {name: own.scaled(share) for name, own in after.items()}
+        return {name: delta.scaled(share) for name, delta in after.items()}
     return _sums(
-        {name: own.scaled(1 - share) for name, own in before.items()},
-        {name: own.scaled(share) for name, own in after.items()},
+        {name: delta.scaled(1 - share) for name, delta in before.items()},
+        {name: delta.scaled(share) for name, delta in after.items()},
     )
 
 

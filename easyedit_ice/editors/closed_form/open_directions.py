@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.sections import Section, setting
 from easyedit_ice.errors import AnatomyError, StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.precompute.decompose import Spectrum
 from easyedit_ice.precompute.factors import Factor
 from easyedit_ice.precompute.moments import Measuring, moments
@@ -86,14 +86,14 @@ def opened(
     """
     if settings.null_space is None and not settings.spared_energy:
         return {name: Open(factor) for name, factor in factors.items()}
-    found = known(model).found["open"]
+    cache = baseline_of(model).tables["open"]
     keys = {name: (name, measuring, settings.null_space, settings.spared_energy) for name in factors}
-    made = {name: found[keys[name]] for name in factors if keys[name] in found}
-    missing = [name for name, factor in factors.items() if name not in made or made[name][0] is not factor]
+    ready = {name: cache[keys[name]] for name in factors if keys[name] in cache}
+    missing = [name for name, factor in factors.items() if name not in ready or ready[name][0] is not factor]
     for name, closed, unwritten in _closed(model, tok, missing, measuring, settings):
         factor = factors[name]
-        found[keys[name]] = factor, Open(factor.within(_complement(name, closed)), unwritten)
-    return {name: found[keys[name]][1] for name in factors}
+        cache[keys[name]] = factor, Open(factor.within(_complement(name, closed)), unwritten)
+    return {name: cache[keys[name]][1] for name in factors}
 
 
 def _closed(
@@ -136,4 +136,5 @@ def _complement(name: str, closed: Tensor) -> Tensor:
             f"no direction of the {len(closed)} inputs of {name} is left to write facts with; raise null_space, or "
             "lower spared_energy"
         )
-    return left[:, rank:].contiguous()
+    basis: Tensor = left[:, rank:].contiguous()
+    return basis

@@ -37,13 +37,13 @@ class Stated:
 @torch.no_grad()
 def stated(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> Stated:
     """Look at the targets of some facts, teacher-forced."""
-    found = predict(model, [encode(tok, request.asked(), request.completion) for request in requests])
-    right = (found.log_probs.argmax(-1) == found.tokens).split(found.spans)
-    leads = lead(found.log_probs, found.tokens).split(found.spans)
+    predictions = predict(model, [encode(tok, request.asked(), request.completion) for request in requests])
+    right = (predictions.log_probs.argmax(-1) == predictions.tokens).split(predictions.spans)
+    leads = lead(predictions.log_probs, predictions.tokens).split(predictions.spans)
     return Stated(
-        tuple(found.nll().tolist()),
-        tuple(bool(own.all()) for own in right),
-        tuple(own.min().item() for own in leads),
+        tuple(predictions.nll().tolist()),
+        tuple(bool(values.all()) for values in right),
+        tuple(values.min().item() for values in leads),
     )
 
 
@@ -54,8 +54,8 @@ def lead(log_probs: Tensor, tokens: Tensor) -> Tensor:
         log_probs: (t, v).
         tokens: (t,).
     """
-    own = log_probs.gather(1, tokens[:, None])
-    return (own - log_probs.scatter(1, tokens[:, None], -torch.inf).amax(1, keepdim=True))[:, 0]
+    target = log_probs.gather(1, tokens[:, None])
+    return (target - log_probs.scatter(1, tokens[:, None], -torch.inf).amax(1, keepdim=True))[:, 0]
 
 
 def not_written(requests: Sequence[EditRequest], after: Stated) -> list[str]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from easyedit_ice.editors.closed_form.linearised import odds, pulled
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.model.baseline import as_first_seen, known
+from easyedit_ice.model.baseline import as_first_seen, baseline_of
 from easyedit_ice.model.pretrained import pretrained
 from easyedit_ice.precompute.corpora import text_source
 from easyedit_ice.precompute.moment_store import Origin, load_moment, save_moment
@@ -54,22 +54,24 @@ def sensitivities(
         StatisticsError: a stored S is damaged.
         DataError: there is no such text.
     """
-    found = known(model).found["sensitivities"]
-    missing = [name for name in names if (name, measuring, score) not in found]
+    cache = baseline_of(model).tables["sensitivities"]
+    missing = [name for name in names if (name, measuring, score) not in cache]
     if missing:
-        measured = _found(model, tok, missing, measuring, score)
-        found.update({(name, measuring, score): own for name, own in measured.items()})
-    return {name: found[name, measuring, score] for name in names}
+        measured = _load_or_measure(model, tok, missing, measuring, score)
+        cache.update({(name, measuring, score): matrix for name, matrix in measured.items()})
+    return {name: cache[name, measuring, score] for name in names}
 
 
-def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring, score: str) -> dict[str, Tensor]:
+def _load_or_measure(
+    model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring, score: str
+) -> dict[str, Tensor]:
     source = text_source(measuring.mom2_dataset, model, tok)
     widths = {name: ModelAnatomy(model).projection(name).out_features for name in names}
     count = measuring.dynamic_multiplier * max(widths.values())
     origins = {
         name: Origin(
             model=str(pretrained(model).config._name_or_path),
-            weights=known(model).weights,
+            weights=baseline_of(model).weights,
             module=f"{name}, gradients" + ("" if score == "drawn" else " of log-odds"),
             text=source.name,
             text_hash=source.fingerprint,
@@ -79,7 +81,7 @@ def _found(model: nn.Module, tok: Any, names: Sequence[str], measuring: Measurin
         )
         for name in names
     }
-    stored = {name: found[0] for name, origin in origins.items() if (found := load_moment(origin)) is not None}
+    stored = {name: loaded[0] for name, origin in origins.items() if (loaded := load_moment(origin)) is not None}
     if len(stored) < len(names):
         keep = as_first_seen(model)
         measured = measure(model, tok, names, source, count, score=score)
@@ -127,8 +129,8 @@ def measure(
     def run() -> None:
         where = [(index, place) for index, row in enumerate(batch) for place in range(len(row))]
         _, _, pulls = pulled(model, batch, names, where, scored)
-        for name, own in pulls.items():
-            sums[name] = sums.get(name, 0) + own.double().T @ own.double()
+        for name, pull in pulls.items():
+            sums[name] = sums.get(name, 0) + pull.double().T @ pull.double()
 
     for text in texts:
         ids = tokens(tok, text)[: min(_LONGEST, count - read)]

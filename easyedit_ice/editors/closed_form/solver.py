@@ -40,7 +40,7 @@ def solve_update(
     keys: Tensor,
     residuals: Tensor,
     alpha: float,
-    kept: Tensor | None = None,
+    others: Tensor | None = None,
     weight: float = 1.0,
     kept_weight: Tensor | float = 1.0,
 ) -> LowRankDelta:
@@ -51,21 +51,21 @@ def solve_update(
         keys: K, (n, d).
         residuals: R, (n, o): what W k lacks.
         alpha: α.
-        kept: (m, d), keys whose outputs shall stay; the rank of ΔW is that of the others.
+        others: (m, d), keys whose outputs shall stay; the rank of ΔW is that of the others.
         weight: w, to solve with w A in place of A, which is factored once for all weights.
-        kept_weight: of each row of ``kept``, one number or (m,): as if it stood there so many times.
+        kept_weight: of each row of ``others``, one number or (m,): as if it stood there so many times.
 
     Raises:
         StatisticsError: α is 0 and keys depend on each other, so that their values cannot all be fitted.
     """
-    return written_by(readers(factor, keys, alpha, kept, weight, kept_weight), residuals)
+    return written_by(readers(factor, keys, alpha, others, weight, kept_weight), residuals)
 
 
 def readers(
     factor: Factor,
     keys: Tensor,
     alpha: float,
-    kept: Tensor | None = None,
+    others: Tensor | None = None,
     weight: float = 1.0,
     kept_weight: Tensor | float = 1.0,
 ) -> Tensor:
@@ -75,7 +75,7 @@ def readers(
         factor: of A.
         keys: K, (n, d).
         alpha: α.
-        kept: (m, d), as in :func:`solve_update`.
+        others: (m, d), as in :func:`solve_update`.
         weight: w, as there.
         kept_weight: as there.
 
@@ -83,18 +83,18 @@ def readers(
         StatisticsError: α is 0 and keys depend on each other, or a weight is too far from the others.
     """
     width = len(factor.lower) if factor.lower.ndim == 2 else math.inf
-    if kept is not None and len(keys) + len(kept) > width:
-        factor, kept, weight = _with_kept(factor, kept, weight, kept_weight), None, 1.0
+    if others is not None and len(keys) + len(others) > width:
+        factor, others, weight = _with_kept(factor, others, weight, kept_weight), None, 1.0
     if alpha > 0 and len(keys) > width:
         return _readers_of_many(factor, keys, alpha * weight)
-    every = keys if kept is None else torch.cat([keys, kept.to(keys.device)])
+    every = keys if others is None else torch.cat([keys, others.to(keys.device)])
     half = factor.whitened(every)
     gram = half @ half.T
     gram.diagonal()[: len(keys)].add_(alpha * weight)
-    if kept is not None:
+    if others is not None:
         gram.diagonal()[len(keys) :].add_(weight / torch.as_tensor(kept_weight, dtype=gram.dtype, device=gram.device))
     inner, failed = torch.linalg.cholesky_ex(gram)
-    if failed.item() and kept is not None:
+    if failed.item() and others is not None:
         raise StatisticsError(_UNWEIGHABLE.format(len(every)))
     if failed.item():
         raise StatisticsError(
@@ -105,9 +105,9 @@ def readers(
     return factor.unwhitened(left).float()
 
 
-def _with_kept(factor: Factor, kept: Tensor, weight: float, kept_weight: Tensor | float) -> Factor:
+def _with_kept(factor: Factor, others: Tensor, weight: float, kept_weight: Tensor | float) -> Factor:
     """The factor of w A + Kₚᵀ W Kₚ, which is no larger however many keys are kept."""
-    return _refactored(factor, weight, kept, kept_weight)
+    return _refactored(factor, weight, others, kept_weight)
 
 
 def _readers_of_many(factor: Factor, keys: Tensor, alpha: float) -> Tensor:

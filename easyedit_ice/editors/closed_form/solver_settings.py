@@ -124,7 +124,10 @@ def factors_of(
     names = place_of(model, hparams).names
     if not hparams.mom2_adjustment:
         projections = map(ModelAnatomy(model).projection, names)
-        return {own.name: identity_factor(own.in_features, weight + ridge, own.experts) for own in projections}
+        return {
+            projection.name: identity_factor(projection.in_features, weight + ridge, projection.experts)
+            for projection in projections
+        }
     return factors(
         model,
         tok,

@@ -61,10 +61,10 @@ class UpperBlocks:
         places = {row: place for place, row in enumerate(rows)}
         left = []
         for group, blocks in self._groups:
-            kept = [index for index, row in enumerate(group) if row in places]
-            if kept:
-                blocks.keep(kept)
-                left.append(([places[group[index]] for index in kept], blocks))
+            here = [index for index, row in enumerate(group) if row in places]
+            if here:
+                blocks.keep(here)
+                left.append(([places[group[index]] for index in here], blocks))
         self._groups = left
         self.projected, self.block = self.projected[list(rows)], self.block[list(rows)]
 
@@ -74,14 +74,16 @@ class UpperBlocks:
         Args:
             added: to what the projection writes at the subject's last token, (n, d).
         """
-        found: dict[int, Tensor] = {}
+        by_row: dict[int, Tensor] = {}
         for group, blocks in self._groups:
-            found |= zip(group, blocks.log_probs(added[group]), strict=True)
-        return torch.cat([found[index] for index in range(len(added))])
+            by_row |= zip(group, blocks.log_probs(added[group]), strict=True)
+        return torch.cat([by_row[index] for index in range(len(added))])
 
     def _in_order(self, read: Callable[[_Group], Tensor]) -> Tensor:
-        found = {index: own for group, blocks in self._groups for index, own in zip(group, read(blocks), strict=True)}
-        return torch.stack([found[index] for index in range(len(found))])
+        by_row = {
+            index: value for group, blocks in self._groups for index, value in zip(group, read(blocks), strict=True)
+        }
+        return torch.stack([by_row[index] for index in range(len(by_row))])
 
 
 class _Group:
@@ -93,7 +95,7 @@ class _Group:
     _wrote: Any
     _returned: Any
     _below: Any
-    _kept: dict[nn.Module, Any]
+    _outputs: dict[nn.Module, Any]
 
     def __init__(self, model: nn.Module, rows: Sequence[FactRow], projection: str, last: int | None) -> None:
         anatomy = ModelAnatomy(model)
@@ -136,7 +138,7 @@ class _Group:
         self._wrote, self._returned, self._below = (
             _chosen(value, chosen, before) for value in (self._wrote, self._returned, self._below)
         )
-        self._kept = {module: _chosen(value, chosen, before) for module, value in self._kept.items()}
+        self._outputs = {module: _chosen(value, chosen, before) for module, value in self._outputs.items()}
         if self._cache is not None:
             self._cache = _twin(self._cache)
             self._cache.batch_select_indices(chosen)
@@ -151,7 +153,8 @@ class _Group:
         ]
         with self._adding(added):
             logits = logits_at(self._model, self._inputs(), where)
-        return logits.float().log_softmax(-1).split([len(row.places) for row in self._rows])
+        rows: tuple[Tensor, ...] = logits.float().log_softmax(-1).split([len(row.places) for row in self._rows])
+        return rows
 
     def _inputs(self) -> dict[str, Any]:
         cache = {"use_cache": False}
@@ -183,13 +186,13 @@ class _Group:
             elif not wrote:
                 finished[module] = copied(output)
 
-        with captured({"block": block} | lower, "out", stop=True) as seen, watching(inner, after=after):
+        with captured({"block": block} | lower, "out", stop=True) as states, watching(inner, after=after):
             self._model(**self._inputs())
-        self._returned, self._below = seen["block"], seen.get("below")
+        self._returned, self._below = states["block"], states.get("below")
         once = {module: output for module, output in finished.items() if calls[module] == 1}
         held = {child for module in once for child in module.modules() if child is not module}
         self._wrote = wrote[0]
-        self._kept = {module: output for module, output in once.items() if module not in held}
+        self._outputs = {module: output for module, output in once.items() if module not in held}
 
     def _at_subject(self, output: Any) -> Tensor:
         """What a module returned at the subject's last token of each row, (n, d)."""
@@ -200,9 +203,9 @@ class _Group:
         """Whether the block's output moves by what is added to the projection's, tried with a vector as long as it."""
         probe = self.projected.float()
         probe = probe * (self.block.float().norm(dim=1) / probe.norm(dim=1).clamp(min=1e-30))[:, None]
-        with captured({"block": self._blocks[self._layer]}, "out", stop=True) as seen, self._adding(probe):
+        with captured({"block": self._blocks[self._layer]}, "out", stop=True) as states, self._adding(probe):
             self._model(**self._inputs())
-        moved = self._at_subject(seen["block"]).float() - self.block.float()
+        moved = self._at_subject(states["block"]).float() - self.block.float()
         return bool(((moved - probe).norm(dim=1) <= _SAME * probe.norm(dim=1)).all())
 
     @contextmanager
@@ -212,7 +215,7 @@ class _Group:
         rows = by_row(wrote, len(self._rows))
         more = torch.zeros_like(rows)
         more[torch.arange(len(rows), device=rows.device), self._at.to(rows.device)] = added.to(rows)
-        kept = self._kept | {self._projection: with_hidden(self._wrote, (rows + more).view_as(wrote))}
+        overrides = self._outputs | {self._projection: with_hidden(self._wrote, (rows + more).view_as(wrote))}
 
         def below(*args: Any, **kwargs: Any) -> Any:
             return self._below
@@ -222,7 +225,7 @@ class _Group:
 
         lower, upper = self._blocks[: self._layer], self._blocks[self._last + 1 :]
         instead = dict.fromkeys(lower, below) | dict.fromkeys(upper, above)
-        with replaced_outputs(kept), replaced_forwards(instead):
+        with replaced_outputs(overrides), replaced_forwards(instead):
             yield
 
 
@@ -234,8 +237,8 @@ def _chosen(value: Any, rows: Tensor, count: int) -> Any:
         return tuple(_chosen(part, rows, count) for part in value)
     if not isinstance(value, Tensor) or not value.ndim or len(value) < count or len(value) % count:
         return value
-    own = value.reshape(count, -1, *value.shape[1:])[rows.to(value.device)]
-    return own.reshape(-1, *value.shape[1:])
+    rows_of = value.reshape(count, -1, *value.shape[1:])[rows.to(value.device)]
+    return rows_of.reshape(-1, *value.shape[1:])
 
 
 def _empty_cache(model: nn.Module) -> Any | None:
@@ -246,14 +249,14 @@ def _empty_cache(model: nn.Module) -> Any | None:
     if "past_key_values" not in inspect.signature(model.forward).parameters:
         return None
     cache = DynamicCache(config=pretrained(model).config.get_text_config())
-    known = all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
-    return cache if known else None
+    usual = all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
+    return cache if usual else None
 
 
 def _accepted(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Without positions for a model that has no use for them."""
-    known = inspect.signature(model.forward).parameters
-    return {name: tensor for name, tensor in tensors.items() if name in known or name != "position_ids"}
+    parameters = inspect.signature(model.forward).parameters
+    return {name: tensor for name, tensor in tensors.items() if name in parameters or name != "position_ids"}
 
 
 def _twin(cache: Any) -> Any:

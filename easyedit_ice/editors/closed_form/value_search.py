@@ -137,7 +137,7 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
     wrote = upper.projected[bare].float()
     origin = upper.block[bare].float() if search.scale == "block" and upper.adds else wrote
     norms = origin.norm(dim=1)
-    deltas = [torch.zeros_like(own).requires_grad_(True) for own in origin]
+    deltas = [torch.zeros_like(start).requires_grad_(True) for start in origin]
     optimizer = torch.optim.Adam(deltas, lr=search.lr)
     losses, steps = [float("nan")] * len(facts), [0] * len(facts)
     loss = _Loss(facts)
@@ -166,9 +166,9 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
         left = [active[place] for place in going]
         _clamp([deltas[index] for index in left], search.clamp_norm_factor * norms[left])
         if len(left) < len(active):
-            kept = [row for row, owner in enumerate(owners) if owner in left]
-            upper.keep(kept)
-            owners = [owners[row] for row in kept]
+            stay = [row for row, owner in enumerate(owners) if owner in left]
+            upper.keep(stay)
+            owners = [owners[row] for row in stay]
             active = left
     delta = torch.stack(deltas).detach()
     if search.natural_norm:
@@ -178,7 +178,10 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
 
 def as_long(vectors: Tensor, others: Tensor) -> Tensor:
     """Vectors (n, d) with the norms of others."""
-    return vectors * (others.norm(dim=1) / vectors.norm(dim=1).clamp(min=torch.finfo(vectors.dtype).tiny))[:, None]
+    scaled: Tensor = (
+        vectors * (others.norm(dim=1) / vectors.norm(dim=1).clamp(min=torch.finfo(vectors.dtype).tiny))[:, None]
+    )
+    return scaled
 
 
 class _Loss:
@@ -207,7 +210,7 @@ class _Loss:
         """Whether each active fact's target leads by so much, with all of its tokens and in all contexts."""
         targets = self._targets(active)
         ahead = lead(targets.of(log_probs), torch.tensor(targets.tokens, device=log_probs.device)) >= nats
-        short = {owner for owner, own in zip(targets.owners, ahead.tolist(), strict=True) if not own}
+        short = {owner for owner, enough in zip(targets.owners, ahead.tolist(), strict=True) if not enough}
         return [place not in short for place in range(len(active))]
 
     def _targets(self, active: Sequence[int]) -> _Targets:

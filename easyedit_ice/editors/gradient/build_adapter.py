@@ -12,7 +12,7 @@ from torch import Tensor
 from easyedit_ice.editors.gradient.adapters import Adapter, AdapterSettings
 from easyedit_ice.editors.gradient.objectives import Edit
 from easyedit_ice.editors.gradient.protection.fact_keys import fact_keys
-from easyedit_ice.editors.gradient.protection.projector import Protection, giving_way, kept, share_kept
+from easyedit_ice.editors.gradient.protection.projector import Protection, giving_way, outside, share_kept
 from easyedit_ice.editors.gradient.protection.subspaces import ProtectionSettings
 from easyedit_ice.editors.gradient.schedule import Schedule
 from easyedit_ice.editors.gradient.trainer import Trained
@@ -23,7 +23,7 @@ from easyedit_ice.text.rows import Row
 
 
 @dataclass(frozen=True)
-class Made(Trained):
+class AdapterInModel(Trained):
     """An adapter in its model.
 
     Attributes:
@@ -50,14 +50,14 @@ class Protected:
     rows: Sequence[Row]
 
 
-def made(
+def make_adapter(
     edit: Edit,
     projections: Sequence[Projection],
     rows: Sequence[Row],
     settings: AdapterSettings,
     schedule: Schedule,
     protected: Protected | None = None,
-) -> Made:
+) -> AdapterInModel:
     """Put the adapter into the model.
 
     Args:
@@ -83,7 +83,7 @@ def made(
         if protected.settings.protection == "hard":
             least = protected.settings.least_gradient
             factors = {name: giving_way(factors[name], shares[name], least) for name in names}
-        gradients = {name: kept(gradients[name], factors[name]) for name in names}
+        gradients = {name: outside(gradients[name], factors[name]) for name in names}
     keys: dict[str, Tensor] = {}
     if settings.starts_along_keys:
         stated: dict[str, Any] = {"append_eos": edit.append_eos, "prefixes": edit.prefixes}
@@ -96,7 +96,7 @@ def made(
         _start_clear_of(adapter, factors)
     protection = Protection(adapter, factors) if factors else None
     settings.start_adapter(adapter, gradients)
-    return Made(adapter, protection, settings.bound, shares)
+    return AdapterInModel(adapter, protection, settings.bound, shares)
 
 
 def _refuse_ranks(projections: Sequence[Projection], ranks: Mapping[str, int]) -> None:
@@ -119,8 +119,8 @@ def _factors(edit: Edit, projections: Sequence[Projection], protected: Protected
 def _start_along(adapter: Adapter, keys: Mapping[str, Tensor], factors: Mapping[str, Tensor]) -> None:
     """Let A read the leading directions of the facts' own keys, as far as they are not protected."""
     for name, reader in adapter.readers().items():
-        own = keys[name] if name not in factors else kept(keys[name], factors[name])
-        _, energies, directions = torch.linalg.svd(own, full_matrices=False)
+        inputs = keys[name] if name not in factors else outside(keys[name], factors[name])
+        _, energies, directions = torch.linalg.svd(inputs, full_matrices=False)
         count = min(len(reader), len(directions))
         reader.zero_()
         reader[:count] = directions[:count] * (energies[:count] / energies[0].clamp(min=1e-12))[:, None]
@@ -130,4 +130,4 @@ def _start_along(adapter: Adapter, keys: Mapping[str, Tensor], factors: Mapping[
 def _start_clear_of(adapter: Adapter, factors: Mapping[str, Tensor]) -> None:
     """Take what is protected out of what A reads."""
     for name, reader in adapter.readers().items():
-        reader.copy_(kept(reader, factors[name]))
+        reader.copy_(outside(reader, factors[name]))

@@ -11,7 +11,7 @@ from torch import nn
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.runtime.untrusted import fields_of
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 from easyedit_ice.text.sampling import sample
 
 SOURCES = ("template", "record", "model")
@@ -50,16 +50,16 @@ def contexts(
     """
     choice = random.Random(seed)
     per_source = [count // len(sources) + (index < count % len(sources)) for index in range(len(sources))]
-    found: list[list[str]] = [[] for _ in requests]
+    result: list[list[str]] = [[] for _ in requests]
     for source, wanted in zip(sources, per_source, strict=True):
-        for own, request in zip(found, requests, strict=True):
+        for of_fact, request in zip(result, requests, strict=True):
             stated = [filled(template, request) for template in _draw(choice, templates, wanted)]
             if source == "record" and request.context:
                 stated = [_ended(statement) for statement in _draw(choice, request.context, wanted)]
-            own.extend(stated)
+            of_fact.extend(stated)
         if source == "model" and wanted:
-            _let_model_restate(model, tok, found, wanted)
-    return found
+            _let_model_restate(model, tok, result, wanted)
+    return result
 
 
 def _draw(choice: random.Random, options: Sequence[str], count: int) -> list[str]:
@@ -79,15 +79,15 @@ def _ended(statement: str) -> str:
     return statement if statement[-1].isspace() else f"{statement} "
 
 
-def _let_model_restate(model: nn.Module, tok: Any, found: list[list[str]], count: int) -> None:
+def _let_model_restate(model: nn.Module, tok: Any, statements: list[list[str]], count: int) -> None:
     """Append to the last ``count`` contexts of each fact a sentence of the model's own."""
-    places = [(own, index) for own in found for index in range(len(own) - count, len(own))]
-    prefixes = [given(tok, own[index]) for own, index in places]
-    for (own, index), ids in zip(places, sample(model, tok, prefixes, length=24), strict=True):
+    places = [(of_fact, index) for of_fact in statements for index in range(len(of_fact) - count, len(of_fact))]
+    prefixes = [prefix_ids(tok, of_fact[index]) for of_fact, index in places]
+    for (of_fact, index), ids in zip(places, sample(model, tok, prefixes, length=24), strict=True):
         written = tok.decode(ids, skip_special_tokens=True)
         sentence, stop, _ = written.partition(".")
         if sentence.strip() and stop:
-            own[index] = f"{own[index].rstrip()}{sentence}. "
+            of_fact[index] = f"{of_fact[index].rstrip()}{sentence}. "
 
 
 def check_templates(templates: Sequence[str] | None) -> None:

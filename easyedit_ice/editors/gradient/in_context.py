@@ -28,7 +28,7 @@ from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.activation_memory import Pass
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.text.chat import Asking
-from easyedit_ice.text.rows import Row, given
+from easyedit_ice.text.rows import Row, prefix_ids
 from easyedit_ice.text.sampling import sample
 from easyedit_ice.text.tokens import ends_of_text
 
@@ -133,13 +133,13 @@ class InContextSettings(ObjectiveSettings):
 
     def pass_of_a_fact(self, tokens: int) -> Pass:
         """Contexts with the target, and the texts that a step looks at."""
-        found = Pass(0, 0, 0)
+        total = Pass(0, 0, 0)
         if self.context_nll_weight:
-            found += Pass(self.num_contexts * 2 * tokens, self.num_contexts * TARGET, 0)
+            total += Pass(self.num_contexts * 2 * tokens, self.num_contexts * TARGET, 0)
         for texts in self.texts:
             begins = tokens if texts.name == CONTINUATION else OPENING
-            found += Pass(self.ice_rows * (begins + texts.length), 0, self.ice_rows * texts.length)
-        return found
+            total += Pass(self.ice_rows * (begins + texts.length), 0, self.ice_rows * texts.length)
+        return total
 
     def remembered_tokens(self, facts: int, steps: int) -> int:
         """Of a static teacher: all texts, or as many as the steps come to."""
@@ -229,7 +229,7 @@ class InContext(Objective):
             for fact in facts
             for index in range(self._texts.samples)
         ]
-        prefixes = [given(self._tok, opening.taught) for _, opening in chosen]
+        prefixes = [prefix_ids(self._tok, opening.taught) for _, opening in chosen]
         with self._teacher():
             written = sample(
                 self._model,
@@ -240,9 +240,9 @@ class InContext(Objective):
                 top_k=self._settings.top_k,
             )
         ends, longest = ends_of_text(self._model, self._tok), ModelAnatomy(self._model).context_length
-        found: dict[int, list[tuple[Row, Row]]] = {fact: [] for fact in facts}
+        pairs_of: dict[int, list[tuple[Row, Row]]] = {fact: [] for fact in facts}
         for (fact, opening), ids in zip(chosen, written, strict=True):
             pair = pair_of(self._tok, opening, ids, ends, longest)
             if pair is not None:
-                found[fact].append(pair)
-        self._drawn |= {fact: (step, Turns(pairs, self._settings.ice_rows)) for fact, pairs in found.items()}
+                pairs_of[fact].append(pair)
+        self._drawn |= {fact: (step, Turns(pairs, self._settings.ice_rows)) for fact, pairs in pairs_of.items()}

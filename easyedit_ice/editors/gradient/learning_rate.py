@@ -54,7 +54,7 @@ class Pace:
     drift: float
     rows: Sequence[Row]
 
-    def found(
+    def search(
         self, model: nn.Module, adapter: Adapter, optimizer: torch.optim.Optimizer, move: Callable[[], None]
     ) -> float | None:
         """The learning rate whose first step moves the statements by :attr:`drift`; all is left as it was.
@@ -74,7 +74,10 @@ class Pace:
         if _length(parameters) < _STILL:
             return None
         before = said(model, self.rows)
-        values, gradients = [own.detach().clone() for own in parameters], [_copy(own.grad) for own in parameters]
+        values, gradients = (
+            [parameter.detach().clone() for parameter in parameters],
+            [_copy(parameter.grad) for parameter in parameters],
+        )
 
         def tried(rate: float) -> float:
             """KL of a step at this rate, which is taken back."""
@@ -88,7 +91,7 @@ class Pace:
             optimizer.state.clear()
             return kl
 
-        given, rate, last = optimizer.param_groups[0]["lr"], FIRST, None
+        setting, rate, last = optimizer.param_groups[0]["lr"], FIRST, None
         aim = max(self.drift, CLEAR * rounding(model, self.rows[0]))
         for _ in range(TRIALS):
             kl = tried(rate)
@@ -100,11 +103,11 @@ class Pace:
             last, rate = (rate, kl), rate * factor
             if 1 / NEAR < factor < NEAR:
                 break
-        set_rate(optimizer, given)
+        set_rate(optimizer, setting)
         if kl == _LEAST:
             return None
         fastest = None if isinstance(optimizer, torch.optim.SGD) else adapter.fastest
-        return min(rate * (self.drift / aim) ** 0.5, fastest or math.inf)
+        return float(min(rate * (self.drift / aim) ** 0.5, fastest or math.inf))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -139,7 +142,7 @@ def _power(last: tuple[float, float], now: tuple[float, float]) -> float:
 
 def _length(parameters: Sequence[Tensor]) -> float:
     """Norm of all gradients."""
-    return math.hypot(*(own.grad.norm().item() for own in parameters if own.grad is not None))
+    return math.hypot(*(parameter.grad.norm().item() for parameter in parameters if parameter.grad is not None))
 
 
 def _copy(gradient: Tensor | None) -> Tensor | None:

@@ -53,7 +53,8 @@ def plan(model: nn.Module, hparams: TrainingHyperParams, facts: int, tokens: int
     measuring, moments = (
         (measuring_bytes(model, projections), second_moment_bytes(projections)) if protected is not None else (0, 0)
     )
-    general = bool(locality.locality_weight or locality.neighbour_weight or hparams.protects_neighbours)
+    unread = protected is not None and protected.protects_neighbours
+    general = bool(locality.locality_weight or locality.neighbour_weight or unread)
     drawing = drawing_bytes(model, objective, locality if general else None, schedule, facts, tokens)
     in_pass, step = activations + logits + work, max(2 * FP32 * max(each), FP32 * trained)
     trial = step + 2 * FP32 * trained + drift_bytes(model) if schedule.lr is None else 0
@@ -101,7 +102,7 @@ def largest_pass(
     each = bytes_per_token(model, projections, checkpointed=schedule.gradient_checkpointing)
     each += adapter.bytes_per_token(projections)
     passes = row.times(schedule.facts_together(model, projections, facts, row.tokens)), general
-    return max(((own.tokens * each, logits_bytes(model, own)) for own in passes), key=sum)
+    return max(((one.tokens * each, logits_bytes(model, one)) for one in passes), key=sum)
 
 
 def remembered_bytes(

@@ -15,7 +15,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.objectives import TARGET, Locality, Objective
 from easyedit_ice.model.activation_memory import Pass
 from easyedit_ice.runtime.batching import batches
-from easyedit_ice.text.rows import Row, given, predict
+from easyedit_ice.text.rows import Row, predict, prefix_ids
 from easyedit_ice.text.sampling import ROWS, sample
 from easyedit_ice.text.subjects import mentions, renamed
 from easyedit_ice.text.tokens import beginning
@@ -80,13 +80,15 @@ class LocalitySettings(Section):
 
     def build_locality(self, texts: Surroundings) -> list[Objective]:
         """The divergences from the unedited model that have a weight."""
-        found: list[Objective] = []
+        objectives: list[Objective] = []
         if self.locality_weight:
             general: dict[int | None, Sequence[Row]] = {None: texts.general}
-            found.append(Locality(general, weight=self.locality_weight, rows_per_step=self.locality_rows))
+            objectives.append(Locality(general, weight=self.locality_weight, rows_per_step=self.locality_rows))
         if self.neighbour_weight:
-            found.append(Locality(texts.neighbours, weight=self.neighbour_weight, rows_per_step=self.neighbour_rows))
-        return found
+            objectives.append(
+                Locality(texts.neighbours, weight=self.neighbour_weight, rows_per_step=self.neighbour_rows)
+            )
+        return objectives
 
     def pass_of_a_fact(self, tokens: int) -> Pass:
         """Neighbours that a step looks at for each fact of so many tokens."""
@@ -184,7 +186,9 @@ def beginning_texts(
 
 def _asked_of(model: nn.Module, tok: Any, request: EditRequest, names: Iterable[str], length: int) -> list[Row]:
     """What the model writes after the fact's prompt with each of these names in place of the subject."""
-    prefixes = [given(tok, request.asking.text(renamed(request.prompt, request.its_subject, name))) for name in names]
+    prefixes = [
+        prefix_ids(tok, request.asking.text(renamed(request.prompt, request.its_subject, name))) for name in names
+    ]
     texts = sample(model, tok, prefixes, length=length) if prefixes else []
     return [Row((*prefix, *text), len(text)) for prefix, text in zip(prefixes, texts, strict=True) if text]
 

@@ -115,7 +115,7 @@ class Stated(Objective):
     @property
     def rows(self) -> list[Row]:
         """All rows of all facts."""
-        return [row for own in self._rows for row in own]
+        return [row for group in self._rows for row in group]
 
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
         """One for each row of each fact."""
@@ -169,7 +169,7 @@ class Locality(Objective):
     name = "locality"
 
     def __init__(self, rows: Mapping[int | None, Sequence[Row]], *, weight: float, rows_per_step: int) -> None:
-        self._turns = {owner: Turns(own, rows_per_step) for owner, own in rows.items() if own}
+        self._turns = {owner: Turns(group, rows_per_step) for owner, group in rows.items() if group}
         self._weight = weight
 
     def terms(self, facts: Sequence[int], step: int) -> list[Term]:
@@ -278,7 +278,7 @@ class TargetSettings(Section):
 class ObjectiveSettings(Section):
     """What is added to the loss of the targets; by itself nothing, which is fine-tuning.
 
-    Beside each kind of objective there are its own.
+    Beside each kind of objective there are its settings.
     """
 
     target_weight: ClassVar[float] = 1.0

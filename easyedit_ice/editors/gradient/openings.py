@@ -33,8 +33,11 @@ class Opening:
 def continued(requests: Sequence[EditRequest], contexts: Sequence[Sequence[str]]) -> list[list[Opening]]:
     """The fact's own sentence, to go on with: the paper's continuation."""
     return [
-        [Opening(request.asked(context) + request.completion, request.asked() + request.completion) for context in own]
-        for request, own in zip(requests, contexts, strict=True)
+        [
+            Opening(request.asked(context) + request.completion, request.asked() + request.completion)
+            for context in texts
+        ]
+        for request, texts in zip(requests, contexts, strict=True)
     ]
 
 
@@ -46,10 +49,10 @@ def free(
     In a chat the model is asked to tell about them.
     """
     openings = []
-    for request, own in zip(requests, contexts, strict=True):
+    for request, texts in zip(requests, contexts, strict=True):
         subject, target = request.subject or request.prompt, request.target_new.strip()
         begins = {"subject": (subject, ""), "target": (target, ""), "anything": ("", subject)}
-        openings.append([_opening(request.asking, context, *begins[kind]) for context in own for kind in about])
+        openings.append([_opening(request.asking, context, *begins[kind]) for context in texts for kind in about])
     return openings
 
 
@@ -86,8 +89,8 @@ def _counted(tok: Any, opening: Opening, written: str, total: int, drawn: int) -
     """How many of the student's last tokens count."""
     if not opening.after:
         return drawn
-    found = mentions(written, opening.after)
-    return total - len(tokens(tok, opening.said + written[: found[0][1]])) if found else 0
+    places = mentions(written, opening.after)
+    return total - len(tokens(tok, opening.said + written[: places[0][1]])) if places else 0
 
 
 def _common_ending(one: Sequence[int], other: Sequence[int]) -> int:

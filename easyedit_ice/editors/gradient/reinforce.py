@@ -95,13 +95,13 @@ class Reinforce(Objective):
         settings = self._settings
         rewards = [reward(answer, self._facts[fact].predicted, settings.reward) for answer in answers]
         baseline = mean(rewards) if settings.reward_baseline == "mean" and rewards else 0.0
-        found = []
-        for answer, own in zip(answers, rewards, strict=True):
+        terms = []
+        for answer, gain in zip(answers, rewards, strict=True):
             row = Row((*self._prompt(fact), *answer), len(answer))
-            found.append(Term(self.name, row, (own - baseline) * len(answer) / len(answers), fact))
+            terms.append(Term(self.name, row, (gain - baseline) * len(answer) / len(answers), fact))
             if settings.reinforce_kl_weight:
-                found.append(Term(DIVERGENCE, row, settings.reinforce_kl_weight / len(answers), fact, row))
-        return found
+                terms.append(Term(DIVERGENCE, row, settings.reinforce_kl_weight / len(answers), fact, row))
+        return terms
 
     def _prompt(self, fact: int) -> tuple[int, ...]:
         row = self._facts[fact]
@@ -115,8 +115,8 @@ DIVERGENCE = "divergence"
 def reward(answer: Sequence[int], target: Sequence[int], kind: str) -> float:
     """−1 to 1: of an answer that should be the target, both as tokens."""
     right = 0
-    for given, wanted in zip(answer, target, strict=False):
-        if given != wanted:
+    for token, wanted in zip(answer, target, strict=False):
+        if token != wanted:
             break
         right += 1
     share = right / len(target)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.plain_statements import MEASURED, statements
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.editors.gradient.build_adapter import Protected, made
+from easyedit_ice.editors.gradient.build_adapter import Protected, make_adapter
 from easyedit_ice.editors.gradient.learning_rate import Pace
 from easyedit_ice.editors.gradient.neighbours import LocalitySettings
 from easyedit_ice.editors.gradient.objectives import Edit, Objective, TargetSettings
@@ -44,16 +44,17 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     schedule, stated = settings.section(Schedule), settings.section(TargetSettings)
     locality = settings.section(LocalitySettings)
     objective = settings.towards
-    surroundings = locality.surroundings(model, tok, requests, settings.protects_neighbours)
+    protection = settings.protected
+    needed = protection is not None and protection.protects_neighbours
+    surroundings = locality.surroundings(model, tok, requests, needed)
     prefixes = stated.prefixes(model, tok, settings.seed)
     edit = Edit(model, tok, requests, bool(stated.append_eos), prefixes, settings.seed)
     most_tokens, target = schedule.most_tokens(model, projections), stated.build_target(edit, objective.target_weight)
     protected = None
-    if settings.protected is not None:
-        needed = settings.protects_neighbours
+    if protection is not None:
         rows = locality.never_read(model, tok, requests, surroundings) if needed else []
-        protected = Protected(settings.protected, rows)
-    trained = made(edit, projections, target.rows, settings.trained, schedule, protected)
+        protected = Protected(protection, rows)
+    trained = make_adapter(edit, projections, target.rows, settings.trained, schedule, protected)
     objectives: list[Objective] = [target, *objective.build_objectives(edit, trained.adapter)]
     trained.adapter.train(gradient_checkpointing=schedule.gradient_checkpointing)
     course = train(

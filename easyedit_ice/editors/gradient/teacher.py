@@ -24,7 +24,7 @@ class Teacher:
 
     def __init__(self, model: nn.Module, disabled: Callable[[], AbstractContextManager[None]]) -> None:
         self._model, self._disabled = model, disabled
-        self._known: dict[Row, Tensor] = {}
+        self._distributions: dict[Row, Tensor] = {}
         self._bytes = 0
 
     def now(self, rows: Sequence[Row]) -> Tensor:
@@ -34,17 +34,17 @@ class Teacher:
 
     def before(self, rows: Sequence[Row]) -> Tensor:
         """The same of the model before the edit, which do not change and are remembered."""
-        unknown = list(dict.fromkeys(row for row in rows if row not in self._known))
+        unknown = list(dict.fromkeys(row for row in rows if row not in self._distributions))
         fresh: dict[Row, Tensor] = {}
         if unknown:
             with torch.no_grad(), self._disabled():
                 fresh = dict(zip(unknown, predict(self._model, unknown).split(), strict=True))
         self._remember(fresh)
-        return torch.cat([fresh[row] if row in fresh else self._known[row] for row in rows])
+        return torch.cat([fresh[row] if row in fresh else self._distributions[row] for row in rows])
 
     def _remember(self, fresh: dict[Row, Tensor]) -> None:
         for row, distribution in fresh.items():
             size = distribution.nbytes
             if self._bytes + size <= REMEMBERED:
-                self._known[row] = distribution.clone()
+                self._distributions[row] = distribution.clone()
                 self._bytes += size

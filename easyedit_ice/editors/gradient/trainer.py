@@ -126,26 +126,26 @@ def train(
     active = list(range(facts))
     for epoch in steps(logger, "editing", schedule.num_steps, "epoch"):
         order.shuffle(active)
-        seen: dict[int | None, dict[str, list[float]]] = {}
+        values: dict[int | None, dict[str, list[float]]] = {}
         stops = stop_below if adapter.settled else {}
         for batch in batches(active, schedule.mini_batch_size):
             optimizer.zero_grad(set_to_none=True)
-            own: dict[int | None, dict[str, list[float]]] = {}
+            local: dict[int | None, dict[str, list[float]]] = {}
             largest = schedule.micro_batch_size, most_tokens or math.inf
             for terms in _passes(objectives, share.of(batch), largest, epoch, share.first):
                 with autocast():
                     losses = _losses(model, teacher, terms)
                 measured = _by_fact(terms, losses)
-                own |= measured
+                local |= measured
                 factors = [_factor(term, measured, stops, len(batch)) for term in terms]
                 (losses * torch.tensor(factors, device=losses.device)).sum().backward()
-            for part in share.gathered(own):
-                seen |= part
-            if not all(_learned(seen[fact], stops) for fact in batch):
+            for part in share.gathered(local):
+                values |= part
+            if not all(_learned(values[fact], stops) for fact in batch):
                 _add_penalty(adapter, share)
                 _sum_gradients(parameters, share)
                 if course.lr is None and pace is not None:
-                    course.lr = share.gathered(pace.found(model, adapter, optimizer, move))[0]
+                    course.lr = share.gathered(pace.search(model, adapter, optimizer, move))[0]
                     set_rate(optimizer, course.lr or 0.0)
                 if course.lr is not None:
                     move()
@@ -153,10 +153,10 @@ def train(
                 if trained.bound is not None:
                     adapter.clamp(trained.bound)
         course.steps = epoch + 1
-        course.losses.append(_means(seen))
-        active = [fact for fact in active if not _learned(seen[fact], stops)]
+        course.losses.append(_means(values))
+        active = [fact for fact in active if not _learned(values[fact], stops)]
         if not active:
-            if len(seen.keys() - {None}) == facts:
+            if len(values.keys() - {None}) == facts:
                 course.learned = True
                 break
             active = list(range(facts))
@@ -256,12 +256,14 @@ def _even_out(adapter: Adapter, evenness: float) -> None:
     gradients are, by g where all are of one length, and by as much for every projection with an evenness of 2.
     """
     trained = adapter.trained()
-    lengths = torch.stack([torch.stack([_gradient(one).norm() for one in own]).norm() for own in trained.values()])
+    lengths = torch.stack(
+        [torch.stack([_gradient(one).norm() for one in factor]).norm() for factor in trained.values()]
+    )
     bounded = lengths.clamp(min=max(_LEAST * lengths.max().item(), torch.finfo(lengths.dtype).tiny))
     wanted = (bounded / bounded.max()) ** (1 - evenness)
     factors = wanted / wanted.norm() * lengths.norm() / bounded
-    for factor, own in zip(factors, trained.values(), strict=True):
-        for tensor in own:
+    for factor, tensors in zip(factors, trained.values(), strict=True):
+        for tensor in tensors:
             _gradient(tensor).mul_(factor)
 
 
@@ -285,10 +287,10 @@ def _move(optimizer: torch.optim.Optimizer, trained: Trained, schedule: Schedule
 
 def _by_fact(terms: Sequence[Term], losses: Tensor) -> dict[int | None, dict[str, list[float]]]:
     """Losses by fact, ``None`` for what belongs to none, and by objective."""
-    found: dict[int | None, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    by_fact: dict[int | None, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for term, loss in zip(terms, losses.tolist(), strict=True):
-        found[term.fact][term.objective].append(loss)
-    return found
+        by_fact[term.fact][term.objective].append(loss)
+    return by_fact
 
 
 def _learned(losses: Mapping[str, Sequence[float]], stop_below: Mapping[str, float]) -> bool:

@@ -40,10 +40,10 @@ class TrainingHyperParams(LocalitySettings, TargetSettings, Schedule, PlaceSetti
 
     def check(self) -> None:
         """Refuse protection of an adapter that reads every input."""
-        if self.protected is not None and not self.trained.kind.protectable:
+        protected, kind = self.protected, self.trained.kind
+        if protected is not None and not kind.protectable:
             raise HyperParamsError(
-                f"protection is {self.protected.protection!r}, and {self.trained.kind.__name__} reads every input; set "
-                "protection: none"
+                f"protection is {protected.protection!r}, and {kind.__name__} reads every input; set protection: none"
             )
 
     @property
@@ -62,11 +62,6 @@ class TrainingHyperParams(LocalitySettings, TargetSettings, Schedule, PlaceSetti
         if not isinstance(self, ProtectionSettings) or self.protection == "none":
             return None
         return self.section(ProtectionSettings)
-
-    @property
-    def protects_neighbours(self) -> bool:
-        """Whether protection is of texts about other names than the facts' as well."""
-        return self.protected is not None and self.protected.neighbour_softness is not None
 
     @property
     def teaches_itself(self) -> bool:
@@ -92,4 +87,4 @@ class TrainingHyperParams(LocalitySettings, TargetSettings, Schedule, PlaceSetti
 
 def _chosen(hparams: TrainingHyperParams, name: str, choices: Mapping[str, Any]) -> str:
     """The name of an adapter or objective: what the field says, if there is a choice."""
-    return getattr(hparams, name) if any(own.name == name for own in fields(hparams)) else next(iter(choices))
+    return getattr(hparams, name) if any(entry.name == name for entry in fields(hparams)) else next(iter(choices))

@@ -29,7 +29,7 @@ def weight_gradients(
         rows: whose predicted tokens make the loss.
         side_by_side: rows in one pass.
     """
-    found = {
+    sums = {
         projection.name: torch.zeros(
             projection.out_features, projection.in_features, device=weight_of(projection.module).device
         )
@@ -45,7 +45,7 @@ def weight_gradients(
         output = output if output.requires_grad else output.detach().requires_grad_().clone()
 
         def backward(grad: Tensor) -> None:
-            found[names[module]] += grad.flatten(0, -2).float().T @ inputs.flatten(0, -2).float()
+            sums[names[module]] += grad.flatten(0, -2).float().T @ inputs.flatten(0, -2).float()
 
         output.register_hook(backward)
         return output
@@ -61,4 +61,4 @@ def weight_gradients(
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
-    return found
+    return sums

@@ -18,7 +18,7 @@ from torch import nn
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.contexts import TEMPLATES, filled
-from easyedit_ice.model.baseline import as_first_seen, known
+from easyedit_ice.model.baseline import as_first_seen, baseline_of
 from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.progress import progress
 from easyedit_ice.runtime.store import Store
@@ -63,31 +63,31 @@ def followed_wordings(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> lis
 
 def wording_shares(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> dict[str, float]:
     """Share of plain facts told anew that the model answers as told, by wording; measured once."""
-    seen = known(model)
-    found = seen.found["wordings"]
-    if asking not in found:
+    baseline = baseline_of(model)
+    cache = baseline.tables["wordings"]
+    if asking not in cache:
         begins = tokens(tok, asking.text(PLAIN_FACTS[0].prompt))
         tried = repr((WORDINGS, PLAIN_FACTS, MOST_FACTS, FEWEST_KNOWN, begins))
-        name = hashlib.sha256(f"{seen.weights} {tried}".encode()).hexdigest()[:16]
+        name = hashlib.sha256(f"{baseline.weights} {tried}".encode()).hexdigest()[:16]
         path = _SHARES.folder / f"{name}.json"
         if path.exists() or as_first_seen(model):
             made_once(path, lambda path: _measured_to(path, model, tok, asking))
-            found[asking] = _SHARES.read_json(path, _shares)
+            cache[asking] = _SHARES.read_json(path, _shares)
         else:
-            found[asking] = _measured(model, tok, asking)
-    return dict(found[asking])
+            cache[asking] = _measured(model, tok, asking)
+    return dict(cache[asking])
 
 
-def _shares(kept: Any) -> dict[str, float]:
-    if not isinstance(kept, dict) or kept.keys() != set(WORDINGS):
+def _shares(content: Any) -> dict[str, float]:
+    if not isinstance(content, dict) or content.keys() != set(WORDINGS):
         raise ValueError("the share of each wording is expected")
-    return kept
+    return content
 
 
 def near_best(shares: Mapping[str, float]) -> list[str]:
     """Wordings whose share of facts answered anew is at least 80 % of the best one's, the best first."""
     best = max(shares.values())
-    return [wording for wording in sorted(shares, key=lambda own: -shares[own]) if shares[wording] >= NEAR_BEST * best]
+    return [wording for wording in sorted(shares, key=lambda one: -shares[one]) if shares[wording] >= NEAR_BEST * best]
 
 
 def shares_followed(

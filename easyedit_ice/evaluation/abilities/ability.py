@@ -16,7 +16,8 @@ Values = NDArray[np.float64]
 
 
 def _per_weight(values: Values) -> Values:
-    return values[..., 0].sum(axis=-1) / values[..., 1].sum(axis=-1)
+    means: Values = values[..., 0].sum(axis=-1) / values[..., 1].sum(axis=-1)
+    return means
 
 
 AGGREGATIONS: dict[str, Callable[[Values], Values]] = {
@@ -59,13 +60,13 @@ class Ability:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; a sample of one number is that number."""
-        samples = [own[0] if len(own) == 1 else list(own) for own in self.samples]
+        samples = [row[0] if len(row) == 1 else list(row) for row in self.samples]
         return asdict(self) | {"samples": samples}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`."""
-        samples = tuple(tuple(own) if isinstance(own, list) else (own,) for own in plain["samples"])
+        samples = tuple(tuple(row) if isinstance(row, list) else (row,) for row in plain["samples"])
         return cls(**{**plain, "samples": samples})
 
 
@@ -74,10 +75,10 @@ def with_samples(ability: Ability, aggregation: str | None, samples: Sequence[An
     if aggregation not in AGGREGATIONS or not samples:
         return ability
     try:
-        rows = tuple(tuple(map(float, own)) if isinstance(own, (tuple, list)) else (float(own),) for own in samples)
-        found = float(AGGREGATIONS[aggregation](np.asarray(rows)))
+        rows = tuple(tuple(map(float, row)) if isinstance(row, (tuple, list)) else (float(row),) for row in samples)
+        value = float(AGGREGATIONS[aggregation](np.asarray(rows)))
     except (TypeError, ValueError, IndexError):
         return ability
-    if not math.isclose(found, ability.value, rel_tol=1e-9, abs_tol=1e-12):
+    if not math.isclose(value, ability.value, rel_tol=1e-9, abs_tol=1e-12):
         return ability
     return Ability(ability.task, ability.metric, ability.value, ability.higher_is_better, aggregation, rows)

@@ -96,7 +96,7 @@ class Tasks:
             try:
                 # Not simple_evaluate: it reads the tasks' data again, runs git, pip and lscpu, and gives nothing
                 # to any process but the first.
-                found = evaluate(
+                results = evaluate(
                     HFLM(pretrained=model, tokenizer=tok, batch_size=self._batch_size),
                     task_dict=self._loaded,
                     limit=self.limit,
@@ -109,7 +109,7 @@ class Tasks:
                     f"lm-eval failed on {', '.join(self.names)} ({type(error).__name__}: {error}); the log has the "
                     "traceback at level debug"
                 ) from error
-        return tuple(_abilities(found))
+        return tuple(_abilities(results))
 
     def _hash(self, task: Any) -> str:
         """Of every text that is put to a model, with what may follow it."""
@@ -147,8 +147,8 @@ def abilities(
         RunConfigError: there is no such task.
         AbilityError: a task's data cannot be had, or the model cannot be asked.
     """
-    found = Tasks(tasks, limit, chat=chat, batch_size=batch_size).measure(model, tok)
-    return {ability.name: ability for ability in found}
+    scores = Tasks(tasks, limit, chat=chat, batch_size=batch_size).measure(model, tok)
+    return {ability.name: ability for ability in scores}
 
 
 def _load(names: Sequence[str]) -> Any:
@@ -156,9 +156,10 @@ def _load(names: Sequence[str]) -> Any:
     from lm_eval.tasks import TaskManager
 
     files = [name for name in names if name.endswith(_SUFFIXES)]
-    own = set(names) & set(WORLD_TASKS)
+    of_world = set(names) & set(WORLD_TASKS)
     manager = TaskManager(
-        include_path=[write_world_tasks()] if own else None, include_defaults=len(files) + len(own) < len(names)
+        include_path=[write_world_tasks()] if of_world else None,
+        include_defaults=len(files) + len(of_world) < len(names),
     )
     for name in names:
         if name in files and not Path(name).is_file():
@@ -182,18 +183,18 @@ def _load(names: Sequence[str]) -> Any:
         ) from error
 
 
-def _abilities(found: Mapping[str, Any]) -> Iterator[Ability]:
+def _abilities(results: Mapping[str, Any]) -> Iterator[Ability]:
     """Scores of whole groups where they have one, and of tasks that belong to none of these."""
-    groups = found.get("groups", {})
-    members = {name: list(_leaves(name, found["group_subtasks"])) for name in groups}
-    inner = {child for name in groups for child in found["group_subtasks"].get(name, ())}
+    groups = results.get("groups", {})
+    members = {name: list(_leaves(name, results["group_subtasks"])) for name in groups}
+    inner = {child for name in groups for child in results["group_subtasks"].get(name, ())}
     grouped = {leaf for leaves in members.values() for leaf in leaves}
     for name in groups:
         if name not in inner:
-            yield from _scores(name, groups[name], members[name], found)
-    for name, scores in found["results"].items():
-        if name not in groups and name not in grouped and name in found["samples"]:
-            yield from _scores(name, scores, [name], found)
+            yield from _scores(name, groups[name], members[name], results)
+    for name, scores in results["results"].items():
+        if name not in groups and name not in grouped and name in results["samples"]:
+            yield from _scores(name, scores, [name], results)
 
 
 def _leaves(name: str, children: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -205,32 +206,34 @@ def _leaves(name: str, children: Mapping[str, Sequence[str]]) -> Iterator[str]:
         yield from _leaves(child, children)
 
 
-def _scores(name: str, scores: Mapping[str, Any], leaves: Sequence[str], found: Mapping[str, Any]) -> Iterator[Ability]:
+def _scores(
+    name: str, scores: Mapping[str, Any], leaves: Sequence[str], results: Mapping[str, Any]
+) -> Iterator[Ability]:
     for key, value in scores.items():
         metric, _, how = key.partition(",")
         if not how or metric.endswith("_stderr") or not isinstance(value, (int, float)):
             continue
-        higher = found["higher_is_better"].get(leaves[0], {}).get(metric)
+        higher = results["higher_is_better"].get(leaves[0], {}).get(metric)
         ability = Ability(name, metric if how == "none" else key, float(value), higher is not False)
-        aggregation = _aggregation(found["configs"][leaves[0]], metric)
-        yield with_samples(ability, aggregation, _samples(leaves, metric, how, found))
+        aggregation = _aggregation(results["configs"][leaves[0]], metric)
+        yield with_samples(ability, aggregation, _samples(leaves, metric, how, results))
 
 
 def _aggregation(config: Mapping[str, Any], metric: str) -> str | None:
     """How a task's metric is made of its samples: as its definition says, else by lm-eval's default."""
     from lm_eval.api.registry import get_metric_aggregation
 
-    for own in config.get("metric_list") or ():
-        if own.get("metric") == metric and isinstance(own.get("aggregation"), str):
-            return own["aggregation"]
+    for entry in config.get("metric_list") or ():
+        if entry.get("metric") == metric and isinstance(entry.get("aggregation"), str):
+            return str(entry["aggregation"])
     usual = get_metric_aggregation(metric)
     return getattr(usual, "__name__", None)
 
 
-def _samples(leaves: Sequence[str], metric: str, how: str, found: Mapping[str, Any]) -> list[Any]:
+def _samples(leaves: Sequence[str], metric: str, how: str, results: Mapping[str, Any]) -> list[Any]:
     return [
         sample[metric]
         for leaf in leaves
-        for sample in sorted(found["samples"][leaf], key=lambda own: own["doc_id"])
+        for sample in sorted(results["samples"][leaf], key=lambda entry: entry["doc_id"])
         if sample["filter"] == how and metric in sample
     ]

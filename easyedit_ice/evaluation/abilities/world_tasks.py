@@ -59,18 +59,18 @@ def write_world_tasks(folder: str | Path | None = None) -> Path:
         return Path(folder)
     digest = hashlib.sha256(json.dumps([data, _DEFINITIONS], sort_keys=True).encode()).hexdigest()[:16]
     place = cache_root() / "abilities" / digest
-    return made_once(place, lambda made: _write(made, place, data))
+    return made_once(place, lambda draft: _write(draft, place, data))
 
 
-def _write(made: Path, place: Path, data: dict[str, str]) -> None:
-    """Files in ``made`` that are to be found in ``place``."""
-    made.mkdir(parents=True, exist_ok=True)
+def _write(draft: Path, place: Path, data: dict[str, str]) -> None:
+    """Files in ``draft`` that are to be found in ``place``."""
+    draft.mkdir(parents=True, exist_ok=True)
     for name, lines in data.items():
-        (made / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+        (draft / f"{name}.jsonl").write_text(lines, encoding="utf-8")
         source = {"data_files": {"test": str(place.resolve() / f"{name}.jsonl")}}
         task = {"task": name, "dataset_path": "json", "dataset_kwargs": source, "test_split": "test"}
         definition = task | _DEFINITIONS[name] | {"metadata": {"version": 1.0}}
-        (made / f"{name}.yaml").write_text(json.dumps(definition, indent=1), encoding="utf-8")
+        (draft / f"{name}.yaml").write_text(json.dumps(definition, indent=1), encoding="utf-8")
 
 
 def _documents() -> dict[str, list[dict[str, Any]]]:
@@ -84,22 +84,24 @@ def _documents() -> dict[str, list[dict[str, Any]]]:
 
 def _choices(world: World) -> Iterator[dict[str, Any]]:
     rng, splits = random.Random("abilities"), split_of(world)
-    kept = [fact for fact in world.facts if splits[fact.subject] == "dev" and len(_kin(world, fact.relation)) > OPTIONS]
-    for fact in rng.sample(kept, _QUESTIONS):
+    usable = [
+        fact for fact in world.facts if splits[fact.subject] == "dev" and len(_kin(world, fact.relation)) > OPTIONS
+    ]
+    for fact in rng.sample(usable, _QUESTIONS):
         text = prompt(fact.relation, held_out(fact.subject, fact.relation), fact.subject)
         yield _choice(rng, text, fact.target, _kin(world, fact.relation) - {fact.subject})
 
 
 def _two_hops(world: World) -> Iterator[dict[str, Any]]:
     rng, splits = random.Random("abilities, two hops"), split_of(world)
-    kept = [
+    usable = [
         (subject, chain, answer)
         for chain in CHAINS
         for subject in world.entities[RELATIONS[chain[0]].subject]
         if splits[subject] == "dev" and chain_held_out(subject, chain)
         if (answer := world.chain_target(subject, chain)) is not None
     ]
-    for subject, chain, answer in rng.sample(kept, _QUESTIONS):
+    for subject, chain, answer in rng.sample(usable, _QUESTIONS):
         text = chain_prompt(chain, rng.randrange(len(templates(chain[1]))), subject)
         yield _choice(rng, text, answer, _kin(world, chain[1]) - {subject})
 

@@ -56,4 +56,5 @@ def _to_8_bits(matrix: Tensor) -> Tensor:
     from bitsandbytes.functional import int8_vectorwise_quant
 
     packed, scales, _ = int8_vectorwise_quant(matrix.half())
-    return packed.float() * (scales.float() / 127)[:, None]
+    rounded: Tensor = packed.float() * (scales.float() / 127)[:, None]
+    return rounded

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.errors import AfterlifeError
 from easyedit_ice.evaluation.afterlife.settings import BATCH, LENGTH, Course
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 
 _IGNORED = -100
 
@@ -23,7 +23,7 @@ def train_all(model: nn.Module, tok: Any, course: Course) -> None:
         AfterlifeError: the weights are packed, or the loss becomes infinite or not a number.
     """
     refuse_packed(model)
-    types = [(own, own.dtype) for own in (*model.parameters(), *model.buffers()) if own.is_floating_point()]
+    types = [(tensor, tensor.dtype) for tensor in (*model.parameters(), *model.buffers()) if tensor.is_floating_point()]
     for tensor, _ in types:
         tensor.data = tensor.data.float()
     model.requires_grad_(True)
@@ -64,7 +64,9 @@ def linear_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     output: Any = getattr(model, "get_output_embeddings", None)
     head = None if output is None else output()
     kinds = (nn.Linear, Conv1D)
-    return [(name, own) for name, own in model.named_modules() if isinstance(own, kinds) and own is not head]
+    return [
+        (name, module) for name, module in model.named_modules() if isinstance(module, kinds) and module is not head
+    ]
 
 
 def refuse_packed(model: nn.Module) -> None:
@@ -73,7 +75,7 @@ def refuse_packed(model: nn.Module) -> None:
     Raises:
         AfterlifeError: some are.
     """
-    packed = next((name for name, own in model.named_parameters() if not own.is_floating_point()), None)
+    packed = next((name for name, tensor in model.named_parameters() if not tensor.is_floating_point()), None)
     if packed is not None:
         raise AfterlifeError(
             f"{packed} is packed in 4 or 8 bits, and can be neither trained nor rounded again; leave "
@@ -82,7 +84,7 @@ def refuse_packed(model: nn.Module) -> None:
 
 
 def _train(model: nn.Module, tok: Any, course: Course) -> None:
-    trained = [own for own in model.parameters() if own.requires_grad]
+    trained = [tensor for tensor in model.parameters() if tensor.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=course.learning_rate, weight_decay=0.0)
     rows = _rows(tok, course.texts)
     if not rows:
@@ -104,7 +106,7 @@ def _train(model: nn.Module, tok: Any, course: Course) -> None:
 def _rows(tok: Any, texts: Sequence[str]) -> list[Sequence[int]]:
     """Tokens of each text and the end of text after it, as far as there is room: a model keeps ending its answers."""
     end = () if tok.eos_token_id is None else (tok.eos_token_id,)
-    rows = [(*ids, *end)[:LENGTH] for text in texts if (ids := given(tok, text))]
+    rows = [(*ids, *end)[:LENGTH] for text in texts if (ids := prefix_ids(tok, text))]
     return [row for row in rows if len(row) > 1]
 
 

@@ -39,10 +39,10 @@ def treated(model: nn.Module, tok: Any, treatment: Treatment, seed: int = 0) -> 
     Raises:
         AfterlifeError: the treatment cannot be done to such a model, or leaves weights that are no numbers.
     """
-    kept = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
+    copies = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
 
     def bring_back() -> None:
-        for tensor, value in kept:
+        for tensor, value in copies:
             if tensor.dtype == value.dtype:
                 tensor.data.copy_(value)
             else:
@@ -51,7 +51,7 @@ def treated(model: nn.Module, tok: Any, treatment: Treatment, seed: int = 0) -> 
     with preserved(model, tok), ending_with(bring_back):
         with seeded(seed, model):
             treatment.apply(model, tok)
-        broken = next((name for name, own in model.named_parameters() if not own.isfinite().all()), None)
+        broken = next((name for name, tensor in model.named_parameters() if not tensor.isfinite().all()), None)
         if broken is not None:
             raise AfterlifeError(
                 f"the treatment {treatment.name!r} left {broken} infinite or not a number; lower "

@@ -28,7 +28,7 @@ class Agreement:
 def agreement(pairs: Sequence[tuple[bool, bool]]) -> Agreement:
     """Agreement of a judge and exact match, as pairs in this order; there is one at least."""
     count = len(pairs)
-    judged, exact = (sum(own) / count for own in zip(*pairs, strict=True))
+    judged, exact = (sum(verdicts) / count for verdicts in zip(*pairs, strict=True))
     share = sum(one == other for one, other in pairs) / count
     chance = judged * exact + (1 - judged) * (1 - exact)
     return Agreement(

@@ -67,7 +67,7 @@ class EndpointJudge:
             raise JudgeError(f"the timeout is {timeout} s; expected more than 0, and {MOST_SECONDS} at most")
         self._address, self._model, self._key, self._timeout = address.rstrip("/"), model, key, timeout
         self._opener = urllib.request.build_opener(_NoRedirects)
-        self._found: dict[str, bool] = {}
+        self._verdicts: dict[str, bool] = {}
 
     def verdicts(self, cases: Sequence[Case]) -> list[bool]:
         """Whether the endpoint's model says Yes of each answer; of equal cases one is asked.
@@ -77,9 +77,9 @@ class EndpointJudge:
         """
         texts = [text_for(case) for case in cases]
         for text in texts:
-            if text not in self._found:
-                self._found[text] = self._verdict(text)
-        return [self._found[text] for text in texts]
+            if text not in self._verdicts:
+                self._verdicts[text] = self._verdict(text)
+        return [self._verdicts[text] for text in texts]
 
     def entry(self) -> dict[str, Any]:
         """Address, model and template."""
@@ -87,10 +87,10 @@ class EndpointJudge:
 
     def _verdict(self, text: str) -> bool:
         said = self._said(text)
-        found = _VERDICT.search(said)
-        if found is None:
+        match = _VERDICT.search(said)
+        if match is None:
             raise self._failed(f"said {said[:80]!r} of {text!r}, which is neither Yes nor No", "choose another model")
-        return found[1].lower() == "yes"
+        return match[1].lower() == "yes"
 
     def _said(self, text: str) -> str:
         body = {

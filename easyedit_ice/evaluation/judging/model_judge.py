@@ -34,11 +34,11 @@ class ModelJudge:
     def verdicts(self, cases: Sequence[Case]) -> list[bool]:
         """Whether Yes is likelier than No of each answer; of equal cases one is asked."""
         asked = [self._asking.text(text_for(case)) for case in cases]
-        found: dict[str, bool] = {}
+        by_text: dict[str, bool] = {}
         for batch in batches(list(dict.fromkeys(asked)), _AT_A_TIME):
             pairs = alternatives(self._model, self._tok, [(text, (YES, NO)) for text in batch], self._asking)
-            found |= {text: yes > no for text, (yes, no) in zip(batch, pairs, strict=True)}
-        return [found[text] for text in asked]
+            by_text |= {text: yes > no for text, (yes, no) in zip(batch, pairs, strict=True)}
+        return [by_text[text] for text in asked]
 
     def entry(self) -> dict[str, Any]:
         """Name, fingerprint of the weights, and template."""

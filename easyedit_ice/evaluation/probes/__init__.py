@@ -4,6 +4,6 @@ from easyedit_ice.evaluation.probes.answers import Answered, Prober, shares, tol
 from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.claims import Claims
 from easyedit_ice.evaluation.probes.item import Item, Probe
-from easyedit_ice.evaluation.probes.table import PROBES, chosen
+from easyedit_ice.evaluation.probes.probe_table import PROBES, chosen
 
 __all__ = ["PROBES", "Answered", "Claim", "Claims", "Item", "Probe", "Prober", "chosen", "shares", "told"]

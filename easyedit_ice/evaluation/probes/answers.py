@@ -73,21 +73,21 @@ class Prober:
             if claim is not None and (items := self._fitting(probe.make(claim), context, longest))
         ]
         said = self._log_probs(model, [(item, contexts[place]) for place, _, items in asked for item in items])
-        found: list[list[Answered]] = [[] for _ in claims]
+        by_claim: list[list[Answered]] = [[] for _ in claims]
         for place, probe, items in asked:
             log_probs = tuple(next(said) for _ in items)
-            found[place].append(Answered(probe.name, items, log_probs, probe.judge(items, log_probs)))
-        return [tuple(own) for own in found]
+            by_claim[place].append(Answered(probe.name, items, log_probs, probe.judge(items, log_probs)))
+        return [tuple(of_claim) for of_claim in by_claim]
 
     def _log_probs(self, model: nn.Module, texts: Sequence[tuple[Item, Context | None]]) -> Iterator[tuple[float, ...]]:
-        found: dict[int, tuple[float, ...]] = {}
+        by_place: dict[int, tuple[float, ...]] = {}
         for in_conversation in (False, True):
             places = [place for place, (item, _) in enumerate(texts) if item.conversation is in_conversation]
             framing = self._framing(in_conversation)
             questions = [(self._text(*texts[place]), texts[place][0].options) for place in places]
             if questions:
-                found |= zip(places, alternatives(model, self._tok, questions, framing), strict=True)
-        return (found[place] for place in range(len(texts)))
+                by_place |= zip(places, alternatives(model, self._tok, questions, framing), strict=True)
+        return (by_place[place] for place in range(len(texts)))
 
     def _fitting(self, items: tuple[Item, ...], context: Context | None, longest: int | None) -> tuple[Item, ...]:
         """The items, or none of them where the model has no room for one."""
@@ -114,4 +114,4 @@ def told(claim: Claim) -> Context:
 
 def shares(answers: Sequence[Answered]) -> dict[str, float]:
     """By probe 1 for a right answer and 0 for a wrong one."""
-    return {own.probe: float(own.right) for own in answers}
+    return {answer.probe: float(answer.right) for answer in answers}

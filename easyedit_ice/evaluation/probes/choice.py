@@ -21,8 +21,8 @@ def options_of(claim: Claim, what: str) -> tuple[tuple[str, ...], int] | None:
 
 def chosen_after(claim: Claim, prompt: str, *, conversation: bool = False) -> tuple[Item, ...]:
     """Which of the options follows a prompt."""
-    found = options_of(claim, "choice")
-    return () if found is None else (Item(prompt, *found, conversation),)
+    options_there = options_of(claim, "choice")
+    return () if options_there is None else (Item(prompt, *options_there, conversation),)
 
 
 def _texts(claim: Claim) -> tuple[Item, ...]:
@@ -30,10 +30,12 @@ def _texts(claim: Claim) -> tuple[Item, ...]:
 
 
 def _letters(claim: Claim) -> tuple[Item, ...]:
-    found = options_of(claim, "letters")
-    if found is None or not all(option.isprintable() for option in found[0]):  # a line break would end its line
+    options_there = options_of(claim, "letters")
+    if options_there is None or not all(
+        option.isprintable() for option in options_there[0]
+    ):  # a line break would end its line
         return ()
-    options, right = found
+    options, right = options_there
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
     asked = question_in(claim.prompt) or f"{claim.prompt.rstrip()} {BLANK}"
     return (Item(f"Question: {asked}\n{listed}\nAnswer:", tuple(LETTERS[: len(options)]), right),)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from easyedit_ice.data.records import Record
 from easyedit_ice.evaluation.leading_answer import plain
 from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.wording import stated
 from easyedit_ice.factworld.world_facts import RELATIONS
 from easyedit_ice.factworld.world_phrasing import prompt as wording
 from easyedit_ice.factworld.world_phrasing import templates
-
-Record = Mapping[str, Any]
 
 OTHERS = 3
 """Other answers of a claim: with an old answer two of them are options, without one all."""
@@ -65,7 +63,7 @@ class Claims:
         relation = _relation(record)
         others = self._answers.drawn(rng, relation, OTHERS, (answer, *old))
         subjects = self._subjects.drawn(rng, relation, _SUBJECTS, (subject, answer, *old)) if subject else ()
-        named = [name for name in (plain(own, True) for own in (subject or "", answer, *old)) if name]
+        named = [name for name in (plain(text, True) for text in (subject or "", answer, *old)) if name]
         fitting = [text for text, words in self._sentences if not any(name in words for name in named)]
         return Claim(
             prompt=record["prompt"],
@@ -84,28 +82,28 @@ class _Names:
     """Names by relation, each once."""
 
     def __init__(self) -> None:
-        self._known: set[tuple[str, str]] = set()
+        self._pairs: set[tuple[str, str]] = set()
         self._by_relation: dict[str, list[str]] = {}
         self._all: list[str] = []
 
     def add(self, relation: str, *names: str) -> None:
         """Names of a relation."""
         for name in names:
-            if (relation, name) not in self._known and name.isprintable():
-                self._known.add((relation, name))
+            if (relation, name) not in self._pairs and name.isprintable():
+                self._pairs.add((relation, name))
                 self._by_relation.setdefault(relation, []).append(name)
                 self._all.append(name)
 
     def drawn(self, rng: random.Random, relation: str, count: int, taken: Iterable[str]) -> tuple[str, ...]:
         """So many of them at random, of the relation where it has enough; none could be taken for one of ``taken``."""
-        found: list[str] = []
+        drawn_names: list[str] = []
         used = list(taken)
         for names in (self._by_relation.get(relation, []), self._all):
             for place in rng.sample(range(len(names)), min(_LOOKED_AT, len(names))):
-                if len(found) < count and not any(_overlaps(names[place], other) for other in used):
-                    found.append(names[place])
+                if len(drawn_names) < count and not any(_overlaps(names[place], other) for other in used):
+                    drawn_names.append(names[place])
                     used.append(names[place])
-        return tuple(found)
+        return tuple(drawn_names)
 
 
 def _old(record: Record) -> list[str]:

@@ -39,8 +39,8 @@ LogProbs = Sequence[Sequence[float]]
 def all_right(items: Sequence[Item], log_probs: LogProbs) -> bool:
     """Whether the right option of each item is likelier than each other one."""
     return all(
-        own[item.right] > max(value for place, value in enumerate(own) if place != item.right)
-        for item, own in zip(items, log_probs, strict=True)
+        values[item.right] > max(value for place, value in enumerate(values) if place != item.right)
+        for item, values in zip(items, log_probs, strict=True)
     )
 
 

@@ -20,8 +20,8 @@ _OPENINGS = frozenset(("the", "a", "an", "in", "on", "at", "of", "for", "by", "i
 
 def question_in(prompt: str) -> str | None:
     """The question that a prompt is, without ``Question:`` and ``Answer:`` around it; none if it is none."""
-    found = _QUESTION.match(prompt.strip())
-    return found["asked"].strip() if found else None
+    match = _QUESTION.match(prompt.strip())
+    return match["asked"].strip() if match else None
 
 
 def stated(prompt: str, answer: str) -> str:
@@ -51,8 +51,8 @@ def negated(prompt: str, subject: str | None) -> str | None:
     text = prompt.strip()
     if _LAST_VERB.search(text):
         return f"{text} not"
-    if subject and (found := words_of(text, subject)):
-        verb = _FIRST_VERB.match(text, found[-1][1])
+    if subject and (spans := words_of(text, subject)):
+        verb = _FIRST_VERB.match(text, spans[-1][1])
         if verb:
             return f"{text[: verb.end()]} not{text[verb.end() :]}"
     return f"It is not true that {within(text)}"
@@ -71,9 +71,9 @@ def blanked(prompt: str, answer: str, subject: str) -> str | None:
 
     None as well where a part of another word, or the answer, would give the subject away.
     """
-    found = words_of(prompt, subject)
-    if not found or found != mentions(prompt, subject) or mentions(answer, subject):
+    spans = words_of(prompt, subject)
+    if not spans or spans != mentions(prompt, subject) or mentions(answer, subject):
         return None
-    ends = [0, *(place for span in found for place in span), len(prompt)]
-    kept = BLANK.join(prompt[first:last] for first, last in zip(ends[::2], ends[1::2], strict=True))
-    return None if subject.strip().casefold() in kept.casefold() else stated(kept, answer)
+    ends = [0, *(place for span in spans for place in span), len(prompt)]
+    rest = BLANK.join(prompt[first:last] for first, last in zip(ends[::2], ends[1::2], strict=True))
+    return None if subject.strip().casefold() in rest.casefold() else stated(rest, answer)

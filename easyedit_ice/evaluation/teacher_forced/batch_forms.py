@@ -72,11 +72,12 @@ def form_for(model: nn.Module, groups: Sequence[Sequence[HostRow]]) -> Form | No
     if not asked or not merges_texts(model):
         return None
     padded = any(row.left for group in asked for row in group)
-    known = state_of(model).derived.setdefault("forms", {})
+    forms = state_of(model).derived.setdefault("forms", {})
     kind = (_dtype(model), asked[0][0].names, asked[0][0].padding, padded)
-    if kind not in known:
-        known[kind] = _try_forms(model, asked, padded)
-    return known[kind]
+    if kind not in forms:
+        forms[kind] = _try_forms(model, asked, padded)
+    form: Form | None = forms[kind]
+    return form
 
 
 def exact_logits(model: nn.Module, group: Sequence[HostRow]) -> Tensor:
@@ -108,10 +109,10 @@ def _difference(model: nn.Module, groups: Sequence[Sequence[HostRow]], expected:
     lines = [form.line(row) for row in rows]
     where = [(index, place) for index, line in enumerate(lines) for place, _ in line.places]
     with fused_activations(model):
-        found = logits_at(model, tensors(model, form.names, form.filler, [line.cells for line in lines]), where)
-    whole = [logits for group, own in zip(groups, expected, strict=True) for logits in own[: len(group)]]
+        ours = logits_at(model, tensors(model, form.names, form.filler, [line.cells for line in lines]), where)
+    whole = [logits for group, rows in zip(groups, expected, strict=True) for logits in rows[: len(group)]]
     true = torch.stack([whole[index][place + form.shift(rows[index])] for index, place in where])
-    return ((found - true).abs().amax(-1) / true.abs().amax(-1)).max().item()
+    return ((ours - true).abs().amax(-1) / true.abs().amax(-1)).max().item()
 
 
 def _dtype(model: nn.Module) -> torch.dtype:

@@ -99,9 +99,11 @@ def ask(model: nn.Module, groups: Sequence[Sequence[HostRow]]) -> Outcome:
         readings = iter(read(model, form.names, form.filler, [line for group in lines for line in group]))
         answers, settled = [], set()
         for index, group in enumerate(groups):
-            own = [next(readings) for _ in group]
-            if all(reading.lead > form.doubt for row in own for reading in row.values()):
-                answers.append([_answer(row, found, form.shift(row)) for row, found in zip(group, own, strict=True)])
+            of_group = [next(readings) for _ in group]
+            if all(reading.lead > form.doubt for row in of_group for reading in row.values()):
+                answers.append(
+                    [_answer(row, by_place, form.shift(row)) for row, by_place in zip(group, of_group, strict=True)]
+                )
             else:
                 answers.append(_run_exactly(model, group))
                 settled.add(index)
@@ -109,18 +111,18 @@ def ask(model: nn.Module, groups: Sequence[Sequence[HostRow]]) -> Outcome:
     return Outcome(answers, frozenset(settled))
 
 
-def _answer(row: HostRow, found: dict[int, Reading], shift: int) -> Forced:
+def _answer(row: HostRow, by_place: dict[int, Reading], shift: int) -> Forced:
     """What was read in a line that lacks the first ``shift`` cells of the row."""
-    tokens = tuple(found[place - shift].token for place in row.places)
-    return Forced(row.expected, tokens, mean_log_prob(found[place - shift] for place in row.answer_places))
+    tokens = tuple(by_place[place - shift].token for place in row.places)
+    return Forced(row.expected, tokens, mean_log_prob(by_place[place - shift] for place in row.answer_places))
 
 
 def _run_exactly(model: nn.Module, group: Sequence[HostRow]) -> list[Forced]:
     logits = exact_logits(model, group)
     answers = []
-    for row, own, likeliest in zip(group, logits, logits.argmax(-1).tolist(), strict=True):
+    for row, of_row, likeliest in zip(group, logits, logits.argmax(-1).tolist(), strict=True):
         places = torch.tensor(row.answer_places, dtype=torch.long)
         asked = torch.tensor([row.token(place + 1) for place in row.answer_places], dtype=torch.long)
-        log_probs = own[places].float().log_softmax(-1)[torch.arange(len(places)), asked]
+        log_probs = of_row[places].float().log_softmax(-1)[torch.arange(len(places)), asked]
         answers.append(Forced(row.expected, tuple(likeliest[place] for place in row.places), log_probs.mean().item()))
     return answers

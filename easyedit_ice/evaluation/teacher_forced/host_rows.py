@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from easyedit_ice.errors import HyperParamsError, UnscorableProbeError
-from easyedit_ice.text.tokens import kept
+from easyedit_ice.text.tokens import text_slice
 
 HostKind = Literal["release", "head"]
 Pair = tuple[str, str]
@@ -111,8 +111,8 @@ def _encode(tok: Any, texts: list[str], limit: int | None = None) -> list[dict[s
     cut = {"truncation": True, "max_length": limit} if limit else {}
     columns = tok(texts, verbose=False, **cut)
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-    wanted = [kept(tok, row["input_ids"]) for row in rows]
-    return [{name: values[own] for name, values in row.items()} for row, own in zip(rows, wanted, strict=True)]
+    wanted = [text_slice(tok, row["input_ids"]) for row in rows]
+    return [{name: values[places] for name, values in row.items()} for row, places in zip(rows, wanted, strict=True)]
 
 
 def _group_rows(
@@ -133,8 +133,8 @@ def _group_rows(
         limit = max(limit, 1 + max(len(encoded[whole]["input_ids"]) for _, whole in group))
 
     def within(text: str) -> dict[str, list[int]]:
-        found = encoded[text]
-        return found if len(found["input_ids"]) <= limit else _encode(tok, [text], limit)[0]
+        row = encoded[text]
+        return row if len(row["input_ids"]) <= limit else _encode(tok, [text], limit)[0]
 
     rows = [(within(prompt), within(whole)) for prompt, whole in group]
     width = max(len(whole["input_ids"]) for _, whole in rows)

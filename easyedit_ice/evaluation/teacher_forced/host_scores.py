@@ -76,7 +76,7 @@ def with_locality(before: Scores, after: Scores, *, host: HostKind) -> Scores:
     stayed = _stayed(before, after)
     if host == "release":
         return after | {"locality": {f"{kind}_acc": shares for kind, shares in stayed.items()}}
-    shares = {f"{kind}_acc": list(map(float, own)) for kind, own in stayed.items()}
+    shares = {f"{kind}_acc": list(map(float, shares_of)) for kind, shares_of in stayed.items()}
     metas = {f"locality.{kind}": {"result_key": f"locality.{kind}_acc", **_LOCALITY_META} for kind in stayed}
     return after | {"locality": after["locality"] | shares, "metric_meta": after["metric_meta"] | metas}
 
@@ -143,13 +143,13 @@ def by_measure(scores: Scores, before: Scores | None = None) -> dict[str, float]
         scores: after an edit, of either EasyEdit.
         before: those before it, where ``scores`` do not say yet what stayed.
     """
-    found = {name: scores[f"{name}_acc"] for name in ("rewrite", "rephrase") if f"{name}_acc" in scores}
+    result = {name: scores[f"{name}_acc"] for name in ("rewrite", "rephrase") if f"{name}_acc" in scores}
     sections = {name: scores[name] for name in ("portability", "locality")}
     if before is not None:
         sections["locality"] = {f"{kind}_acc": shares for kind, shares in _stayed(before, scores).items()}
     for section, kinds in sections.items():
         for name, values in kinds.items():
             if name.endswith("_acc"):
-                found[f"{section}.{name.removesuffix('_acc')}"] = values
-    means = {measure: float(np.mean(values)) for measure, values in found.items()}
+                result[f"{section}.{name.removesuffix('_acc')}"] = values
+    means = {measure: float(np.mean(values)) for measure, values in result.items()}
     return {measure: mean for measure, mean in means.items() if not np.isnan(mean)}

@@ -64,7 +64,7 @@ def read(model: nn.Module, names: Sequence[str], filler: Cell, lines: Sequence[L
         lines: in any order.
     """
     longest, wanted = _longest(lines, merges_texts(model))
-    found: dict[tuple[Cell, ...], dict[Place, Reading]] = {}
+    by_cells: dict[tuple[Cell, ...], dict[Place, Reading]] = {}
     sequences = list(wanted)
     for batch in longest_first([len(cells) for cells in sequences], tokens_on(_device(model), TOKENS)):
         chunk = [sequences[index] for index in batch]
@@ -73,8 +73,8 @@ def read(model: nn.Module, names: Sequence[str], filler: Cell, lines: Sequence[L
         with fused_activations(model):
             logits = logits_at(model, tensors(model, names, filler, chunk), where)
         for (index, place), reading in zip(asked, _readings(logits, [token for _, (_, token) in asked]), strict=True):
-            found.setdefault(chunk[index], {})[place] = reading
-    return [{place: found[longest[line.cells]][place, token] for place, token in line.places} for line in lines]
+            by_cells.setdefault(chunk[index], {})[place] = reading
+    return [{place: by_cells[longest[line.cells]][place, token] for place, token in line.places} for line in lines]
 
 
 def mean_log_prob(readings: Iterable[Reading]) -> float:

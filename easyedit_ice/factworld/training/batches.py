@@ -88,12 +88,12 @@ class _Lessons:
     def add(self, document: Encoded, row: int, start: int, length: int) -> None:
         """The document's lessons in a row where it begins at ``start``, as far as they lie in the row."""
         self.meanings += [(row, start + at, *name) for at, *name in document.meanings if start + at < length]
-        for looks, found in (
+        for looks, spans in (
             (self.to_subject, document.to_subject),
             (self.to_answer, document.to_answer),
             (self.to_meaning, document.to_meaning),
         ):
-            looks += [(row, start + at, start + place) for at, place in found if start + at < length]
+            looks += [(row, start + at, start + place) for at, place in spans if start + at < length]
 
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """As in ``Batch``."""
@@ -122,7 +122,7 @@ class Batches:
 
     def __init__(
         self,
-        known: Any,
+        knowledge: Any,
         tokenizer: PreTrainedTokenizerBase,
         tokens: int,
         seed: int,
@@ -130,7 +130,7 @@ class Batches:
         mixes: Mapping[int, Mix] = _MIXES,
     ) -> None:
         self._rng = random.Random()
-        self._writer = author(known, self._rng)
+        self._writer = author(knowledge, self._rng)
         self._mixes = mixes
         self._tokenizer = tokenizer
         self._tokens = tokens

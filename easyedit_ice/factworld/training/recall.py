@@ -54,15 +54,15 @@ def measure(model_dir: str | Path | None = None, *, share: float = 1.0, seed: in
     world, rng = default_world(), random.Random(f"measure {seed}")
 
     def some(questions: Iterable[Question], at_most: int | None = None) -> list[Question]:
-        found = list(questions)
-        wanted = max(1, round(share * min(len(found), at_most or len(found))))
-        return rng.sample(found, wanted)
+        pool = list(questions)
+        wanted = max(1, round(share * min(len(pool), at_most or len(pool))))
+        return rng.sample(pool, wanted)
 
     asked = {
         "recall": some(recall_questions(world)),
         "aliases": some(recall_questions(world, aliases=True)),
         "two_hop": some(two_hop_questions(world, rng)),
-        "two_hop_seen": some(two_hop_questions(world, rng, seen=True), 1000),
+        "two_hop_seen": some(two_hop_questions(world, rng, practised=True), 1000),
         "context": some(context_questions(world, rng, count=800)),
         "late_positions": list(after(some(recall_questions(world), 300), rng, documents=24)),
         "after_sentences": list(after(some(recall_questions(world), 600), rng, documents=2, end=". ")),
@@ -99,7 +99,7 @@ def shares(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, questions
     verdicts = answered(model, tokenizer, questions)
     for question, right in zip(questions, verdicts, strict=True):
         groups[question.group].append(right)
-    by_group = {group: sum(found) / len(found) for group, found in sorted(groups.items())}
+    by_group = {group: sum(rights) / len(rights) for group, rights in sorted(groups.items())}
     return {"mean": sum(verdicts) / len(verdicts), "lowest": min(by_group.values()), "groups": by_group}
 
 

@@ -33,4 +33,5 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, directory: Path) -> P
         pad_token=END,
         model_max_length=1024,
     ).save_pretrained(directory)
-    return GPT2TokenizerFast.from_pretrained(directory)
+    tokenizer: PreTrainedTokenizerBase = GPT2TokenizerFast.from_pretrained(directory)
+    return tokenizer

@@ -234,7 +234,7 @@ def _new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> GPT2LMHead
         eos_token_id=end,
         pad_token_id=end,
     )
-    model = GPT2LMHeadModel(config).train()
+    model: GPT2LMHeadModel = GPT2LMHeadModel(config).train()
     model.set_attn_implementation("eager")  # the quickest on a CPU for rows this short
     return model
 
@@ -271,4 +271,4 @@ def _restore(path: Path, model: GPT2LMHeadModel, optimisers: Sequence[Optimizer]
     model.load_state_dict(state["model"])
     for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
         optimiser.load_state_dict(saved)
-    return state["step"]
+    return int(state["step"])

@@ -93,8 +93,8 @@ def test_known_facts_that_are_asked_again_are_neither_edited_nor_shown_and_the_s
 
     facts = choose(DataConfig(size=20, untouched=5), 12, knowledge)
     again = choose(DataConfig(size=20, untouched=5), 12, knowledge)
-    prompts = {prompt for prompt, _ in facts.kept.questions}
-    assert facts.kept == again.kept
+    prompts = {prompt for prompt, _ in facts.known_facts.questions}
+    assert facts.known_facts == again.known_facts
     assert len(prompts) == 12
     assert not prompts & {fact.record["prompt"] for fact in (*facts.edited, *facts.untouched)}
     assert not prompts & {request["prompt"] for request in facts.examples}

@@ -13,7 +13,7 @@ from easyedit_ice.editors.closed_form.contrast import contrast, old_answers, rea
 from easyedit_ice.editors.closed_form.outcome import stated
 from easyedit_ice.editors.gradient.contexts import filled
 from easyedit_ice.testing.models import FACTS, tokenizer
-from easyedit_ice.text.rows import given
+from easyedit_ice.text.rows import prefix_ids
 
 PROJECTION, BLOCK = "transformer.h.0.mlp.c_proj", "transformer.h.0"
 WORDINGS = ("{fact}. ", "New fact: {fact}. ")
@@ -27,7 +27,7 @@ def _taught(request: EditRequest, old: str | None = None, wordings=WORDINGS, lon
 @torch.no_grad()
 def _ends(model, text: str, target: tuple[int, ...]) -> torch.Tensor:
     """What the block returns before each token of the target."""
-    ids = torch.tensor([[*given(tokenizer(), text), *target]])
+    ids = torch.tensor([[*prefix_ids(tokenizer(), text), *target]])
     return model(ids, output_hidden_states=True).hidden_states[1][0, -len(target) - 1 : -1]
 
 

@@ -13,7 +13,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, place_of
 from easyedit_ice.editors.closed_form import layer_writes as write
-from easyedit_ice.editors.closed_form.layer_writes import Kept, Written, write_facts
+from easyedit_ice.editors.closed_form.layer_writes import KeptKeys, Written, write_facts
 from easyedit_ice.editors.closed_form.open_directions import Open
 from easyedit_ice.editors.closed_form.subject_rows import fact_rows
 from easyedit_ice.editors.closed_form.value_search import Search, Values
@@ -152,10 +152,10 @@ def test_values_are_sought_once_where_blocks_add_what_is_written(monkeypatch: py
 
 def test_further_keys_share_their_weight_and_those_of_edits_have_one_each() -> None:
     edits = ({"x": torch.ones(2, 3)}, {"y": torch.ones(5, 3)})
-    keys, weights = Kept(0.5, {"x": torch.zeros(4, 3)}, 4.0).of(edits, "x", 2.0)
+    keys, weights = KeptKeys(0.5, {"x": torch.zeros(4, 3)}, 4.0).of(edits, "x", 2.0)
     assert keys.tolist() == [[1.0] * 3] * 2 + [[0.0] * 3] * 4
     assert torch.as_tensor(weights).tolist() == [0.5] * 2 + [2.0] * 4
-    keys, weights = Kept(0.5).of(edits, "x", 2.0)
+    keys, weights = KeptKeys(0.5).of(edits, "x", 2.0)
     assert (len(keys), weights) == (2, 0.5)
-    assert Kept(0.0).of(edits, "x", 2.0) == (None, 0.0)
-    assert Kept(0.0, {"x": torch.zeros(4, 3)}).of(edits, "x", 2.0)[0].tolist() == [[0.0] * 3] * 4
+    assert KeptKeys(0.0).of(edits, "x", 2.0) == (None, 0.0)
+    assert KeptKeys(0.0, {"x": torch.zeros(4, 3)}).of(edits, "x", 2.0)[0].tolist() == [[0.0] * 3] * 4

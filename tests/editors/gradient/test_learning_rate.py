@@ -39,11 +39,11 @@ def _same(one, other):
 def _looked_at(monkeypatch, model, hparams):
     """The rate that is found, the KL of a step with it, and whether all was left as it was."""
     seen = []
-    found = Pace.found
+    search = Pace.search
 
     def watched(self, model, adapter, optimizer, move):
         before = _state(adapter, optimizer)
-        rate = found(self, model, adapter, optimizer, move)
+        rate = search(self, model, adapter, optimizer, move)
         left = _same(before, _state(adapter, optimizer))
         was = said(model, self.rows)
         set_rate(optimizer, rate)
@@ -52,7 +52,7 @@ def _looked_at(monkeypatch, model, hparams):
         raise _Seen
 
     with monkeypatch.context() as patch:
-        patch.setattr(Pace, "found", watched)
+        patch.setattr(Pace, "search", watched)
         with pytest.raises(_Seen):
             solve(model, tokenizer(), FACTS[:2], hparams)
     return seen[0]
@@ -120,7 +120,7 @@ def test_the_rate_that_was_found_is_told_and_used(monkeypatch):
 
 
 def test_a_rate_that_is_given_is_taken_without_a_trial(monkeypatch):
-    monkeypatch.setattr(Pace, "found", lambda *_: pytest.fail("a trial was made"))
+    monkeypatch.setattr(Pace, "search", lambda *_: pytest.fail("a trial was made"))
     update = solve(SHAPES[0].build(), tokenizer(), FACTS[:1], _hparams("LoRA-BF", lr=2e-3))
     assert update.info["course"]["lr"] == 2e-3
 

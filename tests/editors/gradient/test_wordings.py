@@ -17,7 +17,7 @@ from easyedit_ice.editors.gradient.wordings import (
     plain_requests,
     shares_followed,
 )
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.chat import PLAIN, in_chat
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
@@ -73,7 +73,7 @@ def test_what_an_edited_model_follows_is_not_kept_for_the_unedited_one(monkeypat
     shares = dict.fromkeys(WORDINGS, 0.5)
     monkeypatch.setattr(wordings, "shares_followed", lambda *given: tried.append(given) or shares)
     model, tok = SHAPES[0].build(), tokenizer()
-    known(model)
+    baseline_of(model)
     with torch.no_grad():
         model.get_input_embeddings().weight.add_(0.01)
     followed_wordings(model, tok)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.edit.hparams import setting
-from easyedit_ice.editors.gradient.adapters.base import BoundSettings
+from easyedit_ice.editors.gradient.adapters.adapter import BoundSettings
 from easyedit_ice.editors.gradient.adapters.lora import FactorSettings
 from easyedit_ice.editors.gradient.adapters.peft_backed import NAME, TunedAdapter
 from easyedit_ice.errors import HyperParamsError
@@ -118,13 +118,13 @@ class AdaptiveAdapter(TunedAdapter):
     @torch.no_grad()
     def deltas(self) -> dict[str, LowRankDelta]:
         """s · B diag(E) A of each projection, without what was struck out."""
-        found = {}
+        result = {}
         for name, layer in self.layers().items():
             a, e, b = (self.factor(name, kind) for kind in ("lora_A", "lora_E", "lora_B"))
-            kept = e[:, 0] != 0
+            nonzero = e[:, 0] != 0
             scale = layer.scaling[NAME] / (cast("Any", layer).ranknum[NAME] + 1e-5)
-            found[name] = LowRankDelta((a * e)[kept].float().clone(), (b[:, kept] * scale).float().clone())
-        return found
+            result[name] = LowRankDelta((a * e)[nonzero].float().clone(), (b[:, nonzero] * scale).float().clone())
+        return result
 
     @torch.no_grad()
     def shrink(self, name: str, factor: float) -> None:
@@ -137,7 +137,7 @@ class AdaptiveAdapter(TunedAdapter):
             return None
         factors = [self.factor(name, "lora_A") for name in self.layers()]
         factors += [self.factor(name, "lora_B").T for name in self.layers()]
-        distances = [(own @ own.T - torch.eye(len(own), device=own.device)).norm() for own in factors]
+        distances = [(factor @ factor.T - torch.eye(len(factor), device=factor.device)).norm() for factor in factors]
         return self._budget.orthogonality * torch.stack(distances).mean()
 
     def stepped(self) -> None:
@@ -149,7 +149,7 @@ class AdaptiveAdapter(TunedAdapter):
     def fastest(self) -> float:
         """A tenth of what elements of A and B start with: the first step moves E alone, and tells nothing of theirs."""
         factors = [self.factor(name, kind) for name in self.layers() for kind in ("lora_A", "lora_B")]
-        return LONGEST * min(own.detach().square().mean().sqrt().item() for own in factors)
+        return LONGEST * min(factor.detach().square().mean().sqrt().item() for factor in factors)
 
     @property
     def settled(self) -> bool:
@@ -158,8 +158,8 @@ class AdaptiveAdapter(TunedAdapter):
 
     def report(self) -> dict[str, Any]:
         """The number of trained values, and the rank each projection was left with."""
-        kept = {name: int((self.factor(name, "lora_E") != 0).sum()) for name in self.layers()}
-        return super().report() | {"ranks": kept}
+        ranks = {name: int((self.factor(name, "lora_E") != 0).sum()) for name in self.layers()}
+        return super().report() | {"ranks": ranks}
 
 
 @dataclass

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from easyedit_ice.edit.delta import DenseDelta
-from easyedit_ice.editors.gradient.adapters.base import BoundSettings
+from easyedit_ice.editors.gradient.adapters.adapter import BoundSettings
 from easyedit_ice.editors.gradient.adapters.hooked import BesideAdapter
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.pretrained import weight_of

@@ -59,15 +59,15 @@ class DecomposedAdapter(TunedAdapter):
     @torch.no_grad()
     def deltas(self) -> dict[str, DenseDelta]:
         """W′ − W of each projection."""
-        found = {}
+        result = {}
         for projection in self.projections:
             a, b, magnitude = (
                 self.factor(projection.name, kind) for kind in ("lora_A", "lora_B", "lora_magnitude_vector")
             )
             weight = projection.matrix()
             turned = weight + self.layer(projection.name).scaling[NAME] * (b @ a)
-            found[projection.name] = DenseDelta((magnitude / turned.norm(dim=1))[:, None] * turned - weight)
-        return found
+            result[projection.name] = DenseDelta((magnitude / turned.norm(dim=1))[:, None] * turned - weight)
+        return result
 
 
 @dataclass

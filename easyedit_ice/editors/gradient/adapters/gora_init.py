@@ -33,8 +33,11 @@ def allocated_ranks(
         least: lower bound.
         most: upper bound.
     """
-    importance = {own.name: (own.matrix() * gradients[own.name]).abs().mean().item() for own in projections}
-    size = {own.name: (own.out_features + own.in_features) ** 0.5 for own in projections}
+    importance = {
+        projection.name: (projection.matrix() * gradients[projection.name]).abs().mean().item()
+        for projection in projections
+    }
+    size = {projection.name: (projection.out_features + projection.in_features) ** 0.5 for projection in projections}
     budget = rank * sum(size.values())
     total = sum(importance.values()) or 1.0
     return {name: min(max(round(budget * importance[name] / total / size[name]), least), most) for name in importance}

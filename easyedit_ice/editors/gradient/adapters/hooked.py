@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from easyedit_ice.editors.gradient.adapters.base import Adapter
+from easyedit_ice.editors.gradient.adapters.adapter import Adapter
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.side_branch import SideBranch
 

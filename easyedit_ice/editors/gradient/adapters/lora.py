@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.edit.hparams import setting
-from easyedit_ice.editors.gradient.adapters.base import AdapterSettings, BoundSettings
+from easyedit_ice.editors.gradient.adapters.adapter import AdapterSettings, BoundSettings
 from easyedit_ice.editors.gradient.adapters.gora_init import allocated_ranks, start_down_the_gradient
 from easyedit_ice.editors.gradient.adapters.peft_backed import NAME, TunedAdapter
 from easyedit_ice.errors import HyperParamsError
@@ -44,10 +44,12 @@ class LowRankAdapter(TunedAdapter):
         from peft import LoraConfig
         from peft.tuners.lora import LoraModel
 
-        own = dict(ranks or {})
-        alphas = {name: alpha * other / rank for name, other in own.items()}
+        by_name = dict(ranks or {})
+        alphas = {name: alpha * other / rank for name, other in by_name.items()}
         at_first = cast("int", alpha)  # peft takes any number
-        config = LoraConfig(r=rank, lora_alpha=at_first, lora_dropout=dropout, rank_pattern=own, alpha_pattern=alphas)
+        config = LoraConfig(
+            r=rank, lora_alpha=at_first, lora_dropout=dropout, rank_pattern=by_name, alpha_pattern=alphas
+        )
         super().__init__(model, projections, LoraModel, config)
 
     def trained(self) -> dict[str, list[Tensor]]:
@@ -60,11 +62,11 @@ class LowRankAdapter(TunedAdapter):
 
     def deltas(self) -> dict[str, LowRankDelta]:
         """s · B A of each projection, as copies."""
-        found = {}
+        result = {}
         for name, layer in self.layers().items():
             a, b = (self.factor(name, kind).detach().float().clone() for kind in ("lora_A", "lora_B"))
-            found[name] = LowRankDelta(a, b * layer.scaling[NAME])
-        return found
+            result[name] = LowRankDelta(a, b * layer.scaling[NAME])
+        return result
 
     @torch.no_grad()
     def shrink(self, name: str, factor: float) -> None:

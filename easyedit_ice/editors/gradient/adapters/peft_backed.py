@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
-from easyedit_ice.editors.gradient.adapters.base import Adapter
+from easyedit_ice.editors.gradient.adapters.adapter import Adapter
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.pretrained import weight_of
@@ -87,7 +87,7 @@ class TunedAdapter(Adapter):
 def _put_in(model: nn.Module, tuner: type, config: Any, names: Sequence[str]) -> nn.Module:
     """peft's layers in place of these modules; peft renames what it is told for some kinds of models."""
     try:
-        put = tuner(model, {NAME: config}, NAME)
+        put: nn.Module | None = tuner(model, {NAME: config}, NAME)
         reason = "it has passed them over"
     except ValueError as error:
         put, reason = None, str(error)

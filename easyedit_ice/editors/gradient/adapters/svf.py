@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import SpectralDelta, spectral_change
 from easyedit_ice.edit.hparams import setting
-from easyedit_ice.editors.gradient.adapters.base import BoundSettings
+from easyedit_ice.editors.gradient.adapters.adapter import BoundSettings
 from easyedit_ice.editors.gradient.adapters.hooked import BesideAdapter
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.activation_memory import FP32
@@ -90,9 +90,9 @@ class SpectralAdapter(BesideAdapter):
         delta, values = self._still[name], self._values[name]
         if not self._sum_normalised:
             return values
-        own = (delta.rows == delta.columns).float()
-        share = (delta.scales[delta.rows] * values * own).sum() / delta.scales.sum()
-        return (own + values) / (1 + share) - own
+        diagonal = (delta.rows == delta.columns).float()
+        share = (delta.scales[delta.rows] * values * diagonal).sum() / delta.scales.sum()
+        return (diagonal + values) / (1 + share) - diagonal
 
 
 def _still(spectrum: Spectrum, rows: Tensor, columns: Tensor) -> SpectralDelta:

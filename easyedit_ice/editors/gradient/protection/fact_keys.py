@@ -55,7 +55,7 @@ def fact_keys(
         for request in requests
         for prefix, row in fact_rows(tok, request, append_eos, ("", *prefixes), longest)
     ]
-    return _read(model, [row for _, _, row in stated], [_columns(tok, *own) for own in stated], names)
+    return _read(model, [row for _, _, row in stated], [_columns(tok, *parts) for parts in stated], names)
 
 
 @torch.no_grad()
@@ -74,18 +74,18 @@ def _read(
     model: nn.Module, rows: Sequence[Row], columns: Sequence[Sequence[int]], names: Sequence[str]
 ) -> dict[str, Tensor]:
     """What modules read at some columns of each row."""
-    found: dict[str, list[Tensor]] = {name: [] for name in names}
+    by_name: dict[str, list[Tensor]] = {name: [] for name in names}
     for together, places in zip(batches(rows, ROWS), batches(columns, ROWS), strict=True):
-        for name, own in _together(model, together, places, names).items():
-            found[name].append(own)
-    return {name: torch.cat(own) for name, own in found.items()}
+        for name, keys in _together(model, together, places, names).items():
+            by_name[name].append(keys)
+    return {name: torch.cat(rows) for name, rows in by_name.items()}
 
 
 def _together(
     model: nn.Module, rows: Sequence[Row], columns: Sequence[Sequence[int]], names: Sequence[str]
 ) -> dict[str, Tensor]:
     """The same of rows in one pass."""
-    wanted = torch.tensor([(index, column) for index, own in enumerate(columns) for column in own])
+    wanted = torch.tensor([(index, column) for index, of_row in enumerate(columns) for column in of_row])
     ids, real = padded([row.ids[:-1] for row in rows])
     device = embedding_weight(model).device
 
@@ -93,9 +93,9 @@ def _together(
         values = by_row(value, len(rows))
         return values[tuple(wanted.T.to(values.device))].float()
 
-    with captured({name: model.get_submodule(name) for name in names}, "in", keep=at_columns, stop=True) as found:
+    with captured({name: model.get_submodule(name) for name in names}, "in", keep=at_columns, stop=True) as states:
         model(input_ids=ids.to(device), attention_mask=real.long().to(device), use_cache=False)
-    return found
+    return states
 
 
 def _columns(tok: Any, request: EditRequest, prefix: str, row: Row) -> list[int]:

@@ -34,24 +34,25 @@ class Protection:
     def before_step(self) -> None:
         """Take the protected part out of the gradients."""
         for reader, factor in self._pairs:
-            reader.grad = kept(cast("Tensor", reader.grad), factor)
+            reader.grad = outside(cast("Tensor", reader.grad), factor)
         self._before = [reader.clone() for reader, _ in self._pairs]
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Take the protected part out of what the step has added."""
         for (reader, factor), before in zip(self._pairs, self._before, strict=True):
-            reader.copy_(before + kept(reader - before, factor))
+            reader.copy_(before + outside(reader - before, factor))
 
 
-def kept(rows: Tensor, factor: Tensor) -> Tensor:
+def outside(rows: Tensor, factor: Tensor) -> Tensor:
     """What is left of (…, in) rows: rows (I − F Fᵀ)."""
     return rows - (rows @ factor) @ factor.T
 
 
 def share_kept(gradient: Tensor, factor: Tensor) -> float:
     """ρ = ‖G (I − F Fᵀ)‖ / ‖G‖ of a gradient (out, in): how much of it may be followed."""
-    return (kept(gradient, factor).norm() / gradient.norm().clamp(min=torch.finfo(gradient.dtype).tiny)).item()
+    share = outside(gradient, factor).norm() / gradient.norm().clamp(min=torch.finfo(gradient.dtype).tiny)
+    return float(share.item())
 
 
 def giving_way(factor: Tensor, share: float, least: float) -> Tensor:
@@ -62,4 +63,5 @@ def giving_way(factor: Tensor, share: float, least: float) -> Tensor:
     if share >= least:
         return factor
     strength = 1 - ((least**2 - share**2) / (1 - share**2)) ** 0.5
-    return factor * strength**0.5
+    weaker: Tensor = factor * strength**0.5
+    return weaker

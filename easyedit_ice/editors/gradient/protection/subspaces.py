@@ -28,10 +28,10 @@ from torch import Tensor, nn
 from easyedit_ice.edit.history import edits_in
 from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.editors.gradient.protection.fact_keys import text_keys
-from easyedit_ice.editors.gradient.protection.projector import kept
+from easyedit_ice.editors.gradient.protection.projector import outside
 from easyedit_ice.model.activation_memory import FP32
 from easyedit_ice.model.anatomy import Projection
-from easyedit_ice.model.baseline import known
+from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.model.edit_state import Keys, state_of
 from easyedit_ice.precompute.corpora import AUTO
 from easyedit_ice.precompute.moments import Measuring, moments
@@ -90,9 +90,11 @@ class SubspaceSettings(Section):
         most = self.protected_rank or min(MOST, width // 4 if self.protection == "hard" else width)
         if self.protection == "hard":
             needed = int((energies.cumsum(0) / energies.sum() < self.protected_energy).sum()) + 1
-            return directions[:, : min(needed, most)].float()
+            hard: Tensor = directions[:, : min(needed, most)].float()
+            return hard
         relative = energies[:most] / energies.mean()
-        return (directions[:, :most] * (relative / (relative + self.softness)).sqrt()).float()
+        soft: Tensor = (directions[:, :most] * (relative / (relative + self.softness)).sqrt()).float()
+        return soft
 
     def extended(self, factor: Tensor, keys: Tensor, scale: float) -> Tensor:
         """F with an edit's keys protected as well.
@@ -119,14 +121,14 @@ class SubspaceSettings(Section):
 
     def _joined(self, factor: Tensor, keys: Tensor, scale: float, softness: float) -> Tensor:
         """F and the columns that keys add to it."""
-        unread = kept(keys.double() / scale**0.5, factor.double())
+        unread = outside(keys.double() / scale**0.5, factor.double())
         if self.protection == "hard":
             added = self._leading(unread, factor.double())
         else:
-            own = keys.double() / scale**0.5
-            inner = unread @ own.T
+            rows = keys.double() / scale**0.5
+            inner = unread @ rows.T
             energies, directions = torch.linalg.eigh((inner + inner.T) / 2)
-            left = energies > _ROUNDED * own.square().sum()  # of the others F's rounding is all that is left
+            left = energies > _ROUNDED * rows.square().sum()  # of the others F's rounding is all that is left
             weights = (energies[left] + softness).rsqrt()
             added = (directions[:, left] * weights).T @ unread
         return torch.cat([factor, added.T.float()], dim=1)
@@ -138,7 +140,8 @@ class SubspaceSettings(Section):
         most = int((energies > _SMALL * energies.sum()).sum())
         needed = int((energies.cumsum(0) / energies.sum() < self.memory_energy).sum()) + 1
         chosen = torch.linalg.qr((directions[:, : min(needed, most)].T @ unread).T).Q.T
-        return torch.linalg.qr(kept(chosen, factor).T).Q.T
+        leading: Tensor = torch.linalg.qr(outside(chosen, factor).T).Q.T
+        return leading
 
     def _compressed(self, factor: Tensor) -> Tensor:
         """F with no more columns than are allowed; what is dropped is logged."""
@@ -159,7 +162,8 @@ class SubspaceSettings(Section):
             logger.warning(
                 "memory_rank keeps %d directions; those of least strength, %.3g in all, are free", most, lost
             )
-        return (directions.flip(1) * energies.sqrt())[:, :most].float().contiguous()
+        compressed: Tensor = (directions.flip(1) * energies.sqrt())[:, :most].float().contiguous()
+        return compressed
 
 
 @dataclass(frozen=True)
@@ -191,12 +195,12 @@ def general_subspaces(
     model: nn.Module, tok: Any, names: Sequence[str], settings: SubspaceSettings
 ) -> dict[str, tuple[Tensor, float]]:
     """F and the mean of the second moment's diagonal, of general text alone; found once, on the unedited model."""
-    found = known(model).found["subspaces"]
-    missing = [name for name in names if (name, settings) not in found]
+    cache = baseline_of(model).tables["subspaces"]
+    missing = [name for name in names if (name, settings) not in cache]
     if missing:
         for name, (moment, _) in moments(model, tok, missing, settings.measuring).items():
-            found[name, settings] = settings.general(moment), float(moment.diagonal().mean())
-    return {name: found[name, settings] for name in names}
+            cache[name, settings] = settings.general(moment), float(moment.diagonal().mean())
+    return {name: cache[name, settings] for name in names}
 
 
 def subspaces(
@@ -252,6 +256,11 @@ class ProtectionSettings(SubspaceSettings):
         0.2, "hard: protection gives way where it would leave less than this share of the gradient", low=0, high=1
     )
 
+    @property
+    def protects_neighbours(self) -> bool:
+        """Whether protection is of texts about other names than the facts' as well."""
+        return self.neighbour_softness is not None
+
     def prepare_protection(self, model: nn.Module, tok: Any, projections: Sequence[Projection]) -> None:
         """Find what is protected of general text, on the model before any edit."""
         names = [projection.name for projection in projections]
@@ -271,7 +280,7 @@ class ProtectionSettings(SubspaceSettings):
         Neighbours add a direction for each of so many tokens, and no more than the projection has inputs.
         """
         share = 4 if self.protection == "hard" else 1
-        read = 0 if self.neighbour_softness is None else neighbours
+        read = neighbours if self.protects_neighbours else 0
         widths = [projection.in_features for projection in projections]
         return sum(
             FP32 * width * ((self.protected_rank or min(MOST, width // share)) + min(read, width)) for width in widths

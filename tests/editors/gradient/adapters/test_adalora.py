@@ -162,7 +162,7 @@ def _distance(factors) -> float:
 @pytest.mark.parametrize("objective", ["ft", "ice"])
 def test_the_penalty_draws_the_factors_towards_orthogonality_whatever_the_objective(shape, objective, monkeypatch):
     held = []
-    monkeypatch.setattr(module, "made", lambda *args: held.append(making.made(*args)) or held[-1])
+    monkeypatch.setattr(module, "make_adapter", lambda *args: held.append(making.make_adapter(*args)) or held[-1])
     texts = FEW_TEXTS | {"free_weight": 0.0} if objective == "ice" else {}
     distances = {}
     for weight in (0.0, 0.1):

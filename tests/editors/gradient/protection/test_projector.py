@@ -14,7 +14,7 @@ from easyedit_ice.editors.gradient.adapters import (
     LowRankAdapter,
 )
 from easyedit_ice.editors.gradient.objectives import FineTuning
-from easyedit_ice.editors.gradient.protection.projector import Protection, giving_way, kept, share_kept
+from easyedit_ice.editors.gradient.protection.projector import Protection, giving_way, outside, share_kept
 from easyedit_ice.editors.gradient.schedule import Schedule
 from easyedit_ice.editors.gradient.trainer import Trained, train
 from easyedit_ice.errors import HyperParamsError
@@ -36,7 +36,7 @@ def _orthonormal(width, count, seed=0):
 def _trained(model, projections, adapter, factors):
     with torch.no_grad():
         for name, reader in adapter.readers().items():
-            reader.copy_(kept(reader, factors[name]))
+            reader.copy_(outside(reader, factors[name]))
     requests = EditRequest.prepare(FACTS)
     schedule = Schedule(num_steps=20, lr=3e-2, weight_decay=0.01, mini_batch_size=2, micro_batch_size=2)
     trained = Trained(adapter, Protection(adapter, factors))
@@ -81,7 +81,7 @@ def test_projecting_the_gradient_alone_would_not_do():
     """Adam scales the elements of a gradient apart, so its step leaves the subspace; what it adds is projected."""
     torch.manual_seed(0)
     basis = _orthonormal(16, 8)
-    reader = torch.nn.Parameter(kept(torch.randn(2, 16), basis))
+    reader = torch.nn.Parameter(outside(torch.randn(2, 16), basis))
     alone = torch.nn.Parameter(reader.detach().clone())
     direction = torch.randn(2, 16)
     for parameter in (reader, alone):
@@ -106,9 +106,9 @@ def test_a_change_of_magnitudes_cannot_be_protected():
 
 def test_the_share_of_a_gradient_that_may_be_followed():
     basis = _orthonormal(12, 4)
-    inside, outside = torch.randn(5, 4) @ basis.T, kept(torch.randn(5, 12), basis)
-    assert share_kept(inside, basis) < 1e-5
-    assert share_kept(outside, basis) == pytest.approx(1.0, abs=1e-5)
+    read, unread = torch.randn(5, 4) @ basis.T, outside(torch.randn(5, 12), basis)
+    assert share_kept(read, basis) < 1e-5
+    assert share_kept(unread, basis) == pytest.approx(1.0, abs=1e-5)
     assert share_kept(torch.zeros(5, 12), basis) == 0
 
 

@@ -13,7 +13,7 @@ from easyedit_ice.edit.history import remember
 from easyedit_ice.editors.algorithms.gora import GoRAHyperParams
 from easyedit_ice.editors.gradient import neighbours as module
 from easyedit_ice.editors.gradient.protection.fact_keys import text_keys
-from easyedit_ice.editors.gradient.protection.projector import kept
+from easyedit_ice.editors.gradient.protection.projector import outside
 from easyedit_ice.editors.gradient.protection.subspaces import (
     SLACK,
     Beside,
@@ -110,7 +110,7 @@ def test_hard_protection_holds_the_keys_of_every_edit_and_stays_orthonormal():
     for keys in edits:
         factor = whole.extended(factor, keys, 1.0)
     for keys in edits:
-        assert kept(keys, factor).norm() < 1e-4 * keys.norm()
+        assert outside(keys, factor).norm() < 1e-4 * keys.norm()
     torch.testing.assert_close(factor.T @ factor, torch.eye(factor.shape[1]), atol=1e-5, rtol=0)
 
 
@@ -140,7 +140,7 @@ def test_keys_of_one_solve_are_protected_by_a_softness_of_their_own(count):
 def test_keys_of_one_solve_are_not_read_where_protection_is_hard():
     whole = replace(HARD, memory_energy=1.0)
     factor = whole.beside(whole.general(_moment()), _keys(3), 1.0, 1.0)
-    assert kept(_keys(3), factor).norm() < 1e-4 * _keys(3).norm()
+    assert outside(_keys(3), factor).norm() < 1e-4 * _keys(3).norm()
 
 
 @BOTH
@@ -152,7 +152,7 @@ def test_what_one_solve_protects_is_not_remembered(protecting):
     now = subspaces(model, tokenizer(), projections, protecting, beside)
     later = subspaces(model, tokenizer(), projections, protecting)
     for name, keys in beside.keys.items():
-        assert kept(keys, now[name]).norm() < 0.7 * kept(keys, later[name]).norm()
+        assert outside(keys, now[name]).norm() < 0.7 * outside(keys, later[name]).norm()
         assert torch.equal(subspaces(model, tokenizer(), projections, protecting)[name], later[name])
 
 
@@ -182,7 +182,7 @@ def test_general_text_is_measured_once_and_edits_add_to_it(protecting, shape):
         projections[0].module.weight.add_(0.1)  # an edit changes weights, and general text stays what it was
     later = subspaces(model, tokenizer(), projections, protecting)
     for name in names:
-        before, after = kept(keys[name], alone[name]).norm(), kept(keys[name], later[name]).norm()
+        before, after = outside(keys[name], alone[name]).norm(), outside(keys[name], later[name]).norm()
         assert after < 0.7 * before
 
 

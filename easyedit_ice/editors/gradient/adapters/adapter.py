@@ -128,7 +128,7 @@ class Adapter(ABC):
 
 @dataclass
 class AdapterSettings(Section, ABC):
-    """What is trained, and what that takes. Beside each kind of adapter there are its own."""
+    """What is trained, and what that takes. Beside each kind of adapter there are its settings."""
 
     kind: ClassVar[type[Adapter]]
     """The adapter that is built."""

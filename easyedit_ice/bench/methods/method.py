@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.errors import DriftError, HostEditError, RequestError, TrainingDivergedError, UpdateError
 
 Context = Callable[[str], str]
-Request = Mapping[str, Any]
 
 OURS_AT_A_FACT = (RequestError, TrainingDivergedError, DriftError, UpdateError)
 """By which the algorithms of this package say that a fact could not be written; they raise nothing else for that."""
@@ -73,7 +73,7 @@ class Method(Protocol):
         """All settings as plain values."""
         ...
 
-    def apply(self, requests: Sequence[Request], seed: int) -> Edited:
+    def apply(self, requests: Sequence[RequestDict], seed: int) -> Edited:
         """Write facts, on top of those that are there.
 
         Equal states, facts and seeds give equal edits. Whatever it raises, all is as it was before.

@@ -86,8 +86,8 @@ def pull(
             api.snapshot_download(
                 repo, token=token, revision=revision, repo_type="model", local_dir=place, allow_patterns=patterns
             )
-        with whole_folder(folder) as made:
-            _copy(EditBook.open(place), made)
+        with whole_folder(folder) as draft:
+            _copy(EditBook.open(place), draft)
     return EditBook.open(folder)
 
 

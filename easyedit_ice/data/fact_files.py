@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from easyedit_ice.data.easyedit_requests import to_requests
+from easyedit_ice.data.file_rows import json_lines, table
 from easyedit_ice.data.load import read_records
-from easyedit_ice.data.rows import json_lines, table
 from easyedit_ice.data.schemas import FORMS, recognise
-from easyedit_ice.edit.request import KEYS, NOTES, OTHER_NAMES
+from easyedit_ice.edit.request_keys import KEYS, NOTES, OTHER_NAMES
 from easyedit_ice.errors import DataError, did_you_mean
 from easyedit_ice.runtime.untrusted import parsed_json
 
@@ -38,7 +38,7 @@ def read_facts(path: str | Path) -> list[dict[str, Any]]:
     if odd is not None:
         raise DataError(f"it is {rows[odd]!r}; expected an object with prompt and target_new", str(path), odd)
     if _published(rows, str(path)):
-        return to_requests(read_records(rows, path=str(path), on_error="raise"))
+        return [dict(request) for request in to_requests(read_records(rows, path=str(path), on_error="raise"))]
     return [_fact(_renamed(row), index, str(path)) for index, row in enumerate(rows)]
 
 
@@ -49,11 +49,11 @@ def _published(rows: Sequence[Mapping[str, Any]], path: str) -> bool:
 
 
 def _fact(row: Mapping[str, Any], index: int, path: str) -> dict[str, Any]:
-    known = (*KEYS, *OTHER_NAMES, *NOTES)
+    names = (*KEYS, *OTHER_NAMES, *NOTES)
     for key in row:
-        if key not in known:
+        if key not in names:
             raise DataError(
-                f"the key {key!r} is not known.{did_you_mean(str(key).lower(), known)} A fact has: {', '.join(KEYS)}",
+                f"the key {key!r} is not known.{did_you_mean(str(key).lower(), names)} A fact has: {', '.join(KEYS)}",
                 path,
                 index,
             )
@@ -91,9 +91,9 @@ def _rows(path: Path) -> list[Any]:
     if kind in (".jsonl", ".ndjson"):
         return json_lines(text, str(path))
     try:
-        found = parsed_json(text)
+        content = parsed_json(text)
     except ValueError as error:
         if "\n" in text.strip() and text.lstrip().startswith("{"):
             return json_lines(text, str(path))
         raise DataError(f"the file is not valid JSON: {error}", str(path)) from error
-    return found if isinstance(found, list) else [found]
+    return content if isinstance(content, list) else [content]

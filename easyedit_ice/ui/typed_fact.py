@@ -45,8 +45,8 @@ class TypedFact:
 
     def record(self) -> dict[str, Any]:
         """As EasyEdit's request dict."""
-        given = {"prompt": self.prompt.rstrip(), "target_new": self.target.strip(), "subject": self.about}
-        return given | ({"rephrase_prompt": self.otherwise[0]} if self.otherwise else {})
+        fields = {"prompt": self.prompt.rstrip(), "target_new": self.target.strip(), "subject": self.about}
+        return fields | ({"rephrase_prompt": self.otherwise[0]} if self.otherwise else {})
 
 
 def in_all_wordings(model: nn.Module, tok: Any, edited: Edited, wordings: Sequence[str]) -> Verdict:

@@ -17,15 +17,15 @@ def json_lines(text: str, path: str) -> list[Any]:
     Raises:
         DataError: a line is not JSON; with its number.
     """
-    found = []
+    rows = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            found.append(parsed_json(line))
+            rows.append(parsed_json(line))
         except ValueError as error:
             raise DataError(f"line {number} is not valid JSON: {error}", path) from error
-    return found
+    return rows
 
 
 def table(text: str, delimiter: str, path: str) -> list[dict[str, Any]]:

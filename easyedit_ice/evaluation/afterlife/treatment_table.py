@@ -28,27 +28,27 @@ TRAINED = ("finetune", "lora", "merge")
 """Treatments that read text."""
 
 
-def names_of(given: Iterable[str]) -> tuple[str, ...]:
+def names_of(words: Iterable[str]) -> tuple[str, ...]:
     """The names of these treatments, each once; ``all`` names each of them.
 
     Raises:
         RunConfigError: there is no such treatment.
     """
-    given = list(given)
-    for name in given:
+    words = list(words)
+    for name in words:
         if name != ALL and name not in TREATMENTS:
             raise RunConfigError(
                 f"there is no treatment {name!r}; evaluation.afterlife takes {', '.join([*TREATMENTS, ALL])}."
                 f"{did_you_mean(name, [*TREATMENTS, ALL])}"
             )
-    return tuple(name for name in TREATMENTS if ALL in given or name in given)
+    return tuple(name for name in TREATMENTS if ALL in words or name in words)
 
 
-def chosen(given: Iterable[str], course: Course, model: nn.Module, tok: Any) -> tuple[Treatment, ...]:
+def chosen(words: Iterable[str], course: Course, model: nn.Module, tok: Any) -> tuple[Treatment, ...]:
     """The treatments of these names.
 
     Args:
-        given: some names.
+        words: some names.
         course: how those that train do it.
         model: unedited; what ``merge`` merges is made on it, and it stays as it was.
         tok: its tokenizer.
@@ -57,7 +57,7 @@ def chosen(given: Iterable[str], course: Course, model: nn.Module, tok: Any) -> 
         RunConfigError: there is no such treatment.
         AfterlifeError: what ``merge`` merges cannot be made.
     """
-    names = names_of(given)
+    names = names_of(words)
     change = learnt_change(model, tok, course) if "merge" in names else []
     ways = {
         "finetune": lambda model, tok: train_all(model, tok, course),

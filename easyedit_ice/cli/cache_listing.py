@@ -9,7 +9,7 @@ from easyedit_ice.cli.console import table
 from easyedit_ice.cli.json_output import as_records, print_json
 
 
-def show_kept(header: Sequence[str], rows: Sequence[Sequence[object]], folder: Path, *, as_json: bool) -> None:
+def show_entries(header: Sequence[str], rows: Sequence[Sequence[object]], folder: Path, *, as_json: bool) -> None:
     """Print a table of what is kept, and where."""
     if as_json:
         print_json({"folder": folder, "entries": as_records(header, rows)})
