@@ -205,6 +205,8 @@ class EditHyperParams(Section):
         """A configuration of OmegaConf's with these settings and the other defaults, all of their types."""
         from omegaconf import OmegaConf
 
+        from easyedit_ice.edit.schemas import schema
+
         known = {field.name: field for field in fields(cls)}
         values = cls.without_earlier(values)
         cls._refuse_unknown(values, source)
@@ -212,7 +214,7 @@ class EditHyperParams(Section):
         numbers = {
             name: value if "str" in type_name(known[name]) else _plain_number(value) for name, value in values.items()
         }
-        return OmegaConf.merge(OmegaConf.structured(cls), numbers)
+        return OmegaConf.merge(schema(cls), numbers)
 
     @classmethod
     @contextmanager

@@ -20,6 +20,7 @@ from easyedit_ice.edit.hparams import preset_roots
 from easyedit_ice.errors import HostError, HyperParamsError, did_you_mean
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.runtime.captured_output import logged_prints
+from easyedit_ice.runtime.untrusted import shown
 
 AUTO = "auto"
 """Name of the settings that are made from a model's shape, in place of a preset's."""
@@ -64,6 +65,7 @@ def host_settings(
         _refuse_unknown(name, values, known | set(spec.left_out), str(preset))
     _refuse_unknown(name, changes, known, str(host_info()))
     values = {**values, **changes}
+    _refuse_no_booleans(name, values, kind)
     base = _read(values["base_method"], preset, anatomy) if "base_method" in values else None
     return _load(kind, values, base, known, str(preset))
 
@@ -139,6 +141,12 @@ def _settings_class(name: str) -> type:
             "to a checkout of it"
         )
     return getattr(table, HOST_METHODS[name].hparams)
+
+
+def _refuse_no_booleans(name: str, given: Mapping[str, Any], kind: type) -> None:
+    for field in fields(kind):
+        if field.type in (bool, "bool") and not isinstance(value := given.get(field.name, False), bool):
+            raise HyperParamsError(f"{name}: {field.name} is {shown(value)}; expected true or false")
 
 
 def _refuse_unknown(name: str, given: Mapping[str, Any], known: set[str], source: str) -> None:
