@@ -74,10 +74,11 @@ def movement(model: nn.Module, rows: Sequence[Row], before: Sequence[Tensor]) ->
     """
     divergence, same, count = 0.0, 0, 0
     for part, was in zip(_parts(model, rows), before, strict=True):
-        now = predict(model, part).log_probs
-        divergence += (was.exp() * (was - now)).sum(-1).double().sum().item()
-        same += int((was.argmax(-1) == now.argmax(-1)).sum())
-        count += len(was)
+        now = predict(model, part)
+        for old, new in zip(was.split(now.spans), now.split(), strict=True):
+            divergence += (old.exp() * (old - new)).sum(-1).double().sum().item()
+            same += int((old.argmax(-1) == new.argmax(-1)).sum())
+            count += len(old)
     return Movement(max(divergence, 0.0) / count, same / count)
 
 

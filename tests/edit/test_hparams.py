@@ -158,7 +158,7 @@ def test_every_boolean_refuses_a_number(cls):
 def test_what_is_no_boolean_is_refused_in_a_file(value, tmp_path):
     file = tmp_path / "numbers.yaml"
     file.write_text(yaml.safe_dump({"gradient_checkpointing": value}))
-    with pytest.raises(HyperParamsError, match="gradient_checkpointing is .*; expected bool"):
+    with pytest.raises(HyperParamsError, match=r"gradient_checkpointing is .*; expected bool"):
         LoraHyperParams.from_hparams(file)
 
 
