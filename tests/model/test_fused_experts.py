@@ -72,6 +72,24 @@ def test_algorithms_that_train_still_refuse_experts_and_say_which_do_not(kind: s
 
 
 @pytest.mark.parametrize("kind", [*SUCH, "llama4_text"])
+@pytest.mark.parametrize("asked", ["down_proj", "gate_up_proj"])
+def test_a_bare_name_that_experts_have_is_not_taken_for_what_lies_beside_them(kind: str, asked: str) -> None:
+    with pytest.raises(AnatomyError, match="mixture of experts"):
+        ModelAnatomy(tiny_decoder(kind)).match(["attention.out", asked], [-1])
+
+
+@pytest.mark.parametrize("asked", ["gate_proj", "up_proj", "down_proj"])
+def test_a_shared_expert_is_trained_where_its_path_is_named_alone(asked: str) -> None:
+    anatomy = ModelAnatomy(tiny_decoder("deepseek_v3"))
+    with pytest.raises(AnatomyError, match="with what holds them"):
+        anatomy.match([asked], [-1])
+    assert [p.name for p in anatomy.match([f"shared_experts.{asked}"], [-1])] == [
+        f"model.layers.3.mlp.shared_experts.{asked}"
+    ]
+    assert anatomy.match([asked], [0])
+
+
+@pytest.mark.parametrize("kind", [*SUCH, "llama4_text"])
 @pytest.mark.parametrize("name", [*TRAINED, "FastGrad"])
 def test_no_algorithm_that_trains_takes_part_of_a_mixture_for_its_whole(kind: str, name: str) -> None:
     model = tiny_decoder(kind)
