@@ -308,7 +308,7 @@ class ModelAnatomy:
                 f"({self.layer_name(layer)}.{experts}), whose experts are not projections of their own; "
                 + ("FastMEMIT, FastROME and FastICE write to them; " if layer in self.fused else "")
                 + (f"name layers without experts ({', '.join(dense)}), " if dense else "")
-                + "name projections by the end of their paths with what holds them ('shared_expert.down_proj'), or choose "
+                + "name projections with what holds them ('shared_expert.down_proj'), or choose "
                 "'attention.in' or 'attention.out' where the algorithm has target_modules, though attention holds few "
                 "facts"
             )
