@@ -16,10 +16,11 @@ from typing import Any, Literal
 from torch import nn
 
 from easyedit_ice.edit.hparams import EditHyperParams
-from easyedit_ice.edit.plain_statements import MEASURED, TOGETHER, statements
+from easyedit_ice.edit.plain_statements import MEASURED, statements
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.model.activation_memory import FP32, element_size, tokens_within, vocabulary
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.text.rows import TOGETHER
 
 __all__ = ["Footprint", "Stage", "footprint", "planned", "smallest_gpu", "tokens_within"]
 

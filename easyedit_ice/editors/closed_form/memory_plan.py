@@ -28,6 +28,7 @@ from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.planning.footprint import STATEMENT, Device, Footprint, Stage, planned, undo_bytes
 from easyedit_ice.precompute.second_moments import BATCH_TOKENS
 from easyedit_ice.text.reading import TOKENS
+from easyedit_ice.text.rows import TOGETHER
 from easyedit_ice.text.sampling import ROWS
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def plan_search(
             Stage(
                 4 * FP32 * sought + activations + logits, held + neighbours_bytes(hparams, projections, facts, tokens)
             ),
+            Stage(stating_bytes(model, facts), held),
         ],
         bits=bits,
         device=device,
@@ -209,6 +211,7 @@ def plan_reading(
             measuring,
             Stage(FP32 * written * anatomy.hidden_size + beside + activations + logits, in_memory),
             Stage(beside, in_memory + solving_bytes(projection, written, kept)),
+            Stage(beside + stating_bytes(model, facts), in_memory),
         ],
         bits=bits,
         device=device,
@@ -252,6 +255,7 @@ def plan_steps(
         [
             measuring,
             Stage(activations + logits, held + neighbours),
+            Stage(stating_bytes(model, facts), held),
             Stage(0, held + read + 2 * FP64 * own.tokens**2 + update),
         ],
         bits=bits,
@@ -265,6 +269,12 @@ def plan_steps(
         update=update,
         second_moments=moments,
     )
+
+
+def stating_bytes(model: nn.Module, facts: int) -> int:
+    """Arrays of v in fp32 for each token of the targets that are looked at together: twice while they are predicted,
+    and as many again to tell which leads."""
+    return 4 * min(facts * TARGET * FP32 * vocabulary(model), max(TOGETHER, TARGET * FP32 * vocabulary(model)))
 
 
 def _measuring(model: nn.Module, hparams: ClosedFormSettings, projections: Sequence[Projection]) -> Stage:
