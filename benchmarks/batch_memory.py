@@ -93,7 +93,7 @@ def write(out: Path, facts: int, rows: Sequence[Mapping[str, Any]]) -> None:
         "second moments at hand; and what `easyedit-ice plan` says, which for FastMEMIT and FastICE counts measuring "
         "these as well (120 MiB).",
         "",
-        "| algorithm | bounded by | measured | plan |",
+        "| algorithm | setting | measured | plan |",
         "| --- | --- | ---: | ---: |",
     ]
     for row in rows:
