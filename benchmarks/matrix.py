@@ -122,7 +122,7 @@ def _short(outcome: dict[str, str] | None, letters: dict[str, str]) -> str:
 def _reason(outcome: dict[str, str]) -> str:
     """A refusal's kind: its name, and what all of its kind say."""
     kinds = {
-        "mixture of experts": "the MLP is a mixture of experts, which are no projections",
+        "mixture of experts": "the MLP is a mixture of experts, to which the algorithm does not write",
         "no projection matches": "the blocks have no projection of that name (such as an MLP)",
         "no list of decoder blocks": "no list of decoder blocks",
         "an encoder and a decoder": "an encoder and a decoder",

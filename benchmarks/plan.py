@@ -109,7 +109,8 @@ def compared(folder: Path, algorithm: str) -> dict[str, Any]:
     hparams = ALGORITHMS[algorithm].hparams_class.from_dict({**settings, "model_name": str(folder)})
     tok = AutoTokenizer.from_pretrained(folder)
     lengths = [len(fact_row(tok, fact, True).ids) for fact in EditRequest.prepare(requests(facts))]
-    plan = footprint(load_shapes(hparams), hparams, facts=facts, tokens=round(sum(lengths) / facts), device="cpu")
+    tokens = round(sum(lengths) / facts)
+    plan = footprint(load_shapes(hparams), hparams, facts=facts, tokens=tokens, device="cpu", tok=tok)
     settings = settings | {"quantization_bit": hparams.quantization_bit}
     measured = one({"method": algorithm, "model": str(folder), "settings": settings, "facts": facts})
     assert measured["trained"] == plan.trained

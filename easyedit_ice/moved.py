@@ -215,11 +215,23 @@ MOVED = {
 """Name in 0.1 -> name now, both below the package; what lies in a folder went with it."""
 
 
+def _within_moved_folders() -> dict[str, str]:
+    """Names that ``from easyedit_ice.closed_form import write`` asks for: the folder's by now, the module's of 0.1."""
+    parts = ((*name.rpartition("."), now) for name, now in MOVED.items())
+    asked = {f"{MOVED[folder]}.{leaf}": now for folder, _, leaf, now in parts if folder in MOVED}
+    return {
+        name: now for name, now in asked.items() if not any(f"{own}.".startswith(f"{name}.") for own in asked.values())
+    }
+
+
+_NAMES = {**_within_moved_folders(), **MOVED}
+
+
 def current_name(name: str) -> str:
     """What a module is called now: ``"training.loop"`` -> ``"editors.gradient.trainer"``."""
     for count in range(len(parts := name.split(".")), 0, -1):
-        if (folder := ".".join(parts[:count])) in MOVED:
-            return ".".join((MOVED[folder], *parts[count:]))
+        if (folder := ".".join(parts[:count])) in _NAMES:
+            return ".".join((_NAMES[folder], *parts[count:]))
     return name
 
 

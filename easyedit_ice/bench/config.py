@@ -17,6 +17,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.edit.schemas import schema
 from easyedit_ice.runtime.threads import USUAL as USUAL_THREADS
 
 CONFIG, REVIEWER = "run", "reviewer"
@@ -169,11 +170,12 @@ class RunConfig:
             {"override hydra/hydra_logging": "none"},
         ]
     )
+    # Hydra fills them in with the groups' schemas; named here, they would be made anew, less strict, from the classes.
     algorithm: Any = MISSING
-    model: ModelConfig = MISSING
-    data: DataConfig = MISSING
-    mode: ModeConfig = MISSING
-    evaluation: EvaluationConfig = MISSING
+    model: Any = MISSING
+    data: Any = MISSING
+    mode: Any = MISSING
+    evaluation: Any = MISSING
     seed: int = setting(0, "seed of everything random")
     threads: int = setting(USUAL_THREADS, "threads of the CPU")
     label: str | None = setting(None, "name in tables; by default the method's, with the settings given")
@@ -240,29 +242,33 @@ def store_configs(host_methods: Iterable[str]) -> None:
 def _store(algorithms: tuple[tuple[str, type], ...], host_methods: tuple[str, ...]) -> None:
     """Store all of it, which takes half a second, unless it was stored last."""
     store = ConfigStore.instance().store
-    store(name=CONFIG, node=RunConfig)
-    store(name=REVIEWER, node=ReviewerConfig)
+    store(name=CONFIG, node=schema(RunConfig))
+    store(name=REVIEWER, node=schema(ReviewerConfig))
     for name, hparams_class in algorithms:
         store(group="algorithm", name=name, node=_algorithm(name, _all_missing(hparams_class)))
     for name in host_methods:
         store(group="algorithm", name=name, node=_algorithm(name, OmegaConf.create({}, flags={"struct": False})))
-    store(group="model", name="gpt2-factworld", node=ModelConfig)
+    store(group="model", name="gpt2-factworld", node=schema(ModelConfig))
     for preset, name in MODELS.items():
-        store(group="model", name=preset, node=ModelConfig(name=name, device=None, preset=preset))
-    store(group="data", name="factworld", node=DataConfig)
+        store(group="model", name=preset, node=schema(ModelConfig(name=name, device=None, preset=preset)))
+    store(group="data", name="factworld", node=schema(DataConfig))
     for source in DATA:
-        store(group="data", name=source, node=DataConfig(source=source))
-    store(group="mode", name="single", node=ModeConfig)
-    store(group="mode", name="batch", node=ModeConfig(name="batch", batch_size=10))
-    store(group="mode", name="sequential", node=ModeConfig(name="sequential"))
-    store(group="evaluation", name="default", node=EvaluationConfig)
-    store(group="evaluation", name="full", node=EvaluationConfig(fluency=True, drift_texts=32))
-    store(group="evaluation", name=REVIEWER, node=EvaluationConfig(probes=["all"], known_facts=24, drift_texts=16))
-    store(group="evaluation", name="fast", node=EvaluationConfig(generate=False, probability=False, known_facts=0))
+        store(group="data", name=source, node=schema(DataConfig(source=source)))
+    store(group="mode", name="single", node=schema(ModeConfig))
+    store(group="mode", name="batch", node=schema(ModeConfig(name="batch", batch_size=10)))
+    store(group="mode", name="sequential", node=schema(ModeConfig(name="sequential")))
+    store(group="evaluation", name="default", node=schema(EvaluationConfig))
+    store(group="evaluation", name="full", node=schema(EvaluationConfig(fluency=True, drift_texts=32)))
+    store(
+        group="evaluation", name=REVIEWER, node=schema(EvaluationConfig(probes=["all"], known_facts=24, drift_texts=16))
+    )
+    store(
+        group="evaluation", name="fast", node=schema(EvaluationConfig(generate=False, probability=False, known_facts=0))
+    )
     store(
         group="evaluation",
         name="easyedit",
-        node=EvaluationConfig(scorer="easyedit", generate=False, probability=False, known_facts=0),
+        node=schema(EvaluationConfig(scorer="easyedit", generate=False, probability=False, known_facts=0)),
     )
 
 
@@ -277,7 +283,7 @@ def _algorithm(name: str, hparams: DictConfig) -> DictConfig:
 
 
 def _all_missing(hparams_class: type) -> DictConfig:
-    schema: DictConfig = OmegaConf.structured(hparams_class)
-    for name in schema:
-        schema[name] = MISSING
-    return schema
+    settings = schema(hparams_class)
+    for name in settings:
+        settings[name] = MISSING
+    return settings

@@ -107,6 +107,26 @@ def load_shapes(hparams: EditHyperParams) -> PreTrainedModel:
         ) from error
 
 
+def load_tokenizer(hparams: EditHyperParams) -> PreTrainedTokenizerBase:
+    """The tokenizer that :func:`load_model` would load, as it is in the checkpoint.
+
+    Raises:
+        LoadingError: no model is named, or its checkpoint has no tokenizer that can be read.
+    """
+    from transformers import AutoTokenizer
+
+    checkpoint = _checkpoint(hparams)
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False, **hub_options(checkpoint))
+    except MemoryError:
+        raise
+    # As above.
+    except Exception as error:
+        raise _unreadable(
+            hparams.model_name, error, "has no tokenizer that can be read", "folder with a tokenizer"
+        ) from error
+
+
 def _checkpoint(hparams: EditHyperParams) -> str:
     """Where transformers finds the model.
 

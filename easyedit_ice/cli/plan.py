@@ -30,7 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the estimate."""
     from easyedit_ice import factworld
-    from easyedit_ice.checkpoints.loading import load_shapes
+    from easyedit_ice.checkpoints.loading import load_shapes, load_tokenizer
+    from easyedit_ice.errors import LoadingError
     from easyedit_ice.planning.footprint import Device, footprint
 
     name = arguments.model or str(factworld.model_path())
@@ -38,7 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
     device: Device = "cpu" if hparams.device == "cpu" else "cuda"
     with working(not arguments.json):
         model = load_shapes(hparams)
-        plan = footprint(model, hparams, facts=arguments.facts, tokens=arguments.tokens, device=device)
+        try:
+            tok = load_tokenizer(hparams)
+        except LoadingError:  # a config.json is enough
+            tok = None
+        plan = footprint(model, hparams, facts=arguments.facts, tokens=arguments.tokens, device=device, tok=tok)
     if arguments.json:
         print_json({"algorithm": arguments.algorithm, "model": name, "device": device, **asdict(plan)})
     else:

@@ -213,8 +213,8 @@ class EditHyperParams(Section):
         numbers = {
             name: value if "str" in type_name(by_name[name]) else _plain_number(value) for name, value in values.items()
         }
-        others = {name: value for name, value in numbers.items() if not _is_default(known[name], value)}
-        return OmegaConf.merge(_schema(cls), others)
+        others = {name: value for name, value in numbers.items() if not _is_default(by_name[name], value)}
+        return OmegaConf.merge(_schema(cast("type", cls)), others)
 
     @classmethod
     @contextmanager
@@ -324,11 +324,11 @@ def _told_of_others(name: str) -> str:
 
 
 @cache
-def _schema(cls: type[EditHyperParams]) -> Any:
+def _schema(cls: type) -> Any:
     """A class's defaults as a configuration of OmegaConf's, which takes longer to make than to copy."""
-    from omegaconf import OmegaConf
+    from easyedit_ice.edit.schemas import schema
 
-    return OmegaConf.structured(cls)
+    return schema(cls)
 
 
 def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:

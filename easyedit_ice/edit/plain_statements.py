@@ -5,7 +5,7 @@ Shapes: n statements, t predicted tokens in all, v the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
-from easyedit_ice.model.activation_memory import FP32, vocabulary
+from easyedit_ice.model.activation_memory import vocabulary
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
-from easyedit_ice.text.rows import Row, predict, prefix_ids
+from easyedit_ice.text.rows import Row, in_parts, predict, prefix_ids
 
 MEASURED, KEPT = PLAIN_FACTS[::2], PLAIN_FACTS[1::2]
 """Facts that changes are measured on, and others that training may hold on to: no one marks their own work."""
-TOGETHER = 64 * 2**20
-"""Most bytes of log-probabilities that are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def statements(model: nn.Module, tok: Any, facts: Iterable[Any], requests: Seque
 @torch.no_grad()
 def said(model: nn.Module, rows: Sequence[Row]) -> list[Tensor]:
     """Log-probabilities at the rows' predicted places, some rows at a time: (t, v) in fp32 of each."""
-    return [predict(model, part).log_probs for part in _parts(model, rows)]
+    return [predict(model, part).log_probs for part in in_parts(model, rows)]
 
 
 @torch.no_grad()
@@ -73,22 +71,10 @@ def movement(model: nn.Module, rows: Sequence[Row], before: Sequence[Tensor]) ->
         before: what it said of the same rows.
     """
     divergence, same, count = 0.0, 0, 0
-    for part, was in zip(_parts(model, rows), before, strict=True):
-        now = predict(model, part).log_probs
-        divergence += (was.exp() * (was - now)).sum(-1).double().sum().item()
-        same += int((was.argmax(-1) == now.argmax(-1)).sum())
-        count += len(was)
+    for part, was in zip(in_parts(model, rows), before, strict=True):
+        now = predict(model, part)
+        for old, new in zip(was.split(now.spans), now.split(), strict=True):
+            divergence += (old.exp() * (old - new)).sum(-1).double().sum().item()
+            same += int((old.argmax(-1) == new.argmax(-1)).sum())
+            count += len(old)
     return Movement(max(divergence, 0.0) / count, same / count)
-
-
-def _parts(model: nn.Module, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """The rows, as many at a time as their log-probabilities leave room for."""
-    most = TOGETHER // (FP32 * vocabulary(model))
-    part: list[Row] = []
-    for row in rows:
-        if part and sum(other.span for other in part) + row.span > most:
-            yield part
-            part = []
-        part.append(row)
-    if part:
-        yield part

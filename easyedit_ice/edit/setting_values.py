@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from easyedit_ice.edit.sections import type_name
 from easyedit_ice.errors import HyperParamsError, did_you_mean
 from easyedit_ice.runtime.untrusted import is_unicode, shown
 
@@ -45,7 +46,7 @@ def _is_list(value: Any) -> bool:
 
 
 def check_bounds(field: dataclasses.Field[Any], value: Any) -> None:
-    """Refuse a setting that is out of its bounds.
+    """Refuse a setting that is out of its bounds, or no boolean where one is meant.
 
     Args:
         field: of a dataclass of settings, with bounds in its metadata.
@@ -57,6 +58,8 @@ def check_bounds(field: dataclasses.Field[Any], value: Any) -> None:
     bounds = field.metadata
     if value is None:
         return
+    if type_name(field).partition(" ")[0] == "bool" and not isinstance(value, bool):
+        raise HyperParamsError(f"{field.name} is {shown(value)}; expected true or false: {field.metadata['help']}")
     if "choices" in bounds and value not in bounds["choices"]:
         names = [str(choice) for choice in bounds["choices"]]
         meant = did_you_mean(str(value), names)

@@ -204,12 +204,12 @@ class ModelAnatomy:
 
         Raises:
             AnatomyError: a pattern or layer matches nothing, and the message lists what the model has; or a pattern
-                means the MLP, by structure, and that of a layer is a mixture of experts.
+                means the MLP, by structure or by a bare name, and that of a layer is a mixture of experts.
         """
         pool = self._within(layers)
         chosen = set()
         for pattern in patterns:
-            if pattern in ("all", "mlp.in", "mlp.out"):
+            if pattern in ("all", "mlp.in", "mlp.out") or self._is_name_of_experts(pattern, layers):
                 self._refuse_experts(repr(pattern), layers)
             matching = {p.name for p in pool if _matches(p, pattern)}
             if not matching:
@@ -287,6 +287,18 @@ class ModelAnatomy:
             f"{', '.join(kinds) or 'none'} (or choose {', '.join(map(repr, [*roles, 'all']))})"
         )
 
+    def _is_name_of_experts(self, pattern: str, layers: Iterable[int] | None) -> bool:
+        """Whether a name without a path, such as ``"down_proj"``, may mean experts, or what lies beside them."""
+        wanted = range(self.num_layers) if layers is None else {self.layer_index(layer) for layer in layers}
+        held = {layer: self._experts[layer] for layer in wanted if layer in self._experts}
+        return "." not in pattern and (
+            any(p.part == "mlp" and p.layer in held and _matches(p, pattern) for p in self.projections)
+            or any(
+                hasattr(self.blocks[layer].get_submodule(name.rpartition(".")[0]), pattern)
+                for layer, name in held.items()
+            )
+        )
+
     def _refuse_experts(self, asked: str, layers: Iterable[int] | None) -> None:
         """Refuse to take part of a mixture of experts for its whole."""
         wanted = range(self.num_layers) if layers is None else sorted({self.layer_index(layer) for layer in layers})
@@ -299,8 +311,9 @@ class ModelAnatomy:
                 f"({self.layer_name(layer)}.{experts}), whose experts are not projections of their own; "
                 + ("FastMEMIT, FastROME and FastICE write to them; " if layer in self.fused else "")
                 + (f"name layers without experts ({', '.join(dense)}), " if dense else "")
-                + "name projections by the end of their paths, or choose 'attention.in' or 'attention.out' where the "
-                "algorithm has target_modules, though attention holds few facts"
+                + "name projections with what holds them ('shared_expert.down_proj'), or choose "
+                "'attention.in' or 'attention.out' where the algorithm has target_modules, though attention holds few "
+                "facts"
             )
 
     @cached_property

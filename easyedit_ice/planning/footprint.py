@@ -16,10 +16,11 @@ from typing import Any, Literal
 from torch import nn
 
 from easyedit_ice.edit.hparams import EditHyperParams
-from easyedit_ice.edit.plain_statements import MEASURED, TOGETHER
+from easyedit_ice.edit.plain_statements import MEASURED, statements
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.model.activation_memory import FP32, element_size, tokens_within, vocabulary
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.text.rows import TOGETHER
 
 __all__ = ["Footprint", "Stage", "footprint", "planned", "smallest_gpu", "tokens_within"]
 
@@ -32,9 +33,11 @@ CONTEXT = int(0.6 * GIB)
 FRAGMENTATION = 1.1
 """What the allocator reserves, in units of what is in use."""
 STATEMENT = 8
-"""Predicted tokens of a plain statement."""
-COMPARED = 4
-"""Arrays of v in fp32 for each predicted token that is compared: log-probabilities and what a divergence is made of."""
+"""Predicted tokens of a plain statement, where there is no tokenizer to count them: tokenizers of natural language make
+one of nearly every word."""
+PREDICTED, COMPARED = 2, 3
+"""Arrays of v in fp32 for each token that is predicted at a time, while rows are put in order; and for each of the one
+statement that is compared, for what a divergence is made of."""
 
 
 def _quantity(meaning: str, default: Any = 0) -> Any:
@@ -82,7 +85,13 @@ class Stage:
 
 
 def footprint(
-    model: nn.Module, hparams: EditHyperParams, *, facts: int = 1, tokens: int = 16, device: Device = "cuda"
+    model: nn.Module,
+    hparams: EditHyperParams,
+    *,
+    facts: int = 1,
+    tokens: int = 16,
+    device: Device = "cuda",
+    tok: Any = None,
 ) -> Footprint:
     """What it takes to edit some facts together.
 
@@ -92,6 +101,7 @@ def footprint(
         facts: edited together.
         tokens: of a fact's statement, prompt and target.
         device: that the model is on.
+        tok: the model's tokenizer, which counts the tokens of plain statements; ``None`` takes them to have 8 each.
 
     Raises:
         AnatomyError: the settings name blocks or projections that the model does not have.
@@ -99,7 +109,9 @@ def footprint(
         UnknownAlgorithmError: the settings belong to no algorithm.
     """
     spec = type(hparams).spec or ALGORITHMS[hparams.alg_name]
-    return spec.footprint(model, hparams, facts=facts, tokens=tokens, device=device)
+    rows = [] if tok is None else statements(model, tok, MEASURED)
+    stated = sum(row.span for row in rows) if rows else STATEMENT * len(MEASURED)
+    return spec.footprint(model, hparams, facts=facts, tokens=tokens, device=device, stated=stated)
 
 
 def planned(
@@ -109,6 +121,7 @@ def planned(
     *,
     bits: int | None,
     device: Device,
+    stated: int,
     held: int = 0,
     resident: int = 0,
     **quantities: int,
@@ -121,11 +134,12 @@ def planned(
         stages: of the edit, besides the last: committing the update and comparing plain statements.
         bits: that the weights are packed in, if they are.
         device: that the model is on.
+        stated: predicted tokens of the plain statements that are compared.
         held: bytes that the device still holds in the last stage.
         resident: bytes that main memory holds in it.
         **quantities: ``update``, and whatever else there is of a :class:`Footprint`.
     """
-    weights, undo, drift = weight_bytes(model, bits), undo_bytes(model, projections, bits), drift_bytes(model)
+    weights, undo, drift = weight_bytes(model, bits), undo_bytes(model, projections, bits), drift_bytes(model, stated)
     committing = quantities.get("update", 0) + max(held, drift) + 3 * FP32 * max(p.size for p in projections)
     every = [*stages, Stage(committing, undo + resident)]
     on_device = weights + max(stage.device for stage in every)
@@ -164,10 +178,11 @@ def undo_bytes(model: nn.Module, projections: Iterable[Projection], bits: int | 
     return 0 if bits else sum(p.size for p in projections) * element_size(model)
 
 
-def drift_bytes(model: nn.Module) -> int:
-    """v in fp32 for each predicted token of the plain statements, and some more for those compared at a time."""
-    each, tokens = FP32 * vocabulary(model), STATEMENT * len(MEASURED)
-    return each * (tokens + COMPARED * min(tokens, max(STATEMENT, TOGETHER // each)))
+def drift_bytes(model: nn.Module, stated: int) -> int:
+    """v in fp32 for each predicted token of the plain statements, and some more for those predicted at a time."""
+    each, one = FP32 * vocabulary(model), stated // len(MEASURED)
+    together = min(stated, max(one, TOGETHER // each))
+    return each * (stated + max(PREDICTED * together, together + COMPARED * one))
 
 
 def _packed(projection: Projection, bits: int) -> int:

@@ -5,18 +5,22 @@ Shapes: n rows, t predicted tokens in all, v the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.model.activation_memory import FP32, vocabulary
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import alike
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.tokens import tokens
+
+TOGETHER = 64 * 2**20
+"""Most bytes of log-probabilities of rows that are looked at one part after the other."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,19 @@ class Predictions:
 
     def _row_means(self, values: Tensor) -> Tensor:
         return torch.stack([row.mean() for row in values.split(self.spans)])
+
+
+def in_parts(model: nn.Module, rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows, as many at a time as have room for their log-probabilities in :data:`TOGETHER`; at least one."""
+    room = TOGETHER // (FP32 * vocabulary(model))
+    part: list[Row] = []
+    for row in rows:
+        if part and sum(own.span for own in part) + row.span > room:
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part
 
 
 def predict(model: nn.Module, rows: Sequence[Row]) -> Predictions:

@@ -77,7 +77,7 @@ def test_memory_rises_as_planned(name: str, facts: int) -> None:
     solve(model, tokenizer(), FACTS[:facts], hparams)  # what is loaded and measured once
     with measured(model) as cost:
         solve(model, tokenizer(), FACTS[:facts], hparams).commit(model)
-    plan = footprint(model, hparams, facts=facts, tokens=16, device="cuda")
+    plan = footprint(model, hparams, facts=facts, tokens=16, device="cuda", tok=tokenizer())
     assert cost.peak_mib is not None
     assert cost.peak_mib * 2**20 <= 1.2 * (plan.peak - plan.weights)
 

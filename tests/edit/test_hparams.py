@@ -146,6 +146,27 @@ def test_a_template_with_other_placeholders_is_refused(template):
         IceLoraHyperParams(context_templates=[template])
 
 
+@EVERY_CLASS
+def test_every_boolean_refuses_a_number(cls):
+    for name in (name for name, kind, *_ in cls.describe() if kind.startswith("bool")):
+        for given in (cls.from_dict, lambda values: cls(**values)):
+            with pytest.raises(HyperParamsError, match=rf"{name} is 2; expected (bool|true or false)"):
+                given({name: 2})
+
+
+@pytest.mark.parametrize("value", [1, 0, -1, 0.5, "2", "1e3", "perhaps", [True]])
+def test_what_is_no_boolean_is_refused_in_a_file(value, tmp_path):
+    file = tmp_path / "numbers.yaml"
+    file.write_text(yaml.safe_dump({"gradient_checkpointing": value}))
+    with pytest.raises(HyperParamsError, match=r"gradient_checkpointing is .*; expected bool"):
+        LoraHyperParams.from_hparams(file)
+
+
+@pytest.mark.parametrize(("word", "meant"), [("yes", True), ("False", False), ("off", False), ("TRUE", True)])
+def test_a_boolean_may_be_a_word_of_yamls(word, meant):
+    assert LoraHyperParams.from_dict({"gradient_checkpointing": word}).gradient_checkpointing is meant
+
+
 def test_the_constructor_checks_bounds_as_well():
     with pytest.raises(HyperParamsError, match="rank is 0"):
         IceLoraHyperParams(rank=0)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from odd_tokenizers import byte_level
 
-from easyedit_ice.edit import plain_statements as plain_text
 from easyedit_ice.edit.plain_statements import KEPT, MEASURED, movement, said, statements
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.text import rows as rows_of_text
 from easyedit_ice.text.rows import Row, predict
 
 
@@ -102,7 +102,7 @@ def test_movement_is_the_mean_divergence_of_each_token_and_the_share_of_likelies
 def test_a_large_vocabulary_is_looked_at_a_few_statements_at_a_time_with_the_same_outcome(model, monkeypatch):
     rows = statements(model, tokenizer(), MEASURED)
     together = said(model, rows)
-    monkeypatch.setattr(plain_text, "TOGETHER", 4 * 320 * 60)
+    monkeypatch.setattr(rows_of_text, "TOGETHER", 4 * 320 * 60)
     apart = said(model, rows)
     assert max(map(len, apart)) <= 60
     assert torch.allclose(torch.cat(apart), torch.cat(together), atol=1e-5)

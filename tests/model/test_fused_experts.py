@@ -5,12 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.registry import ALGORITHMS
+from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.model.capture import captured
+from easyedit_ice.testing.cases import state
+from easyedit_ice.testing.matrix import quick_settings
+from easyedit_ice.testing.models import FACTS, tokenizer
 from easyedit_ice.testing.shrinking import tiny_decoder
 
-KINDS = pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe", "olmoe", "qwen2_moe", "gpt_oss", "deepseek_v3"])
+SUCH = ("mixtral", "qwen3_moe", "olmoe", "qwen2_moe", "gpt_oss", "deepseek_v3")
+KINDS = pytest.mark.parametrize("kind", SUCH)
+TRAINED = [name for name, own in ALGORITHMS.items() if issubclass(own.hparams_class, TrainingHyperParams)]
 IDS = torch.tensor([[5, 6, 7, 8, 9], [9, 8, 7, 6, 5]])
 
 
@@ -61,6 +69,36 @@ def test_algorithms_that_train_still_refuse_experts_and_say_which_do_not(kind: s
     for asked in ("mlp.out", "mlp.in", "all"):
         with pytest.raises(AnatomyError, match="FastMEMIT, FastROME and FastICE write to them"):
             ModelAnatomy(tiny_decoder(kind)).match([asked], [-1])
+
+
+@pytest.mark.parametrize("kind", [*SUCH, "llama4_text"])
+@pytest.mark.parametrize("asked", ["down_proj", "gate_up_proj"])
+def test_a_bare_name_that_experts_have_is_not_taken_for_what_lies_beside_them(kind: str, asked: str) -> None:
+    with pytest.raises(AnatomyError, match="mixture of experts"):
+        ModelAnatomy(tiny_decoder(kind)).match(["attention.out", asked], [-1])
+
+
+@pytest.mark.parametrize("asked", ["gate_proj", "up_proj", "down_proj"])
+def test_a_shared_expert_is_trained_where_its_path_is_named_alone(asked: str) -> None:
+    anatomy = ModelAnatomy(tiny_decoder("deepseek_v3"))
+    with pytest.raises(AnatomyError, match="with what holds them"):
+        anatomy.match([asked], [-1])
+    assert [p.name for p in anatomy.match([f"shared_experts.{asked}"], [-1])] == [
+        f"model.layers.3.mlp.shared_experts.{asked}"
+    ]
+    assert anatomy.match([asked], [0])
+
+
+@pytest.mark.parametrize("kind", [*SUCH, "llama4_text"])
+@pytest.mark.parametrize("name", [*TRAINED, "FastGrad"])
+def test_no_algorithm_that_trains_takes_part_of_a_mixture_for_its_whole(kind: str, name: str) -> None:
+    model = tiny_decoder(kind)
+    before = state(model)
+    hparams = ALGORITHMS[name].hparams_class(layers=[-1], **quick_settings(name))
+    with pytest.raises(AnatomyError, match="mixture of experts") as caught:
+        solve(model, tokenizer(), FACTS[:1], hparams)
+    assert ("FastMEMIT, FastROME and FastICE" in str(caught.value)) == (kind != "llama4_text")
+    assert state(model) == before
 
 
 @pytest.mark.parametrize("kind", ["llama4_text"])

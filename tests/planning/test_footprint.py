@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.hparams import EditHyperParams, setting
+from easyedit_ice.edit.plain_statements import MEASURED, statements
 from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
 from easyedit_ice.errors import AnatomyError, HyperParamsError, UnknownAlgorithmError
 from easyedit_ice.model.anatomy import ModelAnatomy
@@ -120,6 +121,14 @@ def test_checkpointing_and_a_budget_lower_the_peak():
     assert budgeted.peak < whole.peak
 
 
+def test_what_a_comparison_of_plain_statements_takes_is_told_by_the_tokenizer():
+    model, tok, hparams = _shapes(SHAPES[2]), tokenizer(), _hparams("LoRA-BF")
+    rows = statements(model, tok, MEASURED)
+    counted = footprint(model, hparams, tok=tok).drift
+    assert counted == 3 * sum(row.span for row in rows) * 4 * len(tok)
+    assert counted > footprint(model, hparams).drift == 3 * 8 * len(MEASURED) * 4 * len(tok)
+
+
 def test_an_algorithm_can_say_what_it_holds_besides():
     class Holding(ALGORITHMS["LoRA-BF"].hparams_class):
         def held_beside(self, in_features, out_features):
@@ -167,9 +176,9 @@ def test_an_algorithm_of_another_package_is_planned_for_by_its_own_plan():
     class Theirs(EditHyperParams):
         width: int = setting(3, "how wide")
 
-    def plan(model, hparams, facts, tokens, device):
-        projections = ModelAnatomy(model).match(["mlp.out"], [-1])
-        return planned(model, projections, [Stage(100)], bits=None, device=device, trained=facts * hparams.width)
+    def plan(model, hparams, facts, tokens, device, stated):
+        projections, trained = ModelAnatomy(model).match(["mlp.out"], [-1]), facts * hparams.width
+        return planned(model, projections, [Stage(100)], bits=None, device=device, stated=stated, trained=trained)
 
     algorithm = Algorithm("Theirs", Theirs, solve=max, plan=plan)
     assert algorithm.hparams_class is Theirs

@@ -20,6 +20,7 @@ from easyedit_ice.edit.hparams import preset_roots
 from easyedit_ice.errors import HostError, HyperParamsError, did_you_mean
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.runtime.captured_output import logged_prints
+from easyedit_ice.runtime.untrusted import shown
 
 AUTO = "auto"
 """Name of the settings that are made from a model's shape, in place of a preset's."""
@@ -64,6 +65,7 @@ def host_settings(
         _refuse_unknown(name, values, names | set(spec.left_out), str(preset))
     _refuse_unknown(name, changes, names, str(host_info()))
     values = {**values, **changes}
+    _refuse_no_booleans(name, values, kind)
     base = _read(values["base_method"], preset, anatomy) if "base_method" in values else None
     return _load(kind, values, base, names, str(preset))
 
@@ -140,6 +142,12 @@ def _settings_class(name: str) -> type:
         )
     kind: type = getattr(table, HOST_METHODS[name].hparams)
     return kind
+
+
+def _refuse_no_booleans(name: str, settings: Mapping[str, Any], kind: type) -> None:
+    for field in fields(kind):
+        if field.type in (bool, "bool") and not isinstance(value := settings.get(field.name, False), bool):
+            raise HyperParamsError(f"{name}: {field.name} is {shown(value)}; expected true or false")
 
 
 def _refuse_unknown(name: str, settings: Mapping[str, Any], names: set[str], source: str) -> None:

@@ -40,6 +40,7 @@ class FastGradHyperParams(NeighbourSettings, ClosedFormSettings):
     gentler = "raise neighbour_weight or kept_weight, lower margin, or name later layers"
     stronger = "raise margin or num_steps"
     wider = "raise margin"
+    writes_experts = False
 
     layers: list[int] | None = setting(
         None, "blocks to write to, from below, negative from the last; None for the later half"

@@ -30,7 +30,13 @@ from easyedit_ice.editors.closed_form.neighbour_rows import neighbour_rows
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
 from easyedit_ice.editors.closed_form.scales import least_scales
 from easyedit_ice.editors.closed_form.solver import readers, written_by
-from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, factors_of, place_of, second_moments
+from easyedit_ice.editors.closed_form.solver_settings import (
+    ClosedFormSettings,
+    PassSettings,
+    factors_of,
+    place_of,
+    second_moments,
+)
 from easyedit_ice.editors.gradient.contexts import check_templates, filled
 from easyedit_ice.editors.gradient.wordings import WORDINGS, followed_wordings
 from easyedit_ice.errors import HyperParamsError
@@ -40,7 +46,7 @@ from easyedit_ice.text.chat import asking_for
 
 
 @dataclass
-class FastICEHyperParams(ClosedFormSettings):
+class FastICEHyperParams(PassSettings, ClosedFormSettings):
     """Settings of FastICE."""
 
     gentler = "raise mom2_update_weight or kept_weight, or lower margin"
@@ -103,7 +109,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     place, before = place_of(model, hparams), stated(model, tok, requests)
     (name,), (block,) = place.names, place.blocks
     facts = _taught(model, tok, requests, hparams)
-    contrasts = contrast(model, facts, name, block)
+    contrasts = contrast(model, facts, name, block, hparams.tokens_together)
     others, weights = _other_keys(model, tok, requests, hparams, name)
     factor = factors_of(model, tok, hparams)[name]
     reading = readers(factor, contrasts.keys, 1.0, others, hparams.mom2_update_weight, weights)
@@ -165,7 +171,7 @@ def _other_keys(
         (statements(model, tok, KEPT, requests), weight),
     ):
         if rows:
-            parts.append((read(model, rows, name, "in").cpu(), share))
+            parts.append((read(model, rows, name, "in", hparams.tokens_together).cpu(), share))
     if hparams.keep_edits:
         parts += [(edit[name].cpu(), weight) for edit in edits_in(model) if name in edit]
     keys = torch.cat([rows for rows, _ in parts])
@@ -201,10 +207,13 @@ def _update(
     return WeightUpdate({name: written_by(reading, scaled)}, keys={name: contrasts.keys})
 
 
-def plan(model: nn.Module, hparams: FastICEHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+def plan(
+    model: nn.Module, hparams: FastICEHyperParams, facts: int, tokens: int, device: Device, stated: int
+) -> Footprint:
     """What an edit takes."""
-    texts = Read(len(hparams.context_templates or WORDINGS), hparams.neighbour_names, hparams.neighbour_length)
-    return plan_reading(model, hparams, texts, facts, tokens, device)
+    contexts = len(hparams.context_templates or WORDINGS)
+    texts = Read(contexts, hparams.neighbour_names, hparams.neighbour_length, hparams.tokens_together)
+    return plan_reading(model, hparams, texts, facts, tokens, device, stated)
 
 
 ALGORITHM = Algorithm(

@@ -24,6 +24,7 @@ from easyedit_ice.editors.closed_form.open_directions import DirectionSettings, 
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
 from easyedit_ice.editors.closed_form.solver_settings import (
     ClosedFormSettings,
+    PassSettings,
     factors_of,
     measuring_of,
     place_of,
@@ -44,7 +45,7 @@ _CLOSER = 0.1
 
 
 @dataclass
-class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, ClosedFormSettings):
+class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, PassSettings, ClosedFormSettings):
     """Settings of FastMEMIT, with EasyEdit's names."""
 
     gentler = "raise mom2_update_weight, lower clamp_norm_factor, or name other layers"
@@ -229,6 +230,7 @@ def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["blo
         scale="projection" if hparams.clamp_norm_factor is None else scale,
         stop_lead=hparams.v_stop_lead,
         natural_norm=hparams.natural_norm,
+        together=hparams.tokens_together,
     )
 
 

@@ -122,7 +122,9 @@ def taught(
     return Taught(alone, tuple(pairs))
 
 
-def contrast(model: nn.Module, facts: Sequence[Taught], projection: str, block: str) -> Contrast:
+def contrast(
+    model: nn.Module, facts: Sequence[Taught], projection: str, block: str, together: int | None = None
+) -> Contrast:
     """What contexts add to a block's output for each fact.
 
     Of a fact whose target the model states after no wording, residuals are the mean over all wordings, and 0 if there
@@ -133,8 +135,9 @@ def contrast(model: nn.Module, facts: Sequence[Taught], projection: str, block: 
         facts: as they are read.
         projection: path of the projection that is to write it.
         block: path of its block.
+        together: most tokens read side by side; ``None`` for what suits the device.
     """
-    keys = read(model, [fact.alone for fact in facts], projection, "in")
+    keys = read(model, [fact.alone for fact in facts], projection, "in", together)
     right = iter(rows_right(model, [new for fact in facts for new, _ in fact.pairs]))
     pairs, followed = [], []
     for fact in facts:
@@ -143,17 +146,21 @@ def contrast(model: nn.Module, facts: Sequence[Taught], projection: str, block: 
         pairs.append(
             [pair for pair, follows_it in zip(fact.pairs, follows, strict=True) if follows_it or not followed[-1]]
         )
-    residuals = _mean_differences(model, pairs, [fact.alone.span for fact in facts], block)
+    residuals = _mean_differences(model, pairs, [fact.alone.span for fact in facts], block, together)
     return Contrast(keys, residuals, tuple(fact.alone.span for fact in facts), tuple(followed))
 
 
 def _mean_differences(
-    model: nn.Module, pairs: Sequence[Sequence[tuple[Row, Row]]], spans: Sequence[int], block: str
+    model: nn.Module,
+    pairs: Sequence[Sequence[tuple[Row, Row]]],
+    spans: Sequence[int],
+    block: str,
+    together: int | None,
 ) -> Tensor:
     """Of what a block returns for the first and the second of each fact's pairs: (n, d)."""
     width = embedding_weight(model).shape[1]
     rows = [row for of_fact in pairs for pair in of_fact for row in pair]
-    states = iter(read(model, rows, block, "out").split([row.span for row in rows]) if rows else ())
+    states = iter(read(model, rows, block, "out", together).split([row.span for row in rows]) if rows else ())
     means = []
     for of_fact, span in zip(pairs, spans, strict=True):
         differences = [next(states) - next(states) for _ in of_fact]
@@ -161,9 +168,9 @@ def _mean_differences(
     return torch.cat([mean.to(means[0].device) for mean in means])
 
 
-def read(model: nn.Module, rows: Sequence[Row], module: str, side: Side) -> Tensor:
+def read(model: nn.Module, rows: Sequence[Row], module: str, side: Side, together: int | None = None) -> Tensor:
     """What a module reads or writes at each token before a predicted one: (t, d) in fp32."""
-    return at_places(model, [row.ids[:-1] for row in rows], [places_of(row) for row in rows], module, side)
+    return at_places(model, [row.ids[:-1] for row in rows], [places_of(row) for row in rows], module, side, together)
 
 
 def places_of(row: Row) -> range:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from easyedit_ice.editors.closed_form.contrast import places_of
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.model.capture import hidden_of, watching
+from easyedit_ice.model.capture import captured, hidden_of, watching
 from easyedit_ice.model.pretrained import embedding_weight, pretrained, weight_of
-from easyedit_ice.runtime.batching import by_row, padded
-from easyedit_ice.text.reading import at_places
+from easyedit_ice.runtime.batching import by_row, padded, shortest_first, tokens_on
+from easyedit_ice.text.reading import TOKENS, at_places
 from easyedit_ice.text.rows import Row
 
 _LEAST = 0.01
@@ -45,24 +45,33 @@ def gain_after_norm(model: nn.Module, rows: Sequence[Row], projection: str, bloc
 
     Gemma 2 and 3, OLMo 2, GLM-4 and EXAONE 4 have such norms.
     """
-    ids, real = padded([row.ids[:-1] for row in rows])
     device = embedding_weight(model).device
-    writer = model.get_submodule(projection)
-    gains: list[Tensor] = []
-    written: list[Tensor] = []
+    whole, writer = model.get_submodule(block), model.get_submodule(projection)
+    passed: list[tuple[list[Tensor], list[Tensor]]] = []
+    for chunk in shortest_first([len(row.ids) - 1 for row in rows], tokens_on(device, TOKENS)):
+        ids, real = padded([rows[index].ids[:-1] for index in chunk])
+        written: list[Tensor] = []
 
-    def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        hidden = hidden_of(output)
-        if module is writer:
-            written.append(hidden)
-        elif written and args and args[0] is written[-1] and hidden is not written[-1]:
-            passed = [by_row(side, len(rows))[real.to(side.device)].float() for side in (args[0], hidden)]
-            gains.append(_gain(*passed) / _rms(passed[0]).median())
-            written.append(hidden)
+        def after(
+            module: nn.Module, args: tuple[Any, ...], output: Any, written: list[Tensor] = written, real: Tensor = real
+        ) -> None:
+            hidden = hidden_of(output)
+            if module is writer:
+                written.append(hidden)
+            elif written and args and args[0] is written[-1] and hidden is not written[-1]:
+                if len(passed) < len(written):
+                    passed.append(([], []))
+                for side, found in zip((args[0], hidden), passed[len(written) - 1], strict=True):
+                    found.append(by_row(side, len(real))[real.to(side.device)].float())
+                written.append(hidden)
 
-    with watching(model.get_submodule(block).modules(), after=after):
-        model(input_ids=ids.to(device), attention_mask=real.long().to(device), use_cache=False)
-    return torch.stack(gains).prod(0) if gains else None
+        inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device), "use_cache": False}
+        with captured({block: whole}, "out", keep=hidden_of, stop=True), watching(whole.modules(), after=after):
+            model(**inputs)
+    if not passed:
+        return None
+    pairs = [(torch.cat(read), torch.cat(returned)) for read, returned in passed]
+    return torch.stack([_gain(*pair) / _rms(pair[0]).median() for pair in pairs]).prod(0)
 
 
 @torch.no_grad()

@@ -134,11 +134,11 @@ def write_facts(
             if not (shared and sought):
                 values = find_values(model, facts, place.names[-1] if shared else name, search)
                 gauge = place.blocks[-1] if shared else name
-                targets = _looked_up(model, facts, gauge) + values.delta
+                targets = _looked_up(model, facts, gauge, search.together) + values.delta
                 sought.append(values)
             system = opened[name]
-            missing = (targets - _looked_up(model, facts, gauge)) / (len(place.names) - turn)
-            residuals, read[name] = system.writable(missing), keys(model, facts, name)
+            missing = (targets - _looked_up(model, facts, gauge, search.together)) / (len(place.names) - turn)
+            residuals, read[name] = system.writable(missing), keys(model, facts, name, search.together)
             weights[name] = 1.0 if share is None else weight_for(system.factor, read[name], residuals, share)
             others, each = (None, 1.0) if kept_keys is None else kept_keys.of(edits, name, weights[name])
             deltas[name] = solve_update(system.factor, read[name], residuals, alpha, others, weights[name], each)
@@ -148,19 +148,19 @@ def write_facts(
     return Written(deltas, read, sought[-1], weights)
 
 
-def keys(model: nn.Module, facts: Sequence[FactRows], name: str) -> Tensor:
+def keys(model: nn.Module, facts: Sequence[FactRows], name: str, together: int | None = None) -> Tensor:
     """What a projection reads at each fact's subject: (n, d) in fp32.
 
     A key is the mean of that of the bare prompt and the mean of those after contexts, as in the authors' code.
     """
     rows = [row.ids[: row.at + 1] for fact in facts for row in fact.stated]
-    parts = at_last_token(model, rows, name, "in").split([len(fact.stated) for fact in facts])
+    parts = at_last_token(model, rows, name, "in", together).split([len(fact.stated) for fact in facts])
     return torch.stack(
         [torch.stack([states[0], states[1:].mean(0)]).mean(0) if len(states) > 1 else states[0] for states in parts]
     )
 
 
-def _looked_up(model: nn.Module, facts: Sequence[FactRows], module: str) -> Tensor:
+def _looked_up(model: nn.Module, facts: Sequence[FactRows], module: str, together: int | None) -> Tensor:
     """What a module writes at each subject of a bare prompt, (n, d) in fp32."""
     rows = [row.ids[: row.at + 1] for row in (fact.stated[0] for fact in facts)]
-    return at_last_token(model, rows, module, "out")
+    return at_last_token(model, rows, module, "out", together)

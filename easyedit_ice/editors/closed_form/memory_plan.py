@@ -28,6 +28,7 @@ from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.planning.footprint import STATEMENT, Device, Footprint, Stage, planned, undo_bytes
 from easyedit_ice.precompute.second_moments import BATCH_TOKENS
 from easyedit_ice.text.reading import TOKENS
+from easyedit_ice.text.rows import TOGETHER
 from easyedit_ice.text.sampling import ROWS
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def solving_bytes(projection: Projection, written: int, others: int) -> int:
     return 3 * FP64 * projection.in_features**2 + 3 * FP32 * written * projection.in_features
 
 
-def facts_together(contexts: Sequence[int], facts: int, tokens: int, device: str) -> int:
+def facts_together(contexts: Sequence[int], facts: int, tokens: int, together: int) -> int:
     """Facts whose values are sought side by side: as many as their tokens from the subject on allow."""
-    return max(1, min(facts, TOKENS[device] // ((len(contexts) + 1) * _read(tokens))))
+    return max(1, min(facts, together // ((len(contexts) + 1) * _read(tokens))))
 
 
 def seeking_pass(
@@ -97,7 +98,7 @@ def seeking_pass(
 
 
 def reading_pass(
-    model: nn.Module, facts: int, tokens: int, contexts: int, names: int, device: str
+    model: nn.Module, facts: int, tokens: int, contexts: int, names: int, together: int
 ) -> tuple[int, int, int]:
     """Tokens of the largest pass of FastICE, bytes of activations in it, and of logits.
 
@@ -110,9 +111,9 @@ def reading_pass(
         tokens: of a statement.
         contexts: wordings that facts are stated in.
         names: in place of a subject.
-        device: that the model is on.
+        together: most tokens read side by side.
     """
-    read = min(TOKENS[device], facts * max(2 * contexts * 3 * tokens, names * tokens))
+    read = min(together, facts * max(2 * contexts * 3 * tokens, names * tokens))
     widest = max(p.in_features for p in ModelAnatomy(model).projections)
     each = element_size(model) * (4 * widest + 4 * ModelAnatomy(model).hidden_size)
     predicted = min(ROWS, max(facts * TARGET, names))
@@ -132,13 +133,15 @@ def neighbours_bytes(settings: NeighbourSettings, projections: Sequence[Projecti
     return FP32 * keys * sum(widths) + FP64 * keys * (2 * max(widths) + keys)
 
 
-def plan_search(model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+def plan_search(
+    model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tokens: int, device: Device, stated: int
+) -> Footprint:
     """The highest of what is held while second moments are measured and factored, while values are sought, and while
     the update is committed and what it moves is measured."""
     anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
     projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
     contexts = [length for length, count in hparams.context_template_length_params for _ in range(count)]
-    together = facts_together(contexts, facts, tokens, device)
+    together = facts_together(contexts, facts, tokens, hparams.tokens_together or TOKENS[device])
     activations, logits = seeking_pass(model, projections, contexts, together, tokens)
     sought = together * anatomy.hidden_size
     measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
@@ -151,9 +154,11 @@ def plan_search(model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tok
             Stage(
                 4 * FP32 * sought + activations + logits, held + neighbours_bytes(hparams, projections, facts, tokens)
             ),
+            Stage(stating_bytes(model, facts), held),
         ],
         bits=bits,
         device=device,
+        stated=stated,
         resident=moments,
         trained=facts * anatomy.hidden_size,
         adapter=FP32 * facts * anatomy.hidden_size,
@@ -175,21 +180,25 @@ class Read:
         contexts: wordings that it is stated in.
         names: in place of its subject.
         length: tokens after each of these.
+        together: most tokens read side by side; ``None`` for what suits the device.
     """
 
     contexts: int
     names: int
     length: int
+    together: int | None
 
 
 def plan_reading(
-    model: nn.Module, hparams: ClosedFormSettings, texts: Read, facts: int, tokens: int, device: Device
+    model: nn.Module, hparams: ClosedFormSettings, texts: Read, facts: int, tokens: int, device: Device, stated: int
 ) -> Footprint:
     """The highest of what is held while second moments are measured and factored, while texts are read, while the solve
     is made, and while the update is committed and what it moves is measured."""
     anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
     (projection,) = projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
-    _, activations, logits = reading_pass(model, facts, tokens, texts.contexts, texts.names, device)
+    _, activations, logits = reading_pass(
+        model, facts, tokens, texts.contexts, texts.names, texts.together or TOKENS[device]
+    )
     written, width = facts * TARGET, projection.in_features
     others = facts * (texts.names + 1) * texts.length + STATEMENT * len(KEPT)
     beside = FP32 * (written + others) * width
@@ -202,9 +211,11 @@ def plan_reading(
             measuring,
             Stage(FP32 * written * anatomy.hidden_size + beside + activations + logits, in_memory),
             Stage(beside, in_memory + solving_bytes(projection, written, others)),
+            Stage(beside + stating_bytes(model, facts), in_memory),
         ],
         bits=bits,
         device=device,
+        stated=stated,
         resident=moments,
         trained=written * anatomy.hidden_size,
         adapter=FP32 * written * anatomy.hidden_size,
@@ -217,7 +228,9 @@ def plan_reading(
     )
 
 
-def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+def plan_steps(
+    model: nn.Module, hparams: FastGradHyperParams, facts: int, tokens: int, device: Device, stated: int
+) -> Footprint:
     """The highest of what is held while moments are measured and inverted, while facts run forward and back, while a
     step is made, and while the update is committed and what it moves is measured."""
     anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
@@ -242,10 +255,12 @@ def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, token
         [
             measuring,
             Stage(activations + logits, held + neighbours),
+            Stage(stating_bytes(model, facts), held),
             Stage(0, held + read + 2 * FP64 * work.tokens**2 + update),
         ],
         bits=bits,
         device=device,
+        stated=stated,
         resident=2 * moments + outward,
         trained=0,
         activations=activations,
@@ -254,6 +269,12 @@ def plan_steps(model: nn.Module, hparams: FastGradHyperParams, facts: int, token
         update=update,
         second_moments=moments,
     )
+
+
+def stating_bytes(model: nn.Module, facts: int) -> int:
+    """Arrays of v in fp32 for each token of the targets that are looked at together: twice while they are predicted,
+    and as many again to tell which leads."""
+    return 4 * min(facts * TARGET * FP32 * vocabulary(model), max(TOGETHER, TARGET * FP32 * vocabulary(model)))
 
 
 def _measuring(model: nn.Module, hparams: ClosedFormSettings, projections: Sequence[Projection]) -> Stage:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
-from easyedit_ice.text.rows import encode, predict
+from easyedit_ice.text.rows import Predictions, encode, in_parts, predict
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,16 @@ class Stated:
 @torch.no_grad()
 def stated(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> Stated:
     """Look at the targets of some facts, teacher-forced."""
-    predictions = predict(model, [encode(tok, request.asked(), request.completion) for request in requests])
+    rows = [encode(tok, request.asked(), request.completion) for request in requests]
+    parts = [_stated(predict(model, part)) for part in in_parts(model, rows)]
+    return Stated(
+        sum((part.nll for part in parts), ()),
+        sum((part.likeliest for part in parts), ()),
+        sum((part.leads for part in parts), ()),
+    )
+
+
+def _stated(predictions: Predictions) -> Stated:
     right = (predictions.log_probs.argmax(-1) == predictions.tokens).split(predictions.spans)
     leads = lead(predictions.log_probs, predictions.tokens).split(predictions.spans)
     return Stated(

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
-from easyedit_ice.edit.hparams import EditHyperParams, setting
+from easyedit_ice.edit.hparams import EditHyperParams, Section, setting
 from easyedit_ice.editors.closed_form.layer_writes import Place
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.precompute.corpora import AUTO
 from easyedit_ice.precompute.factors import Factor, identity_factor
 from easyedit_ice.precompute.moments import Measuring, factors
+
+
+@dataclass
+class PassSettings(Section):
+    """How much of a batch of facts is in memory at a time."""
+
+    tokens_together: int | None = setting(
+        None,
+        "most tokens of the facts' texts that go through the model side by side, which bounds the memory of a batch; "
+        "None for 2,048 on a CPU and 32,768 on a GPU",
+        low=1,
+    )
 
 
 @dataclass
@@ -44,6 +56,9 @@ class ClosedFormSettings(EditHyperParams):
         "let facts of earlier edits in the model answer as they do: their keys weigh as those of this edit",
     )
 
+    writes_experts: ClassVar[bool] = True
+    """Whether the algorithm can write to a mixture of experts."""
+
     def check(self) -> None:
         """Refuse layers that name none."""
         if self.layers is not None and not self.layers:
@@ -65,7 +80,7 @@ def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
     """Where a model's facts are written.
 
     Raises:
-        AnatomyError: it has no such layers or projections.
+        AnatomyError: it has no such layers or projections, or they are experts, to which the algorithm does not write.
     """
     anatomy = ModelAnatomy(model)
     asked = hparams.usual_layers(anatomy.num_layers) if hparams.layers is None else hparams.layers
@@ -80,6 +95,12 @@ def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
         raise AnatomyError(
             f"blocks {layers} have {len(projections)} output projections of the MLP, and one for each is needed; name "
             "it by rewrite_module_tmp"
+        )
+    if not hparams.writes_experts and any(projection.experts > 1 for projection in projections):
+        raise AnatomyError(
+            f"{hparams.alg_name} does not write to a mixture of experts, which "
+            f"{next(p.name for p in projections if p.experts > 1)} is; FastMEMIT, FastROME and FastICE do, or name "
+            "layers without experts, or another projection by rewrite_module_tmp"
         )
     return Place(
         tuple(projection.name for projection in projections),

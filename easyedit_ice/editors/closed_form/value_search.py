@@ -59,6 +59,8 @@ class Search:
         stop_lead: a fact is found as well when every token of its target is ahead of every other one by so many nats,
             in every context; ``None`` for the loss alone.
         natural_norm: whether h + δ gets the norm of h when it is found.
+        together: most tokens from the subjects on that are gone through side by side; ``None`` for what suits the
+            device.
     """
 
     num_grad_steps: int
@@ -71,6 +73,7 @@ class Search:
     scale: Literal["block", "projection"]
     stop_lead: float | None = None
     natural_norm: bool = False
+    together: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def find_values(model: nn.Module, facts: Sequence[FactRows], projection: str, se
     Raises:
         TrainingDivergedError: a loss is infinite or not a number.
     """
-    budget = tokens_on(embedding_weight(model).device, TOKENS)
+    budget = search.together or tokens_on(embedding_weight(model).device, TOKENS)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     parts = []

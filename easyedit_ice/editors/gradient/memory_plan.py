@@ -33,16 +33,18 @@ DRAWN = 5
 """Arrays of v in fp32 for each text while its next token is drawn: logits, probabilities and their copies."""
 
 
-def plan(model: nn.Module, hparams: TrainingHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+def plan(
+    model: nn.Module, hparams: TrainingHyperParams, facts: int, tokens: int, device: Device, stated: int
+) -> Footprint:
     """The highest of what is held while weights' gradients are looked at, in a pass, while texts are drawn, in an
     optimiser's step, in a trial of one, while second moments are measured, and while the update is committed."""
     bits, projections, adapter = hparams.quantization_bit, hparams.projections(model), hparams.trained
     objective, protected = hparams.towards, hparams.protected
-    schedule, stated = hparams.section(Schedule), hparams.section(TargetSettings)
+    schedule, target = hparams.section(Schedule), hparams.section(TargetSettings)
     locality = hparams.section(LocalitySettings)
     each = [adapter.trained_values(projection, schedule.most_steps(facts)) for projection in projections]
     trained = sum(each)
-    row = pass_of_a_fact(stated, objective, locality, tokens)
+    row = pass_of_a_fact(target, objective, locality, tokens)
     activations, logits = largest_pass(model, projections, adapter, schedule, row, locality.general_pass, facts)
     beside = adapter.held_bytes(projections, trained) + remembered_bytes(model, objective, locality, schedule, facts)
     beside += sum(hparams.held_beside(p.in_features, p.out_features) for p in projections)
@@ -57,7 +59,7 @@ def plan(model: nn.Module, hparams: TrainingHyperParams, facts: int, tokens: int
     general = bool(locality.locality_weight or locality.neighbour_weight or unread)
     drawing = drawing_bytes(model, objective, locality if general else None, schedule, facts, tokens)
     in_pass, step = activations + logits + work, max(2 * FP32 * max(each), FP32 * trained)
-    trial = step + 2 * FP32 * trained + drift_bytes(model) if schedule.lr is None else 0
+    trial = step + 2 * FP32 * trained + drift_bytes(model, stated) if schedule.lr is None else 0
     return planned(
         model,
         projections,
@@ -68,6 +70,7 @@ def plan(model: nn.Module, hparams: TrainingHyperParams, facts: int, tokens: int
         ],
         bits=bits,
         device=device,
+        stated=stated,
         held=2 * FP32 * trained,
         trained=trained,
         adapter=FP32 * trained,

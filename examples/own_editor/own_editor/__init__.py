@@ -41,12 +41,14 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     return WeightUpdate({projection.name: DenseDelta(-step)}, {"hparams": hparams.to_dict()})
 
 
-def plan(model: nn.Module, hparams: OneStepHyperParams, facts: int, tokens: int, device: Device) -> Footprint:
+def plan(
+    model: nn.Module, hparams: OneStepHyperParams, facts: int, tokens: int, device: Device, stated: int
+) -> Footprint:
     """What an edit takes: the gradient and the step, in fp32."""
     projection, bits = hparams.projection(model), hparams.quantization_bit
     size = 4 * projection.size
     stages = [Stage(2 * size)]
-    return planned(model, [projection], stages, bits=bits, device=device, gradients=size, update=size)
+    return planned(model, [projection], stages, bits=bits, device=device, stated=stated, gradients=size, update=size)
 
 
 ALGORITHM = Algorithm(
