@@ -96,13 +96,19 @@ def readers(
     inner, failed = torch.linalg.cholesky_ex(gram)
     if failed.item() and others is not None:
         raise StatisticsError(_UNWEIGHABLE.format(len(every)))
-    if failed.item():
+    if failed.item() or (alpha == 0 and others is None and _is_singular(gram, inner)):
         raise StatisticsError(
             f"the keys of these {len(keys)} facts depend on each other, so that not every value can be fitted: set "
             f"emmet_lambda above {alpha}, or write facts of the same subject one after the other"
         )
     left = torch.cholesky_solve(half, inner)[: len(keys)]
     return factor.unwhitened(left).float()
+
+
+def _is_singular(gram: Tensor, inner: Tensor) -> bool:
+    """Whether rounding alone has let a Gram matrix be factored: a row has nothing left of its own beside the others."""
+    rounding = len(gram) * torch.finfo(gram.dtype).eps
+    return bool((inner.diagonal() ** 2 <= rounding * gram.diagonal()).any())
 
 
 def _with_kept(factor: Factor, others: Tensor, weight: float, kept_weight: Tensor | float) -> Factor:
