@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ NEWER = {
     "datetime": {"UTC"},
     "enum": {"StrEnum", "ReprEnum", "EnumCheck", "verify", "member", "nonmember"},
     "hashlib": {"file_digest"},
+    "importlib.resources.abc": {"ResourceReader", "Traversable", "TraversableResources"},
     "inspect": {"getmembers_static", "markcoroutinefunction"},
     "itertools": {"batched"},
     "logging": {"getLevelNamesMapping", "getHandlerByName"},
@@ -36,13 +38,13 @@ NEWER = {
 
 
 def newer_than_oldest(source: str) -> list[str]:
-    """Names of :data:`NEWER` that a source uses.
+    """Names of :data:`NEWER` that a source uses, but for types that are imported for type checkers alone.
 
     Raises:
         SyntaxError: its syntax is newer.
     """
     found = []
-    for node in ast.walk(ast.parse(source, feature_version=OLDEST)):
+    for node in _that_run(ast.parse(source, feature_version=OLDEST)):
         if isinstance(node, ast.ImportFrom) and not node.level:
             found += [f"{node.module}.{own.name}" for own in node.names if own.name in NEWER.get(node.module, ())]
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -50,6 +52,13 @@ def newer_than_oldest(source: str) -> list[str]:
         elif isinstance(node, ast.Name):
             found += [node.id] * (node.id in NEWER["builtins"])
     return found
+
+
+def _that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from _that_run(child)
 
 
 def test_no_module_needs_a_newer_python_than_the_oldest_one():
@@ -62,7 +71,13 @@ def test_no_module_needs_a_newer_python_than_the_oldest_one():
 
 
 @pytest.mark.parametrize(
-    "source", ["from typing import Self", "import hashlib\nhashlib.file_digest(a, b)", "raise ExceptionGroup('', [])"]
+    "source",
+    [
+        "from typing import Self",
+        "from importlib.resources.abc import Traversable",
+        "import hashlib\nhashlib.file_digest(a, b)",
+        "raise ExceptionGroup('', [])",
+    ],
 )
 def test_what_the_oldest_python_lacks_is_seen(source):
     assert newer_than_oldest(source)

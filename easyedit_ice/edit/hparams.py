@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from typing_extensions import Self
 
@@ -25,6 +24,9 @@ from easyedit_ice.edit.setting_values import check_bounds, refuse_odd
 from easyedit_ice.errors import HyperParamsError, did_you_mean
 from easyedit_ice.runtime.html import html_table
 from easyedit_ice.runtime.untrusted import is_file, parsed_json, parsed_yaml, shown
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 __all__ = ["AUTO", "DTYPES", "EditHyperParams", "Section", "other_default", "preset_roots", "setting"]
 
