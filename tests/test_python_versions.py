@@ -54,6 +54,16 @@ def newer_than_oldest(source: str) -> list[str]:
     return found
 
 
+def test_no_class_variable_is_without_its_type_which_python_3_10_refuses_in_settings():
+    plain = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "ClassVar"
+    ]
+    assert not plain
+
+
 def _that_run(tree: ast.AST) -> Iterator[ast.AST]:
     yield tree
     for child in ast.iter_child_nodes(tree):

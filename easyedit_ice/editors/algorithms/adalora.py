@@ -15,7 +15,7 @@ from easyedit_ice.editors.gradient.in_context import InContextSettings
 from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.objectives import ObjectiveSettings
 from easyedit_ice.editors.gradient.solve import prepare, solve
-from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
+from easyedit_ice.editors.gradient.training_settings import AdaptersByName, ObjectivesByName, TrainingHyperParams
 
 
 @dataclass
@@ -24,8 +24,8 @@ class AdaLoraHyperParams(InContextSettings, AdaptiveSettings, TrainingHyperParam
 
     objective: str = setting("ft", "fine-tuning on the target; or in-context editing besides", choices=("ft", "ice"))
 
-    adapters: ClassVar = {"adalora": AdaptiveSettings}
-    objectives: ClassVar = {"ft": ObjectiveSettings, "ice": InContextSettings}
+    adapters: ClassVar[AdaptersByName] = {"adalora": AdaptiveSettings}
+    objectives: ClassVar[ObjectivesByName] = {"ft": ObjectiveSettings, "ice": InContextSettings}
 
 
 ALGORITHM = Algorithm(

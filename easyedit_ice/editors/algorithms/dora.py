@@ -12,14 +12,14 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.editors.gradient.adapters import DecomposedSettings
 from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.solve import prepare, solve
-from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
+from easyedit_ice.editors.gradient.training_settings import AdaptersByName, TrainingHyperParams
 
 
 @dataclass
 class DoraHyperParams(DecomposedSettings, TrainingHyperParams):
     """Settings of DoRA."""
 
-    adapters: ClassVar = {"dora": DecomposedSettings}
+    adapters: ClassVar[AdaptersByName] = {"dora": DecomposedSettings}
 
 
 ALGORITHM = Algorithm(

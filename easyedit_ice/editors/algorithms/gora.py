@@ -18,7 +18,7 @@ from easyedit_ice.editors.gradient.adapters import LowRankSettings
 from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.protection.subspaces import ProtectionSettings
 from easyedit_ice.editors.gradient.solve import prepare, second_moments, solve
-from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
+from easyedit_ice.editors.gradient.training_settings import AdaptersByName, TrainingHyperParams
 
 
 @dataclass
@@ -29,7 +29,7 @@ class GoRAHyperParams(ProtectionSettings, LowRankSettings, TrainingHyperParams):
     init: str = other_default(LowRankSettings, "init", "keys")
     neighbour_softness: float | None = other_default(ProtectionSettings, "neighbour_softness", 0.1)
 
-    adapters: ClassVar = {"lora": LowRankSettings}
+    adapters: ClassVar[AdaptersByName] = {"lora": LowRankSettings}
 
 
 ALGORITHM = Algorithm(

@@ -21,7 +21,7 @@ from easyedit_ice.editors.gradient.in_context import InContextSettings
 from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.protection.subspaces import ProtectionSettings
 from easyedit_ice.editors.gradient.solve import prepare, second_moments, solve
-from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
+from easyedit_ice.editors.gradient.training_settings import AdaptersByName, ObjectivesByName, TrainingHyperParams
 
 
 @dataclass
@@ -36,8 +36,8 @@ class IceLoraHyperParams(InContextSettings, ProtectionSettings, LowRankSettings,
     locality_weight: float = other_default(TrainingHyperParams, "locality_weight", 1.0)
     neighbour_weight: float = other_default(TrainingHyperParams, "neighbour_weight", 1.0)
 
-    adapters: ClassVar = {"lora": LowRankSettings, "dense": DenseSettings}
-    objectives: ClassVar = {"ice": InContextSettings}
+    adapters: ClassVar[AdaptersByName] = {"lora": LowRankSettings, "dense": DenseSettings}
+    objectives: ClassVar[ObjectivesByName] = {"ice": InContextSettings}
 
 
 ALGORITHM = Algorithm(

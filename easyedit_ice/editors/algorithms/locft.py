@@ -14,7 +14,7 @@ from easyedit_ice.editors.gradient.adapters import DenseSettings
 from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.protection.subspaces import ProtectionSettings
 from easyedit_ice.editors.gradient.solve import prepare, second_moments, solve
-from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
+from easyedit_ice.editors.gradient.training_settings import AdaptersByName, TrainingHyperParams
 
 DEPTH = 0.7
 """Where the projection is, of the way through the model: block 22 of 32, as the paper's search has it for Llama 3."""
@@ -27,7 +27,7 @@ class LocFTHyperParams(ProtectionSettings, DenseSettings, TrainingHyperParams):
     depth: list[float] = other_default(TrainingHyperParams, "depth", [DEPTH, DEPTH])
     mini_batch_size: int = other_default(TrainingHyperParams, "mini_batch_size", 100)
 
-    adapters: ClassVar = {"dense": DenseSettings}
+    adapters: ClassVar[AdaptersByName] = {"dense": DenseSettings}
 
 
 ALGORITHM = Algorithm(

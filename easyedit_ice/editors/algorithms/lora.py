@@ -12,14 +12,14 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.editors.gradient.adapters import LowRankSettings
 from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.solve import prepare, solve
-from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
+from easyedit_ice.editors.gradient.training_settings import AdaptersByName, TrainingHyperParams
 
 
 @dataclass
 class LoraHyperParams(LowRankSettings, TrainingHyperParams):
     """Settings of LoRA-BF."""
 
-    adapters: ClassVar = {"lora": LowRankSettings}
+    adapters: ClassVar[AdaptersByName] = {"lora": LowRankSettings}
 
 
 ALGORITHM = Algorithm(

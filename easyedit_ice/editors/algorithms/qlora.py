@@ -14,7 +14,7 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.editors.gradient.adapters import LowRankSettings
 from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.solve import prepare, solve
-from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
+from easyedit_ice.editors.gradient.training_settings import AdaptersByName, TrainingHyperParams
 
 
 @dataclass
@@ -23,7 +23,7 @@ class QLoraHyperParams(LowRankSettings, TrainingHyperParams):
 
     quantization_bit: int | None = other_default(TrainingHyperParams, "quantization_bit", 4)
 
-    adapters: ClassVar = {"lora": LowRankSettings}
+    adapters: ClassVar[AdaptersByName] = {"lora": LowRankSettings}
 
 
 ALGORITHM = Algorithm(

@@ -19,7 +19,7 @@ from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.objectives import ObjectiveSettings
 from easyedit_ice.editors.gradient.reinforce import ReinforceSettings
 from easyedit_ice.editors.gradient.solve import prepare, solve
-from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
+from easyedit_ice.editors.gradient.training_settings import AdaptersByName, ObjectivesByName, TrainingHyperParams
 
 
 @dataclass
@@ -34,8 +34,12 @@ class SVFHyperParams(ReinforceSettings, InContextSettings, SpectralSettings, Tra
     num_steps: int = other_default(TrainingHyperParams, "num_steps", 200)
     step_drift: float = other_default(TrainingHyperParams, "step_drift", 3e-5)
 
-    adapters: ClassVar = {"svf": SpectralSettings}
-    objectives: ClassVar = {"ft": ObjectiveSettings, "ice": InContextSettings, "reinforce": ReinforceSettings}
+    adapters: ClassVar[AdaptersByName] = {"svf": SpectralSettings}
+    objectives: ClassVar[ObjectivesByName] = {
+        "ft": ObjectiveSettings,
+        "ice": InContextSettings,
+        "reinforce": ReinforceSettings,
+    }
 
 
 ALGORITHM = Algorithm(

@@ -24,14 +24,17 @@ from easyedit_ice.editors.gradient.targets import PlaceSettings
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.text.chat import Asking
 
+AdaptersByName = Mapping[str, type[AdapterSettings]]
+ObjectivesByName = Mapping[str, type[ObjectiveSettings]]
+
 
 @dataclass
 class TrainingHyperParams(LocalitySettings, TargetSettings, Schedule, PlaceSettings, EditHyperParams):
     """Settings of every algorithm that trains."""
 
-    adapters: ClassVar[Mapping[str, type[AdapterSettings]]] = {}
+    adapters: ClassVar[AdaptersByName] = {}
     """What may be trained, by name. Where there are several, the field ``adapter`` chooses."""
-    objectives: ClassVar[Mapping[str, type[ObjectiveSettings]]] = {"ft": ObjectiveSettings}
+    objectives: ClassVar[ObjectivesByName] = {"ft": ObjectiveSettings}
     """Towards what, by name. Where there are several, the field ``objective`` chooses."""
 
     gentler = "lower step_drift (or lr, where it is set), name fewer layers, or raise locality_weight"
