@@ -27,8 +27,10 @@ from easyedit_ice.testing.models import FACTS, tokenizer
 
 BITS = json.loads((FIXTURES / "bits.json").read_text())
 SAVED = sorted(path.name for path in (FIXTURES / "updates").iterdir())
-APART = 0.1
-"""How far updates may be apart, in their norms, on other kernels: Adam makes much of a rounding."""
+APART = 0.05
+"""How far updates of many steps may be apart, in their norms, on other kernels: each step makes more of a rounding."""
+SOLVED_AT_ONCE = ("FastMEMIT", "FastEMMET", "FastROME", "FastICE")
+"""Algorithms whose updates are apart by roundings alone."""
 DRAWN = ("SVF, reinforced",)
 EXPECTED = [
     pytest.param(case, shape, marks=[] if case in ALGORITHMS and shape == "gpt2" else pytest.mark.slow)
@@ -41,9 +43,8 @@ def same_kernels():
     """Whether this machine computes as the one did that wrote the fixtures."""
     same = machine() == BITS["machine"]
     if not same:
-        warnings.warn(
-            f"other kernels than the fixtures' machine has: updates are compared within {APART}", stacklevel=1
-        )
+        told = f"updates are compared within 1e-5, and those of many steps within {APART}"
+        warnings.warn(f"other kernels than the fixtures' machine has: {told}", stacklevel=1)
     return same
 
 
@@ -57,6 +58,8 @@ def test_equal_settings_give_the_bits_of_earlier_builds(case, shape, same_kernel
     now, held = sketch(update), expected["sketch"]
     assert now.keys() == held.keys()
     one, other = (torch.cat([torch.tensor(values[name]) for name in held]) for values in (now, held))
+    if same_kernels or case.startswith(SOLVED_AT_ONCE):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
     assert (one - other).norm() <= APART * other.norm()
 
 
