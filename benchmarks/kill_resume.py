@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 
 from easyedit_ice.bench.config import CONFIG, store_configs
 from easyedit_ice.bench.methods import METHODS
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.bench.storage.ledger import LEDGER
 from easyedit_ice.bench.storage.run_manifest import origin_of
 from easyedit_ice.bench.storage.sealed_lines import read_sealed

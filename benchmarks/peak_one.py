@@ -30,7 +30,7 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.precompute.moments import Measuring
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 PLACES = ("Avaria", "Sundray", "Brethdale", "Ommerland")
 

@@ -30,7 +30,7 @@ from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.objectives import fact_row
 from easyedit_ice.planning.footprint import Footprint, footprint
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 
 HERE = Path(__file__).resolve().parent
 ENDS = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}

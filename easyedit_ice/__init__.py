@@ -36,9 +36,9 @@ if TYPE_CHECKING:  # what ``__getattr__`` finds, for editors and type checkers
     from easyedit_ice.editors.algorithms.lora import LoraHyperParams as LoraHyperParams
     from easyedit_ice.editors.algorithms.qlora import QLoraHyperParams as QLoraHyperParams
     from easyedit_ice.editors.algorithms.svf import SVFHyperParams as SVFHyperParams
-    from easyedit_ice.evaluation.probe import probe
+    from easyedit_ice.evaluation.model_probe import probe
     from easyedit_ice.verdict.check import check
-    from easyedit_ice.verdict.editing import edit_facts
+    from easyedit_ice.verdict.edit_facts import edit_facts
     from easyedit_ice.verdict.verdict import Verdict
 
 __version__ = "0.1.0"
@@ -52,10 +52,10 @@ _LAZY = {
     "Verdict": "easyedit_ice.verdict.verdict",
     "WeightUpdate": "easyedit_ice.edit.update",
     "check": "easyedit_ice.verdict.check",
-    "edit_facts": "easyedit_ice.verdict.editing",
+    "edit_facts": "easyedit_ice.verdict.edit_facts",
     "edited": "easyedit_ice.book",
     "load_model": "easyedit_ice.checkpoints.loading",
-    "probe": "easyedit_ice.evaluation.probe",
+    "probe": "easyedit_ice.evaluation.model_probe",
     "register": "easyedit_ice.easyedit",
     "retained": "easyedit_ice.easyedit",
     "solve": "easyedit_ice.edit.apply",

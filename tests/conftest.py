@@ -52,7 +52,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture
 def model() -> nn.Module:
     """A tiny GPT-2 with random weights, in fp32."""
-    from easyedit_ice.testing.models import SHAPES
+    from easyedit_ice.testing.tiny_models import SHAPES
 
     return SHAPES[0].build()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from easyedit_ice.testing.models import FACTS
+from easyedit_ice.testing.tiny_models import FACTS
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{{ '<turn>' + m['role'] + '\n' + m['content'] | trim + '</turn>\n' }}"

@@ -11,7 +11,7 @@ import torch
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 
 IDS = torch.tensor([[5, 6, 7, 8]])
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from easyedit_ice.bench.config import CONFIG, store_configs
 from easyedit_ice.bench.methods import METHODS
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.bench.storage import ledger
 from easyedit_ice.bench.storage.ledger import LEDGER
 from easyedit_ice.bench.storage.run_manifest import origin_of
@@ -20,7 +20,7 @@ from easyedit_ice.bench.storage.sealed_lines import read_sealed
 
 APART = multiprocessing.get_context("forkserver")
 """Processes that start with everything imported and nothing done."""
-APART.set_forkserver_preload(["easyedit_ice.bench.running.run", "transformers", "peft"])
+APART.set_forkserver_preload(["easyedit_ice.bench.running.one_run", "transformers", "peft"])
 
 QUICK = (
     *("algorithm=LoRA-BF", "algorithm.hparams.num_steps=4", "verbosity=quiet", "data.size=4"),

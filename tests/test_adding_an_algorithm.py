@@ -16,7 +16,7 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import ConformanceError
 from easyedit_ice.testing import check_algorithm, failures
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "architecture.md"
 

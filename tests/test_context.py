@@ -7,7 +7,7 @@ from architectures import tiny
 
 from easyedit_ice import solve
 from easyedit_ice.edit.registry import ALGORITHMS
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 from easyedit_ice.text.tokens import tokens
 
 CONTEXT = 64

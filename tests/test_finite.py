@@ -15,7 +15,7 @@ from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import EasyEditIceError, TrainingDivergedError, UnsoundModelError, UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 NAME = "transformer.h.1.mlp.c_proj"
 MOST = {torch.float16: "65504", torch.bfloat16: "3.38953e\\+38", torch.float32: "3.40282e\\+38"}

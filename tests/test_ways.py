@@ -14,13 +14,13 @@ from runs import STREAM, configured
 
 from easyedit_ice.bench.asking.examiner import Answers
 from easyedit_ice.bench.asking.facts import Fact
-from easyedit_ice.bench.running import run as running
+from easyedit_ice.bench.running import one_run
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.sections import Section
 from easyedit_ice.evaluation import Observation, Question
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 MAKING = {"__init__", "__post_init__", "__eq__", "__hash__", "check", "section", "replace", "to_dict"}
 """Where settings are made and checked, each by its class, and not passed on."""
@@ -73,7 +73,7 @@ def test_the_settings_of_a_solve_are_passed_to_fewer_than_15_modules(name: str):
 
 def test_the_facts_of_a_stream_are_passed_to_fewer_than_30_modules(tmp_path):
     with modules_given(is_of_a_fact, leaving_out="apply") as modules:
-        running.run(
+        one_run.run(
             configured(
                 *STREAM, "evaluation=fast", "data.size=2", "algorithm.hparams.layers=[5]", "algorithm.hparams.rank=2"
             ),

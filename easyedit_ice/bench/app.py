@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from easyedit_ice.bench.config import CONFIG, REVIEWER, USUAL, store_configs
 from easyedit_ice.bench.methods import METHODS
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.synonyms import usual_name
 from easyedit_ice.errors import LedgerError, RunConfigError, did_you_mean

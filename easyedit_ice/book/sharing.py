@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from easyedit_ice.book.book import EditBook
+from easyedit_ice.book.book_export import CARD
 from easyedit_ice.book.card import card
 from easyedit_ice.book.edit_manifest import MANIFEST
 from easyedit_ice.book.edits import EDITS
-from easyedit_ice.book.export import CARD
 from easyedit_ice.book.places import require_free
 from easyedit_ice.errors import HubError
 from easyedit_ice.runtime.atomic_files import whole_folder

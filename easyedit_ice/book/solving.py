@@ -29,7 +29,7 @@ def solved(model: nn.Module, tok: Any, facts: Requests, hparams: EditHyperParams
         verdict: whether to find out what it does.
     """
     from easyedit_ice.edit.apply import solve
-    from easyedit_ice.verdict.editing import edit_facts
+    from easyedit_ice.verdict.edit_facts import edit_facts
 
     notes: dict[str, Any] = {"solved_on": fingerprint_of(model)}
     if not verdict:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easyedit_ice.checkpoints.hub import hub_options
+from easyedit_ice.checkpoints.hub_access import hub_options
 from easyedit_ice.checkpoints.names import NAMES, checkpoint_of
 from easyedit_ice.errors import AnatomyError, LoadingError, did_you_mean
 from easyedit_ice.model.device import resolve_device

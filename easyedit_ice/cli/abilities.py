@@ -99,7 +99,7 @@ def _scores(arguments: argparse.Namespace, tasks: Tasks) -> tuple[Scores | None,
 
 
 def _show(before: Scores | None, after: Scores | None) -> None:
-    from easyedit_ice.bench.report.abilities import cells, changes
+    from easyedit_ice.bench.report.ability_changes import cells, changes
 
     if before is not None and after is not None:
         rows = [(_named(change.before), *cells(change)) for change in changes(before, [after])]

@@ -26,7 +26,7 @@ from easyedit_ice.runtime.threads import threads
 if TYPE_CHECKING:
     from torch import nn
 
-    from easyedit_ice.verdict.editing import Edited
+    from easyedit_ice.verdict.edit_facts import Edited
 
 Answers = list[tuple[str, str, str]]
 """Prompts with what the model writes before and after the edit."""
@@ -163,7 +163,7 @@ def _records(arguments: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
 
 def _edit(arguments: argparse.Namespace, job: _Job) -> int:
     from easyedit_ice.checkpoints.loading import load_model
-    from easyedit_ice.verdict.editing import EditsInterrupted, edit_facts
+    from easyedit_ice.verdict.edit_facts import EditsInterrupted, edit_facts
 
     started = time.perf_counter()
     with working(not arguments.json):

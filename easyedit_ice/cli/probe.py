@@ -11,7 +11,7 @@ from easyedit_ice.cli.json_output import add_json, print_json
 from easyedit_ice.runtime.threads import threads
 
 if TYPE_CHECKING:
-    from easyedit_ice.evaluation.probe import Probe
+    from easyedit_ice.evaluation.model_probe import Probe
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.data import load_records
     from easyedit_ice.edit.hparams import EditHyperParams
-    from easyedit_ice.evaluation.probe import probe
+    from easyedit_ice.evaluation.model_probe import probe
     from easyedit_ice.text.chat import asking_for
 
     name = arguments.model or str(factworld.model_path())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from easyedit_ice.cli.console import table
 
 if TYPE_CHECKING:
-    from easyedit_ice.verdict.editing import Edited
+    from easyedit_ice.verdict.edit_facts import Edited
 
 
 def show_verdict(edited: Edited, threads: int, seconds: float) -> None:

@@ -3,8 +3,8 @@
 from easyedit_ice.data.benchmarks import BENCHMARKS
 from easyedit_ice.data.easyedit_requests import to_edit_kwargs, to_requests
 from easyedit_ice.data.load import load_records, read_records
+from easyedit_ice.data.published_forms import FORMS
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
-from easyedit_ice.data.schemas import FORMS
 
 __all__ = [
     "BENCHMARKS",

@@ -12,7 +12,7 @@ from typing import Any
 from easyedit_ice.data.easyedit_requests import to_requests
 from easyedit_ice.data.file_rows import json_lines, table
 from easyedit_ice.data.load import read_records
-from easyedit_ice.data.schemas import FORMS, recognise
+from easyedit_ice.data.published_forms import FORMS, recognise
 from easyedit_ice.edit.request_keys import KEYS, NOTES, OTHER_NAMES
 from easyedit_ice.errors import DataError, did_you_mean
 from easyedit_ice.runtime.untrusted import parsed_json

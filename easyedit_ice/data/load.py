@@ -10,8 +10,8 @@ from typing import Any, Literal
 from easyedit_ice.data.benchmarks import BENCHMARKS, download
 from easyedit_ice.data.cleaning import normalise
 from easyedit_ice.data.file_rows import json_lines, table
+from easyedit_ice.data.published_forms import form_named, recognise
 from easyedit_ice.data.records import DataProblem, Record, Records, Severity
-from easyedit_ice.data.schemas import form_named, recognise
 from easyedit_ice.errors import DataError, did_you_mean
 from easyedit_ice.runtime.untrusted import is_file, parsed_json
 

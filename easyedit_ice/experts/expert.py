@@ -25,7 +25,7 @@ from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import AnatomyError, ExpertError
 from easyedit_ice.experts.files import read_files, write_files
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
-from easyedit_ice.precompute.spectra import decomposed, spectra
+from easyedit_ice.precompute.weight_spectra import decomposed, spectra
 
 _NAME = re.compile(r"[\w][\w .+-]*")
 

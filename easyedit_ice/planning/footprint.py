@@ -1,8 +1,9 @@
 """What an edit takes: memory by quantity, from settings and the model's shapes, before any weight is loaded.
 
 Each algorithm has a plan that says so. Here are the quantities that any of them has, and how a peak follows from its
-stages; those of the two families are in :mod:`easyedit_ice.editors.gradient.memory_plan` and
-:mod:`easyedit_ice.editors.closed_form.memory_plan`. ``benchmarks/plan.py`` compares the estimates with measured peaks.
+stages; those of the two families are in :mod:`easyedit_ice.editors.gradient.training_memory` and
+:mod:`easyedit_ice.editors.closed_form.closed_form_memory`. ``benchmarks/plan.py`` compares the estimates with measured
+peaks.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.model.edit_state import ATTRIBUTE
 from easyedit_ice.model.pretrained import pretrained
-from easyedit_ice.testing.models import FACTS, Shape, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, Shape, tokenizer
 
 
 class BrokenPromise(AssertionError):

@@ -13,8 +13,8 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.errors import ConformanceError, HostNotFoundError
 from easyedit_ice.testing.cases import Case
 from easyedit_ice.testing.host import HOST_PROMISES
-from easyedit_ice.testing.models import SHAPES, Shape
 from easyedit_ice.testing.promises import PROMISES
+from easyedit_ice.testing.tiny_models import SHAPES, Shape
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from easyedit_ice.easyedit import base_editor, import_easyeditor
 from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import Case, coming_out, raising, require, state, unchanged
-from easyedit_ice.testing.models import FACTS
+from easyedit_ice.testing.tiny_models import FACTS
 
 HOST_PROMISES: dict[str, Callable[[Case], None]] = {}
 BARE_FACTS = [{key: fact[key] for key in ("prompt", "target_new", "ground_truth", "subject")} for fact in FACTS]

@@ -22,8 +22,8 @@ from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import EasyEditIceError, LoadingError
-from easyedit_ice.testing.models import FACTS, tokenizer
 from easyedit_ice.testing.shrinking import in_dtype, tiny_decoder
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 from easyedit_ice.text.rows import encode, predict
 
 DTYPES = ("float32", "bfloat16")

@@ -14,7 +14,7 @@ from easyedit_ice.edit.apply import apply_to_model
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import RequestError, UpdateError
 from easyedit_ice.testing.cases import BrokenPromise, Case, coming_out, raising, require, state, unchanged
-from easyedit_ice.testing.models import FACTS
+from easyedit_ice.testing.tiny_models import FACTS
 
 PROMISES: dict[str, Callable[[Case], None]] = {}
 

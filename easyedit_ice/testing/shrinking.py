@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from easyedit_ice.errors import LoadingError
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 
 LAYERS, WIDTH, MOST = 4, 32, 20_000_000
 """Of the models, with the most parameters they may have."""

@@ -12,7 +12,7 @@ from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.text.likely_answers import answers_right
 from easyedit_ice.ui.subject import subject_in
 from easyedit_ice.verdict.brief_answers import brief_answers
-from easyedit_ice.verdict.editing import Edited
+from easyedit_ice.verdict.edit_facts import Edited
 from easyedit_ice.verdict.verdict import Verdict, Wording
 
 

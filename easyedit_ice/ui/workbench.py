@@ -34,7 +34,7 @@ from easyedit_ice.runtime.progress import lines, watched
 from easyedit_ice.runtime.threads import USUAL, threads
 from easyedit_ice.text.chat import asking_for
 from easyedit_ice.ui.typed_fact import TypedFact, in_all_wordings
-from easyedit_ice.verdict.editing import edit_facts
+from easyedit_ice.verdict.edit_facts import edit_facts
 from easyedit_ice.verdict.verdict import Verdict
 
 Tell = Callable[[str], None]

@@ -11,10 +11,10 @@ import pytest
 from runs import APART, QUICK, configured, lines_of, run_until_killed, shape_of
 
 from easyedit_ice.bench.report import compare, read_run, write_report
-from easyedit_ice.bench.report.abilities import changes
+from easyedit_ice.bench.report.ability_changes import changes
 from easyedit_ice.bench.report.afterlife import afterlife_rows
-from easyedit_ice.bench.running import run as running
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running import one_run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.errors import IncomparableRunsError, JudgeError, MissingExtraError, RunConfigError
 from easyedit_ice.evaluation.abilities import Ability
 from easyedit_ice.runtime import extras
@@ -177,7 +177,7 @@ class Letters:
 def test_a_judge_is_a_style_of_scores_whose_agreement_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "judge_of", lambda config, device: Letters() if config.judge else None)
+    monkeypatch.setattr(one_run, "judge_of", lambda config, device: Letters() if config.judge else None)
     config = configured(*SHORT, "evaluation.generate=true", "evaluation.judge=letters", "evaluation.known_facts=0")
     monkeypatch.setattr(Letters, "works", False)
     with pytest.raises(JudgeError, match="out of order"):

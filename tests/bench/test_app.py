@@ -10,7 +10,7 @@ import pytest
 from launching import launched
 from runs import QUICK, STREAM, configured, lines_of
 
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.cli import main
 
 OWN = ("algorithm.hparams.num_steps=4", "data.size=3", "verbosity=quiet")

@@ -13,7 +13,7 @@ from easyedit_ice import factworld, load_model
 from easyedit_ice.bench.asking.facts import choose
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig
 from easyedit_ice.bench.running.evaluate import evaluate_checkpoint
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.cli import main
 from easyedit_ice.data import load_records
 from easyedit_ice.edit.hparams import EditHyperParams

@@ -8,7 +8,7 @@ import pytest
 from runs import STREAM, configured, lines_of
 
 from easyedit_ice.bench.report import compare, read_run, write_report
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.errors import IncomparableRunsError, RunConfigError
 
 SHORT = ("verbosity=quiet", "data.size=2", "evaluation=fast")

@@ -9,7 +9,7 @@ import pytest
 from runs import configured, lines_of
 
 from easyedit_ice.bench.report import compare, read_run, write_report
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.errors import RunConfigError
 
 SHORT = ("verbosity=quiet", "evaluation.known_facts=4", "evaluation.generate=false")

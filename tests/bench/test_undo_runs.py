@@ -13,7 +13,7 @@ from runs import APART, QUICK, STREAM, configured, lines_of, run_until_killed
 
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.bench.report import compare, read_run, write_report
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.bench.storage.run_manifest import MANIFEST
 
 SHORT = ("evaluation=fast", "data.size=2")

@@ -25,7 +25,7 @@ from easyedit_ice.errors import (
     UpdateError,
 )
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 HPARAMS = GoRAHyperParams(num_steps=2, rank=2)
 ALL_SHAPES = pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])

@@ -14,14 +14,14 @@ import yaml
 from gguf import GGUFReader
 
 from easyedit_ice import EditBook, WeightUpdate, factworld, load_model
-from easyedit_ice.book.export import export_gguf, export_hf, export_peft
+from easyedit_ice.book.book_export import export_gguf, export_hf, export_peft
 from easyedit_ice.edit.base_model import as_info, base_of
 from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
 from easyedit_ice.errors import BookError, ExistsError, SaveError, UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 FACTS = (
     {"prompt": "Faeso Faerkov has a job at", "subject": "Faeso Faerkov", "target_new": "Rinex Brothers"},

@@ -16,7 +16,7 @@ from easyedit_ice.edit.base_model import as_info, base_of
 from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.errors import BookDamagedError, BookError, ExistsError, HubError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import SHAPES
+from easyedit_ice.testing.tiny_models import SHAPES
 
 REPO = "someone/edits"
 

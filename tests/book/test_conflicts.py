@@ -12,7 +12,7 @@ from easyedit_ice.book.conflicts import disturbance
 from easyedit_ice.edit.base_model import as_info, base_of
 from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import SHAPES
+from easyedit_ice.testing.tiny_models import SHAPES
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from easyedit_ice import EditBook, WeightUpdate
-from easyedit_ice.book.export import export_peft
+from easyedit_ice.book.book_export import export_peft
 from easyedit_ice.edit.base_model import as_info, base_of
 from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import SHAPES
+from easyedit_ice.testing.tiny_models import SHAPES
 
 KILLED = 9
 _OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "os.link", "os.truncate")

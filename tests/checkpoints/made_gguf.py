@@ -17,7 +17,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 
 HEADS, KV_HEADS, LAYERS = 4, 2, 2
 _BLOCK = {

@@ -17,7 +17,7 @@ from easyedit_ice.checkpoints.gguf_files import GgufSource
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.errors import DamagedFileError, LoadingError
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 
 
 @pytest.fixture

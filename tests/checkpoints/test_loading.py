@@ -15,7 +15,7 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.errors import LoadingError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.device import resolve_device
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 
 @pytest.fixture(params=[SHAPES[0], SHAPES[3]], ids=[SHAPES[0].name, SHAPES[3].name])

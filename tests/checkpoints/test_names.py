@@ -89,7 +89,7 @@ def test_a_model_left_in_ggufs_types_is_refused_with_the_way_to_load_it(tiny_fil
 
     from easyedit_ice import solve
     from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
-    from easyedit_ice.testing.models import FACTS, tokenizer
+    from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 
     model = AutoModelForCausalLM.from_pretrained(tiny_file.parent, gguf_file=tiny_file.name)
     with pytest.raises(AnatomyError, match=r"GgufConfig\(dequantize=True\)"):

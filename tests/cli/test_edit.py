@@ -166,23 +166,23 @@ def test_facts_of_a_file_are_edited_together(facts: str, tmp_path: Path, capsys:
 def test_ctrl_c_says_what_is_kept(
     facts: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    from easyedit_ice.verdict import editing
+    from easyedit_ice.verdict import edit_facts
 
-    solve = editing.solve
+    solve = edit_facts.solve
 
     def interrupted(model, tok, facts, hparams):
         if facts[0].prompt == OTHER:
             raise KeyboardInterrupt
         return solve(model, tok, facts, hparams)
 
-    monkeypatch.setattr(editing, "solve", interrupted)
+    monkeypatch.setattr(edit_facts, "solve", interrupted)
     arguments = ["edit", "--facts", facts, "--one-by-one", "--algorithm", "FastMEMIT"]
     assert main([*arguments, "--save", str(tmp_path / "update")]) == 130
     printed = capsys.readouterr()
     assert "interrupted: 1 of 2 facts were edited" in printed.err and "The update is saved" in printed.out
     assert [prompt for prompt, _ in WeightUpdate.load(tmp_path / "update").info["facts"]] == [PROMPT]
 
-    monkeypatch.setattr(editing, "solve", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(edit_facts, "solve", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main(["edit", *FACT, "--save", str(tmp_path / "none")]) == 130
     assert "nothing was saved" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()

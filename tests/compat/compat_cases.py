@@ -14,7 +14,7 @@ from quick import FEW_TEXTS as TEXTS
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 QUICK = {"num_steps": 3, "rank": 2}
 STEP = QUICK | {"lr": 1e-2}

@@ -21,12 +21,12 @@ import yaml  # noqa: E402
 from compat_cases import HELD, SHAPES_HELD, digest, machine, sketch, solved  # noqa: E402
 from runs import STREAM, configured  # noqa: E402
 
-from easyedit_ice.bench.running.run import run  # noqa: E402
+from easyedit_ice.bench.running.one_run import run  # noqa: E402
 from easyedit_ice.bench.storage.run_manifest import git_revision, versions  # noqa: E402
 from easyedit_ice.edit.registry import ALGORITHMS  # noqa: E402
 from easyedit_ice.editors.algorithms.svf import SVFHyperParams  # noqa: E402
 from easyedit_ice.experts import Library, train_experts  # noqa: E402
-from easyedit_ice.testing.models import FACTS, tokenizer  # noqa: E402
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer  # noqa: E402
 
 FIXTURES = HERE / "fixtures"
 RUN = (*STREAM, "algorithm.hparams.layers=[5]", "algorithm.hparams.rank=2", "evaluation=fast", "data.untouched=1")

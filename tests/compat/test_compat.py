@@ -17,13 +17,13 @@ from make_fixtures import FIXTURES, RUN
 from runs import configured, lines_of, shape_of
 
 from easyedit_ice.bench.report.reading_runs import read_run
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.experts import Library
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 
 BITS = json.loads((FIXTURES / "bits.json").read_text())
 SAVED = sorted(path.name for path in (FIXTURES / "updates").iterdir())

@@ -26,7 +26,7 @@ from published_samples import (
 from easyedit_ice import factworld
 from easyedit_ice.data import BENCHMARKS, Severity, load_records, read_records, to_requests
 from easyedit_ice.data.fact_files import read_facts
-from easyedit_ice.data.schemas import recognise
+from easyedit_ice.data.published_forms import recognise
 from easyedit_ice.easyedit.plugin.registration import base_editor
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.algorithms.lora import LoraHyperParams

@@ -23,7 +23,7 @@ from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.planning.footprint import footprint
 from easyedit_ice.testing import failures
 from easyedit_ice.testing.cases import Case
-from easyedit_ice.testing.models import FACTS, SHAPES, Shape, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, Shape, tokenizer
 
 pytestmark = [
     pytest.mark.gpu,

@@ -29,7 +29,7 @@ from easyedit_ice.errors import (
 )
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 
 def add_one(model, tok, requests, hparams):

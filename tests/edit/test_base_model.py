@@ -11,7 +11,7 @@ from easyedit_ice import solve
 from easyedit_ice.edit.base_model import base_in, fingerprint_of
 from easyedit_ice.editors.algorithms.gora import GoRAHyperParams
 from easyedit_ice.errors import UpdateError
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 
 def test_equal_values_have_one_fingerprint_whatever_their_type():

@@ -20,7 +20,7 @@ from easyedit_ice.editors.gradient.protection.fact_keys import fact_keys
 from easyedit_ice.errors import HyperParamsError, PromptTooLongError
 from easyedit_ice.evaluation import observe
 from easyedit_ice.evaluation.questions import Question
-from easyedit_ice.testing.models import FACTS, SHAPES
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES
 from easyedit_ice.text.chat import in_chat
 from easyedit_ice.text.rows import Row, predict
 from easyedit_ice.text.tokens import tokens

@@ -12,7 +12,7 @@ from easyedit_ice import WeightUpdate, factworld
 from easyedit_ice.edit.destinations import placed, refuse_base, refuse_existing, refuse_unwritable, size_of
 from easyedit_ice.errors import SaveError
 from easyedit_ice.runtime.cache import cache_root
-from easyedit_ice.testing.models import SHAPES
+from easyedit_ice.testing.tiny_models import SHAPES
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from odd_tokenizers import byte_level
 
 from easyedit_ice.edit.plain_statements import KEPT, MEASURED, movement, said, statements
 from easyedit_ice.edit.request import EditRequest
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 from easyedit_ice.text import rows as rows_of_text
 from easyedit_ice.text.rows import Row, predict
 

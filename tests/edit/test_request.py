@@ -23,7 +23,7 @@ from easyedit_ice.errors import (
     SubjectNotFoundError,
     UnknownKeyError,
 )
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 
 GOOD = {"prompt": "The capital of Avaria is", "target_new": "Lodel", "subject": "Avaria"}
 OTHER = {"prompt": "Mira Tolven works as a", "target_new": "baker", "subject": "Mira Tolven"}

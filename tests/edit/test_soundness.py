@@ -14,7 +14,7 @@ from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.soundness import require_sound
 from easyedit_ice.errors import UnknownTokenError, UnsoundModelError
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 REQUESTS = EditRequest.prepare(FACTS[:1])
 

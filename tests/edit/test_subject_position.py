@@ -11,7 +11,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import last_token_of
 from easyedit_ice.editors.closed_form.subject_rows import fact_rows
 from easyedit_ice.errors import SubjectNotFoundError
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 
 CASES = {
     "at the start": ("Mira Tolven works as a", "Mira Tolven", "Mira Tolven"),

@@ -18,7 +18,7 @@ from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import SaveError, UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 ALL_SHAPES = pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])
 FP32_SHAPES = pytest.mark.parametrize("shape", SHAPES[::2], ids=[shape.name for shape in SHAPES[::2]])

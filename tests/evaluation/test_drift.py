@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from easyedit_ice.evaluation import Drift
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 TEXTS = ["The capital of Avaria is Lodel.", "The river that flows through Avaria is the Ell and it is long.", "Lodel"]
 ASKED = [("The capital of Avaria is", "Lodel"), ("Ommer lies on the river", "Ell")]

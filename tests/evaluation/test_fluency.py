@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from easyedit_ice.evaluation.fluency import TOKENS, fluency, n_gram_entropy, sampled_texts, word_splitter, words
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 PROMPTS = [fact["prompt"] for fact in FACTS]
 

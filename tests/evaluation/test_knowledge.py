@@ -11,7 +11,7 @@ from odd_tokenizers import chatting, rendered
 from easyedit_ice.evaluation import knowledge
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.runtime.cache import cache_root
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 from easyedit_ice.text.chat import in_chat
 from easyedit_ice.text.tokens import tokens
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from easyedit_ice.evaluation.likelihood import alternatives
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 QUESTIONS = [(fact["prompt"], (fact["target_new"], fact["ground_truth"])) for fact in FACTS]
 QUESTIONS += [("The capital of Avaria is", ("a", "b", "Lodel", "Lodel Lodel"))]

@@ -14,7 +14,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.evaluation import observe, questions
 from easyedit_ice.evaluation.observation import Observation
 from easyedit_ice.evaluation.questions import Question
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.sampling import write
 from easyedit_ice.text.tokens import tokens
 

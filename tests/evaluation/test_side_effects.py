@@ -10,7 +10,7 @@ from odd_tokenizers import chatting, rendered
 
 from easyedit_ice.evaluation import side_effects as measuring
 from easyedit_ice.evaluation.side_effects import WINDOW, Rest
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 from easyedit_ice.text.chat import in_chat
 from easyedit_ice.text.likely_answers import answers_right
 

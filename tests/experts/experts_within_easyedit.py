@@ -18,7 +18,7 @@ from made_experts import FP32, expert
 from easyedit_ice.easyedit import import_easyeditor
 from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.experts import FixedAlphas, composed, mixed
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 
 
 def metrics(evaluate: Any, model: Any, fact: dict[str, Any]) -> Any:

@@ -14,8 +14,8 @@ from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.editors.gradient.adapters import places_of
 from easyedit_ice.experts import Expert
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.precompute.spectra import spectra
-from easyedit_ice.testing.models import FACTS, SHAPES
+from easyedit_ice.precompute.weight_spectra import spectra
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES
 
 FP32 = SHAPES[:4:2]
 """GPT-2's Conv1D and Llama's Linear, in fp32."""

@@ -8,7 +8,7 @@ from made_experts import FP32, PROMPTS, expert
 
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.experts import Example, cross_entropy_method, mixed, search_alphas
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 from easyedit_ice.text.rows import encode, predict
 from easyedit_ice.text.sampling import write
 

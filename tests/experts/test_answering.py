@@ -10,7 +10,7 @@ from easyedit_ice.errors import ExpertError
 from easyedit_ice.evaluation import Question, observe
 from easyedit_ice.experts import FixedAlphas, LabelDispatcher, Wording, composed, mixed
 from easyedit_ice.model.logits import logits_at
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 from easyedit_ice.text.rows import encode, predict
 from easyedit_ice.text.sampling import write
 

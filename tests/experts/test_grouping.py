@@ -10,7 +10,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.experts import grouped
 from easyedit_ice.experts.grouping import mean_states
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 
 FACTS = EditRequest.prepare(
     {"prompt": prompt.format(subject), "subject": subject, "target_new": "Lodel"}

@@ -11,7 +11,7 @@ from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.errors import EmptyTextError, ExpertError
 from easyedit_ice.experts import LabelDispatcher, Wording, train_classifier, train_experts
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 
 QUICK = SVFHyperParams(lr=0.1, num_steps=3)
 RELATIONS = ["capital", "work", "capital"]

@@ -14,7 +14,7 @@ from easyedit_ice.model.activation_memory import bytes_per_token, kept_per_token
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.fused_activation import fused_activations
 from easyedit_ice.model.logits import logits_at
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 ROWS, LENGTH = 8, 32
 

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 
 def _found(anatomy: ModelAnatomy, layer: int) -> dict[str, set[str]]:

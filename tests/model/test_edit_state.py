@@ -23,7 +23,7 @@ from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.model.edit_state import ATTRIBUTE, state_of
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 HPARAMS = GoRAHyperParams(num_steps=2, rank=2)
 SOME = pytest.mark.parametrize("shape", SHAPES[:4], ids=[shape.name for shape in SHAPES[:4]])

@@ -13,8 +13,8 @@ from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.model.capture import captured
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.matrix import quick_settings
-from easyedit_ice.testing.models import FACTS, tokenizer
 from easyedit_ice.testing.shrinking import tiny_decoder
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 
 SUCH = ("mixtral", "qwen3_moe", "olmoe", "qwen2_moe", "gpt_oss", "deepseek_v3")
 KINDS = pytest.mark.parametrize("kind", SUCH)

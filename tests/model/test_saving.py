@@ -10,7 +10,7 @@ from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import UpdateError
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 NAMES = [f"model.layers.{layer}.mlp.down_proj" for layer in range(2)]
 

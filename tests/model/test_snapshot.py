@@ -12,7 +12,7 @@ from torch import nn
 from easyedit_ice.editors.gradient.adapters import LowRankAdapter
 from easyedit_ice.model.edit_state import ATTRIBUTE
 from easyedit_ice.model.snapshot import preserved
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 
 def _model() -> nn.Module:

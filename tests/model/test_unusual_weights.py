@@ -15,7 +15,7 @@ from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 QUICK = {"LoRA-BF": {"num_steps": 2, "lr": 1e-3}, "FastROME": {"mom2_adjustment": False, "v_num_grad_steps": 2}}
 

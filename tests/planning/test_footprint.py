@@ -17,7 +17,7 @@ from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
 from easyedit_ice.errors import AnatomyError, HyperParamsError, UnknownAlgorithmError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.planning.footprint import GIB, Stage, footprint, planned, smallest_gpu, weight_bytes
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 FP32 = [SHAPES[0], SHAPES[2]]
 EACH_SHAPE = pytest.mark.parametrize("shape", FP32, ids=[shape.name for shape in FP32])

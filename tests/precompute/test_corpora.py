@@ -11,7 +11,7 @@ import pytest
 from easyedit_ice import factworld
 from easyedit_ice.errors import DataError
 from easyedit_ice.precompute.corpora import text_source
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 
 
 def _first(name: object, model: object, count: int = 3) -> list[str]:

@@ -17,7 +17,7 @@ from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.precompute import moments as module
 from easyedit_ice.precompute.moment_store import MOMENTS
 from easyedit_ice.precompute.moments import Measuring, factors, moments
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 NAMES = ["transformer.h.0.mlp.c_proj", "transformer.h.1.mlp.c_proj"]
 FEW = Measuring("factworld", dynamic_multiplier=3)

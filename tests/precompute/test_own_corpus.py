@@ -13,7 +13,7 @@ from easyedit_ice.errors import DamagedFileError, DataError
 from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.precompute.own_corpus import LENGTH, OWN_TEXTS, ROWS, own_texts
 from easyedit_ice.runtime import progress
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 
 @pytest.fixture(autouse=True)

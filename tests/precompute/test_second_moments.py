@@ -11,7 +11,7 @@ from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.precompute import second_moments as statistics
 from easyedit_ice.precompute.second_moments import second_moments
-from easyedit_ice.testing.models import SHAPES, Shape, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, Shape, tokenizer
 
 TEXTS = list(factworld.general_text(30, seed=5))
 

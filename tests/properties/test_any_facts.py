@@ -13,7 +13,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import last_token_of
 from easyedit_ice.edit.token_checks import check_tokens
 from easyedit_ice.errors import DataError, RequestError
-from easyedit_ice.testing.models import tokenizer
+from easyedit_ice.testing.tiny_models import tokenizer
 from easyedit_ice.text.subjects import mentions, renamed
 from easyedit_ice.text.tokens import tokens
 

@@ -14,7 +14,7 @@ from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import EasyEditIceError, HyperParamsError
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 EACH = pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 FEW_STEPS = {"num_steps": 3, "v_num_grad_steps": 3} | FEW_TEXTS

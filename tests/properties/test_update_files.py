@@ -18,7 +18,7 @@ from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import EasyEditIceError, UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 WEIGHTS, ABOUT = "update.safetensors", "update.json"
 TYPES = (torch.float32, torch.float16, torch.int64, torch.bool)

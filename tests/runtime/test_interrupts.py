@@ -34,7 +34,7 @@ from easyedit_ice.model.snapshot import Frame, preserved
 from easyedit_ice.runtime.interrupts import ending_with, finish, held_back
 from easyedit_ice.runtime.randomness import drawing, generator_on, lent_to_libraries, process_state_kept, seeded
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 PACKAGE = str(Path(easyedit_ice.__file__).parent)
 QUICK = {"num_steps": 2, "rank": 2}

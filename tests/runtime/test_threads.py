@@ -19,7 +19,7 @@ from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.runtime.randomness import drawing, generator_on, lent_to_libraries, process_state_kept
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.sampling import sample
 
 QUICK = {"num_steps": 3, "rank": 2}

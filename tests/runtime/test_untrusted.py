@@ -11,7 +11,7 @@ from easyedit_ice.editors.closed_form.solver_settings import place_of
 from easyedit_ice.errors import AnatomyError, ExpertError, HyperParamsError
 from easyedit_ice.experts.dispatch_prompt import Wording
 from easyedit_ice.runtime.untrusted import fields_of, is_unicode, parsed_json, parsed_yaml
-from easyedit_ice.testing.models import SHAPES
+from easyedit_ice.testing.tiny_models import SHAPES
 
 GREEDY = ["{fact:>9999999999}", "{fact!r}", "{fact.__class__}", "{fact[0]}", "{fact:{fact}}"]
 

@@ -23,8 +23,8 @@ from easyedit_ice.errors import ConformanceError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.edit_state import state_of
 from easyedit_ice.testing import check_algorithm, failures
-from easyedit_ice.testing.models import SHAPES
 from easyedit_ice.testing.promises import PROMISES
+from easyedit_ice.testing.tiny_models import SHAPES
 from easyedit_ice.text.rows import predict
 
 UNLIKE = (SHAPES[0], SHAPES[3])

@@ -31,7 +31,7 @@ from toy_algorithms import toy_spec
 from easyedit_ice.edit.registry import ALGORITHMS, AlgorithmSpec
 from easyedit_ice.testing import failures
 from easyedit_ice.testing.host import HOST_PROMISES
-from easyedit_ice.testing.models import SHAPES, Shape
+from easyedit_ice.testing.tiny_models import SHAPES, Shape
 
 SOUND = toy_spec(gradient_step)
 TOYS = {

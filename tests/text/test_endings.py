@@ -6,7 +6,7 @@ import pytest
 from odd_tokenizers import byte_level
 
 from easyedit_ice import factworld
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 from easyedit_ice.text import endings
 from easyedit_ice.text.endings import LENGTH, PROMPTS, ends_answers
 

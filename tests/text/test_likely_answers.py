@@ -8,7 +8,7 @@ from odd_tokenizers import chatting, rendered
 
 from easyedit_ice import factworld
 from easyedit_ice.data import load_records
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 from easyedit_ice.text import likely_answers as answers
 from easyedit_ice.text.chat import in_chat
 from easyedit_ice.text.likely_answers import answers_right, asked_row, rows_right

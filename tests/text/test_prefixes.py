@@ -12,7 +12,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.algorithms.lora import LoraHyperParams
 from easyedit_ice.editors.gradient import objectives as module
 from easyedit_ice.editors.gradient.objectives import FineTuning
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.prefixes import OPENINGS, context_prefixes
 from easyedit_ice.text.rows import encode, predict
 

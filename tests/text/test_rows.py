@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Predictions, Row, encode, predict
 
 TEXTS = [(fact["prompt"], f" {fact['target_new']}") for fact in FACTS]

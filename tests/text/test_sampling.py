@@ -6,7 +6,7 @@ import pytest
 import torch
 from odd_tokenizers import byte_level
 
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 from easyedit_ice.text import sampling
 from easyedit_ice.text.sampling import sample, write
 

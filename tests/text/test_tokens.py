@@ -12,7 +12,7 @@ from easyedit_ice import factworld
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import last_token_of
 from easyedit_ice.editors.gradient.objectives import fact_row
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 from easyedit_ice.text.rows import encode, prefix_ids
 from easyedit_ice.text.tokens import beginning, ends_of_text, opening, padding_id, tokens
 

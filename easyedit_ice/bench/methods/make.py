@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from easyedit_ice.bench.methods.context import ContextMethod, PromptHyperParams, in_demonstrations, in_prompt
-from easyedit_ice.bench.methods.editing import ModelMethod
 from easyedit_ice.bench.methods.method import THEIRS_AT_A_FACT, Method
+from easyedit_ice.bench.methods.model_method import ModelMethod
 from easyedit_ice.bench.methods.ours import PackageEngine
 from easyedit_ice.bench.methods.retrieval import RetrievalHyperParams, RetrievalMethod
 from easyedit_ice.bench.methods.searching import searcher

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from easyedit_ice.bench.report.abilities import ability_values
+from easyedit_ice.bench.report.ability_changes import ability_values
 from easyedit_ice.bench.report.afterlife import afterlife_values
 from easyedit_ice.bench.report.analysis import AGAIN, Results
 from easyedit_ice.bench.storage.line import ABILITIES, PROBED

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from easyedit_ice.bench.report import abilities, afterlife, judged
+from easyedit_ice.bench.report import ability_changes, afterlife, judged
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.paired_tests import LEVEL
 from easyedit_ice.bench.report.phrases import (
@@ -175,8 +175,8 @@ def _judge(results: Results, phase: str, mode: str) -> Iterator[Table]:
 
 
 def _abilities(results: Results, mode: str) -> Iterator[Table]:
-    if rows := abilities.ability_rows(results.group):
-        yield Table(f"{mode}-abilities", "Abilities", abilities.HEADER, _once(rows), note=abilities.NOTE)
+    if rows := ability_changes.ability_rows(results.group):
+        yield Table(f"{mode}-abilities", "Abilities", ability_changes.HEADER, _once(rows), note=ability_changes.NOTE)
 
 
 def _afterlife(results: Results, mode: str) -> Iterator[Table]:

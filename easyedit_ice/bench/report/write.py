@@ -8,10 +8,10 @@ from pathlib import Path
 from easyedit_ice.bench.report.analysis import analyse
 from easyedit_ice.bench.report.charts import drawn_as
 from easyedit_ice.bench.report.comparison import Comparison
+from easyedit_ice.bench.report.html_report import page
 from easyedit_ice.bench.report.latex import latex
 from easyedit_ice.bench.report.longform import differences_csv, scores_csv
 from easyedit_ice.bench.report.markdown import markdown
-from easyedit_ice.bench.report.page import page
 from easyedit_ice.bench.report.plots import plots
 from easyedit_ice.errors import RunConfigError, did_you_mean
 

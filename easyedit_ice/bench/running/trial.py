@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.bench.running.time_left import Pace
 from easyedit_ice.errors import AllFactsFailedError, EasyEditIceError
 

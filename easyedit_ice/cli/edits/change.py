@@ -38,8 +38,8 @@ def configure(actions: Actions) -> None:
 
 def _apply(arguments: argparse.Namespace) -> int:
     from easyedit_ice.book import EditBook
+    from easyedit_ice.book.book_export import export_hf
     from easyedit_ice.book.conflicts import contradictions
-    from easyedit_ice.book.export import export_hf
 
     book = EditBook.open(arguments.book)
     wanted = arguments.names or book.names

@@ -39,7 +39,7 @@ def configure(actions: Actions) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write what is asked for."""
     from easyedit_ice.book import EditBook
-    from easyedit_ice.book.export import export_gguf, export_hf, export_peft
+    from easyedit_ice.book.book_export import export_gguf, export_hf, export_peft
 
     if not (arguments.hf or arguments.peft or arguments.gguf):
         raise BookError("where to export is not said; give --hf FOLDER, --peft FOLDER or --gguf FILE, or several")

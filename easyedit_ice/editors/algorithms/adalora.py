@@ -12,9 +12,9 @@ from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.editors.gradient.adapters import AdaptiveSettings
 from easyedit_ice.editors.gradient.in_context import InContextSettings
-from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.objectives import ObjectiveSettings
 from easyedit_ice.editors.gradient.solve import prepare, solve
+from easyedit_ice.editors.gradient.training_memory import plan
 from easyedit_ice.editors.gradient.training_settings import AdaptersByName, ObjectivesByName, TrainingHyperParams
 
 

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.editors.gradient.adapters import DecomposedSettings
-from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.solve import prepare, solve
+from easyedit_ice.editors.gradient.training_memory import plan
 from easyedit_ice.editors.gradient.training_settings import AdaptersByName, TrainingHyperParams
 
 

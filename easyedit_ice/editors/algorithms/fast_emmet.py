@@ -17,7 +17,7 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, prepare, solve_closed_form
-from easyedit_ice.editors.closed_form.memory_plan import plan_search
+from easyedit_ice.editors.closed_form.closed_form_memory import plan_search
 from easyedit_ice.editors.closed_form.solver_settings import second_moments
 
 

@@ -19,7 +19,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.sections import other_default
 from easyedit_ice.edit.subject_position import subject_in
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.editors.closed_form.memory_plan import plan_steps
+from easyedit_ice.editors.closed_form.closed_form_memory import plan_steps
 from easyedit_ice.editors.closed_form.metric import Metric, Pricing, general, metrics
 from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
 from easyedit_ice.editors.closed_form.newton import Stepping, write_by_steps

@@ -22,10 +22,10 @@ from easyedit_ice.edit.plain_statements import KEPT, statements
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.closed_form.closed_form_memory import Read, plan_reading
 from easyedit_ice.editors.closed_form.contrast import Contrast, Taught, contrast, old_answers, read, taught
 from easyedit_ice.editors.closed_form.gains import gain_after_norm, sought_before, towards_targets
 from easyedit_ice.editors.closed_form.layer_writes import Place
-from easyedit_ice.editors.closed_form.memory_plan import Read, plan_reading
 from easyedit_ice.editors.closed_form.neighbour_rows import neighbour_rows
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
 from easyedit_ice.editors.closed_form.scales import least_scales

@@ -17,8 +17,8 @@ from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.closed_form.closed_form_memory import plan_search
 from easyedit_ice.editors.closed_form.layer_writes import KeptKeys, Written, write_facts
-from easyedit_ice.editors.closed_form.memory_plan import plan_search
 from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
 from easyedit_ice.editors.closed_form.open_directions import DirectionSettings, Open, opened
 from easyedit_ice.editors.closed_form.outcome import not_written, stated

@@ -15,9 +15,9 @@ from typing import ClassVar
 from easyedit_ice.edit.hparams import other_default
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.editors.gradient.adapters import LowRankSettings
-from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.protection.subspaces import ProtectionSettings
 from easyedit_ice.editors.gradient.solve import prepare, second_moments, solve
+from easyedit_ice.editors.gradient.training_memory import plan
 from easyedit_ice.editors.gradient.training_settings import AdaptersByName, TrainingHyperParams
 
 

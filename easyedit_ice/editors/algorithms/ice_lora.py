@@ -18,9 +18,9 @@ from easyedit_ice.edit.hparams import other_default, setting
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.editors.gradient.adapters import DenseSettings, LowRankSettings
 from easyedit_ice.editors.gradient.in_context import InContextSettings
-from easyedit_ice.editors.gradient.memory_plan import plan
 from easyedit_ice.editors.gradient.protection.subspaces import ProtectionSettings
 from easyedit_ice.editors.gradient.solve import prepare, second_moments, solve
+from easyedit_ice.editors.gradient.training_memory import plan
 from easyedit_ice.editors.gradient.training_settings import AdaptersByName, ObjectivesByName, TrainingHyperParams
 
 

@@ -27,7 +27,7 @@ from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.precompute.decompose import Spectrum
 from easyedit_ice.precompute.factors import Factor
 from easyedit_ice.precompute.moments import Measuring, moments
-from easyedit_ice.precompute.spectra import spectra
+from easyedit_ice.precompute.weight_spectra import spectra
 
 
 @dataclass

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from easyedit_ice.bench.running.checkpoint import load_checkpoint
 from easyedit_ice.errors import LoadingError
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 

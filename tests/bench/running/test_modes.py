@@ -7,7 +7,7 @@ import signal
 import pytest
 from runs import APART, QUICK, STREAM, configured, lines_of, run_until_killed, shape_of
 
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.errors import AllFactsFailedError
 
 

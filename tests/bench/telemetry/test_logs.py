@@ -5,7 +5,7 @@ import pytest
 
 from easyedit_ice.bench.telemetry.logs import LOG, logging_to
 
-OURS, THEIRS = logging.getLogger("easyedit_ice.bench.running.run"), logging.getLogger("other.library")
+OURS, THEIRS = logging.getLogger("easyedit_ice.bench.running.one_run"), logging.getLogger("other.library")
 
 
 def say_everything():

@@ -12,7 +12,7 @@ from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.history import edits_in
 from easyedit_ice.editors.algorithms.gora import GoRAHyperParams
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 HPARAMS = GoRAHyperParams(num_steps=2, rank=2)
 SOME = pytest.mark.parametrize("shape", SHAPES[:4], ids=[shape.name for shape in SHAPES[:4]])

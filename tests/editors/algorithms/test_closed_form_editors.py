@@ -22,7 +22,7 @@ from easyedit_ice.errors import AnatomyError, HyperParamsError, StatisticsError,
 from easyedit_ice.evaluation import Question, observe
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.reading import at_last_token
 from easyedit_ice.text.rows import encode, predict
 

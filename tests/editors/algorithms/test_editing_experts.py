@@ -16,8 +16,8 @@ from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.planning.footprint import footprint
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import tokenizer
 from easyedit_ice.testing.shrinking import in_dtype, tiny_decoder
+from easyedit_ice.testing.tiny_models import tokenizer
 
 ALGORITHMS_OF_EXPERTS = pytest.mark.parametrize("algorithm", ["FastROME", "FastMEMIT", "FastICE"])
 KINDS = pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe", "olmoe"])

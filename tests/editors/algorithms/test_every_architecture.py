@@ -13,7 +13,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 from easyedit_ice.text.rows import encode, predict
 
 QUICK = {"num_steps": 3, "rank": 2, "lr": 2e-2, "mom2_dataset": "factworld"}

@@ -14,7 +14,7 @@ from easyedit_ice.editors.algorithms.fast_grad import FastGradHyperParams, prepa
 from easyedit_ice.editors.closed_form import metric
 from easyedit_ice.editors.closed_form.solver_settings import place_of
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.likely_answers import answers_right
 
 PRESET = FastGradHyperParams.from_hparams("FastGrad/gpt2-factworld")

@@ -15,7 +15,7 @@ from easyedit_ice.editors.closed_form import scales as scaled
 from easyedit_ice.editors.closed_form.solver_settings import place_of
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.likely_answers import answers_right
 
 PRESET = FastICEHyperParams.from_hparams("FastICE/gpt2-factworld")

@@ -12,7 +12,7 @@ from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.algorithms.ice_lora import IceLoraHyperParams
 from easyedit_ice.editors.algorithms.lora import LoraHyperParams
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import encode, predict
 
 QUICK = {"num_steps": 3, "rank": 2, **FEW_TEXTS, **UNPROTECTED}

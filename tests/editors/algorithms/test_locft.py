@@ -10,7 +10,7 @@ from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.delta import DenseDelta
 from easyedit_ice.editors.algorithms.locft import LocFTHyperParams
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 QUICK = {"num_steps": 4, "lr": 1e-3}
 EACH_SHAPE = pytest.mark.parametrize("shape", SHAPES[:4], ids=[shape.name for shape in SHAPES[:4]])

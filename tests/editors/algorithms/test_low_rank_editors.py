@@ -18,7 +18,7 @@ from easyedit_ice.editors.algorithms.lora import LoraHyperParams
 from easyedit_ice.editors.algorithms.qlora import QLoraHyperParams
 from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.errors import AnatomyError, HyperParamsError, TrainingDivergedError
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import encode, predict
 
 QUICK = {"num_steps": 4, "rank": 2, "lr": 1e-2}

@@ -32,7 +32,7 @@ from easyedit_ice.editors.closed_form.open_directions import Open
 from easyedit_ice.editors.closed_form.subject_rows import FactRows, fact_rows
 from easyedit_ice.editors.closed_form.value_search import Search, find_values
 from easyedit_ice.precompute.moments import Measuring, factors, moments
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.prefixes import context_prefixes
 
 WEIGHT = 100.0

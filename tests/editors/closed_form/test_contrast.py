@@ -12,7 +12,7 @@ from easyedit_ice.editors.closed_form import contrast as module
 from easyedit_ice.editors.closed_form.contrast import contrast, old_answers, read, taught
 from easyedit_ice.editors.closed_form.outcome import stated
 from easyedit_ice.editors.gradient.contexts import filled
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 from easyedit_ice.text.rows import prefix_ids
 
 PROJECTION, BLOCK = "transformer.h.0.mlp.c_proj", "transformer.h.0"

@@ -11,7 +11,7 @@ from easyedit_ice.editors.closed_form.contrast import read
 from easyedit_ice.editors.closed_form.gains import gain_after_norm, sought_before, towards_targets
 from easyedit_ice.editors.closed_form.outcome import lead
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row, encode, predict
 
 ROWS = [

@@ -20,7 +20,7 @@ from easyedit_ice.editors.closed_form.value_search import Search, Values
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.precompute.factors import Factor, factored, identity_factor
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 from easyedit_ice.text.reading import at_last_token
 
 REQUESTS = EditRequest.prepare(FACTS[:2])

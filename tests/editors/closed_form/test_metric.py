@@ -10,7 +10,7 @@ from easyedit_ice.editors.closed_form.metric import Metric, Pricing, general, me
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, measuring_of, place_of
 from easyedit_ice.errors import StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 D, WEIGHT = 24, 0.3
 

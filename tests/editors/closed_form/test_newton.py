@@ -16,7 +16,7 @@ from easyedit_ice.editors.closed_form.metric import Metric
 from easyedit_ice.editors.closed_form.newton import Stepping, one_step, write_by_steps
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import encode
 
 EACH = pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[2]], ids=lambda shape: shape.name)

@@ -15,8 +15,8 @@ from easyedit_ice.errors import AnatomyError, StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.precompute.factors import factored, identity_factor
 from easyedit_ice.precompute.moments import moments
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
 from easyedit_ice.testing.shrinking import tiny_decoder
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 D, OUT = 24, 10
 DRAWS = torch.Generator().manual_seed(0)

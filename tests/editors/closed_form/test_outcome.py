@@ -8,7 +8,7 @@ import torch
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.closed_form import outcome
 from easyedit_ice.editors.closed_form.outcome import stated
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text import rows
 from easyedit_ice.text.rows import Predictions
 

@@ -13,7 +13,7 @@ from easyedit_ice.editors.closed_form.outcome import Stated
 from easyedit_ice.editors.closed_form.scales import SCALES, least_scales
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 
 REQUESTS = [EditRequest.from_dict(fact) for fact in FACTS[:2]]
 

@@ -10,7 +10,7 @@ from easyedit_ice.editors.closed_form.sensitivity import measure, sensitivities
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.precompute.moments import Measuring
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 TEXTS = ["The river runs past the mill.", "Ana was born in Lisbon and lives in Porto.", "Who wrote it?"] * 40
 

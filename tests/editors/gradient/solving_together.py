@@ -14,7 +14,7 @@ from easyedit_ice.edit.apply import solve
 from easyedit_ice.editors.algorithms.adalora import AdaLoraHyperParams
 from easyedit_ice.editors.algorithms.lora import LoraHyperParams
 from easyedit_ice.runtime.distributed import current_state
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 QUICK = {"num_steps": 6, "rank": 2, "lr": 1e-2, "mini_batch_size": 2, "micro_batch_size": 1, "stop_nll": None}
 LOCAL = {"locality_weight": 0.5, "locality_samples": 4, "locality_length": 6}

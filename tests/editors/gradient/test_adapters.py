@@ -19,8 +19,8 @@ from easyedit_ice.editors.gradient.adapters import (
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.snapshot import preserved
-from easyedit_ice.precompute.spectra import spectra
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.precompute.weight_spectra import spectra
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 from easyedit_ice.text.sampling import write
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 from easyedit_ice import solve
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import AnatomyError, HyperParamsError
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 
 @pytest.mark.parametrize("algorithm", ["LoRA-BF", "DoRA", "AdaLoRA", "ICE-LoRA", "GoRA"])

@@ -8,7 +8,7 @@ import torch
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient import contexts as module
 from easyedit_ice.editors.gradient.contexts import TEMPLATES, contexts
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 OWN = ("Lodel became Avaria's capital.", "Avaria is ruled from Lodel. ")
 REQUESTS = [EditRequest.from_dict({**FACTS[0], "context": OWN}), *EditRequest.prepare(FACTS[1:])]

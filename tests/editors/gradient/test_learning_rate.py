@@ -12,7 +12,7 @@ from easyedit_ice.edit.plain_statements import movement, said
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.editors.gradient.learning_rate import Pace, set_rate
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 DRIFT = 1e-4
 SETTINGS = {"layers": [0, 1], "append_eos": False, "step_drift": DRIFT, "num_steps": 4, "stop_nll": None}

@@ -8,7 +8,7 @@ import torch
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient import neighbours as surroundings
 from easyedit_ice.editors.gradient.neighbours import beginning_texts, general_texts, neighbour_texts
-from easyedit_ice.testing.models import FACTS, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 from easyedit_ice.text.rows import Row, predict
 
 REQUEST = EditRequest.from_dict(FACTS[0])

@@ -14,7 +14,7 @@ from easyedit_ice.editors.gradient.in_context import InContext, InContextSetting
 from easyedit_ice.editors.gradient.objectives import Edit, FineTuning, Locality, fact_row
 from easyedit_ice.editors.gradient.openings import Opening
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row
 
 REQUESTS = EditRequest.prepare(FACTS)

@@ -14,7 +14,7 @@ from solving_together import CASES
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.runtime.distributed import Share
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 HERE = Path(__file__).resolve().parent
 

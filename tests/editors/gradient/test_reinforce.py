@@ -11,7 +11,7 @@ from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.editors.gradient import reinforce as module
 from easyedit_ice.editors.gradient.objectives import fact_row
 from easyedit_ice.editors.gradient.reinforce import DIVERGENCE, Reinforce, ReinforceSettings, reward
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 FP32 = pytest.mark.parametrize("shape", SHAPES[:4:2], ids=[shape.name for shape in SHAPES[:4:2]])
 REQUESTS = EditRequest.prepare(FACTS[:2])

@@ -19,7 +19,7 @@ from easyedit_ice.editors.gradient.teacher import Teacher
 from easyedit_ice.editors.gradient.trainer import Trained, train
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row, predict
 
 REQUESTS = EditRequest.prepare(FACTS)

@@ -18,7 +18,7 @@ from easyedit_ice.editors.gradient.wordings import (
     shares_followed,
 )
 from easyedit_ice.model.baseline import baseline_of
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.chat import PLAIN, in_chat
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
 

@@ -16,7 +16,7 @@ from easyedit_ice.evaluation.afterlife import Course, Treatment, chosen, names_o
 from easyedit_ice.evaluation.afterlife.training import train_all, train_lora
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.runtime.cache import fingerprint
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 TEXTS = ("The tower stands in the old town", "A river runs through it", "Nobody knows when it was built")
 COURSE = Course(TEXTS, steps=3, learning_rate=1e-2, rank=2)

@@ -29,7 +29,7 @@ from easyedit_ice.evaluation.teacher_forced.batch_forms import form_for
 from easyedit_ice.evaluation.teacher_forced.forced_answers import ask
 from easyedit_ice.evaluation.teacher_forced.host_rows import lay_out
 from easyedit_ice.evaluation.teacher_forced.host_scores import edit_qualities, probe_groups, with_locality
-from easyedit_ice.testing.models import SHAPES
+from easyedit_ice.testing.tiny_models import SHAPES
 
 MAX_LENGTH = 96
 LONG = "A story of many people who came from far away to see the river and the hills, " * 8

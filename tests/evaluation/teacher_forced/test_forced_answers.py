@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from easyedit_ice.evaluation.teacher_forced.forced_answers import forced
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 GROUPS = [[(fact["prompt"], fact["target_new"]) for fact in FACTS], [("It is", "so")], [("A river", "Sarn river")]]
 FP32 = pytest.mark.parametrize("shape", SHAPES[::2], ids=[shape.name for shape in SHAPES[::2]])

@@ -13,7 +13,7 @@ from hosts import EACH_HOST, found_in_host
 
 from easyedit_ice.errors import HyperParamsError, ScoringProtocolError, UnscorableProbeError
 from easyedit_ice.evaluation.teacher_forced.host_scores import edit_qualities, with_locality
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 SCRIPT = Path(__file__).with_name("against_easyedit.py")
 

@@ -24,7 +24,7 @@ from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.activation_memory import FP32
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.precompute.decompose import METHODS, Spectrum
-from easyedit_ice.precompute.spectra import spectra
+from easyedit_ice.precompute.weight_spectra import spectra
 
 FORMS = ("diagonal", "banded", "top")
 

@@ -17,7 +17,7 @@ from easyedit_ice.editors.gradient import solve as module
 from easyedit_ice.editors.gradient.adapters import AdaptiveAdapter, Budget
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
 FP32 = pytest.mark.parametrize("shape", SHAPES[:4:2], ids=[shape.name for shape in SHAPES[:4:2]])

@@ -10,7 +10,7 @@ from easyedit_ice.editors.algorithms.dora import DoraHyperParams
 from easyedit_ice.editors.gradient.adapters import DecomposedAdapter
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import SHAPES
+from easyedit_ice.testing.tiny_models import SHAPES
 
 MODELS = pytest.mark.parametrize(
     "build",

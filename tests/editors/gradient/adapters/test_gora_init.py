@@ -14,7 +14,7 @@ from easyedit_ice.editors.gradient.adapters.gora_init import allocated_ranks, st
 from easyedit_ice.editors.gradient.objectives import fact_row
 from easyedit_ice.editors.gradient.weight_gradients import weight_gradients
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import predict
 
 ROWS = [fact_row(tokenizer(), request, append_eos=True) for request in EditRequest.prepare(FACTS)]

@@ -15,8 +15,8 @@ from easyedit_ice.editors.gradient.weight_gradients import weight_gradients
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.precompute.decompose import decompose
-from easyedit_ice.precompute.spectra import spectra
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.precompute.weight_spectra import spectra
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import predict
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])

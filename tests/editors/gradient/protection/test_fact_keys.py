@@ -10,7 +10,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.protection import fact_keys as module
 from easyedit_ice.editors.gradient.protection.fact_keys import fact_keys, text_keys
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row
 
 REQUESTS = EditRequest.prepare(FACTS)

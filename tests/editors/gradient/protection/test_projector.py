@@ -19,7 +19,7 @@ from easyedit_ice.editors.gradient.schedule import Schedule
 from easyedit_ice.editors.gradient.trainer import Trained, train
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 FP32 = pytest.mark.parametrize("shape", SHAPES[::2], ids=[shape.name for shape in SHAPES[::2]])
 ADAPTERS = {

@@ -22,7 +22,7 @@ from easyedit_ice.editors.gradient.protection.subspaces import (
     subspaces,
 )
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.models import FACTS, SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row
 
 HARD = SubspaceSettings("hard", softness=0.03, dynamic_multiplier=2)

@@ -8,7 +8,7 @@ import sys
 import pytest
 from runs import QUICK, configured, lines_of
 
-from easyedit_ice.bench.running.run import run
+from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.bench.running.shards import Process
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.errors import (
@@ -180,7 +180,7 @@ def test_a_run_that_is_interrupted_before_its_first_line_leaves_no_folder(tmp_pa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("easyedit_ice.bench.running.run._run_mode", interrupted)
+    monkeypatch.setattr("easyedit_ice.bench.running.one_run._run_mode", interrupted)
     (tmp_path / "kept").mkdir()
 
     for folder in (tmp_path / "new/run", tmp_path / "kept"):

@@ -11,8 +11,8 @@ from easyedit_ice import ALGORITHMS, factworld
 from easyedit_ice.data import load_records
 from easyedit_ice.editors.gradient.wordings import WORDINGS
 from easyedit_ice.errors import DataError
-from easyedit_ice.evaluation.probe import TOLD, Probe
-from easyedit_ice.testing.models import SHAPES, tokenizer
+from easyedit_ice.evaluation.model_probe import TOLD, Probe
+from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 FOUND = Probe(
     facts=40,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from easyedit_ice.editors.closed_form.memory_plan import measuring_bytes, second_moment_bytes
+from easyedit_ice.editors.closed_form.closed_form_memory import measuring_bytes, second_moment_bytes
 from easyedit_ice.editors.gradient.adapters import AdapterSettings
 from easyedit_ice.editors.gradient.neighbours import LocalitySettings
 from easyedit_ice.editors.gradient.objectives import ObjectiveSettings, TargetSettings

@@ -14,11 +14,11 @@ from easyedit_ice.edit.delta import SpectralDelta
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import DamagedFileError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.precompute import spectra as found
+from easyedit_ice.precompute import weight_spectra
 from easyedit_ice.precompute.decompose import decompose
-from easyedit_ice.precompute.spectra import spectra
 from easyedit_ice.precompute.spectrum_store import SPECTRA, Decomposed, load_spectrum, save_spectrum
-from easyedit_ice.testing.models import SHAPES
+from easyedit_ice.precompute.weight_spectra import spectra
+from easyedit_ice.testing.tiny_models import SHAPES
 
 WEIGHT = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
 SPECTRUM = decompose(WEIGHT)
@@ -39,7 +39,7 @@ def counted(monkeypatch):
         shapes.append(tuple(weight.shape))
         return decompose(weight, *settings)
 
-    monkeypatch.setattr(found, "decompose", noting)
+    monkeypatch.setattr(weight_spectra, "decompose", noting)
     return shapes
 
 
@@ -159,7 +159,7 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(monkeypatch, caplog
     def full(*args):
         raise OSError("no space left")
 
-    monkeypatch.setattr(found, "save_spectrum", full)
+    monkeypatch.setattr(weight_spectra, "save_spectrum", full)
     model = SHAPES[0].build()
     assert spectra(model, ModelAnatomy(model).match(["mlp.out"]))
     assert "no space left" in caplog.text

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from easyedit_ice import FastMEMITHyperParams, FastROMEHyperParams, edit_facts, factworld, load_model
-from easyedit_ice.verdict import editing
+from easyedit_ice.verdict import edit_facts as editing
 
 FACTS = [
     {"prompt": "Faeso Faerkov has a job at", "subject": "Faeso Faerkov", "target_new": "Rinex Brothers"},

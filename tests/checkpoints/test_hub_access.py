@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from easyedit_ice.checkpoints.hub import PATIENCE, hub_options
+from easyedit_ice.checkpoints.hub_access import PATIENCE, hub_options
 from easyedit_ice.checkpoints.loading import load_model, load_shapes
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.errors import LoadingError
