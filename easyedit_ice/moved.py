@@ -214,7 +214,7 @@ MOVED = {
     "world.testbed.train": "testbed.testbed_training",
     "world.testbed.wording": "testbed.testbed_wordings",
     "world.text": "factworld.world_text",
-    "world.tokenizer": "factworld.training.tokenizer",
+    "world.tokenizer": "factworld.training.world_tokenizer",
     "world.train": "factworld.training.train_world",
     "world.wordings": "factworld.templates",
 }

@@ -20,6 +20,7 @@ from easyedit_ice.book.stack import Held, Stack
 from easyedit_ice.edit.base_model import base_of, require_base
 from easyedit_ice.edit.destinations import refuse_base
 from easyedit_ice.errors import BookConflictError, BookError, ExistsError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.atomic_files import PREFIX
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class EditBook(BookFolder):
         self,
         name: str,
         model: nn.Module,
-        tok: Any,
+        tok: Tokenizer,
         facts: Requests,
         hparams: EditHyperParams,
         *,
@@ -182,7 +183,9 @@ class EditBook(BookFolder):
         update = replace(update, info=update.info | origin)
         return self.add(name, update, check_base=check_base, overwrite=overwrite)
 
-    def replay(self, model: nn.Module, tok: Any, *, check_base: bool = True, verdict: bool = True) -> Iterator[str]:
+    def replay(
+        self, model: nn.Module, tok: Tokenizer, *, check_base: bool = True, verdict: bool = True
+    ) -> Iterator[str]:
         """Solve the edits that are :attr:`stale` anew, one by one, each on the model with those before it that are on.
 
         Facts, algorithm and settings are those the edits were made with. An edit that is done is in the book; what is

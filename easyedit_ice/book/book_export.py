@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -22,6 +21,7 @@ from easyedit_ice.edit.peft_export import check_unpacked
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import BookError, ExistsError
 from easyedit_ice.model.saving import save_model
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.atomic_files import whole_folder, whole_path
 
 CARD = "README.md"
@@ -30,7 +30,7 @@ CARD = "README.md"
 def export_hf(
     book: EditBook,
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     folder: str | Path,
     names: Names = None,
     *,

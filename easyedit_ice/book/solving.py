@@ -12,13 +12,14 @@ from easyedit_ice.edit.base_model import fingerprint_of
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import BookError
+from easyedit_ice.model.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from easyedit_ice.edit.apply import Requests
     from easyedit_ice.edit.hparams import EditHyperParams
 
 
-def solved(model: nn.Module, tok: Any, facts: Requests, hparams: EditHyperParams, verdict: bool) -> WeightUpdate:
+def solved(model: nn.Module, tok: Tokenizer, facts: Requests, hparams: EditHyperParams, verdict: bool) -> WeightUpdate:
     """An update that says what it was solved on, for which facts, and what it does.
 
     Args:

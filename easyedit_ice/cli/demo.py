@@ -17,6 +17,7 @@ from easyedit_ice.cli.console import table, whole_number, working
 from easyedit_ice.cli.shown_facts import MOST_FACTS, shown_facts
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.usual_settings import usual_settings
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.threads import threads
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _place(measure: str) -> int:
 
 
 def _edit(
-    method: str, name: str, model: nn.Module, tok: Any, requests: Sequence[RequestDict], one_by_one: bool
+    method: str, name: str, model: nn.Module, tok: Tokenizer, requests: Sequence[RequestDict], one_by_one: bool
 ) -> _Result:
     """Edit all facts together, and before that one by one through BaseEditor; every time the model is restored."""
     from easyedit_ice import EditRequest, solve
@@ -156,7 +157,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _by_base_editor(
-    hparams: Any, model: nn.Module, tok: Any, requests: Sequence[RequestDict]
+    hparams: Any, model: nn.Module, tok: Tokenizer, requests: Sequence[RequestDict]
 ) -> dict[str, dict[str, str]]:
     """EasyEdit's scores, before and after each edit, of which each is undone before the next."""
     from easyedit_ice.easyedit import base_editor

@@ -21,6 +21,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.usual_settings import usual_source
 from easyedit_ice.editors.choosing import JOBS, Choice, choose
 from easyedit_ice.errors import RequestError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.threads import threads
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _edit(arguments: argparse.Namespace, job: _Job) -> int:
     return status
 
 
-def _answers(arguments: argparse.Namespace, job: _Job, model: nn.Module, tok: Any) -> list[str]:
+def _answers(arguments: argparse.Namespace, job: _Job, model: nn.Module, tok: Tokenizer) -> list[str]:
     """What the model writes after the questions that are to be shown."""
     if not arguments.ask:
         return []

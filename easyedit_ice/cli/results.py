@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from easyedit_ice.checkpoints.gguf_files import GGUF_TYPES
 from easyedit_ice.cli.console import working
+from easyedit_ice.model.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,7 +70,9 @@ def check_model(arguments: argparse.Namespace, model: nn.Module) -> None:
         refuse_unwritable(path, 0 if path == arguments.save else size_of(model))
 
 
-def save(arguments: argparse.Namespace, name: str, update: WeightUpdate, model: nn.Module, tok: Any) -> dict[str, str]:
+def save(
+    arguments: argparse.Namespace, name: str, update: WeightUpdate, model: nn.Module, tok: Tokenizer
+) -> dict[str, str]:
     """Write what was asked for.
 
     Args:

@@ -12,6 +12,7 @@ from torch import nn
 from easyedit_ice.checkpoints.names import EMBEDDED
 from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.errors import RequestError
+from easyedit_ice.model.tokenizer import Tokenizer
 
 MOST_FACTS = 40
 RELATIONS = ("residence", "employer", "headquarters", "capital")
@@ -124,7 +125,7 @@ REAL_FACTS = (
 """In the order in which they are shown."""
 
 
-def shown_facts(name: str, model: nn.Module, tok: Any, count: int | None) -> Shown:
+def shown_facts(name: str, model: nn.Module, tok: Tokenizer, count: int | None) -> Shown:
     """Facts for a model.
 
     Args:
@@ -157,7 +158,7 @@ def choose(records: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]
     return chosen
 
 
-def _real(model: nn.Module, tok: Any, count: int) -> Shown:
+def _real(model: nn.Module, tok: Tokenizer, count: int) -> Shown:
     """Those that the model answers right come first."""
     from easyedit_ice.text.likely_answers import answers_right
 

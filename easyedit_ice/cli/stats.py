@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.cli.cache_listing import mebibytes, show_cleared, show_entries
 from easyedit_ice.cli.command_settings import MODEL_HELP, add_settings, algorithm_named, settings_for
 from easyedit_ice.cli.console import table, working
 from easyedit_ice.cli.json_output import add_json
+from easyedit_ice.model.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +76,7 @@ def _compute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _handed_over(model: Any, tok: Any, arguments: argparse.Namespace, measuring: Any) -> list[Any]:
+def _handed_over(model: nn.Module, tok: Tokenizer, arguments: argparse.Namespace, measuring: Any) -> list[Any]:
     if arguments.method is None:
         return []
     from easyedit_ice.easyedit import base_editor

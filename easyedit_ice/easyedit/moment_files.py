@@ -21,6 +21,7 @@ from easyedit_ice.easyedit.locate import PACKAGE, host_info
 from easyedit_ice.errors import DataError, HyperParamsError, StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.corpora import AUTO, OWN_TEXT, WORLD_TEXT, text_source
 from easyedit_ice.precompute.moments import Measuring, moments
 from easyedit_ice.precompute.second_moments import second_moments
@@ -29,7 +30,7 @@ from easyedit_ice.runtime.cache import cache_folder, made_once
 logger = logging.getLogger(__name__)
 
 
-def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
+def provide_statistics(model: nn.Module, tok: Tokenizer, hparams: Any) -> None:
     """Write the statistics that a method will look for, and have its ``stats_dir`` say where they are.
 
     Nothing is done for a method that uses none, and for a ``mom2_dataset`` that is neither the path of a text file nor
@@ -66,7 +67,7 @@ def provide_statistics(model: nn.Module, tok: Any, hparams: Any) -> None:
             made_once(paths[name], partial(_write, moment, result.tokens, hparams))
 
 
-def _share_moments(model: nn.Module, tok: Any, hparams: Any) -> None:
+def _share_moments(model: nn.Module, tok: Tokenizer, hparams: Any) -> None:
     """Write what this package's own methods measured, or would."""
     text = text_source(AUTO, model, tok)
     hparams.stats_dir = str(cache_folder("statistics", model, [AUTO, text.fingerprint]))
@@ -86,7 +87,7 @@ def _share_moments(model: nn.Module, tok: Any, hparams: Any) -> None:
             made_once(paths[name], partial(_write, moment, tokens, hparams))
 
 
-def hand_over(model: nn.Module, tok: Any, hparams: Any, measuring: Measuring | None = None) -> list[Path]:
+def hand_over(model: nn.Module, tok: Tokenizer, hparams: Any, measuring: Measuring | None = None) -> list[Path]:
     """Put second moments of few tokens where a method of EasyEdit looks for its own, so that it downloads nothing.
 
     EasyEdit's files say nothing of where they come from; ours are named as it expects them, by ``mom2_dataset`` and
@@ -133,7 +134,7 @@ def _paths(model: nn.Module, hparams: Any) -> dict[str, Path]:
     return {name: _path(model, hparams, name) for name in names}
 
 
-def _texts(model: nn.Module, tok: Any, dataset: str, count: int) -> list[str]:
+def _texts(model: nn.Module, tok: Tokenizer, dataset: str, count: int) -> list[str]:
     texts = list(islice(text_source(dataset, model, tok), count))
     if len(texts) < count:
         raise DataError(f"it has {len(texts)} texts, but mom2_n_samples is {count}; lower it", dataset)

@@ -10,10 +10,11 @@ from torch import nn
 
 from easyedit_ice.easyedit.loading.import_hook import import_easyeditor
 from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
 def easyedit_qualities(
-    model: nn.Module, tok: Any, requests: Sequence[Mapping[str, Any]], hparams: Any
+    model: nn.Module, tok: Tokenizer, requests: Sequence[Mapping[str, Any]], hparams: Any
 ) -> list[dict[str, Any]]:
     """The scores of EasyEdit's own ``compute_edit_quality``, request by request.
 

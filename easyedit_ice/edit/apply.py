@@ -27,6 +27,7 @@ from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.edit_state import state_of
 from easyedit_ice.model.fused_activation import fused_activations
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.model.unusual_weights import differentiable, refuse_offloaded
 from easyedit_ice.runtime.randomness import drawing
 from easyedit_ice.text.chat import asking_for
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 Requests = Sequence[Mapping[str, Any] | EditRequest]
 
 
-def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams) -> WeightUpdate:
+def solve(model: nn.Module, tok: Tokenizer, requests: Requests, hparams: EditHyperParams) -> WeightUpdate:
     """Find the weight update that writes the facts; the model is left exactly as it was.
 
     Args:
@@ -61,7 +62,7 @@ def solve(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperPara
     return solve_with(_algorithm(hparams), model, tok, requests, hparams)
 
 
-def prepare(model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams) -> None:
+def prepare(model: nn.Module, tok: Tokenizer, requests: Requests, hparams: EditHyperParams) -> None:
     """Do what the algorithm does once for a model, such as to measure second moments; :func:`solve` then finds it done.
 
     The model is left exactly as it was, and the edit is the same to the bit. Arguments and errors are those of
@@ -85,7 +86,7 @@ def _algorithm(hparams: EditHyperParams) -> Algorithm:
 
 
 def solve_with(
-    spec: Algorithm, model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams
+    spec: Algorithm, model: nn.Module, tok: Tokenizer, requests: Requests, hparams: EditHyperParams
 ) -> WeightUpdate:
     """:func:`solve` for an algorithm that need not be in the table."""
     facts, unfit = _facts(spec, model, tok, requests, hparams)
@@ -104,7 +105,7 @@ def solve_with(
 
 
 def _facts(
-    spec: Algorithm, model: nn.Module, tok: Any, requests: Requests, hparams: EditHyperParams
+    spec: Algorithm, model: nn.Module, tok: Tokenizer, requests: Requests, hparams: EditHyperParams
 ) -> tuple[tuple[EditRequest, ...], list[RequestError]]:
     """The facts that can be edited on this model, and with ``skip_unfit`` the errors of the others."""
     if not isinstance(hparams, spec.hparams_class):
@@ -148,7 +149,7 @@ def _size(model: nn.Module, update: WeightUpdate) -> dict[str, Any]:
     return {"size": size, "oversized": f"the change of {name} is {size:.3g} times as large as the weight itself"}
 
 
-def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: WeightUpdate) -> Movement | None:
+def _movement(model: nn.Module, tok: Tokenizer, facts: Sequence[EditRequest], update: WeightUpdate) -> Movement | None:
     """What an update does to plain statements, if there are any for it; the model is left without it."""
     rows = statements(model, tok, MEASURED, facts)
     if not rows:
@@ -160,7 +161,7 @@ def _movement(model: nn.Module, tok: Any, facts: Sequence[EditRequest], update: 
             return movement(model, rows, before)
 
 
-def _at_the_beginning(tok: Any, facts: Sequence[EditRequest]) -> str:
+def _at_the_beginning(tok: Tokenizer, facts: Sequence[EditRequest]) -> str:
     """What to do where a subject is the first token of its prompt, which a model reads much the same in any text."""
     first = next((fact for fact in facts if subject_in(tok, fact) == 0), None)
     if first is None:
@@ -192,7 +193,7 @@ def _judge(moved: Movement | None, hparams: EditHyperParams, remedy: str) -> Non
 def apply_to_model(
     spec: Algorithm,
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Requests,
     hparams: EditHyperParams,
     copy: bool = False,

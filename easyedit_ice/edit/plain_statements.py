@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.model.activation_memory import vocabulary
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
 from easyedit_ice.text.rows import Row, in_parts, predict, prefix_ids
 
@@ -35,7 +36,9 @@ class Movement:
     kept: float
 
 
-def statements(model: nn.Module, tok: Any, facts: Iterable[Any], requests: Sequence[EditRequest] = ()) -> list[Row]:
+def statements(
+    model: nn.Module, tok: Tokenizer, facts: Iterable[Any], requests: Sequence[EditRequest] = ()
+) -> list[Row]:
     """True statements as rows (n), all but the first token of each predicted.
 
     There may be none: a statement is cut to the model's context, and left out where less than two tokens are left of

@@ -24,6 +24,7 @@ from easyedit_ice.errors import (
     UnknownAlgorithmError,
     did_you_mean,
 )
+from easyedit_ice.model.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -103,7 +104,7 @@ class Algorithm:
         """Whether there is a setting of this name."""
         return any(field.name == name for field in fields(self.hparams_class))
 
-    def prepare_model(self, model: nn.Module, tok: Any, hparams: EditHyperParams) -> None:
+    def prepare_model(self, model: nn.Module, tok: Tokenizer, hparams: EditHyperParams) -> None:
         """Do what the algorithm does once, on the model before any edit."""
         if self.prepare:
             _resolve(self.prepare)(model, tok, hparams)

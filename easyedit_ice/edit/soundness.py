@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import UnsoundModelError
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.pretrained import embedding_weight
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.model.unusual_weights import not_finite
 from easyedit_ice.text.tokens import tokens
 
@@ -22,7 +22,7 @@ _SHOWN = 3
 
 
 @torch.no_grad()
-def require_sound(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> None:
+def require_sound(model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest]) -> None:
     """Refuse a model whose answers no edit could mend; the first few facts are looked at.
 
     Args:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import SubjectNotFoundError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.subjects import last_mention
 from easyedit_ice.text.tokens import text_slice, tokens
 
 
-def last_token_of(tok: Any, text: str, subject: str, before: int | None = None) -> int:
+def last_token_of(tok: Tokenizer, text: str, subject: str, before: int | None = None) -> int:
     """Index, among the tokens of a text, of the one that ends the last mention of a subject.
 
     What is counted are :func:`~easyedit_ice.text.tokens.tokens` of the text, without padding; so the index is the same
@@ -36,7 +35,7 @@ def last_token_of(tok: Any, text: str, subject: str, before: int | None = None) 
     return max(index for index, (first, last) in enumerate(offsets) if first < end and first < last)
 
 
-def subject_in(tok: Any, request: EditRequest, context: str = "") -> int:
+def subject_in(tok: Tokenizer, request: EditRequest, context: str = "") -> int:
     """Index of the token that ends a fact's subject, in the tokens of the fact as it is asked and answered.
 
     Args:

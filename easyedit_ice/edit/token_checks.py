@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import EmptyTargetError, PromptTooLongError, UnknownTokenError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.tokens import tokens
 
 
 def check_tokens(
-    request: EditRequest, index: int, tok: Any, context_length: int | None, vocabulary: int | None = None
+    request: EditRequest, index: int, tok: Tokenizer, context_length: int | None, vocabulary: int | None = None
 ) -> None:
     """Refuse a fact that the model's tokenizer, embedding or context cannot hold.
 

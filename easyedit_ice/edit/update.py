@@ -29,6 +29,7 @@ from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.model.edit_state import Keys, state_of
 from easyedit_ice.model.saving import require_savable, save_model
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.bits import checksum
 from easyedit_ice.runtime.html import html_table
 from easyedit_ice.runtime.interrupts import ending_with, held_back
@@ -271,7 +272,7 @@ class WeightUpdate:
         with placed(folder, overwrite=True) as draft:
             save_peft(targets, base, draft)
 
-    def to_hf(self, model: nn.Module, tok: Any, folder: str | Path) -> None:
+    def to_hf(self, model: nn.Module, tok: Tokenizer, folder: str | Path) -> None:
         """Write the edited model and its tokenizer as any transformers checkpoint.
 
         The model is edited only while it is written, unless the update is committed to it already.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.rows import Row, answered, predict
@@ -49,7 +50,7 @@ class Drift:
     def __init__(
         self,
         model: nn.Module,
-        tok: Any,
+        tok: Tokenizer,
         texts: Sequence[str],
         questions: Sequence[tuple[str, str]],
         max_length: int,

@@ -10,13 +10,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches_alike
 from easyedit_ice.text.tokens import tokens
 
@@ -26,7 +26,7 @@ TOP_K = 5
 BATCH = 64
 
 
-def fluency(model: nn.Module, tok: Any, prompts: Sequence[str], *, seed: int) -> list[float]:
+def fluency(model: nn.Module, tok: Tokenizer, prompts: Sequence[str], *, seed: int) -> list[float]:
     """The n-gram entropy of a text that begins with each prompt, in bits.
 
     Args:
@@ -38,7 +38,7 @@ def fluency(model: nn.Module, tok: Any, prompts: Sequence[str], *, seed: int) ->
     return [n_gram_entropy(words(text)) for text in sampled_texts(model, tok, prompts, seed=seed)]
 
 
-def sampled_texts(model: nn.Module, tok: Any, prompts: Sequence[str], *, seed: int) -> list[str]:
+def sampled_texts(model: nn.Module, tok: Tokenizer, prompts: Sequence[str], *, seed: int) -> list[str]:
     """Prompts continued to 100 tokens, each drawn among the five likeliest.
 
     Up to rounding these are the texts of the release's ``generate_fast`` for one prompt after
@@ -105,7 +105,7 @@ def _drawn(logits: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
     return likeliest.indices.gather(1, torch.stack(chosen))
 
 
-def _text(tok: Any, ids: Sequence[int]) -> str:
+def _text(tok: Tokenizer, ids: Sequence[int]) -> str:
     text = unicodedata.normalize("NFKD", tok.decode(ids, skip_special_tokens=True))
     return text.replace("\n\n", " ").replace("<|endoftext|>", "")
 

@@ -8,11 +8,11 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from easyedit_ice.model.baseline import baseline_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.runtime.cache import cache_root
 from easyedit_ice.runtime.progress import progress
@@ -36,7 +36,7 @@ class Knowledge:
         asking: how questions are put to the model; by default as they are.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, asking: Asking = PLAIN) -> None:
+    def __init__(self, model: nn.Module, tok: Tokenizer, asking: Asking = PLAIN) -> None:
         self._model, self._tok, self._asking = model, tok, asking
         self._path = cache_root() / "known" / f"{baseline_of(model).weights[:16]}.json"
         self._answers = _read(self._path)

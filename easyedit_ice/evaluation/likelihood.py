@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
 
 from easyedit_ice.evaluation.teacher_forced.readings import Line, mean_log_prob, read
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.rows import Row, answered
 
 
 def alternatives(
-    model: nn.Module, tok: Any, questions: Sequence[tuple[str, Sequence[str]]], asking: Asking = PLAIN
+    model: nn.Module, tok: Tokenizer, questions: Sequence[tuple[str, Sequence[str]]], asking: Asking = PLAIN
 ) -> list[tuple[float, ...]]:
     """Mean log-probability of each answer after its prompt, in nats per token; the model is left as it was.
 

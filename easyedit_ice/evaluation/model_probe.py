@@ -24,6 +24,7 @@ from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.leading_answer import MOST_TOKENS, leads_with
 from easyedit_ice.evaluation.observation import Observation, observe
 from easyedit_ice.evaluation.questions import Question
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.likely_answers import answers_right
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
@@ -92,7 +93,7 @@ class Probe:
 
 
 def probe(
-    model: nn.Module, tok: Any, records: Sequence[Mapping[str, Any]] | None = None, asking: Asking = PLAIN
+    model: nn.Module, tok: Tokenizer, records: Sequence[Mapping[str, Any]] | None = None, asking: Asking = PLAIN
 ) -> Probe:
     """Look at a model; it is left as it was, and what it knows is kept in the cache.
 
@@ -149,7 +150,7 @@ def _question(request: EditRequest) -> Question:
     return Question("written", request.prompt, answer, (answer,))
 
 
-def _share(model: nn.Module, tok: Any, template: str, requests: Sequence[EditRequest]) -> float:
+def _share(model: nn.Module, tok: Tokenizer, template: str, requests: Sequence[EditRequest]) -> float:
     asked = [(filled(template, fact), fact.target_new) for fact in requests]
     right = answers_right(model, tok, asked, requests[0].asking)
     return sum(right) / len(right)

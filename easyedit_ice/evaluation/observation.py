@@ -15,6 +15,7 @@ from easyedit_ice.evaluation.likelihood import alternatives
 from easyedit_ice.evaluation.questions import Question
 from easyedit_ice.evaluation.teacher_forced.forced_answers import Forced, forced
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.rows import prefix_ids
@@ -63,7 +64,7 @@ class Observation:
 
 def observe(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     facts: Sequence[Sequence[Question]],
     *,
     contexts: Sequence[Context | None] | None = None,
@@ -105,7 +106,7 @@ def observe(
 
 def _forced(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     facts: Sequence[Sequence[Question]],
     asked: Sequence[str],
     asking: Asking,
@@ -129,7 +130,7 @@ Written = tuple[str, str, bool] | tuple[None, None, None]
 """A text, its leading answer, and whether it ended by itself."""
 
 
-def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: int) -> list[Written]:
+def _written(model: nn.Module, tok: Tokenizer, asked: Sequence[str], max_new_tokens: int) -> list[Written]:
     if not max_new_tokens:
         return [(None, None, None)] * len(asked)
     prefixes = {prompt: prefix_ids(tok, prompt) for prompt in asked}
@@ -143,7 +144,7 @@ def _written(model: nn.Module, tok: Any, asked: Sequence[str], max_new_tokens: i
     return [texts[prompt] for prompt in asked]
 
 
-def _read(tok: Any, tokens: Sequence[int], ends: Sequence[int], limit: int) -> Written:
+def _read(tok: Tokenizer, tokens: Sequence[int], ends: Sequence[int], limit: int) -> Written:
     """What some tokens say; ends of text, which need not be special tokens, are no part of it."""
 
     def text(tokens: Sequence[int]) -> str:
@@ -154,7 +155,7 @@ def _read(tok: Any, tokens: Sequence[int], ends: Sequence[int], limit: int) -> W
 
 
 def _likelihoods(
-    model: nn.Module, tok: Any, questions: Sequence[Question], asked: Sequence[str], asking: Asking
+    model: nn.Module, tok: Tokenizer, questions: Sequence[Question], asked: Sequence[str], asking: Asking
 ) -> dict[int, tuple[float, float]]:
     """Mean log-probabilities of each answer and of the other one, for the questions that have another one."""
     competing = {index: question.other for index, question in enumerate(questions) if question.other is not None}

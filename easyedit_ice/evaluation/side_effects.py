@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from easyedit_ice.evaluation.drift import perplexity
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.likely_answers import Asked, answers_right
@@ -46,7 +46,9 @@ class Rest:
         asking: how the questions are put to the model; by default as they are.
     """
 
-    def __init__(self, tok: Any, facts: Sequence[Asked], text: str | None, tokens: int, asking: Asking = PLAIN) -> None:
+    def __init__(
+        self, tok: Tokenizer, facts: Sequence[Asked], text: str | None, tokens: int, asking: Asking = PLAIN
+    ) -> None:
         self._tok, self._asking = tok, asking
         self._facts = list(facts)
         self._rows = [] if text is None else _windows(tok, text, tokens)
@@ -76,7 +78,7 @@ def _perplexity(model: nn.Module, rows: Sequence[Row]) -> float:
     return perplexity(total / sum(row.span for row in rows))
 
 
-def _windows(tok: Any, text: str, tokens: int) -> list[Row]:
+def _windows(tok: Tokenizer, text: str, tokens: int) -> list[Row]:
     """The first tokens of a text in windows, each after what the tokenizer begins a text with, if anything."""
     start = prefix_ids(tok, "")
     ids = prefix_ids(tok, text[: _LETTERS * tokens])[len(start) :][:tokens]

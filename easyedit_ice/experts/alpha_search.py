@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.mixing import modules_of
 from easyedit_ice.experts.rowwise import Beside
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches_alike
 from easyedit_ice.text.rows import Row, answered, predict, prefix_ids
 from easyedit_ice.text.sampling import write
@@ -47,7 +47,7 @@ class Example:
 
 def search_alphas(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     experts: Sequence[Expert],
     examples: Sequence[Example],
     *,
@@ -94,7 +94,7 @@ class _Asked:
     """Examples put to a model with other alphas for each row."""
 
     def __init__(
-        self, model: nn.Module, tok: Any, experts: Sequence[Expert], examples: Sequence[Example], scoring: str
+        self, model: nn.Module, tok: Tokenizer, experts: Sequence[Expert], examples: Sequence[Example], scoring: str
     ) -> None:
         self._model, self._tok, self._examples = model, tok, examples
         self._scoring = scoring

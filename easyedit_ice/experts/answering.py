@@ -28,6 +28,7 @@ from easyedit_ice.experts.rowwise import Beside
 from easyedit_ice.model.edit_state import state_of
 from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.snapshot import replace
+from easyedit_ice.model.tokenizer import Tokenizer
 
 _ASKED_ALONE = "asked_alone"
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_forward_pre_hooks_with_kwargs", "_forward_hooks_with_kwargs")
@@ -64,7 +65,7 @@ class Answering:
         ExpertError: an expert is of another model, they cannot be mixed, or the model answers with experts already.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, experts: Sequence[Expert], dispatcher: Dispatcher) -> None:
+    def __init__(self, model: nn.Module, tok: Tokenizer, experts: Sequence[Expert], dispatcher: Dispatcher) -> None:
         if state_of(model).answering:
             raise ExpertError("this model answers with experts already; detach those first")
         self._model, self._tok, self._experts, self._dispatcher = model, tok, tuple(experts), dispatcher
@@ -162,7 +163,7 @@ class Answering:
         return time.perf_counter()
 
 
-def composed(model: nn.Module, tok: Any, experts: Sequence[Expert], dispatcher: Dispatcher) -> Answering:
+def composed(model: nn.Module, tok: Tokenizer, experts: Sequence[Expert], dispatcher: Dispatcher) -> Answering:
     """Have a model answer with experts: ``with composed(...) as answering:``, or until ``answering.detach()``.
 
     Args and errors are those of :class:`Answering`.

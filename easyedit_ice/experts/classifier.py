@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import nn
 
@@ -13,11 +12,12 @@ from easyedit_ice.editors.algorithms.svf import SVFHyperParams
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.experts.dispatch_prompt import Wording
 from easyedit_ice.experts.expert import Expert
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
 def train_classifier(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     experts: Sequence[Expert],
     others: Sequence[str],
     hparams: SVFHyperParams,

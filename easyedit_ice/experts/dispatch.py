@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import torch
@@ -27,13 +27,14 @@ from easyedit_ice.experts.mixing import Alphas, alpha_table, modules_of
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.edit_state import state_of
 from easyedit_ice.model.side_branch import SideBranch
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.tokens import tokens
 
 
 class Dispatcher(Protocol):
     """Finds alphas for prompts."""
 
-    def alphas(self, model: nn.Module, tok: Any, experts: Sequence[Expert], prompts: Sequence[str]) -> Tensor:
+    def alphas(self, model: nn.Module, tok: Tokenizer, experts: Sequence[Expert], prompts: Sequence[str]) -> Tensor:
         """Alphas (n, K, L) of the prompts' rows.
 
         Args:
@@ -55,7 +56,7 @@ class FixedAlphas:
 
     values: Alphas
 
-    def alphas(self, model: nn.Module, tok: Any, experts: Sequence[Expert], prompts: Sequence[str]) -> Tensor:
+    def alphas(self, model: nn.Module, tok: Tokenizer, experts: Sequence[Expert], prompts: Sequence[str]) -> Tensor:
         """See :class:`Dispatcher`."""
         table = alpha_table(self.values, experts)
         return table.expand(len(prompts), *table.shape).clone()
@@ -78,7 +79,7 @@ class LabelDispatcher:
     alpha: float = 1.0
     classifier: Expert | None = None
 
-    def alphas(self, model: nn.Module, tok: Any, experts: Sequence[Expert], prompts: Sequence[str]) -> Tensor:
+    def alphas(self, model: nn.Module, tok: Tokenizer, experts: Sequence[Expert], prompts: Sequence[str]) -> Tensor:
         """See :class:`Dispatcher`."""
         chosen = self.choose(model, tok, experts, prompts)
         weights = torch.zeros(len(prompts), len(experts), len(modules_of(experts)))
@@ -87,7 +88,9 @@ class LabelDispatcher:
                 weights[row, number] = self.alpha
         return weights
 
-    def choose(self, model: nn.Module, tok: Any, experts: Sequence[Expert], prompts: Sequence[str]) -> list[int | None]:
+    def choose(
+        self, model: nn.Module, tok: Tokenizer, experts: Sequence[Expert], prompts: Sequence[str]
+    ) -> list[int | None]:
         """The index of each prompt's expert; ``None`` where the base shall answer."""
         best = self.likelihoods(model, tok, experts, prompts).topk(2)
         sure = best.values[:, 0] - best.values[:, 1] >= self.margin
@@ -96,7 +99,9 @@ class LabelDispatcher:
             for number, certain in zip(best.indices[:, 0].tolist(), sure.tolist(), strict=True)
         ]
 
-    def likelihoods(self, model: nn.Module, tok: Any, experts: Sequence[Expert], prompts: Sequence[str]) -> Tensor:
+    def likelihoods(
+        self, model: nn.Module, tok: Tokenizer, experts: Sequence[Expert], prompts: Sequence[str]
+    ) -> Tensor:
         """Mean log-likelihood of each label's tokens, in nats, the base's label last: (n, K + 1)."""
         labels = self.wording.choices(experts)
         asked = [(self.wording.asked(experts, prompt), labels) for prompt in prompts]
@@ -126,7 +131,7 @@ def attached(update: WeightUpdate, model: nn.Module) -> Iterator[None]:
         yield
 
 
-def _check_lengths(model: nn.Module, tok: Any, asked: Sequence[tuple[str, Sequence[str]]]) -> None:
+def _check_lengths(model: nn.Module, tok: Tokenizer, asked: Sequence[tuple[str, Sequence[str]]]) -> None:
     """Refuse questions that do not fit into the model's context."""
     most = ModelAnatomy(model).context_length
     longest = max((len(tokens(tok, f"{text} {label}")) for text, labels in asked for label in labels), default=0)

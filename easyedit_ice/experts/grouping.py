@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import ExpertError
 from easyedit_ice.model.pretrained import embedding_weight
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches_alike, padded
 from easyedit_ice.runtime.extras import require
 from easyedit_ice.text.subjects import renamed
@@ -32,7 +32,7 @@ def grouped(
     *,
     relations: Sequence[str | None] | None = None,
     model: nn.Module | None = None,
-    tok: Any = None,
+    tok: Tokenizer | None = None,
     clusters: int | None = None,
 ) -> Groups:
     """Facts in groups, in the order of their first facts.
@@ -47,7 +47,7 @@ def grouped(
         clusters: how many.
 
     Raises:
-        ExpertError: there is no such way, or not so many facts as clusters.
+        ExpertError: there is no such way; or not so many facts as clusters, or no model to make them with.
     """
     if by not in WAYS:
         raise ExpertError(f"facts cannot be grouped by {by!r}; choose one of {', '.join(WAYS)}")
@@ -58,7 +58,9 @@ def grouped(
         return _together([name or without_subject(request) for request, name in zip(requests, named, strict=True)])
     if clusters is None or not 1 <= clusters <= len(requests):
         raise ExpertError(f"clusters is {clusters}; expected a number from 1 to that of the facts, {len(requests)}")
-    states = mean_states(cast("nn.Module", model), tok, requests)
+    if model is None or tok is None:
+        raise ExpertError("clusters are made of a model's states; give the model and its tokenizer")
+    states = mean_states(model, tok, requests)
     return _together([f"cluster-{label}" for label in _clusters(states, clusters)])
 
 
@@ -68,7 +70,7 @@ def without_subject(request: EditRequest) -> str:
 
 
 @torch.no_grad()
-def mean_states(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> Tensor:
+def mean_states(model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest]) -> Tensor:
     """Mean over its tokens of the last hidden states of each fact's prompt: (n, width) in fp32 on the CPU.
 
     Args:

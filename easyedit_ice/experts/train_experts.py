@@ -15,6 +15,7 @@ from easyedit_ice.errors import ExpertError
 from easyedit_ice.experts.expert import Expert
 from easyedit_ice.experts.grouping import grouped
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ Requests = Sequence[Mapping[str, Any] | EditRequest]
 
 def train_experts(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Requests,
     hparams: SVFHyperParams,
     by: str = "relation",

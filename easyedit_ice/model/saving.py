@@ -6,19 +6,19 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.progress import waiting
 
 _OF_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff")
 _OF_BEAMS = ("early_stopping", "length_penalty")
 
 
-def save_model(model: nn.Module, tok: Any, folder: str | Path) -> None:
+def save_model(model: nn.Module, tok: Tokenizer, folder: str | Path) -> None:
     """Write a checkpoint; generation settings that mean nothing as they stand are left out of it.
 
     transformers refuses to write, say, a temperature for a model that does not sample, as many checkpoints have it.

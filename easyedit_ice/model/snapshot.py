@@ -14,12 +14,13 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.model.edit_state import state_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.interrupts import ending_with, finish
 from easyedit_ice.runtime.randomness import process_state_kept
 
 
 @contextmanager
-def preserved(model: nn.Module, tok: Any | None = None) -> Iterator[None]:
+def preserved(model: nn.Module, tok: Tokenizer | None = None) -> Iterator[None]:
     """Restore modules, hooks, ``requires_grad``, ``grad``, mode, configuration, padding and torch's random state.
 
     Args:
@@ -40,7 +41,7 @@ class Frame:
         modules: of the model; their attributes, children, parameters and hooks are kept.
     """
 
-    def __init__(self, model: nn.Module, tok: Any | None, modules: Sequence[nn.Module]) -> None:
+    def __init__(self, model: nn.Module, tok: Tokenizer | None, modules: Sequence[nn.Module]) -> None:
         state_of(model)  # is an attribute from here on, and so not taken away
         self._tok = tok
         self._padding = None if tok is None else (tok.padding_side, tok.pad_token)

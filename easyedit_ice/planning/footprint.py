@@ -21,6 +21,7 @@ from easyedit_ice.edit.plain_statements import MEASURED, statements
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.model.activation_memory import FP32, element_size, tokens_within, vocabulary
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.rows import TOGETHER
 
 __all__ = ["Footprint", "Stage", "footprint", "planned", "smallest_gpu", "tokens_within"]
@@ -92,7 +93,7 @@ def footprint(
     facts: int = 1,
     tokens: int = 16,
     device: Device = "cuda",
-    tok: Any = None,
+    tok: Tokenizer | None = None,
 ) -> Footprint:
     """What it takes to edit some facts together.
 

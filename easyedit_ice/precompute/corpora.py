@@ -16,6 +16,7 @@ from torch import nn
 
 from easyedit_ice.errors import DataError
 from easyedit_ice.factworld import general_text, model_path
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.own_corpus import OWN_TEXTS, own_texts
 from easyedit_ice.runtime.extras import require
 
@@ -44,7 +45,7 @@ class TextSource:
         return self.read()
 
 
-def text_source(name: str | Iterable[str], model: nn.Module, tok: Any) -> TextSource:
+def text_source(name: str | Iterable[str], model: nn.Module, tok: Tokenizer) -> TextSource:
     """The text of a name.
 
     Args:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import as_first_seen, baseline_of
 from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.corpora import TextSource, plain_texts, text_source
 from easyedit_ice.precompute.factors import Factor, factored
 from easyedit_ice.precompute.moment_store import Origin, load_moment, save_moment
@@ -56,7 +57,7 @@ class Measuring:
 
 def factors(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     names: Sequence[str],
     measuring: Measuring,
     *,
@@ -92,7 +93,7 @@ def factors(
 
 
 def moments(
-    model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring, share: Share | None = None
+    model: nn.Module, tok: Tokenizer, names: Sequence[str], measuring: Measuring, share: Share | None = None
 ) -> dict[str, tuple[Tensor, int]]:
     """Second moments, (d, d) in fp64, and the tokens they were measured on; what is not stored is measured in one pass.
 
@@ -139,7 +140,7 @@ def _origin(model: nn.Module, name: str, source: TextSource, measuring: Measurin
 
 def _measured(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     names: Sequence[str],
     source: TextSource,
     measuring: Measuring,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.baseline import as_first_seen, baseline_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.store import Store
 from easyedit_ice.text.sampling import write
@@ -35,7 +36,7 @@ OWN_TEXTS = Store(
 """All texts that models wrote; the format changes when other texts would be written."""
 
 
-def own_texts(model: nn.Module, tok: Any) -> Iterator[str]:
+def own_texts(model: nn.Module, tok: Tokenizer) -> Iterator[str]:
     """Texts the model writes, without end, and the same each time.
 
     Args:
@@ -63,7 +64,7 @@ def own_texts(model: nn.Module, tok: Any) -> Iterator[str]:
         yield from texts
 
 
-def _store_turn(model: nn.Module, tok: Any, turn: int, path: Path) -> None:
+def _store_turn(model: nn.Module, tok: Tokenizer, turn: int, path: Path) -> None:
     _store(path, _written(model, tok, turn))
 
 
@@ -77,7 +78,7 @@ def _texts(content: Any) -> list[str]:
     return content
 
 
-def _written(model: nn.Module, tok: Any, turn: int) -> list[str]:
+def _written(model: nn.Module, tok: Tokenizer, turn: int) -> list[str]:
     what = f"the model writes texts {turn * ROWS + 1} to {(turn + 1) * ROWS}"
     rows = write(model, tok, [(beginning(model, tok),)] * ROWS, length=LENGTH, processors=[_Drawing(turn)], told=what)
     return [tok.decode(row, skip_special_tokens=True) for row in rows]

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured
 from easyedit_ice.model.pretrained import embedding_weight
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import padded, shortest_first, windows
 from easyedit_ice.runtime.distributed import Share
 from easyedit_ice.runtime.progress import progress
@@ -56,7 +56,7 @@ def longest_text(model: nn.Module) -> int:
 @torch.no_grad()
 def second_moments(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     names: Sequence[str],
     texts: Iterable[str],
     tokens: int | None = None,
@@ -111,7 +111,7 @@ def _products(keys: Tensor, experts: int) -> Tensor:
     return products
 
 
-def _token_rows(tok: Any, texts: Iterable[str], longest: int, count: int | None) -> Iterator[tuple[int, ...]]:
+def _token_rows(tok: Tokenizer, texts: Iterable[str], longest: int, count: int | None) -> Iterator[tuple[int, ...]]:
     left = count
     for text in texts:
         ids = tokens(tok, text)[: longest if left is None else min(longest, left)]

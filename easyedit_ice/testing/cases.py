@@ -17,6 +17,7 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.model.edit_state import ATTRIBUTE
 from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.testing.tiny_models import FACTS, Shape, tokenizer
 
 
@@ -52,7 +53,7 @@ class Case:
     shape: Shape
     device: str = "cpu"
     model: nn.Module = field(init=False)
-    tok: Any = field(init=False)
+    tok: Tokenizer = field(init=False)
 
     def __post_init__(self) -> None:
         self.model, self.tok = self.shape.build(self.device), deepcopy(tokenizer())

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 FACTS: tuple[dict[str, Any], ...] = (
     {
@@ -43,7 +46,7 @@ FACTS: tuple[dict[str, Any], ...] = (
 
 
 @cache
-def tokenizer() -> Any:
+def tokenizer() -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer that knows little more than :data:`FACTS`; it pads on the left."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.tokens import opening
 
 _QUESTION, _ANSWER = "xqx", "xax"
@@ -56,7 +57,7 @@ PLAIN = Asking()
 """The bare text."""
 
 
-def asking_for(tok: Any, chat: bool) -> Asking:
+def asking_for(tok: Tokenizer, chat: bool) -> Asking:
     """How prompts are put to the model of a tokenizer.
 
     Args:
@@ -69,7 +70,7 @@ def asking_for(tok: Any, chat: bool) -> Asking:
     return in_chat(tok) if chat else Asking(opening=opening(tok))
 
 
-def in_chat(tok: Any, earlier: tuple[str, str] | None = None) -> Asking:
+def in_chat(tok: Tokenizer, earlier: tuple[str, str] | None = None) -> Asking:
     """A question as the user's turn, and the answer as the model's, by the tokenizer's template.
 
     Templates that let a model think are asked for an answer without it. What a template puts before the answer, and
@@ -101,7 +102,7 @@ def in_chat(tok: Any, earlier: tuple[str, str] | None = None) -> Asking:
     return Asking(before, after, gap if gap.isspace() else "", _end_in(tok, closing))
 
 
-def _rendered(tok: Any, messages: list[dict[str, str]], **options: Any) -> str:
+def _rendered(tok: Tokenizer, messages: list[dict[str, str]], **options: Any) -> str:
     from jinja2 import TemplateError
 
     try:
@@ -114,7 +115,7 @@ def _rendered(tok: Any, messages: list[dict[str, str]], **options: Any) -> str:
         ) from error
 
 
-def _end_in(tok: Any, closing: str) -> int | None:
+def _end_in(tok: Tokenizer, closing: str) -> int | None:
     """The first special token of what ends a turn; the tokenizer's end of text if there is none."""
     special = {*tok.all_special_ids, *tok.get_added_vocab().values()}
     ids = tok.encode(closing, add_special_tokens=False)

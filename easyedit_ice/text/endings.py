@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import baseline_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.plain_facts import PLAIN_FACTS
 from easyedit_ice.text.rows import prefix_ids
@@ -21,7 +20,7 @@ HALF = 0.5
 """Share of answers ended from which a model counts as one that ends them."""
 
 
-def ends_answers(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> bool:
+def ends_answers(model: nn.Module, tok: Tokenizer, asking: Asking = PLAIN) -> bool:
     """Whether at least half of its greedy answers to plain prompts end within 16 tokens; looked at once.
 
     A model without an end of text, or whose context has no room for such an answer, does not.
@@ -37,7 +36,7 @@ def ends_answers(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> bool:
     return bool(cache[asking])
 
 
-def _share_ended(model: nn.Module, tok: Any, asking: Asking) -> float:
+def _share_ended(model: nn.Module, tok: Tokenizer, asking: Asking) -> float:
     ends, longest = ends_of_text(model, tok), ModelAnatomy(model).context_length
     asked = [prefix_ids(tok, asking.text(prompt)) for prompt in PROMPTS]
     asked = [ids for ids in asked if ids and (longest is None or len(ids) + LENGTH <= longest + 1)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +10,7 @@ from torch import nn
 from easyedit_ice.model.blocks import context_length
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import padded, shortest_first, tokens_on
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.rows import Row, answered
@@ -21,12 +21,12 @@ TOKENS = {"cpu": 1536, "cuda": 8192}
 """Most tokens run side by side."""
 
 
-def asked_row(tok: Any, prompt: str, answer: str, asking: Asking = PLAIN) -> Row:
+def asked_row(tok: Tokenizer, prompt: str, answer: str, asking: Asking = PLAIN) -> Row:
     """A question with its answer, which is predicted."""
     return answered(tok, asking.text(prompt), answer.strip(), asking)
 
 
-def answers_right(model: nn.Module, tok: Any, questions: Sequence[Asked], asking: Asking = PLAIN) -> list[bool]:
+def answers_right(model: nn.Module, tok: Tokenizer, questions: Sequence[Asked], asking: Asking = PLAIN) -> list[bool]:
     """Whether each token of each answer is the likeliest after the prompt and those before it.
 
     Args:

@@ -6,10 +6,10 @@ ROME (arXiv 2202.05262, section 3.1) and MEMIT let the model write them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import nn
 
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.randomness import drawing
 from easyedit_ice.text.sampling import sample
 from easyedit_ice.text.tokens import tokens
@@ -19,7 +19,7 @@ OPENINGS = ("The", "Therefore", "Because", "I", "You")
 _LIKELIEST = 5
 
 
-def context_prefixes(model: nn.Module, tok: Any, lengths: Sequence[Sequence[int]], seed: int) -> tuple[str, ...]:
+def context_prefixes(model: nn.Module, tok: Tokenizer, lengths: Sequence[Sequence[int]], seed: int) -> tuple[str, ...]:
     """The empty prefix, and texts of the model's own.
 
     Args:

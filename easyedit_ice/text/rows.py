@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from easyedit_ice.model.activation_memory import FP32, vocabulary
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.pretrained import embedding_weight
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import alike
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.tokens import tokens
@@ -132,7 +132,7 @@ def _log_probs(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     return logits_at(model, inputs, before).float().log_softmax(-1)
 
 
-def encode(tok: Any, text: str, continuation: str) -> Row:
+def encode(tok: Tokenizer, text: str, continuation: str) -> Row:
     """Tokenise a text with its continuation as one string, as a reader meets it; the continuation is predicted.
 
     The split is where the tokens of the text alone and those of the whole part ways, so that a tokenizer that
@@ -143,7 +143,7 @@ def encode(tok: Any, text: str, continuation: str) -> Row:
     return Row(whole, len(whole) - min(shared, len(whole) - 1))
 
 
-def prefix_ids(tok: Any, text: str) -> tuple[int, ...]:
+def prefix_ids(tok: Tokenizer, text: str) -> tuple[int, ...]:
     """Tokens of a text that a model goes on from.
 
     Spaces at its end are left out, since tokenizers see them as the beginning of the next word; what else it ends in,
@@ -152,7 +152,7 @@ def prefix_ids(tok: Any, text: str) -> tuple[int, ...]:
     return tokens(tok, text.rstrip(" "))
 
 
-def answered(tok: Any, text: str, answer: str, asking: Asking = PLAIN) -> Row:
+def answered(tok: Tokenizer, text: str, answer: str, asking: Asking = PLAIN) -> Row:
     """A question with an answer to it, which is predicted, as :func:`prefix_ids` and :func:`encode` have them.
 
     Args:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.pretrained import embedding_weight, pretrained
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.runtime.progress import progress
 from easyedit_ice.runtime.randomness import generator_on
@@ -29,7 +30,7 @@ Processor = Callable[[Tensor, Tensor], Tensor]
 
 def sample(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     prefixes: Sequence[Sequence[int]],
     *,
     length: int,
@@ -55,7 +56,7 @@ def sample(
 
 def write(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     prefixes: Sequence[Sequence[int]],
     *,
     length: int,
@@ -80,7 +81,7 @@ def write(
 
 def _within_context(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     prefixes: Sequence[Sequence[int]],
     length: int,
     processors: Sequence[Processor],
@@ -135,7 +136,7 @@ class _Counted:
 @torch.no_grad()
 def _generate(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     prefixes: Sequence[Sequence[int]],
     length: int,
     processors: Sequence[Processor],

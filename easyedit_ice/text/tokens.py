@@ -8,9 +8,10 @@ text that goes on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from easyedit_ice.model.pretrained import pretrained, weight_of
+from easyedit_ice.model.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _PROBE = "a"
 
 
-def tokens(tok: Any, text: str) -> tuple[int, ...]:
+def tokens(tok: Tokenizer, text: str) -> tuple[int, ...]:
     """The ids of a text that is given to a model: what everything that reads a text goes through.
 
     Args:
@@ -29,7 +30,7 @@ def tokens(tok: Any, text: str) -> tuple[int, ...]:
     return tuple(ids[text_slice(tok, ids)])
 
 
-def text_slice(tok: Any, ids: Sequence[int]) -> slice:
+def text_slice(tok: Tokenizer, ids: Sequence[int]) -> slice:
     """Which of the ids that a tokenizer makes of a text are the text's.
 
     Args:
@@ -44,12 +45,12 @@ def text_slice(tok: Any, ids: Sequence[int]) -> slice:
     return slice(len(begins) if twice else 0, len(ids) - len(ends))
 
 
-def opening(tok: Any) -> str:
+def opening(tok: Tokenizer) -> str:
     """The beginning of text that the tokenizer puts before a text, spelt out; empty if it puts none."""
     return tok.decode(_added(tok)[0], skip_special_tokens=False) if _added(tok)[0] else ""
 
 
-def ends_of_text(model: nn.Module, tok: Any) -> tuple[int, ...]:
+def ends_of_text(model: nn.Module, tok: Tokenizer) -> tuple[int, ...]:
     """The tokens by which a model ends its text: the tokenizer's, then those of its ``generation_config``.
 
     Chat models list several there, such as the end of a text and that of a turn. There may be none; one that the model
@@ -65,7 +66,7 @@ def until_end(ids: Sequence[int], ends: Sequence[int]) -> tuple[int, ...]:
     return tuple(ids[: next((place + 1 for place, token in enumerate(ids) if token in ends), len(ids))])
 
 
-def beginning(model: nn.Module, tok: Any) -> int:
+def beginning(model: nn.Module, tok: Tokenizer) -> int:
     """The token that a text begins with where nothing is given.
 
     It is the tokenizer's beginning of text, else its end of text, which precedes one, else a line break: the first of
@@ -75,7 +76,7 @@ def beginning(model: nn.Module, tok: Any) -> int:
     return next((mark for mark in marks if mark is not None and has_row(model, mark)), 0)
 
 
-def padding_id(model: nn.Module, tok: Any) -> int:
+def padding_id(model: nn.Module, tok: Tokenizer) -> int:
     """The tokenizer's padding token, or 0 where it has none or the model has no row for it: padding is masked."""
     return tok.pad_token_id if tok.pad_token_id is not None and has_row(model, tok.pad_token_id) else 0
 
@@ -86,7 +87,7 @@ def has_row(model: nn.Module, token: int) -> bool:
     return embedding is None or 0 <= token < weight_of(embedding).shape[0]
 
 
-def _added(tok: Any) -> tuple[list[int], list[int]]:
+def _added(tok: Tokenizer) -> tuple[list[int], list[int]]:
     """What the tokenizer puts before a text, and what after it."""
     framed, bare = tok.encode(_PROBE), tok.encode(_PROBE, add_special_tokens=False)
     places = (place for place in range(len(framed) - len(bare) + 1) if framed[place : place + len(bare)] == bare)

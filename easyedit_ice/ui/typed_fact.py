@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.likely_answers import answers_right
 from easyedit_ice.ui.subject import subject_in
 from easyedit_ice.verdict.brief_answers import brief_answers
@@ -49,7 +50,7 @@ class TypedFact:
         return fields | ({"rephrase_prompt": self.otherwise[0]} if self.otherwise else {})
 
 
-def in_all_wordings(model: nn.Module, tok: Any, edited: Edited, wordings: Sequence[str]) -> Verdict:
+def in_all_wordings(model: nn.Module, tok: Tokenizer, edited: Edited, wordings: Sequence[str]) -> Verdict:
     """A verdict that has each of the fact's other wordings, of which an edit asks the first alone.
 
     Args:

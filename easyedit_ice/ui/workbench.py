@@ -30,6 +30,7 @@ from easyedit_ice.edit.usual_settings import usual_settings, usual_source
 from easyedit_ice.editors.choosing import choose
 from easyedit_ice.errors import BookConflictError, BookError, ModelInUseError, UpdateError
 from easyedit_ice.evaluation import Question, observe
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.progress import lines, watched
 from easyedit_ice.runtime.threads import USUAL, threads
 from easyedit_ice.text.chat import asking_for
@@ -114,7 +115,7 @@ class Workbench:
         count: threads of the CPU.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, name: str, count: int = USUAL) -> None:
+    def __init__(self, model: nn.Module, tok: Tokenizer, name: str, count: int = USUAL) -> None:
         self.model, self.tok, self.name, self.threads = model, tok, name, count
         self.base = base_of(model, name)
         self._stack = Stack()

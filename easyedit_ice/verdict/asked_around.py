@@ -18,6 +18,7 @@ from torch import nn
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.neighbours import names_in
 from easyedit_ice.model.baseline import baseline_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.randomness import seeded
 from easyedit_ice.runtime.store import Store
@@ -48,7 +49,7 @@ class OwnText:
     names: tuple[str, ...]
 
 
-def own_text(model: nn.Module, tok: Any) -> OwnText:
+def own_text(model: nn.Module, tok: Tokenizer) -> OwnText:
     """The texts of a model, written when they are first asked for.
 
     Args:
@@ -102,7 +103,7 @@ def _spread(items: Sequence[str], count: int) -> list[str]:
     return [items[place * len(items) // count] for place in range(count)]
 
 
-def _write_to(path: Path, model: nn.Module, tok: Any) -> None:
+def _write_to(path: Path, model: nn.Module, tok: Tokenizer) -> None:
     begun = [tokens(tok, text) for text in OPENINGS]
     with seeded(_SEED, model):
         written = sample(model, tok, [*[(beginning(model, tok),)] * _FREE, *begun], length=_LENGTH)

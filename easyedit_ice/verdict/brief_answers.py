@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.evaluation.leading_answer import leading_answer, plain
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.rows import prefix_ids
 from easyedit_ice.text.sampling import write
 from easyedit_ice.text.tokens import ends_of_text
@@ -42,7 +42,7 @@ class Brief:
 
 
 @torch.no_grad()
-def brief_answers(model: nn.Module, tok: Any, asked: Sequence[str]) -> list[Brief]:
+def brief_answers(model: nn.Module, tok: Tokenizer, asked: Sequence[str]) -> list[Brief]:
     """What a model writes greedily after each text, as it is put to it.
 
     A text that fills the model's context has an empty answer.

@@ -20,6 +20,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form.outcome import Stated, stated
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.progress import progress
 from easyedit_ice.text.chat import asking_for
 from easyedit_ice.text.likely_answers import answers_right
@@ -50,7 +51,7 @@ _CLOSELY, _BRIEFLY = _Effort(4, 12, 5), _Effort(2, 4, 2)
 
 def check(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     update: WeightUpdate,
     requests: Requests,
     *,
@@ -126,7 +127,7 @@ class _Before:
     stated: Stated
 
 
-def _ask_before(model: nn.Module, tok: Any, facts: Sequence[EditRequest]) -> tuple[list[_Asked], _Before]:
+def _ask_before(model: nn.Module, tok: Tokenizer, facts: Sequence[EditRequest]) -> tuple[list[_Asked], _Before]:
     """Choose what is asked, by what the unedited model is surest about, and have it answered."""
     effort = _CLOSELY if len(facts) <= _FEW else _BRIEFLY
     written = own_text(model, tok)
@@ -170,7 +171,7 @@ def _surest(
     return ((kind, prompt) for kind, prompt in candidates if kind != "name" or prompt in chosen)
 
 
-def _ask_after(model: nn.Module, tok: Any, asked: Sequence[_Asked], before: _Before) -> list[FactVerdict]:
+def _ask_after(model: nn.Module, tok: Tokenizer, asked: Sequence[_Asked], before: _Before) -> list[FactVerdict]:
     """What the edited model says, beside what was said before."""
     after, verdicts = stated(model, tok, [one.request for one in asked]), []
     with progress(logger, "asking the edited model", len(asked), "fact") as advance:
@@ -185,7 +186,7 @@ def _ask_after(model: nn.Module, tok: Any, asked: Sequence[_Asked], before: _Bef
     return verdicts
 
 
-def _held(model: nn.Module, tok: Any, part: Sequence[_Asked]) -> list[bool]:
+def _held(model: nn.Module, tok: Tokenizer, part: Sequence[_Asked]) -> list[bool]:
     """Whether the model answers as the facts say: after each opening, and then each further probe, of each fact."""
     questions = [
         question

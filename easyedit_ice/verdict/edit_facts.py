@@ -19,6 +19,7 @@ from easyedit_ice.edit.plain_statements import Movement
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.progress import progress
 from easyedit_ice.verdict.check import check
 from easyedit_ice.verdict.verdict import Verdict
@@ -62,7 +63,7 @@ class EditsInterrupted(KeyboardInterrupt):
 
 def edit_facts(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Requests,
     hparams: EditHyperParams,
     *,
@@ -107,7 +108,7 @@ def edit_facts(
 
 
 def _in_turn(
-    model: nn.Module, tok: Any, facts: Sequence[EditRequest], hparams: EditHyperParams
+    model: nn.Module, tok: Tokenizer, facts: Sequence[EditRequest], hparams: EditHyperParams
 ) -> tuple[WeightUpdate, Sequence[EditRequest]]:
     """Updates of facts, each solved on a model that has those before it, as one; and the facts that it has.
 

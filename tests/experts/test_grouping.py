@@ -63,3 +63,8 @@ def test_a_number_of_clusters_that_cannot_be_is_refused(clusters):
 def test_another_way_is_refused():
     with pytest.raises(ExpertError, match="'topic'; choose one of fact, relation, cluster"):
         grouped(FACTS, "topic")
+
+
+def test_clusters_without_a_model_are_refused():
+    with pytest.raises(ExpertError, match="give the model and its tokenizer"):
+        grouped(FACTS, "cluster", clusters=2)

@@ -21,6 +21,7 @@ from easyedit_ice.evaluation.abilities import Tasks
 from easyedit_ice.evaluation.afterlife import Course, Treatment, chosen, names_of, treated
 from easyedit_ice.evaluation.afterlife.settings import BATCH
 from easyedit_ice.evaluation.afterlife.treatment_table import TRAINED
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Aftermath:
         seed: of the treatments.
     """
 
-    tok: Any
+    tok: Tokenizer
     examiner: Examiner
     tasks: Tasks | None = None
     treatments: tuple[Treatment, ...] = field(default=())

@@ -23,6 +23,7 @@ from easyedit_ice.evaluation.judging import Case, Judge
 from easyedit_ice.evaluation.probes import Answered, Prober, chosen, told
 from easyedit_ice.evaluation.side_effects import Rest
 from easyedit_ice.factworld import general_text
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import PLAIN, Asking
 
 _TEXT_SEED = 2 * 10**6
@@ -77,7 +78,7 @@ class Examiner:
     def __init__(
         self,
         config: EvaluationConfig,
-        tok: Any,
+        tok: Tokenizer,
         hparams: Any,
         seed: int,
         drift: Drift | None = None,

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from easyedit_ice.bench.storage.line import UNDONE, Line, Spent, Undone
 from easyedit_ice.errors import HostEditError, UpdateError
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import padded
 from easyedit_ice.text.chat import Asking
 from easyedit_ice.text.rows import prefix_ids
@@ -54,7 +54,7 @@ class UndoCheck:
         asking: how prompts are put to the model.
     """
 
-    def __init__(self, tok: Any, others: Iterable[str], asking: Asking) -> None:
+    def __init__(self, tok: Tokenizer, others: Iterable[str], asking: Asking) -> None:
         self._tok, self._asking = tok, asking
         self._others = tuple(islice(others, OTHERS))
 

@@ -13,6 +13,7 @@ from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.easyedit.methods.ike import HostIke
 from easyedit_ice.edit.hparams import EditHyperParams, setting
 from easyedit_ice.errors import HyperParamsError, UpdateError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.untrusted import fields_of
 
 
@@ -61,7 +62,7 @@ class ContextMethod:
         self,
         name: str,
         model: Any,
-        tok: Any,
+        tok: Tokenizer,
         hparams: Any,
         settings: Mapping[str, Any],
         context: Callable[[RequestDict], Context],

@@ -26,7 +26,8 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import HyperParamsError, UnknownAlgorithmError, did_you_mean
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.model.pretrained import embedding_weight
+from easyedit_ice.model.pretrained import embedding_weight, pretrained
+from easyedit_ice.model.tokenizer import Tokenizer
 
 METHODS = ("Prompt", "Retrieval", *HOST_METHODS)
 """Names that :func:`make_method` knows besides those of the table of algorithms."""
@@ -41,7 +42,7 @@ class ModelSettings(Protocol):
     chat: bool
 
 
-Model = ModelSettings | tuple[Any, Any]
+Model = ModelSettings | tuple[nn.Module, Tokenizer]
 
 
 H = TypeVar("H", bound=EditHyperParams)
@@ -153,7 +154,7 @@ def _anatomy(model: Model) -> ModelAnatomy:
     return ModelAnatomy(load_shapes(EditHyperParams(model_name=model.name, dtype=model.dtype)))
 
 
-def _loaded(model: Model, quantization_bit: int | None = None) -> tuple[Any, Any]:
+def _loaded(model: Model, quantization_bit: int | None = None) -> tuple[nn.Module, Tokenizer]:
     if isinstance(model, tuple):
         return model
     loaded, tok = load_model(
@@ -173,7 +174,7 @@ def _settle(model: nn.Module) -> None:
 
 
 def _name(model: Model) -> str:
-    return model[0].config.name_or_path if isinstance(model, tuple) else model.name
+    return str(pretrained(model[0]).config.name_or_path) if isinstance(model, tuple) else model.name
 
 
 def _stem(model: Model) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.errors import DriftError, HostEditError, RequestError, TrainingDivergedError, UpdateError
+from easyedit_ice.model.tokenizer import Tokenizer
 
 Context = Callable[[str], str]
 
@@ -55,7 +56,7 @@ class Method(Protocol):
     name: str
     batchable: bool
     model: Any
-    tok: Any
+    tok: Tokenizer
     hparams: Any
     preset: str | None
 

@@ -13,6 +13,7 @@ from easyedit_ice.bench.methods.structure import Structure, pinned
 from easyedit_ice.bench.methods.weights import BaseWeights
 from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.errors import RequestError, UpdateError
+from easyedit_ice.model.tokenizer import Tokenizer
 
 _RECORD = "record:"
 
@@ -92,7 +93,7 @@ class ModelMethod:
         name: str,
         kind: Literal["ours", "easyedit"],
         model: nn.Module,
-        tok: Any,
+        tok: Tokenizer,
         engine: Engine,
         settings: Mapping[str, Any],
         preset: str | None = None,

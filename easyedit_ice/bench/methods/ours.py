@@ -16,6 +16,7 @@ from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.edit_state import Keys
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
 class PackageEngine:
@@ -27,7 +28,7 @@ class PackageEngine:
         hparams: of a registered algorithm; its ``seed`` gives way to that of each edit.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, hparams: EditHyperParams) -> None:
+    def __init__(self, model: nn.Module, tok: Tokenizer, hparams: EditHyperParams) -> None:
         self._spec = ALGORITHMS[hparams.alg_name]
         tok.padding_side = self._spec.padding_side
         self.hparams = hparams

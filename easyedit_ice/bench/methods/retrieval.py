@@ -15,6 +15,7 @@ from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.hparams import EditHyperParams, setting
 from easyedit_ice.errors import HyperParamsError, UpdateError
 from easyedit_ice.evaluation.probes.wording import stated
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
 @dataclass
@@ -57,7 +58,7 @@ class RetrievalMethod(ContextMethod):
     def __init__(
         self,
         model: Any,
-        tok: Any,
+        tok: Tokenizer,
         hparams: RetrievalHyperParams,
         make: Callable[[Sequence[str]], Search],
         preset: str | None = None,

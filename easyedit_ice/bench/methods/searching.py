@@ -15,6 +15,7 @@ from torch import nn
 from easyedit_ice.errors import MissingPackageError
 from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.tokens import tokens
 
 BM25, OWN = "bm25", "own"
@@ -71,7 +72,7 @@ class ByDirection:
         return cosines
 
 
-def searcher(name: str, model: nn.Module, tok: Any) -> Callable[[Sequence[str]], Search]:
+def searcher(name: str, model: nn.Module, tok: Tokenizer) -> Callable[[Sequence[str]], Search]:
     """What makes a search of texts.
 
     Args:
@@ -88,7 +89,7 @@ def searcher(name: str, model: nn.Module, tok: Any) -> Callable[[Sequence[str]],
     return lambda texts: ByDirection(texts, embed)
 
 
-def _mean_state(model: nn.Module, tok: Any) -> Embed:
+def _mean_state(model: nn.Module, tok: Tokenizer) -> Embed:
     def embed(text: str) -> np.ndarray:
         ids = torch.tensor([tokens(tok, text)], device=embedding_weight(model).device)
         with preserved(model), torch.no_grad():

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from easyedit_ice.model.snapshot import Frame, configs, replace
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
 class Structure:
@@ -27,7 +28,7 @@ class Structure:
         frame: flags, configuration, and the model's own modules.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, parts: Sequence[nn.Module]) -> None:
+    def __init__(self, model: nn.Module, tok: Tokenizer, parts: Sequence[nn.Module]) -> None:
         self.frame = Frame(model, tok, parts)
         ids = {id(module) for module in parts}
         self._added = [module for module in model.modules() if id(module) not in ids]
@@ -42,7 +43,7 @@ class Structure:
         self.frame.restore()
 
 
-def pinned(model: nn.Module, tok: Any, parts: Sequence[nn.Module]) -> dict[int, Any]:
+def pinned(model: nn.Module, tok: Tokenizer, parts: Sequence[nn.Module]) -> dict[int, Any]:
     """What copies of a method's state shall refer to and not copy, as ``deepcopy`` takes it."""
     things: list[Any] = [*parts, *configs(model), tok]
     for module in parts:

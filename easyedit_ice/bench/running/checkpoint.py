@@ -18,6 +18,7 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import LedgerError, LoadingError, RunConfigError
 from easyedit_ice.model.saving import save_model
+from easyedit_ice.model.tokenizer import Tokenizer
 
 CHECKPOINT = "checkpoint"
 
@@ -53,7 +54,7 @@ class Edited:
     """
 
     model: nn.Module
-    tok: Any
+    tok: Tokenizer
     base: str | None
     kind: str
 
@@ -138,7 +139,7 @@ def _merged(model: nn.Module, folder: Path) -> nn.Module:
         ) from error
 
 
-def _load(name: str, loading: dict[str, Any]) -> tuple[nn.Module, Any]:
+def _load(name: str, loading: dict[str, Any]) -> tuple[nn.Module, Tokenizer]:
     return load_model(EditHyperParams(model_name=name, **loading))
 
 

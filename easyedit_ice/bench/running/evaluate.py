@@ -23,6 +23,7 @@ from easyedit_ice.evaluation.intervals import share_interval
 from easyedit_ice.evaluation.knowledge import Knowledge
 from easyedit_ice.evaluation.probes import shares
 from easyedit_ice.evaluation.scores import MODES
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.cache import fingerprint
 from easyedit_ice.text.chat import asking_for
 
@@ -108,15 +109,15 @@ def evaluate_checkpoint(
     }
 
 
-def _unedited(base: str, device: str | None, dtype: str) -> tuple[nn.Module, Any]:
+def _unedited(base: str, device: str | None, dtype: str) -> tuple[nn.Module, Tokenizer]:
     return load_model(EditHyperParams(model_name=base, device=device, dtype=dtype))
 
 
-def _knowledge(model: nn.Module, tok: Any, chat: bool) -> Knowledge:
+def _knowledge(model: nn.Module, tok: Tokenizer, chat: bool) -> Knowledge:
     return Knowledge(model, tok, asking_for(tok, chat))
 
 
-def _examiner(model: nn.Module, tok: Any, evaluation: EvaluationConfig, chat: bool) -> Examiner:
+def _examiner(model: nn.Module, tok: Tokenizer, evaluation: EvaluationConfig, chat: bool) -> Examiner:
     hparams = EditHyperParams(device=str(next(model.parameters()).device), max_length=evaluation.max_length)
     return Examiner(evaluation, tok, hparams, seed=0, asking=asking_for(tok, chat))
 

@@ -6,8 +6,11 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.cli.console import working
+from easyedit_ice.model.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from easyedit_ice.book import EditBook
 
 Actions = Any
@@ -55,7 +58,7 @@ def checks(arguments: argparse.Namespace) -> dict[str, bool]:
     return {"check_base": not arguments.other_base, "allow_conflicts": arguments.allow_conflicts}
 
 
-def load_base(book: EditBook, arguments: argparse.Namespace, *, shown: bool = True) -> tuple[Any, Any]:
+def load_base(book: EditBook, arguments: argparse.Namespace, *, shown: bool = True) -> tuple[nn.Module, Tokenizer]:
     """The book's base and its tokenizer."""
     from easyedit_ice.checkpoints.loading import load_model
     from easyedit_ice.edit.hparams import EditHyperParams

@@ -26,6 +26,7 @@ from easyedit_ice.easyedit.moment_files import provide_statistics
 from easyedit_ice.easyedit.plugin.registration import editor_of
 from easyedit_ice.easyedit.plugin.undo_on_failure import named_failures
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.captured_output import logged_prints
 from easyedit_ice.runtime.randomness import seeded
 
@@ -48,7 +49,7 @@ class HostMethod:
     """
 
     def __init__(
-        self, name: str, model: nn.Module, tok: Any, hparams: Any, examples: Iterable[Mapping[str, Any]] = ()
+        self, name: str, model: nn.Module, tok: Tokenizer, hparams: Any, examples: Iterable[Mapping[str, Any]] = ()
     ) -> None:
         spec = HOST_METHODS[name]
         tok.padding_side = spec.padding_side

@@ -15,9 +15,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from easyedit_ice.model.tokenizer import Tokenizer
+
 
 def draw_templates(
-    apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any, lengths: Sequence[Sequence[int]] | None = None
+    apply: Callable[..., Any],
+    model: nn.Module,
+    tok: Tokenizer,
+    hparams: Any,
+    lengths: Sequence[Sequence[int]] | None = None,
 ) -> None:
     """Have the method draw the texts that it puts before prompts, from torch's present random state.
 
@@ -41,7 +47,7 @@ def draw_templates(
     draw(**{name: offered[name] for name in signature(draw).parameters})
 
 
-def compute_null_space(apply: Callable[..., Any], model: nn.Module, tok: Any, hparams: Any) -> None:
+def compute_null_space(apply: Callable[..., Any], model: nn.Module, tok: Tokenizer, hparams: Any) -> None:
     """Compute what AlphaEdit and SPHERE project on; by themselves they do it for models of a few names only.
 
     A file that ``P_loc`` names is used instead. Nothing is written to the disk.

@@ -18,6 +18,7 @@ from easyedit_ice.easyedit.plugin.registration import editor_of
 from easyedit_ice.easyedit.plugin.undo_on_failure import named_failures
 from easyedit_ice.errors import HyperParamsError, MissingPackageError
 from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.cache import cache_folder, made_once
 from easyedit_ice.runtime.captured_output import logged_prints
 
@@ -42,7 +43,7 @@ class HostIke:
         HyperParamsError: there are fewer demonstrations than the method is to show.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, hparams: Any, examples: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, model: nn.Module, tok: Tokenizer, hparams: Any, examples: Iterable[Mapping[str, Any]]) -> None:
         _sentence_transformers()
         tok.padding_side = "left"
         editor = editor_of(model, tok, hparams)
@@ -118,7 +119,7 @@ def _embed(demonstrations: Sequence[Mapping[str, Any]], hparams: Any, folder: Pa
         encode(encoder, demonstrations, apart)
 
 
-def _make_encoder(model: nn.Module, tok: Any, folder: Path) -> None:
+def _make_encoder(model: nn.Module, tok: Tokenizer, folder: Path) -> None:
     """A sentence encoder made of the model itself: the mean of its last hidden states, as is made of any checkpoint."""
     with TemporaryDirectory() as checkpoint, logged_prints():
         pretrained(model).save_pretrained(checkpoint)

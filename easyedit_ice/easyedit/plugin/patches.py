@@ -28,6 +28,7 @@ from easyedit_ice.easyedit.plugin.undo_on_failure import remember, undoing_failu
 from easyedit_ice.edit.apply import apply_to_model
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
 def apply_patches(register: Callable[[], None]) -> None:
@@ -64,7 +65,7 @@ def adapter_for(spec: Algorithm) -> Callable[..., tuple[Any, dict[str, Any]]]:
 
     def apply(
         model: Any,
-        tok: Any,
+        tok: Tokenizer,
         requests: list[dict[str, Any]],
         hparams: Any,
         copy: bool = False,

@@ -19,6 +19,7 @@ from easyedit_ice.easyedit.locate import PACKAGE, TESTED, host_info
 from easyedit_ice.easyedit.plugin.patches import adapter_for, apply_patches
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import DuplicateAlgorithmError, HostIncompatibleError
+from easyedit_ice.model.tokenizer import Tokenizer
 
 # Module -> what it must have; a function is given with the parameters it is called with.
 _REQUIRED: dict[str, dict[str, tuple[str, ...]]] = {
@@ -73,7 +74,7 @@ def base_editor() -> Any:
     return _module("editors.editor").BaseEditor
 
 
-def editor_of(model: nn.Module, tok: Any, hparams: Any) -> Any:
+def editor_of(model: nn.Module, tok: Tokenizer, hparams: Any) -> Any:
     """EasyEdit's ``BaseEditor`` of a model that is loaded already, with a copy of some settings of EasyEdit's class."""
     named = copy.deepcopy(hparams)
     named.model_name, named.device = (model, tok), str(next(model.parameters()).device)

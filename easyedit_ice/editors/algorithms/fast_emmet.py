@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -19,6 +18,7 @@ from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, prepare, solve_closed_form
 from easyedit_ice.editors.closed_form.closed_form_memory import plan_search
 from easyedit_ice.editors.closed_form.solver_settings import second_moments
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
 @dataclass
@@ -30,7 +30,9 @@ class FastEMMETHyperParams(FastMEMITHyperParams):
     )
 
 
-def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastEMMETHyperParams) -> WeightUpdate:
+def solve(
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], hparams: FastEMMETHyperParams
+) -> WeightUpdate:
     """Write all facts together.
 
     Raises:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -27,6 +26,7 @@ from easyedit_ice.editors.closed_form.outcome import not_written, stated
 from easyedit_ice.editors.closed_form.sensitivity import SCORES
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, measuring_of, place_of, second_moments
 from easyedit_ice.editors.gradient.objectives import fact_row
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import asking_for
 from easyedit_ice.text.endings import ends_answers
 from easyedit_ice.text.rows import Row
@@ -108,7 +108,9 @@ class FastGradHyperParams(NeighbourSettings, ClosedFormSettings):
         )
 
 
-def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastGradHyperParams) -> WeightUpdate:
+def solve(
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], hparams: FastGradHyperParams
+) -> WeightUpdate:
     """Write all facts together.
 
     Raises:
@@ -137,7 +139,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     return update
 
 
-def prepare(model: nn.Module, tok: Any, hparams: FastGradHyperParams) -> None:
+def prepare(model: nn.Module, tok: Tokenizer, hparams: FastGradHyperParams) -> None:
     """Do what is done once, on the model before any edit: the metric of general text."""
     model.eval()
     general(model, tok, place_of(model, hparams).names, hparams.pricing)
@@ -147,7 +149,7 @@ def prepare(model: nn.Module, tok: Any, hparams: FastGradHyperParams) -> None:
 
 def _beside_neighbours(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Sequence[EditRequest],
     hparams: FastGradHyperParams,
     prices: Mapping[str, Metric],
@@ -162,11 +164,11 @@ def _beside_neighbours(
     }
 
 
-def _ends(model: nn.Module, tok: Any, request: EditRequest, hparams: FastGradHyperParams) -> bool:
+def _ends(model: nn.Module, tok: Tokenizer, request: EditRequest, hparams: FastGradHyperParams) -> bool:
     return ends_answers(model, tok, request.asking) if hparams.append_eos is None else hparams.append_eos
 
 
-def _places(tok: Any, request: EditRequest, row: Row) -> list[int]:
+def _places(tok: Tokenizer, request: EditRequest, row: Row) -> list[int]:
     """Tokens whose keys later edits leave alone: the subject's last, and wherever one of the target is predicted."""
     first = len(row.ids) - row.span - 1
     places = set(range(first, len(row.ids) - 1))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +40,7 @@ from easyedit_ice.editors.gradient.contexts import check_templates, filled
 from easyedit_ice.editors.gradient.wordings import WORDINGS, followed_wordings
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.planning.footprint import Device, Footprint
 from easyedit_ice.text.chat import asking_for
 
@@ -97,7 +97,9 @@ class FastICEHyperParams(PassSettings, ClosedFormSettings):
         return round(self.depth * (count - 1))
 
 
-def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastICEHyperParams) -> WeightUpdate:
+def solve(
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], hparams: FastICEHyperParams
+) -> WeightUpdate:
     """Write all facts together.
 
     Raises:
@@ -133,7 +135,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     return replace(update_of(scaled.scales), info=info)
 
 
-def prepare(model: nn.Module, tok: Any, hparams: FastICEHyperParams) -> None:
+def prepare(model: nn.Module, tok: Tokenizer, hparams: FastICEHyperParams) -> None:
     """Do what is done once, on the model before any edit: second moments, and the wordings that it follows."""
     model.eval()
     factors_of(model, tok, hparams)
@@ -141,7 +143,9 @@ def prepare(model: nn.Module, tok: Any, hparams: FastICEHyperParams) -> None:
         followed_wordings(model, tok, asking_for(tok, hparams.chat))
 
 
-def _taught(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastICEHyperParams) -> list[Taught]:
+def _taught(
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], hparams: FastICEHyperParams
+) -> list[Taught]:
     """The facts after contexts, of the new and of the old."""
     wordings = hparams.context_templates or followed_wordings(model, tok, requests[0].asking)
     longest = ModelAnatomy(model).context_length
@@ -152,7 +156,7 @@ def _taught(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams
 
 
 def _other_keys(
-    model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastICEHyperParams, name: str
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], hparams: FastICEHyperParams, name: str
 ) -> tuple[Tensor, Tensor]:
     """Keys that shall stay as they are, (m, in), and their weights, (m,): of neighbours, of plain statements, and of
     earlier edits.

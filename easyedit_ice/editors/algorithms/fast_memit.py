@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -34,6 +34,7 @@ from easyedit_ice.editors.closed_form.value_search import Search
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import baseline_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.prefixes import context_prefixes
 
 _CLAMP = 1.0
@@ -127,7 +128,9 @@ class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, PassSettings, C
         return self.write_share, *[1 - _CLOSER * (1 - self.write_share)] * (_SWEEPS - 1)
 
 
-def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastMEMITHyperParams) -> WeightUpdate:
+def solve(
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], hparams: FastMEMITHyperParams
+) -> WeightUpdate:
     """Write all facts together.
 
     Raises:
@@ -140,7 +143,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
 
 def solve_closed_form(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Sequence[EditRequest],
     hparams: FastMEMITHyperParams,
     *,
@@ -201,7 +204,7 @@ def solve_closed_form(
     return WeightUpdate(WeightUpdate.total(WeightUpdate(sweep.deltas) for sweep in sweeps).deltas, info, sweeps[0].keys)
 
 
-def prepare(model: nn.Module, tok: Any, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Open]]:
+def prepare(model: nn.Module, tok: Tokenizer, hparams: FastMEMITHyperParams) -> tuple[tuple[str, ...], dict[str, Open]]:
     """Do what is done once, on the model before any edit: context prefixes, factored second moments,
     and the directions that are open.
 

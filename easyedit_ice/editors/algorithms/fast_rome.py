@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -20,6 +19,7 @@ from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, pre
 from easyedit_ice.editors.closed_form.closed_form_memory import plan_search
 from easyedit_ice.editors.closed_form.solver_settings import second_moments
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
 @dataclass
@@ -37,7 +37,9 @@ class FastROMEHyperParams(FastMEMITHyperParams):
             raise HyperParamsError(f"layers is {self.layers}; FastROME writes to one block: name one, or use FastMEMIT")
 
 
-def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: FastROMEHyperParams) -> WeightUpdate:
+def solve(
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], hparams: FastROMEHyperParams
+) -> WeightUpdate:
     """Write one fact.
 
     Raises:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.model.capture import Side
 from easyedit_ice.model.pretrained import embedding_weight
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.likely_answers import rows_right
 from easyedit_ice.text.reading import at_places
 from easyedit_ice.text.rows import Row, encode, prefix_ids
@@ -66,7 +66,7 @@ class Contrast:
     followed: tuple[bool, ...]
 
 
-def old_answers(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> list[str]:
+def old_answers(model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest]) -> list[str]:
     """What each prompt is followed by before the edit: as the record has it, or else as the model writes it.
 
     A record's answer that spells nothing but special tokens, as EasyEdit fills in where there is none, does not count.
@@ -81,7 +81,7 @@ def old_answers(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> 
     return [spoken[i] if i in spoken else (request.ground_truth or "").strip() for i, request in enumerate(requests)]
 
 
-def _plain(tok: Any, answer: str) -> str:
+def _plain(tok: Tokenizer, answer: str) -> str:
     """An answer; nothing where it spells special tokens alone."""
     return answer if tok.decode(tok.encode(answer), skip_special_tokens=True).strip() else ""
 
@@ -93,7 +93,7 @@ def _first(text: str) -> str:
 
 
 def taught(
-    tok: Any,
+    tok: Tokenizer,
     request: EditRequest,
     old: str,
     wordings: Sequence[str],

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from easyedit_ice.editors.closed_form.upper_blocks import UpperBlocks
 from easyedit_ice.editors.closed_form.value_search import Search, Values, find_values
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.edit_state import Keys
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.reading import at_last_token
 
 
@@ -95,7 +95,7 @@ class Written:
 
 def write_facts(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Sequence[EditRequest],
     prefixes: Sequence[str],
     place: Place,

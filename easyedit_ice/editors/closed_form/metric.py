@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import is_
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from easyedit_ice.errors import StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.model.edit_state import Keys, state_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.moments import Measuring, moments
 
 
@@ -85,7 +85,7 @@ class _Folded:
         return len(self.edits) <= len(edits) and all(map(is_, self.edits, edits))
 
 
-def metrics(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) -> dict[str, Metric]:
+def metrics(model: nn.Module, tok: Tokenizer, names: Sequence[str], pricing: Pricing) -> dict[str, Metric]:
     """The metric of each projection, with all edits that are in the model.
 
     Raises:
@@ -105,7 +105,7 @@ def metrics(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) 
     return dict(by_name)
 
 
-def general(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) -> dict[str, Metric]:
+def general(model: nn.Module, tok: Tokenizer, names: Sequence[str], pricing: Pricing) -> dict[str, Metric]:
     """The metric of each projection by general text alone; found once, on the unedited model."""
     cache = baseline_of(model).tables["metrics"]
     key = (tuple(names), replace(pricing, kept_weight=0.0))
@@ -119,7 +119,9 @@ def general(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) 
     return by_name
 
 
-def _general_keys(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) -> dict[str, tuple[Tensor, int]]:
+def _general_keys(
+    model: nn.Module, tok: Tokenizer, names: Sequence[str], pricing: Pricing
+) -> dict[str, tuple[Tensor, int]]:
     """C of each projection, and the tokens it was measured on."""
     if pricing.input_adjustment:
         return moments(model, tok, names, pricing.measuring)
@@ -140,7 +142,7 @@ def _inward(name: str, moment: Tensor, counted: int, shrinkage: float, outward: 
     return Metric(torch.cholesky_inverse(lower), unit, outward)
 
 
-def _outward(model: nn.Module, tok: Any, names: Sequence[str], pricing: Pricing) -> dict[str, Tensor]:
+def _outward(model: nn.Module, tok: Tokenizer, names: Sequence[str], pricing: Pricing) -> dict[str, Tensor]:
     """S⁻¹ of each projection, all in one unit, since it says as well which of them is listened to."""
     if pricing.output_shrinkage is None:
         return {}

@@ -17,6 +17,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.sections import Section, setting
 from easyedit_ice.editors.gradient.neighbours import beginning_texts, edited, neighbour_texts
 from easyedit_ice.editors.gradient.protection.fact_keys import text_keys
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.corpora import text_source
 from easyedit_ice.text.rows import Row, prefix_ids
 
@@ -46,7 +47,7 @@ def neighbours_each(names: int, facts: int) -> int:
 
 def neighbour_keys(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Sequence[EditRequest],
     settings: NeighbourSettings,
     source: str,
@@ -69,7 +70,7 @@ def neighbour_keys(
 
 
 def neighbour_rows(
-    model: nn.Module, tok: Any, requests: Sequence[EditRequest], source: str, *, names: int, length: int
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], source: str, *, names: int, length: int
 ) -> Iterator[Row]:
     """What the model writes after the prompts with other names, and with the subjects' first words.
 
@@ -90,7 +91,7 @@ def neighbour_rows(
         yield from beginning_texts(model, tok, request, **shared)
 
 
-def _general(model: nn.Module, tok: Any, source: str) -> list[Row]:
+def _general(model: nn.Module, tok: Tokenizer, source: str) -> list[Row]:
     """The beginning of a text."""
     rows: list[Row] = []
     for text in text_source(source, model, tok):

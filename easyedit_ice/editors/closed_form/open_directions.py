@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from easyedit_ice.edit.sections import Section, setting
 from easyedit_ice.errors import AnatomyError, StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import baseline_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.decompose import Spectrum
 from easyedit_ice.precompute.factors import Factor
 from easyedit_ice.precompute.moments import Measuring, moments
@@ -69,7 +69,7 @@ class Open:
 
 
 def opened(
-    model: nn.Module, tok: Any, factors: Mapping[str, Factor], measuring: Measuring, settings: DirectionSettings
+    model: nn.Module, tok: Tokenizer, factors: Mapping[str, Factor], measuring: Measuring, settings: DirectionSettings
 ) -> dict[str, Open]:
     """What may be read and written by each projection; found once, on the unedited model.
 
@@ -97,7 +97,7 @@ def opened(
 
 
 def _closed(
-    model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring, settings: DirectionSettings
+    model: nn.Module, tok: Tokenizer, names: Sequence[str], measuring: Measuring, settings: DirectionSettings
 ) -> list[tuple[str, Tensor, Tensor | None]]:
     """By path what is not read, (in, r) in fp64, and what is not written."""
     projections = [ModelAnatomy(model).projection(name) for name in names]

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.rows import Predictions, encode, in_parts, predict
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Stated:
 
 
 @torch.no_grad()
-def stated(model: nn.Module, tok: Any, requests: Sequence[EditRequest]) -> Stated:
+def stated(model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest]) -> Stated:
     """Look at the targets of some facts, teacher-forced."""
     rows = [encode(tok, request.asked(), request.completion) for request in requests]
     parts = [_stated(predict(model, part)) for part in in_parts(model, rows)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form.outcome import Stated, stated
+from easyedit_ice.model.tokenizer import Tokenizer
 
 SCALES = (0.375, 0.5, 0.625, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 """What is tried above the first."""
@@ -31,7 +31,7 @@ class Scaled:
 
 def least_scales(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Sequence[EditRequest],
     update_of: Callable[[Sequence[float]], WeightUpdate],
     *,
@@ -63,6 +63,6 @@ def least_scales(
             steps[fact] += 1
 
 
-def _with(model: nn.Module, tok: Any, requests: Sequence[EditRequest], update: WeightUpdate) -> Stated:
+def _with(model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], update: WeightUpdate) -> Stated:
     with update.applied(model):
         return stated(model, tok, requests)

@@ -14,7 +14,6 @@ log(p / (1 - p)) of what the model finds likeliest does not vanish, and S may be
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import as_first_seen, baseline_of
 from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.corpora import text_source
 from easyedit_ice.precompute.moment_store import Origin, load_moment, save_moment
 from easyedit_ice.precompute.moments import Measuring
@@ -39,7 +39,7 @@ _TOGETHER = 2048
 
 
 def sensitivities(
-    model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring, score: str = "drawn"
+    model: nn.Module, tok: Tokenizer, names: Sequence[str], measuring: Measuring, score: str = "drawn"
 ) -> dict[str, Tensor]:
     """S (out, out) of some projections in fp64, by path; from disk where it is stored, else measured in one pass.
 
@@ -63,7 +63,7 @@ def sensitivities(
 
 
 def _load_or_measure(
-    model: nn.Module, tok: Any, names: Sequence[str], measuring: Measuring, score: str
+    model: nn.Module, tok: Tokenizer, names: Sequence[str], measuring: Measuring, score: str
 ) -> dict[str, Tensor]:
     source = text_source(measuring.mom2_dataset, model, tok)
     widths = {name: ModelAnatomy(model).projection(name).out_features for name in names}
@@ -93,7 +93,7 @@ def _load_or_measure(
 
 def measure(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     names: Sequence[str],
     texts: Iterable[str],
     count: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import nn
 
@@ -11,6 +11,7 @@ from easyedit_ice.edit.hparams import EditHyperParams, Section, setting
 from easyedit_ice.editors.closed_form.layer_writes import Place
 from easyedit_ice.errors import AnatomyError, HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.corpora import AUTO
 from easyedit_ice.precompute.factors import Factor, identity_factor
 from easyedit_ice.precompute.moments import Measuring, factors
@@ -126,7 +127,7 @@ def second_moments(model: nn.Module, hparams: ClosedFormSettings) -> tuple[tuple
 
 
 def factors_of(
-    model: nn.Module, tok: Any, hparams: ClosedFormSettings, *, weight: float = 1.0, ridge: float = 0.0
+    model: nn.Module, tok: Tokenizer, hparams: ClosedFormSettings, *, weight: float = 1.0, ridge: float = 0.0
 ) -> dict[str, Factor]:
     """Factored second moments of the projections that are written to, or multiples of the identity in their place.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import last_token_of, subject_in
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.rows import encode
 from easyedit_ice.text.tokens import tokens
 
@@ -65,7 +65,7 @@ class FactRows:
         return (*self.stated, self.essence)
 
 
-def fact_rows(tok: Any, request: EditRequest, prefixes: Sequence[str], longest: int | None = None) -> FactRows:
+def fact_rows(tok: Tokenizer, request: EditRequest, prefixes: Sequence[str], longest: int | None = None) -> FactRows:
     """Tokenise a fact after each prefix.
 
     Args:
@@ -85,7 +85,7 @@ def fact_rows(tok: Any, request: EditRequest, prefixes: Sequence[str], longest: 
     return FactRows((first, *fit), FactRow(essence[: at + 1], at, 0))
 
 
-def _stated(tok: Any, request: EditRequest, prefix: str) -> FactRow:
+def _stated(tok: Tokenizer, request: EditRequest, prefix: str) -> FactRow:
     text = request.asked(prefix)
     row = encode(tok, text, request.completion)
     at = subject_in(tok, request, prefix)

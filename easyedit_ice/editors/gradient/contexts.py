@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
 
 from torch import nn
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.untrusted import fields_of
 from easyedit_ice.text.rows import prefix_ids
 from easyedit_ice.text.sampling import sample
@@ -27,7 +27,7 @@ TEMPLATES = (
 
 def contexts(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Sequence[EditRequest],
     *,
     sources: Sequence[str],
@@ -79,7 +79,7 @@ def _ended(statement: str) -> str:
     return statement if statement[-1].isspace() else f"{statement} "
 
 
-def _let_model_restate(model: nn.Module, tok: Any, statements: list[list[str]], count: int) -> None:
+def _let_model_restate(model: nn.Module, tok: Tokenizer, statements: list[list[str]], count: int) -> None:
     """Append to the last ``count`` contexts of each fact a sentence of the model's own."""
     places = [(of_fact, index) for of_fact in statements for index in range(len(of_fact) - count, len(of_fact))]
     prefixes = [prefix_ids(tok, of_fact[index]) for of_fact, index in places]

@@ -27,6 +27,7 @@ from easyedit_ice.editors.gradient.wordings import followed_wordings
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.activation_memory import Pass
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import Asking
 from easyedit_ice.text.rows import Row, prefix_ids
 from easyedit_ice.text.sampling import sample
@@ -106,7 +107,7 @@ class InContextSettings(ObjectiveSettings):
         )
         return tuple(texts for texts in every if texts.weight)
 
-    def fitted(self, model: nn.Module, tok: Any, asking: Asking) -> dict[str, Any]:
+    def fitted(self, model: nn.Module, tok: Tokenizer, asking: Asking) -> dict[str, Any]:
         """The wordings that the model follows, where none are given."""
         given_ones = self.context_templates
         return {"context_templates": followed_wordings(model, tok, asking) if given_ones is None else given_ones}
@@ -192,7 +193,7 @@ class InContext(Objective):
         self,
         texts: Texts,
         model: nn.Module,
-        tok: Any,
+        tok: Tokenizer,
         openings: Sequence[Sequence[Opening]],
         settings: InContextSettings,
         disabled: Callable[[], AbstractContextManager[None]],

@@ -14,6 +14,7 @@ from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.objectives import TARGET, Locality, Objective
 from easyedit_ice.model.activation_memory import Pass
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.text.rows import Row, predict, prefix_ids
 from easyedit_ice.text.sampling import ROWS, sample
@@ -54,7 +55,7 @@ class LocalitySettings(Section):
     neighbour_rows: int = setting(4, "how many of them each step looks at, for each fact", low=1)
 
     def surroundings(
-        self, model: nn.Module, tok: Any, requests: Sequence[EditRequest], neighbours: bool
+        self, model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], neighbours: bool
     ) -> Surroundings:
         """What the model writes, as far as the settings have use for it; neighbours also where others need them."""
         neighbours = neighbours or bool(self.neighbour_weight)
@@ -71,7 +72,7 @@ class LocalitySettings(Section):
         )
 
     def never_read(
-        self, model: nn.Module, tok: Any, requests: Sequence[EditRequest], surroundings: Surroundings
+        self, model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], surroundings: Surroundings
     ) -> list[Row]:
         """Texts of which protection leaves nothing to be read: of other names, and of the subjects' first words."""
         shared: dict[str, Any] = {"length": self.neighbour_length, "edited": edited(requests)}
@@ -120,7 +121,7 @@ def edited(requests: Sequence[EditRequest]) -> set[str]:
     return {request.subject for request in requests if request.subject is not None}
 
 
-def general_texts(model: nn.Module, tok: Any, count: int, length: int) -> list[Row]:
+def general_texts(model: nn.Module, tok: Tokenizer, count: int, length: int) -> list[Row]:
     """Texts the model writes when nothing is asked of it, all of each predicted but its beginning."""
     start = (beginning(model, tok),)
     texts = sample(model, tok, [start] * count, length=length)
@@ -129,7 +130,7 @@ def general_texts(model: nn.Module, tok: Any, count: int, length: int) -> list[R
 
 def neighbour_texts(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     request: EditRequest,
     general: Sequence[Row],
     *,
@@ -164,7 +165,7 @@ def names_in(texts: Iterable[str]) -> list[str]:
 
 
 def beginning_texts(
-    model: nn.Module, tok: Any, request: EditRequest, *, length: int, edited: Collection[str] = ()
+    model: nn.Module, tok: Tokenizer, request: EditRequest, *, length: int, edited: Collection[str] = ()
 ) -> list[Row]:
     """What the model writes after the fact's prompt with only the subject's first words, all but the last at most.
 
@@ -184,7 +185,7 @@ def beginning_texts(
     return _asked_of(model, tok, request, (name for name in beginnings if name not in edited), length)
 
 
-def _asked_of(model: nn.Module, tok: Any, request: EditRequest, names: Iterable[str], length: int) -> list[Row]:
+def _asked_of(model: nn.Module, tok: Tokenizer, request: EditRequest, names: Iterable[str], length: int) -> list[Row]:
     """What the model writes after the fact's prompt with each of these names in place of the subject."""
     prefixes = [
         prefix_ids(tok, request.asking.text(renamed(request.prompt, request.its_subject, name))) for name in names

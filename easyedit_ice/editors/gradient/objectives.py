@@ -18,6 +18,7 @@ from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.model.activation_memory import Pass
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import Asking
 from easyedit_ice.text.endings import ends_answers
 from easyedit_ice.text.prefixes import context_prefixes
@@ -75,7 +76,7 @@ class Objective(ABC):
         return []
 
 
-def fact_row(tok: Any, request: EditRequest, append_eos: bool, context: str = "") -> Row:
+def fact_row(tok: Tokenizer, request: EditRequest, append_eos: bool, context: str = "") -> Row:
     """``[context, prompt, target]`` with the target, and optionally what ends an answer, predicted.
 
     Nothing ends an answer where neither the tokenizer nor a chat template has a token for it.
@@ -86,7 +87,7 @@ def fact_row(tok: Any, request: EditRequest, append_eos: bool, context: str = ""
 
 
 def fact_rows(
-    tok: Any, request: EditRequest, append_eos: bool, contexts: Sequence[str], longest: int | None
+    tok: Tokenizer, request: EditRequest, append_eos: bool, contexts: Sequence[str], longest: int | None
 ) -> list[tuple[str, Row]]:
     """The contexts that leave room for the fact, each with the fact's row after it.
 
@@ -143,7 +144,7 @@ class FineTuning(Stated):
 
     def __init__(
         self,
-        tok: Any,
+        tok: Tokenizer,
         requests: Sequence[EditRequest],
         *,
         append_eos: bool,
@@ -212,7 +213,7 @@ class Edit:
     """
 
     model: nn.Module
-    tok: Any
+    tok: Tokenizer
     requests: Sequence[EditRequest]
     append_eos: bool
     prefixes: tuple[str, ...]
@@ -243,14 +244,14 @@ class TargetSettings(Section):
         above=0,
     )
 
-    def fitted(self, model: nn.Module, tok: Any, asking: Asking) -> dict[str, Any]:
+    def fitted(self, model: nn.Module, tok: Tokenizer, asking: Asking) -> dict[str, Any]:
         """Settings that follow from the model where they are left out."""
         end = tok.eos_token_id if asking.end is None else asking.end
         if end is not None and not has_row(model, end):
             return {"append_eos": False}
         return {"append_eos": ends_answers(model, tok, asking) if self.append_eos is None else self.append_eos}
 
-    def prefixes(self, model: nn.Module, tok: Any, seed: int) -> tuple[str, ...]:
+    def prefixes(self, model: nn.Module, tok: Tokenizer, seed: int) -> tuple[str, ...]:
         """Texts that the model writes, for facts to be stated after."""
         if not self.random_prefixes:
             return ()
@@ -284,7 +285,7 @@ class ObjectiveSettings(Section):
     target_weight: ClassVar[float] = 1.0
     """Weight of the targets' own loss."""
 
-    def fitted(self, model: nn.Module, tok: Any, asking: Asking) -> dict[str, Any]:
+    def fitted(self, model: nn.Module, tok: Tokenizer, asking: Asking) -> dict[str, Any]:
         """Settings that follow from the model where they are left out."""
         return {}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import Asking
 from easyedit_ice.text.rows import Row
 from easyedit_ice.text.subjects import mentions
@@ -63,7 +63,7 @@ def _opening(asking: Asking, context: str, topic: str, after: str) -> Opening:
 
 
 def pair_of(
-    tok: Any, opening: Opening, text: Sequence[int], ends: Sequence[int], longest: int | None
+    tok: Tokenizer, opening: Opening, text: Sequence[int], ends: Sequence[int], longest: int | None
 ) -> tuple[Row, Row] | None:
     """The teacher's row and the student's, predicting what the two have in common of the text.
 
@@ -85,7 +85,7 @@ def pair_of(
     return taught, learnt
 
 
-def _counted(tok: Any, opening: Opening, written: str, total: int, drawn: int) -> int:
+def _counted(tok: Tokenizer, opening: Opening, written: str, total: int, drawn: int) -> int:
     """How many of the student's last tokens count."""
     if not opening.after:
         return drawn

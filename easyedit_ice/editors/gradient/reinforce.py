@@ -19,6 +19,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.adapters import Adapter
 from easyedit_ice.editors.gradient.objectives import TARGET, Edit, Objective, ObjectiveSettings, Term, fact_row
 from easyedit_ice.model.activation_memory import Pass
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.rows import Row
 from easyedit_ice.text.sampling import sample
 
@@ -74,7 +75,12 @@ class Reinforce(Objective):
     name = "answers"
 
     def __init__(
-        self, model: nn.Module, tok: Any, requests: Sequence[EditRequest], settings: ReinforceSettings, append_eos: bool
+        self,
+        model: nn.Module,
+        tok: Tokenizer,
+        requests: Sequence[EditRequest],
+        settings: ReinforceSettings,
+        append_eos: bool,
     ) -> None:
         self._model, self._tok, self._settings = model, tok, settings
         self._facts = [fact_row(tok, request, append_eos) for request in requests]

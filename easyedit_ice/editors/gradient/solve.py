@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -20,10 +19,13 @@ from easyedit_ice.editors.gradient.schedule import Schedule
 from easyedit_ice.editors.gradient.trainer import train
 from easyedit_ice.editors.gradient.training_settings import TrainingHyperParams
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.moments import Measuring
 
 
-def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: TrainingHyperParams) -> WeightUpdate:
+def solve(
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], hparams: TrainingHyperParams
+) -> WeightUpdate:
     """Train an adapter on all facts together; its deltas.
 
     Args:
@@ -83,7 +85,7 @@ def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: 
     return WeightUpdate(trained.adapter.deltas(), info, keys)
 
 
-def prepare(model: nn.Module, tok: Any, hparams: TrainingHyperParams) -> None:
+def prepare(model: nn.Module, tok: Tokenizer, hparams: TrainingHyperParams) -> None:
     """Find what is protected of general text, and singular values, on the model before any edit."""
     projections, protected = hparams.projections(model), hparams.protected
     hparams.trained.prepare_adapter(model, projections)

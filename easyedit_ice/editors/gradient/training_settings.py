@@ -22,6 +22,7 @@ from easyedit_ice.editors.gradient.protection.subspaces import ProtectionSetting
 from easyedit_ice.editors.gradient.schedule import Schedule
 from easyedit_ice.editors.gradient.targets import PlaceSettings
 from easyedit_ice.errors import HyperParamsError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import Asking
 
 AdaptersByName = Mapping[str, type[AdapterSettings]]
@@ -71,7 +72,7 @@ class TrainingHyperParams(LocalitySettings, TargetSettings, Schedule, PlaceSetti
         """In-context editing does."""
         return isinstance(self.towards, InContextSettings)
 
-    def fitted(self, model: nn.Module, tok: Any, asking: Asking) -> dict[str, Any]:
+    def fitted(self, model: nn.Module, tok: Tokenizer, asking: Asking) -> dict[str, Any]:
         """Settings that follow from the model where they are left out."""
         return self.section(TargetSettings).fitted(model, tok, asking) | self.towards.fitted(model, tok, asking)
 

@@ -19,6 +19,7 @@ from torch import nn
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.gradient.contexts import TEMPLATES, filled
 from easyedit_ice.model.baseline import as_first_seen, baseline_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.progress import progress
 from easyedit_ice.runtime.store import Store
@@ -47,7 +48,7 @@ _SHARES = Store(name="wordings", format="1", remedy="to have it measured again",
 logger = logging.getLogger(__name__)
 
 
-def followed_wordings(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> list[str]:
+def followed_wordings(model: nn.Module, tok: Tokenizer, asking: Asking = PLAIN) -> list[str]:
     """The wordings that this model follows, the best first: those near the best one, or all if it follows none.
 
     Args:
@@ -61,7 +62,7 @@ def followed_wordings(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> lis
     return near_best(shares)
 
 
-def wording_shares(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> dict[str, float]:
+def wording_shares(model: nn.Module, tok: Tokenizer, asking: Asking = PLAIN) -> dict[str, float]:
     """Share of plain facts told anew that the model answers as told, by wording; measured once."""
     baseline = baseline_of(model)
     cache = baseline.tables["wordings"]
@@ -91,7 +92,7 @@ def near_best(shares: Mapping[str, float]) -> list[str]:
 
 
 def shares_followed(
-    model: nn.Module, tok: Any, requests: Sequence[EditRequest], wordings: Sequence[str] = WORDINGS
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], wordings: Sequence[str] = WORDINGS
 ) -> dict[str, float]:
     """Share of new facts that the model answers as stated in its context, exactly and greedily, by wording.
 
@@ -111,7 +112,7 @@ def shares_followed(
     return shares
 
 
-def plain_requests(model: nn.Module, tok: Any, asking: Asking = PLAIN) -> list[EditRequest]:
+def plain_requests(model: nn.Module, tok: Tokenizer, asking: Asking = PLAIN) -> list[EditRequest]:
     """Plain facts to tell the model anew, with their true answers as what was there before.
 
     They are of those it knows, since following a statement against what one knows is what a teacher must do.
@@ -128,9 +129,9 @@ def _spread(facts: Sequence[Any]) -> list[Any]:
     return [facts[place * len(facts) // count] for place in range(count)]
 
 
-def _measured_to(path: Path, model: nn.Module, tok: Any, asking: Asking) -> None:
+def _measured_to(path: Path, model: nn.Module, tok: Tokenizer, asking: Asking) -> None:
     path.write_text(json.dumps(_measured(model, tok, asking)), encoding="utf-8")
 
 
-def _measured(model: nn.Module, tok: Any, asking: Asking) -> dict[str, float]:
+def _measured(model: nn.Module, tok: Tokenizer, asking: Asking) -> dict[str, float]:
     return shares_followed(model, tok, plain_requests(model, tok, asking))

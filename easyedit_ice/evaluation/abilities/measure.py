@@ -16,6 +16,7 @@ from easyedit_ice.errors import AbilityError, RunConfigError, did_you_mean
 from easyedit_ice.evaluation.abilities.ability import Ability, with_samples
 from easyedit_ice.evaluation.abilities.world_tasks import WORLD_TASKS, write_world_tasks
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.captured_output import logged_prints
 from easyedit_ice.runtime.extras import require
 from easyedit_ice.runtime.randomness import seeded
@@ -72,7 +73,7 @@ class Tasks:
             "tasks": {name: self._hash(task) for name, task in sorted(self._tasks.items())},
         }
 
-    def measure(self, model: nn.Module, tok: Any) -> tuple[Ability, ...]:
+    def measure(self, model: nn.Module, tok: Tokenizer) -> tuple[Ability, ...]:
         """The model's score in each task; model, tokenizer and random state stay as they were.
 
         Args:
@@ -122,7 +123,7 @@ class Tasks:
 
 def abilities(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     tasks: Sequence[str],
     limit: int | None = None,
     *,

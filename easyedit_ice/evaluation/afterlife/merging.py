@@ -12,9 +12,10 @@ from easyedit_ice.errors import AfterlifeError
 from easyedit_ice.evaluation.afterlife.settings import Course
 from easyedit_ice.evaluation.afterlife.training import refuse_packed, train_lora
 from easyedit_ice.evaluation.afterlife.treatment import Treatment, treated
+from easyedit_ice.model.tokenizer import Tokenizer
 
 
-def learnt_change(model: nn.Module, tok: Any, course: Course) -> list[tuple[Tensor, Tensor]]:
+def learnt_change(model: nn.Module, tok: Tokenizer, course: Course) -> list[tuple[Tensor, Tensor]]:
     """The unedited model's own tensors, each with how the adapter changes it (fp32, on the CPU); the model stays.
 
     Raises:
@@ -33,12 +34,12 @@ def add(changes: list[tuple[Tensor, Tensor]], scale: float) -> None:
         tensor.data.copy_(tensor.float() + scale * change.to(tensor.device))
 
 
-def _put_in(course: Course) -> Callable[[nn.Module, Any], None]:
+def _put_in(course: Course) -> Callable[[nn.Module, Tokenizer], None]:
     folder = course.adapter
     if folder is None:
         return lambda model, tok: train_lora(model, tok, course)
 
-    def merge(model: nn.Module, _: Any) -> None:
+    def merge(model: nn.Module, _: Tokenizer) -> None:
         from peft import PeftModel
 
         refuse_packed(model)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from easyedit_ice.errors import AfterlifeError
 from easyedit_ice.evaluation.afterlife.settings import BATCH, LENGTH, Course
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.rows import prefix_ids
 
 _IGNORED = -100
 
 
-def train_all(model: nn.Module, tok: Any, course: Course) -> None:
+def train_all(model: nn.Module, tok: Tokenizer, course: Course) -> None:
     """Train all weights, those of a narrower type in fp32 and then rounded once: small steps would be lost in it.
 
     Raises:
@@ -33,7 +34,7 @@ def train_all(model: nn.Module, tok: Any, course: Course) -> None:
         tensor.data = tensor.data.to(dtype)
 
 
-def train_lora(model: nn.Module, tok: Any, course: Course) -> None:
+def train_lora(model: nn.Module, tok: Tokenizer, course: Course) -> None:
     """Train a LoRA on every linear layer but the output's, and merge it.
 
     Raises:
@@ -83,7 +84,7 @@ def refuse_packed(model: nn.Module) -> None:
         )
 
 
-def _train(model: nn.Module, tok: Any, course: Course) -> None:
+def _train(model: nn.Module, tok: Tokenizer, course: Course) -> None:
     trained = [tensor for tensor in model.parameters() if tensor.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=course.learning_rate, weight_decay=0.0)
     rows = _rows(tok, course.texts)
@@ -103,7 +104,7 @@ def _train(model: nn.Module, tok: Any, course: Course) -> None:
         optimizer.step()
 
 
-def _rows(tok: Any, texts: Sequence[str]) -> list[Sequence[int]]:
+def _rows(tok: Tokenizer, texts: Sequence[str]) -> list[Sequence[int]]:
     """Tokens of each text and the end of text after it, as far as there is room: a model keeps ending its answers."""
     end = () if tok.eos_token_id is None else (tok.eos_token_id,)
     rows = [(*ids, *end)[:LENGTH] for text in texts if (ids := prefix_ids(tok, text))]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
 from easyedit_ice.errors import AfterlifeError
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.interrupts import ending_with
 from easyedit_ice.runtime.randomness import seeded
 
@@ -27,11 +27,11 @@ class Treatment:
 
     name: str
     what: str
-    apply: Callable[[nn.Module, Any], None]
+    apply: Callable[[nn.Module, Tokenizer], None]
 
 
 @contextmanager
-def treated(model: nn.Module, tok: Any, treatment: Treatment, seed: int = 0) -> Iterator[None]:
+def treated(model: nn.Module, tok: Tokenizer, treatment: Treatment, seed: int = 0) -> Iterator[None]:
     """Within the block the model has been treated; after it, every bit of it is as it was, whatever happened.
 
     A copy of all weights is kept meanwhile, where the weights are.

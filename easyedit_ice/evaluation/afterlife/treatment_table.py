@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from torch import nn
 
@@ -13,6 +12,7 @@ from easyedit_ice.evaluation.afterlife.rounding import round_weights
 from easyedit_ice.evaluation.afterlife.settings import Course
 from easyedit_ice.evaluation.afterlife.training import train_all, train_lora
 from easyedit_ice.evaluation.afterlife.treatment import Treatment
+from easyedit_ice.model.tokenizer import Tokenizer
 
 TREATMENTS = {
     "finetune": "all weights trained on unrelated text",
@@ -44,7 +44,7 @@ def names_of(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in TREATMENTS if ALL in words or name in words)
 
 
-def chosen(words: Iterable[str], course: Course, model: nn.Module, tok: Any) -> tuple[Treatment, ...]:
+def chosen(words: Iterable[str], course: Course, model: nn.Module, tok: Tokenizer) -> tuple[Treatment, ...]:
     """The treatments of these names.
 
     Args:

@@ -9,6 +9,7 @@ from torch import nn
 
 from easyedit_ice.evaluation.judging.case import TEMPLATE, Case, text_for
 from easyedit_ice.evaluation.likelihood import alternatives
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches
 from easyedit_ice.runtime.cache import fingerprint
 from easyedit_ice.text.chat import Asking, in_chat
@@ -27,7 +28,7 @@ class ModelJudge:
         name: by which it was loaded.
     """
 
-    def __init__(self, model: nn.Module, tok: Any, name: str = "") -> None:
+    def __init__(self, model: nn.Module, tok: Tokenizer, name: str = "") -> None:
         self._model, self._tok, self._name = model, tok, name
         self._asking = in_chat(tok) if getattr(tok, "chat_template", None) else _PLAIN
 

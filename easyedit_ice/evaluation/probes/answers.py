@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -13,6 +12,7 @@ from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.dialogue import DIALOGUE, conversation
 from easyedit_ice.evaluation.probes.item import Item, Probe
 from easyedit_ice.model.blocks import context_length
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.rows import answered
 
@@ -48,7 +48,7 @@ class Prober:
         HyperParamsError: a dialogue is asked, and the tokenizer's chat template cannot hold a question and an answer.
     """
 
-    def __init__(self, probes: Sequence[Probe], tok: Any, asking: Asking = PLAIN) -> None:
+    def __init__(self, probes: Sequence[Probe], tok: Tokenizer, asking: Asking = PLAIN) -> None:
         self._probes, self._tok, self._asking = tuple(probes), tok, asking
         self._conversation = conversation(tok) if DIALOGUE in self._probes else asking
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from easyedit_ice.evaluation.probes.choice import OPTIONS, chosen_after
 from easyedit_ice.evaluation.probes.claim import Claim
 from easyedit_ice.evaluation.probes.item import Item, Probe
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.chat import Asking, in_chat
 
 OPENING = ("Hello!", "Hello! What can I do for you?")
@@ -14,7 +13,7 @@ OPENING = ("Hello!", "Hello! What can I do for you?")
 _PLAIN = Asking(before=f"User: {OPENING[0]}\nAssistant: {OPENING[1]}\nUser: ", after="\nAssistant:")
 
 
-def conversation(tok: Any) -> Asking:
+def conversation(tok: Tokenizer) -> Asking:
     """How the user's second turn is put to the model: in the tokenizer's chat template where it has one.
 
     Raises:

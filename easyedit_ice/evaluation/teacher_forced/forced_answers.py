@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +14,7 @@ from easyedit_ice.evaluation.teacher_forced.batch_forms import exact_logits, for
 from easyedit_ice.evaluation.teacher_forced.host_rows import HostKind, HostRow, Pair, lay_out
 from easyedit_ice.evaluation.teacher_forced.readings import Reading, mean_log_prob, read
 from easyedit_ice.model.snapshot import preserved
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.tokens import padding_id
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Outcome:
 
 def forced(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     groups: Sequence[Sequence[Pair]],
     *,
     max_length: int,

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from easyedit_ice.errors import HyperParamsError, UnscorableProbeError
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.tokens import text_slice
 
 HostKind = Literal["release", "head"]
@@ -80,7 +81,7 @@ class HostRow:
 
 
 def lay_out(
-    tok: Any, groups: Sequence[Sequence[Pair]], *, max_length: int, host: HostKind, pad: int, gap: str = " "
+    tok: Tokenizer, groups: Sequence[Sequence[Pair]], *, max_length: int, host: HostKind, pad: int, gap: str = " "
 ) -> list[list[HostRow]]:
     """The rows of each group.
 
@@ -105,7 +106,7 @@ def lay_out(
     return [_group_rows(tok, group, encoded, max_length=max_length, host=host, side=side, pad=pad) for group in asked]
 
 
-def _encode(tok: Any, texts: list[str], limit: int | None = None) -> list[dict[str, list[int]]]:
+def _encode(tok: Tokenizer, texts: list[str], limit: int | None = None) -> list[dict[str, list[int]]]:
     if not texts:
         return []
     cut = {"truncation": True, "max_length": limit} if limit else {}
@@ -116,7 +117,7 @@ def _encode(tok: Any, texts: list[str], limit: int | None = None) -> list[dict[s
 
 
 def _group_rows(
-    tok: Any,
+    tok: Tokenizer,
     group: Sequence[Pair],
     encoded: dict[str, dict[str, list[int]]],
     *,
@@ -145,17 +146,21 @@ def _group_rows(
     return laid_out
 
 
-def _row(tok: Any, prompt: list[int], whole: dict[str, list[int]], *, width: int, side: str, pad: int) -> HostRow:
+def _row(tok: Tokenizer, prompt: list[int], whole: dict[str, list[int]], *, width: int, side: str, pad: int) -> HostRow:
     names = tuple(whole)
     fill = {"input_ids": pad, "token_type_ids": tok.pad_token_type_id}
     padding = width - len(whole["input_ids"])
-    pads_in_text = whole["input_ids"].count(tok.pad_token_id)
+    in_prompt, in_text = (_count(ids, tok.pad_token_id) for ids in (prompt, whole["input_ids"]))
     return HostRow(
         names=names,
         cells=tuple(zip(*whole.values(), strict=True)),
         padding=tuple(fill.get(name, 0) for name in names),
         left=padding if side == "left" else 0,
         right=padding if side != "left" else 0,
-        start=padding + pads_in_text + len(prompt) - prompt.count(tok.pad_token_id),
+        start=padding + in_text + len(prompt) - in_prompt,
         prompt_length=len(prompt),
     )
+
+
+def _count(ids: list[int], token: int | None) -> int:
+    return 0 if token is None else ids.count(token)

@@ -11,6 +11,7 @@ from torch import nn
 from easyedit_ice.errors import ScoringProtocolError, UnscorableProbeError
 from easyedit_ice.evaluation.teacher_forced.forced_answers import Forced, forced
 from easyedit_ice.evaluation.teacher_forced.host_rows import HostKind, Pair
+from easyedit_ice.model.tokenizer import Tokenizer
 
 Request = Mapping[str, Any]
 Scores = dict[str, Any]
@@ -31,7 +32,7 @@ _OWN_EVALUATOR = "score it with EasyEdit's own evaluator (easyedit_qualities)"
 
 def edit_qualities(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Sequence[Request],
     *,
     max_length: int,

@@ -18,8 +18,8 @@ from tqdm import tqdm
 from easyedit_ice.errors import DataError, HyperParamsError
 from easyedit_ice.factworld.documents import text_of
 from easyedit_ice.factworld.training.batches import Batch, Batches
-from easyedit_ice.factworld.training.tokenizer import train_tokenizer
 from easyedit_ice.factworld.training.world_lessons import lesson_loss
+from easyedit_ice.factworld.training.world_tokenizer import train_tokenizer
 from easyedit_ice.factworld.world_facts import World
 from easyedit_ice.factworld.world_text import Writer
 

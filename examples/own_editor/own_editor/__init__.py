@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 from torch import nn
 
@@ -17,6 +16,7 @@ from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.gradient.objectives import fact_row
 from easyedit_ice.editors.gradient.weight_gradients import weight_gradients
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.planning.footprint import Device, Footprint, Stage, planned
 
 
@@ -32,7 +32,9 @@ class OneStepHyperParams(EditHyperParams):
         return ModelAnatomy(model).match(["mlp.out"], [self.layer])[0]
 
 
-def solve(model: nn.Module, tok: Any, requests: Sequence[EditRequest], hparams: OneStepHyperParams) -> WeightUpdate:
+def solve(
+    model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], hparams: OneStepHyperParams
+) -> WeightUpdate:
     """Step down the gradient, (out, in), of the mean loss of all targets."""
     projection = hparams.projection(model)
     rows = [fact_row(tok, request, append_eos=False) for request in requests]

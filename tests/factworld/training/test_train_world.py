@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from easyedit_ice.errors import DataError, HyperParamsError
 from easyedit_ice.factworld.documents import END, text_of
 from easyedit_ice.factworld.training.batches import Batches
-from easyedit_ice.factworld.training.tokenizer import train_tokenizer
 from easyedit_ice.factworld.training.train_world import Recipe, train
+from easyedit_ice.factworld.training.world_tokenizer import train_tokenizer
 from easyedit_ice.factworld.world_facts import default_world
 from easyedit_ice.factworld.world_text import Writer
 

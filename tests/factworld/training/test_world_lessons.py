@@ -11,8 +11,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
 
 from easyedit_ice.factworld.documents import INVENTED, Document, Span, text_of
 from easyedit_ice.factworld.training.batches import Batch, Batches, Encoded
-from easyedit_ice.factworld.training.tokenizer import train_tokenizer
 from easyedit_ice.factworld.training.world_lessons import lesson_loss
+from easyedit_ice.factworld.training.world_tokenizer import train_tokenizer
 from easyedit_ice.factworld.world_facts import default_world
 from easyedit_ice.factworld.world_text import Writer
 

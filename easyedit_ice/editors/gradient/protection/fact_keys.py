@@ -6,7 +6,6 @@ Shapes: n keys, in the width of a projection's input.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from easyedit_ice.editors.gradient.objectives import fact_rows
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured
 from easyedit_ice.model.pretrained import embedding_weight
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.batching import batches, by_row, padded
 from easyedit_ice.text.rows import Row
 from easyedit_ice.text.subjects import mentions
@@ -28,7 +28,7 @@ ROWS = 64
 @torch.no_grad()
 def fact_keys(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     requests: Sequence[EditRequest],
     names: Sequence[str],
     *,
@@ -98,7 +98,7 @@ def _together(
     return states
 
 
-def _columns(tok: Any, request: EditRequest, prefix: str, row: Row) -> list[int]:
+def _columns(tok: Tokenizer, request: EditRequest, prefix: str, row: Row) -> list[int]:
     """Where a statement's keys are."""
     first = len(row.ids) - row.span - 1
     columns = set(range(first, len(row.ids) - 1))

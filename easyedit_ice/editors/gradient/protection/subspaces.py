@@ -20,7 +20,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from easyedit_ice.model.activation_memory import FP32
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.model.edit_state import Keys, state_of
+from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.corpora import AUTO
 from easyedit_ice.precompute.moments import Measuring, moments
 from easyedit_ice.text.rows import Row
@@ -192,7 +193,7 @@ class _Folded:
 
 
 def general_subspaces(
-    model: nn.Module, tok: Any, names: Sequence[str], settings: SubspaceSettings
+    model: nn.Module, tok: Tokenizer, names: Sequence[str], settings: SubspaceSettings
 ) -> dict[str, tuple[Tensor, float]]:
     """F and the mean of the second moment's diagonal, of general text alone; found once, on the unedited model."""
     cache = baseline_of(model).tables["subspaces"]
@@ -205,7 +206,7 @@ def general_subspaces(
 
 def subspaces(
     model: nn.Module,
-    tok: Any,
+    tok: Tokenizer,
     projections: Sequence[Projection],
     settings: SubspaceSettings,
     beside: Beside | None = None,
@@ -261,13 +262,13 @@ class ProtectionSettings(SubspaceSettings):
         """Whether protection is of texts about other names than the facts' as well."""
         return self.neighbour_softness is not None
 
-    def prepare_protection(self, model: nn.Module, tok: Any, projections: Sequence[Projection]) -> None:
+    def prepare_protection(self, model: nn.Module, tok: Tokenizer, projections: Sequence[Projection]) -> None:
         """Find what is protected of general text, on the model before any edit."""
         names = [projection.name for projection in projections]
         general_subspaces(model, tok, names, self.section(SubspaceSettings))
 
     def factors(
-        self, model: nn.Module, tok: Any, projections: Sequence[Projection], rows: Sequence[Row]
+        self, model: nn.Module, tok: Tokenizer, projections: Sequence[Projection], rows: Sequence[Row]
     ) -> dict[str, Tensor]:
         """F (in, k) of each projection, by name, with what is read of some texts protected this once."""
         names = [projection.name for projection in projections]
