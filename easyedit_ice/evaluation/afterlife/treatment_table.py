@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from easyedit_ice.errors import RunConfigError, did_you_mean
 from easyedit_ice.evaluation.afterlife.merging import add, learnt_change
 from easyedit_ice.evaluation.afterlife.rounding import round_weights
 from easyedit_ice.evaluation.afterlife.settings import Course
 from easyedit_ice.evaluation.afterlife.training import train_all, train_lora
 from easyedit_ice.evaluation.afterlife.treatment import Treatment
+from easyedit_ice.evaluation.listed_names import listed
 from easyedit_ice.model.tokenizer import Tokenizer
 
 TREATMENTS = {
@@ -22,8 +22,6 @@ TREATMENTS = {
     "quantise4": "weights rounded to 4 bits (NF4)",
 }
 """What each treatment is, by its name, in the order in which they are done."""
-ALL = "all"
-"""The name of all of them together."""
 TRAINED = ("finetune", "lora", "merge")
 """Treatments that read text."""
 
@@ -34,14 +32,7 @@ def names_of(words: Iterable[str]) -> tuple[str, ...]:
     Raises:
         RunConfigError: there is no such treatment.
     """
-    words = list(words)
-    for name in words:
-        if name != ALL and name not in TREATMENTS:
-            raise RunConfigError(
-                f"there is no treatment {name!r}; evaluation.afterlife takes {', '.join([*TREATMENTS, ALL])}."
-                f"{did_you_mean(name, [*TREATMENTS, ALL])}"
-            )
-    return tuple(name for name in TREATMENTS if ALL in words or name in words)
+    return listed(words, TREATMENTS, "treatment", "evaluation.afterlife")
 
 
 def chosen(words: Iterable[str], course: Course, model: nn.Module, tok: Tokenizer) -> tuple[Treatment, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from easyedit_ice.errors import RunConfigError, did_you_mean
+from easyedit_ice.evaluation.listed_names import listed
 from easyedit_ice.evaluation.probes.backwards import REVERSED
 from easyedit_ice.evaluation.probes.choice import CHOICE, LISTED
 from easyedit_ice.evaluation.probes.dialogue import DIALOGUE
@@ -17,8 +17,6 @@ PROBES: dict[str, Probe] = {
     probe.name: probe
     for probe in (CHOICE, LISTED, NEGATION, YES_NO, LEANING, REVERSED, IRRELEVANT, CONTRADICTING, LONG, DIALOGUE)
 }
-ALL = "all"
-"""The name of all of them together."""
 
 
 def chosen(names: Iterable[str]) -> tuple[Probe, ...]:
@@ -27,11 +25,4 @@ def chosen(names: Iterable[str]) -> tuple[Probe, ...]:
     Raises:
         RunConfigError: there is no such probe.
     """
-    names = list(names)
-    for name in names:
-        if name != ALL and name not in PROBES:
-            raise RunConfigError(
-                f"there is no probe {name!r}; evaluation.probes takes {', '.join([*PROBES, ALL])}."
-                f"{did_you_mean(name, [*PROBES, ALL])}"
-            )
-    return tuple(probe for name, probe in PROBES.items() if ALL in names or name in names)
+    return tuple(PROBES[name] for name in listed(names, PROBES, "probe", "evaluation.probes"))
