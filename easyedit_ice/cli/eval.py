@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate, write the file, and print the means."""
     from easyedit_ice.bench.config import DataConfig, EvaluationConfig
     from easyedit_ice.bench.running.evaluate import evaluate_checkpoint
-    from easyedit_ice.evaluation.probes import PROBES, chosen
+    from easyedit_ice.evaluation.probes import chosen
 
     require_free(arguments.out)
     more = not arguments.teacher_forced_only
@@ -90,7 +91,16 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if arguments.json:
         print_json(result)
-        return 0
+    else:
+        _show(result)
+        print(f"\n{result['data']['facts']} facts; written to {arguments.out}")
+    return 0
+
+
+def _show(result: Mapping[str, Any]) -> None:
+    """Print the means of an evaluation."""
+    from easyedit_ice.evaluation.probes import PROBES
+
     modes = list(result["summary"])
     measures = dict.fromkeys(measure for mode in modes for measure in result["summary"][mode])
     rows = [(measure, *(_cell(result["summary"][mode].get(measure)) for mode in modes)) for measure in measures]
@@ -102,8 +112,6 @@ def run(arguments: argparse.Namespace) -> int:
             if name in probes["edited"]
         ]
         print(f"\n{table(('probe', *probes, 'by guessing'), asked)}")
-    print(f"\n{result['data']['facts']} facts; written to {arguments.out}")
-    return 0
 
 
 def require_free(path: Path) -> None:

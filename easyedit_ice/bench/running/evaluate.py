@@ -10,11 +10,11 @@ from typing import Any
 from torch import nn
 
 from easyedit_ice.bench.asking.examiner import Answers, Examiner
-from easyedit_ice.bench.asking.facts import choose
+from easyedit_ice.bench.asking.facts import Fact, choose
 from easyedit_ice.bench.asking.lines import before_line, later_line
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig
 from easyedit_ice.bench.running.checkpoint import load_checkpoint
-from easyedit_ice.bench.storage.line import OLD, TOLD
+from easyedit_ice.bench.storage.line import OLD, TOLD, Line
 from easyedit_ice.bench.storage.run_manifest import now, versions
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.edit.hparams import EditHyperParams
@@ -77,14 +77,7 @@ def evaluate_checkpoint(
         unedited, tok = _unedited(unedited_name, device, dtype)
         before = _examiner(unedited, tok, evaluation, chat).ask_unedited(unedited, facts.edited)
     after = _examiner(edited.model, edited.tok, evaluation, chat).ask(edited.model, facts.edited)
-    lines = (
-        [before_line(fact, answers) for fact, answers in zip(facts.edited, after, strict=True)]
-        if before is None
-        else [
-            later_line("evaluated", fact, len(facts.edited), was, answers)
-            for fact, was, answers in zip(facts.edited, before, after, strict=True)
-        ]
-    )
+    lines = _lines(facts.edited, before, after)
     scores = [
         FactScore.from_dict({mode: line["scores"][mode] for mode in MODES if mode in line["scores"]}) for line in lines
     ]
@@ -120,6 +113,16 @@ def _knowledge(model: nn.Module, tok: Tokenizer, chat: bool) -> Knowledge:
 def _examiner(model: nn.Module, tok: Tokenizer, evaluation: EvaluationConfig, chat: bool) -> Examiner:
     hparams = EditHyperParams(device=str(next(model.parameters()).device), max_length=evaluation.max_length)
     return Examiner(evaluation, tok, hparams, seed=0, asking=asking_for(tok, chat))
+
+
+def _lines(facts: Sequence[Fact], before: Sequence[Answers] | None, after: Sequence[Answers]) -> list[Line]:
+    """A line for each fact, on what was answered before where that is known."""
+    if before is None:
+        return [before_line(fact, answers) for fact, answers in zip(facts, after, strict=True)]
+    return [
+        later_line("evaluated", fact, len(facts), was, answers)
+        for fact, was, answers in zip(facts, before, after, strict=True)
+    ]
 
 
 def _probes(before: Sequence[Answers] | None, after: Sequence[Answers]) -> dict[str, dict[str, Any]]:
