@@ -27,7 +27,7 @@ from easyedit_ice.runtime.threads import threads
 if TYPE_CHECKING:
     from torch import nn
 
-    from easyedit_ice.verdict.edit_facts import Edited
+    from easyedit_ice.verdict.edit_facts import EditOutcome
 
 Answers = list[tuple[str, str, str]]
 """Prompts with what the model writes before and after the edit."""
@@ -218,7 +218,7 @@ def _answers(arguments: argparse.Namespace, job: _Job, model: nn.Module, tok: To
 
 
 def _told(
-    job: _Job, edited: Edited, answers: Answers, saved: Mapping[str, str], count: int, status: int
+    job: _Job, edited: EditOutcome, answers: Answers, saved: Mapping[str, str], count: int, status: int
 ) -> dict[str, Any]:
     """All that happened, as plain values."""
     return {

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from easyedit_ice.cli.console import table
 
 if TYPE_CHECKING:
-    from easyedit_ice.verdict.edit_facts import Edited
+    from easyedit_ice.verdict.edit_facts import EditOutcome
 
 
-def show_verdict(edited: Edited, threads: int, seconds: float) -> None:
+def show_verdict(edited: EditOutcome, threads: int, seconds: float) -> None:
     """What was asked before and after, the figures, what to mind, and what to try next.
 
     Args:

@@ -126,11 +126,11 @@ def _by_measure(questions: Sequence[Question]) -> Iterator[list[Question]]:
         yield list(group)
 
 
-Written = tuple[str, str, bool] | tuple[None, None, None]
+FreeAnswer = tuple[str, str, bool] | tuple[None, None, None]
 """A text, its leading answer, and whether it ended by itself."""
 
 
-def _written(model: nn.Module, tok: Tokenizer, asked: Sequence[str], max_new_tokens: int) -> list[Written]:
+def _written(model: nn.Module, tok: Tokenizer, asked: Sequence[str], max_new_tokens: int) -> list[FreeAnswer]:
     if not max_new_tokens:
         return [(None, None, None)] * len(asked)
     prefixes = {prompt: prefix_ids(tok, prompt) for prompt in asked}
@@ -144,7 +144,7 @@ def _written(model: nn.Module, tok: Tokenizer, asked: Sequence[str], max_new_tok
     return [texts[prompt] for prompt in asked]
 
 
-def _read(tok: Tokenizer, tokens: Sequence[int], ends: Sequence[int], limit: int) -> Written:
+def _read(tok: Tokenizer, tokens: Sequence[int], ends: Sequence[int], limit: int) -> FreeAnswer:
     """What some tokens say; ends of text, which need not be special tokens, are no part of it."""
 
     def text(tokens: Sequence[int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from easyedit_ice.ui.workbench import Answered, Trial
+from easyedit_ice.ui.workbench import Trial, TwoAnswers
 from easyedit_ice.verdict.verdict import MOST_MOVED, FactVerdict, Verdict
 
 _GOOD, _FAIR, _BAD, _PLAIN = "good", "fair", "bad", "plain"
@@ -43,7 +43,7 @@ def trials(several: Sequence[Trial]) -> str:
     return f"<div class='ice-beside'><div class='ice-columns'>{columns}</div></div>"
 
 
-def answered(answers: Sequence[Answered]) -> str:
+def answered(answers: Sequence[TwoAnswers]) -> str:
     """What the model writes without its edits and with them."""
     rows = [(one.prompt, one.without, one.within, "", _PLAIN) for one in answers]
     return f"<div class='ice-answers'>{_table('', ('asked', 'without edits', 'with edits', ''), rows)}</div>"

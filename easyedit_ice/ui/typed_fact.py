@@ -13,7 +13,7 @@ from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.likely_answers import answers_right
 from easyedit_ice.ui.subject import subject_in
 from easyedit_ice.verdict.brief_answers import brief_answers
-from easyedit_ice.verdict.edit_facts import Edited
+from easyedit_ice.verdict.edit_facts import EditOutcome
 from easyedit_ice.verdict.verdict import Verdict, Wording
 
 
@@ -50,7 +50,7 @@ class TypedFact:
         return fields | ({"rephrase_prompt": self.otherwise[0]} if self.otherwise else {})
 
 
-def in_all_wordings(model: nn.Module, tok: Tokenizer, edited: Edited, wordings: Sequence[str]) -> Verdict:
+def in_all_wordings(model: nn.Module, tok: Tokenizer, edited: EditOutcome, wordings: Sequence[str]) -> Verdict:
     """A verdict that has each of the fact's other wordings, of which an edit asks the first alone.
 
     Args:

@@ -91,7 +91,7 @@ class KeptEdit:
 
 
 @dataclass(frozen=True)
-class Answered:
+class TwoAnswers:
     """What the model writes after a prompt.
 
     Attributes:
@@ -236,7 +236,7 @@ class Workbench:
             _refuse_contradictions([self[name] for name in names])
             self._hold(names)
 
-    def ask(self, prompts: Sequence[str], length: int = 24) -> list[Answered]:
+    def ask(self, prompts: Sequence[str], length: int = 24) -> list[TwoAnswers]:
         """What the model writes after prompts, without its edits and with them.
 
         Args:
@@ -254,7 +254,7 @@ class Workbench:
             with self.bare():
                 (without,) = observe(self.model, self.tok, questions, **options)
         both = zip(asked, without, within, strict=True)
-        return [Answered(prompt, old.generated or "", new.generated or "") for prompt, old, new in both]
+        return [TwoAnswers(prompt, old.generated or "", new.generated or "") for prompt, old, new in both]
 
     @contextmanager
     def bare(self) -> Iterator[nn.Module]:

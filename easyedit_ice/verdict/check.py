@@ -18,7 +18,7 @@ from easyedit_ice.edit.apply import Requests
 from easyedit_ice.edit.plain_statements import MEASURED, Movement, movement, said, statements
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.editors.closed_form.outcome import Stated, stated
+from easyedit_ice.editors.closed_form.outcome import TargetScores, stated
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.progress import progress
@@ -124,7 +124,7 @@ class _Before:
     """What the unedited model says."""
 
     answers: Mapping[str, Brief]
-    stated: Stated
+    stated: TargetScores
 
 
 def _ask_before(model: nn.Module, tok: Tokenizer, facts: Sequence[EditRequest]) -> tuple[list[_Asked], _Before]:
@@ -205,7 +205,7 @@ def _verdict(
     after: Mapping[str, Brief],
     held: Iterator[bool],
     nll_before: float,
-    now: Stated,
+    now: TargetScores,
     place: int,
 ) -> FactVerdict:
     request = one.request

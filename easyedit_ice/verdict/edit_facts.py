@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Edited:
+class EditOutcome:
     """What came of an edit.
 
     Attributes:
@@ -56,7 +56,7 @@ class EditsInterrupted(KeyboardInterrupt):
         asked: how many facts there were.
     """
 
-    def __init__(self, done: Edited | None, asked: int) -> None:
+    def __init__(self, done: EditOutcome | None, asked: int) -> None:
         super().__init__()
         self.done, self.asked = done, asked
 
@@ -69,7 +69,7 @@ def edit_facts(
     *,
     one_by_one: bool | None = None,
     notes: Mapping[str, Any] | None = None,
-) -> Edited:
+) -> EditOutcome:
     """Find an update that writes some facts, and look at what it does; the model is left as it was.
 
     Args:
@@ -101,7 +101,7 @@ def edit_facts(
         raise EditsInterrupted(None, len(facts))
     update = replace(update, info=update.info | dict(notes or {}))
     verdict = check(model, tok, update, done, drift=None if apart else _measured(update))
-    edited = Edited(update, verdict, tuple(done), apart, seconds, started - begun)
+    edited = EditOutcome(update, verdict, tuple(done), apart, seconds, started - begun)
     if len(done) < len(facts):
         raise EditsInterrupted(edited, len(facts))
     return edited

@@ -20,7 +20,7 @@ from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context, Drift, Observation, observe
 from easyedit_ice.evaluation.fluency import fluency
 from easyedit_ice.evaluation.judging import Case, Judge
-from easyedit_ice.evaluation.probes import Answered, Prober, chosen, told
+from easyedit_ice.evaluation.probes import ProbeAnswer, Prober, chosen, told
 from easyedit_ice.evaluation.side_effects import Rest
 from easyedit_ice.factworld import general_text
 from easyedit_ice.model.tokenizer import Tokenizer
@@ -53,8 +53,8 @@ class Answers:
     quality: dict[str, Any] | None
     seconds: float
     in_ledger: bool
-    probed: tuple[Answered, ...] = ()
-    able: Mapping[str, tuple[Answered, ...]] = field(default_factory=dict)
+    probed: tuple[ProbeAnswer, ...] = ()
+    able: Mapping[str, tuple[ProbeAnswer, ...]] = field(default_factory=dict)
     judged: tuple[bool | None, ...] = ()
 
 
@@ -140,7 +140,7 @@ class Examiner:
             ]
             fluencies = fluency(model, self._tok, prompts, seed=self._seed)
         qualities = self._qualities(model, facts)
-        probed: Sequence[tuple[Answered, ...]] = [()] * len(facts)
+        probed: Sequence[tuple[ProbeAnswer, ...]] = [()] * len(facts)
         if self._prober is not None:
             probed = self._prober.ask(model, [fact.claim for fact in facts], contexts)
         judged = self._judged(facts, observations)

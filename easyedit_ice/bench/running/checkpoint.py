@@ -43,7 +43,7 @@ def save_checkpoint(folder: Path, method: Method) -> Path:
 
 
 @dataclass(frozen=True)
-class Edited:
+class LoadedCheckpoint:
     """A model that was edited before.
 
     Attributes:
@@ -59,7 +59,7 @@ class Edited:
     kind: str
 
 
-def load_checkpoint(path: str | Path, base: str | None, *, check_base: bool = True, **loading: Any) -> Edited:
+def load_checkpoint(path: str | Path, base: str | None, *, check_base: bool = True, **loading: Any) -> LoadedCheckpoint:
     """Load a saved model, a saved update, an edit book, or a PEFT adapter.
 
     Args:
@@ -85,26 +85,26 @@ def load_checkpoint(path: str | Path, base: str | None, *, check_base: bool = Tr
             remedy = "name that model with --model, or pass check_base=False (--other-base)"
             require_base(update.info, base_of(model, base), str(folder), remedy, stated=False)
         update.commit(model)
-        return Edited(model, tok, base, "update")
+        return LoadedCheckpoint(model, tok, base, "update")
     if (folder / "adapter_config.json").is_file():
         model, tok = _load(_needed(base, folder), loading)
-        return Edited(_merged(model, folder), tok, base, "adapter")
+        return LoadedCheckpoint(_merged(model, folder), tok, base, "adapter")
     if not (folder / "config.json").is_file() and not is_known(str(folder)):
         raise LoadingError(
             f"{folder} holds no config.json of a model, no update.json of an update, no book.json of an edit "
             "book and no adapter_config.json of an adapter; give the folder of one of them"
         )
     model, tok = _load(str(folder), loading)
-    return Edited(model, tok, base, "model")
+    return LoadedCheckpoint(model, tok, base, "model")
 
 
-def _with_book(folder: Path, base: str | None, check_base: bool, loading: dict[str, Any]) -> Edited:
+def _with_book(folder: Path, base: str | None, check_base: bool, loading: dict[str, Any]) -> LoadedCheckpoint:
     """The base of a book with the edits in it that are on."""
     book = EditBook.open(folder)
     name = base or book.base.name
     model, tok = _load(_needed(name, folder), loading)
     book.apply(model, check_base=check_base)
-    return Edited(model, tok, name, "book")
+    return LoadedCheckpoint(model, tok, name, "book")
 
 
 def _merged(model: nn.Module, folder: Path) -> nn.Module:

@@ -58,7 +58,7 @@ class Answer(TypedDict, total=False):
     chosen: str
 
 
-class Written(TypedDict):
+class WeightNorms(TypedDict):
     """For each weight the norm of its change, and the same relative to the weight."""
 
     norm: dict[str, list[float]]
@@ -108,7 +108,7 @@ class Line(RestOfModel, total=False):
     answers: list[Answer]
     stopped: float
     fluency: float
-    update: Written
+    update: WeightNorms
     cost: Spent
     perplexity: float
     kl: float

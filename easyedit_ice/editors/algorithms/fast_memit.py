@@ -18,7 +18,7 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form.closed_form_memory import plan_search
-from easyedit_ice.editors.closed_form.layer_writes import KeptKeys, Written, write_facts
+from easyedit_ice.editors.closed_form.layer_writes import KeptKeys, LayerWrites, write_facts
 from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
 from easyedit_ice.editors.closed_form.open_directions import DirectionSettings, Open, opened
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
@@ -168,7 +168,7 @@ def solve_closed_form(
         hparams.kept_weight if hparams.keep_edits else 0.0, beside, hparams.neighbour_weight * hparams.weight
     )
     before = stated(model, tok, requests)
-    sweeps: list[Written] = []
+    sweeps: list[LayerWrites] = []
     with ExitStack() as committed:
         for share in hparams.shares:
             written = write_facts(

@@ -77,7 +77,7 @@ class KeptKeys:
 
 
 @dataclass(frozen=True)
-class Written:
+class LayerWrites:
     """What was found.
 
     Attributes:
@@ -105,7 +105,7 @@ def write_facts(
     alpha: float,
     share: float | None = None,
     kept_keys: KeptKeys | None = None,
-) -> Written:
+) -> LayerWrites:
     """Find values, and the update of each layer.
 
     Args:
@@ -145,7 +145,7 @@ def write_facts(
             if turn < len(place.names) - 1:
                 update = WeightUpdate({name: deltas[name]}, keys={name: read[name]})
                 lower.enter_context(update.applied(model))
-    return Written(deltas, read, sought[-1], weights)
+    return LayerWrites(deltas, read, sought[-1], weights)
 
 
 def keys(model: nn.Module, facts: Sequence[FactRows], name: str, together: int | None = None) -> Tensor:

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Stated:
+class TargetScores:
     """How a model states some facts.
 
     Attributes:
@@ -35,21 +35,21 @@ class Stated:
 
 
 @torch.no_grad()
-def stated(model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest]) -> Stated:
+def stated(model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest]) -> TargetScores:
     """Look at the targets of some facts, teacher-forced."""
     rows = [encode(tok, request.asked(), request.completion) for request in requests]
     parts = [_stated(predict(model, part)) for part in in_parts(model, rows)]
-    return Stated(
+    return TargetScores(
         sum((part.nll for part in parts), ()),
         sum((part.likeliest for part in parts), ()),
         sum((part.leads for part in parts), ()),
     )
 
 
-def _stated(predictions: Predictions) -> Stated:
+def _stated(predictions: Predictions) -> TargetScores:
     right = (predictions.log_probs.argmax(-1) == predictions.tokens).split(predictions.spans)
     leads = lead(predictions.log_probs, predictions.tokens).split(predictions.spans)
-    return Stated(
+    return TargetScores(
         tuple(predictions.nll().tolist()),
         tuple(bool(values.all()) for values in right),
         tuple(values.min().item() for values in leads),
@@ -67,7 +67,7 @@ def lead(log_probs: Tensor, tokens: Tensor) -> Tensor:
     return (target - log_probs.scatter(1, tokens[:, None], -torch.inf).amax(1, keepdim=True))[:, 0]
 
 
-def not_written(requests: Sequence[EditRequest], after: Stated) -> list[str]:
+def not_written(requests: Sequence[EditRequest], after: TargetScores) -> list[str]:
     """What is to be said of facts that the edited model does not state, each logged as well."""
     missed = [
         f"{request.prompt!r} is not followed by {request.target_new!r}, which has {nll:.2f} nats a token"

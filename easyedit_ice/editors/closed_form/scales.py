@@ -9,7 +9,7 @@ from torch import nn
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
-from easyedit_ice.editors.closed_form.outcome import Stated, stated
+from easyedit_ice.editors.closed_form.outcome import TargetScores, stated
 from easyedit_ice.model.tokenizer import Tokenizer
 
 SCALES = (0.375, 0.5, 0.625, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -26,7 +26,7 @@ class Scaled:
     """
 
     scales: tuple[float, ...]
-    after: Stated
+    after: TargetScores
 
 
 def least_scales(
@@ -63,6 +63,6 @@ def least_scales(
             steps[fact] += 1
 
 
-def _with(model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], update: WeightUpdate) -> Stated:
+def _with(model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], update: WeightUpdate) -> TargetScores:
     with update.applied(model):
         return stated(model, tok, requests)

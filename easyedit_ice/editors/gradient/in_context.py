@@ -17,7 +17,7 @@ from easyedit_ice.editors.gradient.objectives import (
     Edit,
     Objective,
     ObjectiveSettings,
-    Stated,
+    RowObjective,
     Term,
     Turns,
     fact_rows,
@@ -154,7 +154,7 @@ class InContextSettings(ObjectiveSettings):
         return facts * max(self.continuation_samples, self.free_samples), length
 
 
-class TargetInContext(Stated):
+class TargetInContext(RowObjective):
     """CE(x* | c, q), which the released code of ICE adds to its loss; the gradient flows through the context.
 
     Args:

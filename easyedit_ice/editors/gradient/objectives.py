@@ -102,7 +102,7 @@ def fact_rows(
     return [(context, row) for context, row in rows if not context or longest is None or len(row.ids) - 1 <= longest]
 
 
-class Stated(Objective):
+class RowObjective(Objective):
     """Mean negative log-likelihood of some rows of each fact.
 
     Args:
@@ -127,7 +127,7 @@ class Stated(Objective):
         ]
 
 
-class FineTuning(Stated):
+class FineTuning(RowObjective):
     """CE(x* | q): the target after the prompt.
 
     Args:

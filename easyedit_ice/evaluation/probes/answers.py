@@ -20,7 +20,7 @@ Context = Callable[[str], str]
 
 
 @dataclass(frozen=True)
-class Answered:
+class ProbeAnswer:
     """A model's answer to one probe of a claim.
 
     Attributes:
@@ -54,7 +54,7 @@ class Prober:
 
     def ask(
         self, model: nn.Module, claims: Sequence[Claim | None], contexts: Sequence[Context | None] | None = None
-    ) -> list[tuple[Answered, ...]]:
+    ) -> list[tuple[ProbeAnswer, ...]]:
         """What a model answers to each claim's probes; it is left as it was.
 
         A probe that cannot be made of a claim, or that the model has no room for, is not among the answers.
@@ -73,10 +73,10 @@ class Prober:
             if claim is not None and (items := self._fitting(probe.make(claim), context, longest))
         ]
         said = self._log_probs(model, [(item, contexts[place]) for place, _, items in asked for item in items])
-        by_claim: list[list[Answered]] = [[] for _ in claims]
+        by_claim: list[list[ProbeAnswer]] = [[] for _ in claims]
         for place, probe, items in asked:
             log_probs = tuple(next(said) for _ in items)
-            by_claim[place].append(Answered(probe.name, items, log_probs, probe.judge(items, log_probs)))
+            by_claim[place].append(ProbeAnswer(probe.name, items, log_probs, probe.judge(items, log_probs)))
         return [tuple(of_claim) for of_claim in by_claim]
 
     def _log_probs(self, model: nn.Module, texts: Sequence[tuple[Item, Context | None]]) -> Iterator[tuple[float, ...]]:
@@ -112,6 +112,6 @@ def told(claim: Claim) -> Context:
     return lambda question: f"{claim.statement}. {question}"
 
 
-def shares(answers: Sequence[Answered]) -> dict[str, float]:
+def shares(answers: Sequence[ProbeAnswer]) -> dict[str, float]:
     """By probe 1 for a right answer and 0 for a wrong one."""
     return {answer.probe: float(answer.right) for answer in answers}

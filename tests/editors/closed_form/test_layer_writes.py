@@ -13,7 +13,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, place_of
 from easyedit_ice.editors.closed_form import layer_writes as write
-from easyedit_ice.editors.closed_form.layer_writes import KeptKeys, Written, write_facts
+from easyedit_ice.editors.closed_form.layer_writes import KeptKeys, LayerWrites, write_facts
 from easyedit_ice.editors.closed_form.open_directions import Open
 from easyedit_ice.editors.closed_form.subject_rows import fact_rows
 from easyedit_ice.editors.closed_form.value_search import Search, Values
@@ -38,7 +38,7 @@ def _model(name: str) -> torch.nn.Module:
     return model
 
 
-def _written(model: torch.nn.Module, layers: list[int], factor: Factor | None = None, **changes: object) -> Written:
+def _written(model: torch.nn.Module, layers: list[int], factor: Factor | None = None, **changes: object) -> LayerWrites:
     place = place_of(model, FastMEMITHyperParams(layers=layers))
     width = ModelAnatomy(model).projection(place.names[0]).in_features
     opened = dict.fromkeys(place.names, Open(factor or identity_factor(width, 1.0)))

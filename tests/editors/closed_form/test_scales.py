@@ -9,7 +9,7 @@ from easyedit_ice.edit.delta import DenseDelta
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form import scales as scaled
-from easyedit_ice.editors.closed_form.outcome import Stated
+from easyedit_ice.editors.closed_form.outcome import TargetScores
 from easyedit_ice.editors.closed_form.scales import SCALES, least_scales
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
@@ -27,9 +27,9 @@ def _found(model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, needs: tuple
         tried.append(scales)
         return WeightUpdate({projection.name: DenseDelta(torch.ones(projection.out_features, projection.in_features))})
 
-    def stated(*args: object) -> Stated:
+    def stated(*args: object) -> TargetScores:
         leads = tuple(1.0 if scale >= least else -1.0 for scale, least in zip(tried[-1], needs, strict=True))
-        return Stated((1.0, 1.0), tuple(lead > 0 for lead in leads), leads)
+        return TargetScores((1.0, 1.0), tuple(lead > 0 for lead in leads), leads)
 
     monkeypatch.setattr(scaled, "stated", stated)
     return least_scales(model, tokenizer(), REQUESTS, update_of, **{"margin": 0.5, "least": 0.25} | options), tried
