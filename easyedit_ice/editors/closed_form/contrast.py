@@ -15,7 +15,7 @@ reads and of the residual stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,8 +25,9 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.model.capture import Side
 from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.tokenizer import Tokenizer
+from easyedit_ice.runtime.batching import batches_that_fit, tokens_on
 from easyedit_ice.text.likely_answers import rows_right
-from easyedit_ice.text.reading import at_places
+from easyedit_ice.text.reading import TOKENS, at_places
 from easyedit_ice.text.rows import Row, encode, prefix_ids
 from easyedit_ice.text.sampling import write
 
@@ -157,15 +158,32 @@ def _mean_differences(
     block: str,
     together: int | None,
 ) -> Tensor:
-    """Of what a block returns for the first and the second of each fact's pairs: (n, d)."""
-    width = embedding_weight(model).shape[1]
-    rows = [row for of_fact in pairs for pair in of_fact for row in pair]
-    states = iter(read(model, rows, block, "out", together).split([row.span for row in rows]) if rows else ())
-    means = []
-    for of_fact, span in zip(pairs, spans, strict=True):
-        differences = [next(states) - next(states) for _ in of_fact]
-        means.append(torch.stack(differences).mean(0) if differences else torch.zeros(span, width))
+    """Of what a block returns for the first and the second of each fact's pairs: (n, d).
+
+    Facts are read so many tokens at a time, and of what is read only the means are kept.
+    """
+    most = together or tokens_on(embedding_weight(model).device, TOKENS)
+    facts = list(zip(pairs, spans, strict=True))
+    parts = batches_that_fit(facts, lambda part: sum(len(row.ids) for row in _rows(part)) <= most)
+    means = [mean for part in parts for mean in _means(model, part, block, together)]
     return torch.cat([mean.to(means[0].device) for mean in means])
+
+
+_Fact = tuple[Sequence[tuple[Row, Row]], int]
+"""Pairs of a fact, and its span."""
+
+
+def _rows(facts: Sequence[_Fact]) -> list[Row]:
+    return [row for pairs, _ in facts for pair in pairs for row in pair]
+
+
+def _means(model: nn.Module, facts: Sequence[_Fact], block: str, together: int | None) -> Iterator[Tensor]:
+    """Each fact's mean difference, (span, d); 0 without pairs."""
+    rows = _rows(facts)
+    states = iter(read(model, rows, block, "out", together).split([row.span for row in rows]) if rows else ())
+    for pairs, span in facts:
+        differences = [next(states) - next(states) for _ in pairs]
+        yield torch.stack(differences).mean(0) if differences else torch.zeros(span, embedding_weight(model).shape[1])
 
 
 def read(model: nn.Module, rows: Sequence[Row], module: str, side: Side, together: int | None = None) -> Tensor:

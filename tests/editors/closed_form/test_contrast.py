@@ -54,6 +54,22 @@ def test_facts_stand_one_after_the_other_each_as_if_alone(model) -> None:
     torch.testing.assert_close(together.keys, torch.cat([own.keys for own in alone]), rtol=1e-3, atol=1e-4)
 
 
+def test_what_is_read_of_a_batch_at_a_time_is_bounded_by_tokens(model, monkeypatch) -> None:
+    facts = [_taught(request) for request in REQUESTS]
+    at_once = contrast(model, facts, PROJECTION, BLOCK)
+    groups: list[int] = []
+
+    def watched(model, rows, name, side, together=None):
+        if side == "out":
+            groups.append(len(rows))
+        return read(model, rows, name, side, together)
+
+    monkeypatch.setattr(module, "read", watched)
+    in_parts = contrast(model, facts, PROJECTION, BLOCK, together=1)
+    assert groups == [2 * len(fact.pairs) for fact in facts]
+    torch.testing.assert_close(in_parts.residuals, at_once.residuals, rtol=1e-3, atol=1e-4)
+
+
 def test_keys_are_what_the_projection_reads_without_a_context(model) -> None:
     fact = _taught(REQUESTS[0])
     found = contrast(model, [fact], PROJECTION, BLOCK)
