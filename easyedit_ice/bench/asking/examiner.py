@@ -14,13 +14,14 @@ from torch import nn
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.config import EvaluationConfig
 from easyedit_ice.bench.storage.finite_lines import with_nulls
-from easyedit_ice.bench.storage.line import OLD, TOLD, Line, RestOfModel
+from easyedit_ice.bench.storage.line import OLD, ROUNDING, TOLD, Line, RestOfModel
 from easyedit_ice.easyedit.scoring import easyedit_qualities
 from easyedit_ice.errors import DataError
 from easyedit_ice.evaluation import Context, Drift, Observation, observe
 from easyedit_ice.evaluation.fluency import fluency
 from easyedit_ice.evaluation.judging import Case, Judge
 from easyedit_ice.evaluation.probes import ProbeAnswer, Prober, chosen, told
+from easyedit_ice.evaluation.rounding_floor import barely_changed, packed_projection
 from easyedit_ice.evaluation.side_effects import Rest
 from easyedit_ice.factworld import general_text
 from easyedit_ice.model.tokenizer import Tokenizer
@@ -168,6 +169,17 @@ class Examiner:
         measured |= self.rest_of(model, contexts)
         line = {"phase": "drift", "position": position, "step": step, **measured}
         return [with_nulls(cast(Line, line))] if measured else []
+
+    def rounding_floor(self, model: nn.Module) -> list[Line]:
+        """The same of the unedited model after a change that means nothing, where its weights are packed.
+
+        What is measured after edits can be told from rounding only beyond that.
+        """
+        projection = packed_projection(model)
+        if projection is None:
+            return []
+        with barely_changed(projection):
+            return [{**line, "phase": ROUNDING} for line in self.drift(model, 0, 0)]
 
     def rest_of(self, model: nn.Module, contexts: Sequence[Context] = ()) -> RestOfModel:
         """What is left of known facts and of text, as a line has it; nothing where neither is asked for."""

@@ -21,7 +21,7 @@ from easyedit_ice.bench.report.reported_scores import (
     scores_of,
     with_known,
 )
-from easyedit_ice.bench.report.side_effect_figures import side_figures, unedited_figures
+from easyedit_ice.bench.report.side_effect_figures import rounding_floor, side_figures, unedited_figures
 from easyedit_ice.bench.report.undo import Undone, undone
 from easyedit_ice.bench.storage.line import PROBED
 from easyedit_ice.evaluation import Interval
@@ -57,6 +57,7 @@ class Results:
         scored: by phase; the unedited model, then the methods in their order.
         figures: by method: cost and side effects.
         unedited: fluency and perplexity before any edit, by name of the unedited model.
+        rounding: by method, where weights are packed: the same after a change that means nothing, and known facts kept.
         compared: every pair of methods, in every section, style and phase.
         probes: by phase in which they were asked, what the unedited model and the methods answered to probes.
         undone: by method: what its edits left behind once they were taken out, where that was checked.
@@ -67,6 +68,7 @@ class Results:
     scored: dict[str, tuple[Scored, ...]]
     figures: dict[str, dict[str, Interval]]
     unedited: dict[str, dict[str, float]]
+    rounding: dict[str, dict[str, float]]
     compared: tuple[Compared, ...]
     probes: dict[str, tuple[Scored, ...]]
     undone: dict[str, Undone]
@@ -105,6 +107,7 @@ def _results(group: Group) -> Results:
         scored=scored,
         figures={run.label: side_figures(run) for run in group.runs},
         unedited={name: unedited_figures(run) for name, run, _ in baselines(group, "immediate")},
+        rounding={run.label: floor for run in group.runs if (floor := rounding_floor(run))},
         compared=(
             *(entry for phase, methods in scored.items() for entry in _compared(group, phase, methods)),
             *(

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
+from easyedit_ice.bench.report.phrases import KNOWN
 from easyedit_ice.bench.report.reading_runs import Run
-from easyedit_ice.bench.storage.line import Line
+from easyedit_ice.bench.storage.line import ROUNDING, Line
 from easyedit_ice.evaluation import Interval
 from easyedit_ice.evaluation.intervals import interval
 
@@ -51,6 +52,16 @@ def unedited_figures(run: Run) -> dict[str, float]:
     columns = {"fluency": _values(run.at("before"), "fluency")}
     columns |= {name: _values(unedited, name) for name in ("perplexity", "text_perplexity")}
     return {name: fmean(values) for name, values in columns.items() if values}
+
+
+def rounding_floor(run: Run) -> dict[str, float]:
+    """Perplexities and KL of the unedited model after a change that means nothing, and the share of known facts that it
+    keeps; of a run whose model has packed weights."""
+    for line in run.at(ROUNDING):
+        figures = {name: line[name] for name in ("perplexity", "text_perplexity", "kl") if line.get(name) is not None}
+        known = line.get("known")
+        return figures | ({KNOWN: 1 - len(known["lost"]) / known["facts"]} if known else {})
+    return {}
 
 
 def _drift(run: Run) -> list[Line]:

@@ -35,6 +35,7 @@ def _apart(bench: Bench, batch: Sequence[Fact], place: int) -> list[Line]:
     unedited: list[Line] = []
     if place == 0:
         unedited += bench.examiner.drift(bench.method.model, 0, 0)
+        unedited += bench.examiner.rounding_floor(bench.method.model)
         unedited += bench.aftermath.unedited(bench.method.model, bench.ledger)
     by_position = {fact.position: answers for fact, answers in zip(batch, before, strict=True)}
     said = said_before(bench, bench.method.model, batch)

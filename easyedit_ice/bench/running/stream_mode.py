@@ -99,6 +99,7 @@ class _Pool:
                     for fact, was in zip(untouched, self._untouched_before, strict=True)
                 ),
                 *bench.examiner.drift(self._model, 0, 0),
+                *bench.examiner.rounding_floor(self._model),
                 *bench.aftermath.unedited(self._model, bench.ledger),
             ]
         )

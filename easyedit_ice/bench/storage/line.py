@@ -20,7 +20,21 @@ def after(treatment: str) -> str:
 AFTER = tuple(map(after, TREATMENTS))
 UNDONE = "undone"
 """Phase of the lines that say what an edit left behind once it was taken out."""
-PHASES = ("before", "drift", ABILITIES, *AFTER, AFTERLIFE, "failed", "immediate", "retained", "untouched", UNDONE)
+ROUNDING = "rounding"
+"""Phase of the line that says how far a change that means nothing moves a model with packed weights."""
+PHASES = (
+    "before",
+    "drift",
+    ROUNDING,
+    ABILITIES,
+    *AFTER,
+    AFTERLIFE,
+    "failed",
+    "immediate",
+    "retained",
+    "untouched",
+    UNDONE,
+)
 """In the order in which a fact's lines are written."""
 SCORED = ("before", "immediate", "retained", "untouched", *AFTER)
 """Phases whose lines have scores of a fact."""
