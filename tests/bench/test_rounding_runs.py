@@ -32,10 +32,3 @@ def test_the_report_shows_it_beside_the_side_effects(packed: Path, tmp_path: Pat
     text = (tmp_path / "report.md").read_text()
     assert "| rounding alone (FastMEMIT quantization_bit=8) |" in text
     assert "It keeps, of known facts, in per cent: FastMEMIT quantization_bit=8 " in text
-
-
-def test_a_model_that_is_not_packed_has_no_such_line(tmp_path: Path) -> None:
-    folder = run(configured("algorithm=FastMEMIT", *ASKED), tmp_path / "run")
-    assert "rounding" not in {phase for phase, _, _ in shape_of(folder)}
-    write_report(compare([read_run(folder)]), tmp_path / "report")
-    assert "ounding alone" not in (tmp_path / "report" / "report.md").read_text()
