@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.checkpoints.gguf_files import GgufSource, sha256_of
+from easyedit_ice.checkpoints.gguf_positions import state_scaling
 from easyedit_ice.errors import LoadingError, ModelPackageError
 from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.progress import waiting
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 CONVERSIONS = Store(
     name="models",
-    format="2",
+    format="3",
     remedy="or run `easyedit-ice models --clear`, to have it made again",
     pattern="*/*",
 )
@@ -145,6 +146,7 @@ def _write(file: Path, folder: Path) -> None:
     tok = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     metadata = GGUFReader(file)
     _check_borders(tok, metadata)
+    state_scaling(model, metadata)
     _state_ends(model, metadata.get_field("tokenizer.ggml.eot_token_id"))
     _split_digits(tok, metadata.get_field("tokenizer.ggml.pre"))
     model.save_pretrained(folder)

@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import nn
+
 from easyedit_ice.edit.delta import Delta, LowRankDelta
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.fused_experts import is_fused
 
 Targets = Sequence[tuple[Projection, Delta]]
 """Projections of a model, each with its delta."""
 _WEIGHTS = "adapter_model.safetensors"
 ADAPTER = ("adapter_config.json", _WEIGHTS)
 """Files that an adapter is made of."""
+_OF_EXPERTS = ("gate_proj", "up_proj", "down_proj")
+"""Last parts of names that peft 0.21 takes for those of fused experts, whatever stands before them (findings)."""
 
 
-def save_peft(targets: Targets, base: str | None, folder: Path) -> None:
+def save_peft(model: nn.Module, targets: Targets, base: str | None, folder: Path) -> None:
     """Write low-rank deltas as a LoRA adapter.
 
     Args:
+        model: that they change.
         targets: where they belong.
         base: name or path of the model.
         folder: made if need be.
 
     Raises:
-        UpdateError: a delta is not low-rank, or belongs to fused experts.
+        UpdateError: a delta is not low-rank, belongs to fused experts, or has a name that peft takes for theirs.
     """
     from peft import LoraConfig
     from safetensors.torch import save_file
@@ -36,6 +42,12 @@ def save_peft(targets: Targets, base: str | None, folder: Path) -> None:
     fused = [projection.name for projection, _ in targets if projection.experts > 1]
     if fused:
         raise UpdateError(f"{', '.join(fused)}: fused experts are no module that LoRA adapts; use save or to_hf")
+    taken = [projection.name for projection, _ in targets if projection.name.rpartition(".")[2] in _OF_EXPERTS]
+    if taken and any(map(is_fused, model.modules())):
+        raise UpdateError(
+            f"{', '.join(taken)}: in a model with fused experts peft may put a LoRA of this name into the experts of "
+            "all blocks, and not here; use save or to_hf"
+        )
     ranked = [(projection, delta) for projection, delta in low if delta.rank]
     if not ranked:
         raise UpdateError("the update has no rank anywhere, so it changes nothing; there is no adapter to write")

@@ -262,7 +262,8 @@ class WeightUpdate:
             folder: made if need be; an adapter saved there before is replaced.
 
         Raises:
-            UpdateError: a delta is not low-rank, or does not fit the model; or none of them has a rank.
+            UpdateError: a delta is not low-rank, or does not fit the model; or none of them has a rank; or peft would
+                put the adapter elsewhere, as into a mixture's experts for a dense block beside them.
             SaveError: the folder is the model's own, holds other files than an adapter's, or cannot be written.
         """
         base = getattr(model.config, "_name_or_path", None)
@@ -270,7 +271,7 @@ class WeightUpdate:
         refuse_others(folder, ADAPTER)
         targets = self.targets(model)
         with placed(folder, overwrite=True) as draft:
-            save_peft(targets, base, draft)
+            save_peft(model, targets, base, draft)
 
     def to_hf(self, model: nn.Module, tok: Tokenizer, folder: str | Path) -> None:
         """Write the edited model and its tokenizer as any transformers checkpoint.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from runs import configured, lines_of, shape_of
+from runs import configured, lines_of
 
 from easyedit_ice.bench.report import compare, read_run, write_report
 from easyedit_ice.bench.running.one_run import run

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gguf import GGMLQuantizationType, GGUFWriter, quantize
+from gguf import GGMLQuantizationType, GGUFWriter, RopeScalingType, quantize
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
@@ -65,8 +65,8 @@ _OUTER = {
 }
 
 
-def tiny_llama() -> LlamaForCausalLM:
-    """Grouped queries, tied head."""
+def tiny_llama(**scaling: Any) -> LlamaForCausalLM:
+    """Grouped queries, tied head; `scaling` of its positions."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer()),
@@ -77,6 +77,7 @@ def tiny_llama() -> LlamaForCausalLM:
         num_key_value_heads=KV_HEADS,
         max_position_embeddings=128,
         tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, **scaling},
     )
     return LlamaForCausalLM(config).eval()
 
@@ -122,6 +123,7 @@ def write_gguf(model: Any, path: Path, kind: str = "Q8_0", pre: str = "default",
     architecture = model.config.model_type
     writer = GGUFWriter(path, architecture.removesuffix("_text"))
     _write_metadata(writer, model.config, pre, ends)
+    _write_scaling(writer, model)
     for name, parameter in model.named_parameters():
         values = parameter.detach().numpy()
         module, _, suffix = name.rpartition(".")
@@ -143,6 +145,17 @@ def write_gguf(model: Any, path: Path, kind: str = "Q8_0", pre: str = "default",
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def _write_scaling(writer: GGUFWriter, model: Any) -> None:
+    scaling = getattr(model.config, "rope_parameters", None) or {}
+    kind = scaling.get("rope_type", "default")
+    if kind == "llama3":
+        plain = tiny_llama().model.rotary_emb.inv_freq
+        writer.add_tensor("rope_freqs.weight", (plain / model.model.rotary_emb.inv_freq).numpy())
+    elif kind != "default":
+        writer.add_rope_scaling_type(RopeScalingType(kind))
+        writer.add_rope_scaling_factor(scaling["factor"])
 
 
 def _interleaved(weight: np.ndarray, heads: int) -> np.ndarray:

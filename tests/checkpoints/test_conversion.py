@@ -59,6 +59,41 @@ def test_smollm_sets_digits_apart_before_all_else(tmp_path: Path) -> None:
     assert pieces == ["In", "ĊĊ", "2", "0"]
 
 
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+
+
+@pytest.mark.parametrize("scaling", [{"rope_type": "linear", "factor": 4.0}, LLAMA3], ids=["linear", "llama3"])
+def test_positions_are_scaled_as_the_file_says(scaling: dict[str, Any], tmp_path: Path) -> None:
+    made = tiny_llama(**scaling)
+    model, _ = _load(write_gguf(made, tmp_path / "scaled.gguf", kind="F32"))
+    assert not torch.equal(made.model.rotary_emb.inv_freq, tiny_llama().model.rotary_emb.inv_freq)
+    assert torch.allclose(model.model.rotary_emb.inv_freq, made.model.rotary_emb.inv_freq, rtol=1e-6)
+    ids = torch.arange(3, 103)[None] % model.config.vocab_size
+    assert torch.allclose(model(ids).logits, made(ids).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "named"),
+    [
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}, "yarn"),
+        (LLAMA3 | {"high_freq_factor": 8.0}, "rope_freqs.weight"),
+    ],
+    ids=["yarn", "like llama3"],
+)
+def test_positions_that_are_scaled_in_another_way_are_refused(
+    scaling: dict[str, Any], named: str, tmp_path: Path
+) -> None:
+    file = write_gguf(tiny_llama(**scaling), tmp_path / "scaled.gguf")
+    with pytest.raises(LoadingError, match=f"scales rotary positions .*{named}"):
+        _load(file)
+
+
 def test_a_tokenizer_that_transformers_reads_otherwise_than_the_file_is_refused(
     tiny_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

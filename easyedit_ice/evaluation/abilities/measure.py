@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -92,6 +92,7 @@ class Tasks:
         from lm_eval.models.huggingface import HFLM
 
         with preserved(model, tok), seeded(0, model), logged_prints():
+            _leave_head(model)
             for task in self._tasks.values():
                 task.set_fewshot_seed(seed=FEW_SHOT_SEED)
             try:
@@ -119,6 +120,11 @@ class Tasks:
             task.build_all_requests(limit=self.limit, rank=0, world_size=1)
         asked = [[str(part) for part in request.args] for request in task.instances]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def _leave_head(model: nn.Module) -> None:
+    """Keep HFLM from tying head and embedding anew, which would undo an edit of one of them (findings)."""
+    cast("Any", model).tie_weights = lambda *_, **__: None
 
 
 def abilities(

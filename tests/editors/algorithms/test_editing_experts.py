@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 from quick import of
 
 from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.update import WeightUpdate
@@ -106,6 +109,21 @@ def test_an_edited_mixture_is_a_checkpoint_of_transformers(tmp_path: Path) -> No
 def test_experts_are_no_lora_adapter(tmp_path: Path) -> None:
     with pytest.raises(UpdateError, match="fused experts are no module that LoRA adapts; use save or to_hf"):
         _update("mixtral", "FastROME").to_peft(_model("mixtral"), tmp_path)
+
+
+def test_nor_is_what_peft_would_take_for_experts(tmp_path: Path) -> None:
+    model, name = _model("qwen2_moe"), "model.layers.1.mlp.shared_expert.down_proj"
+    rows, columns = model.get_submodule(name).weight.shape
+    update = WeightUpdate({name: LowRankDelta(torch.ones(1, columns), torch.ones(rows, 1))}, {})
+    with pytest.raises(UpdateError, match="peft may put a LoRA of this name into the experts of all blocks"):
+        update.to_peft(model, tmp_path)
+    other = "model.layers.1.self_attn.o_proj"
+    rows, columns = model.get_submodule(other).weight.shape
+    WeightUpdate({other: LowRankDelta(torch.ones(1, columns), torch.ones(rows, 1))}, {}).to_peft(model, tmp_path)
+    tuned = PeftModel.from_pretrained(copy.deepcopy(model), str(tmp_path))
+    assert {key.partition(".lora_")[0] for key, _ in tuned.named_parameters() if "lora_" in key} == {
+        f"base_model.model.{other}"
+    }
 
 
 def test_the_plan_counts_a_second_moment_for_each_expert() -> None:

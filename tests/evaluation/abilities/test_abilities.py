@@ -7,6 +7,7 @@ import logging
 import random
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,18 @@ def test_a_model_in_memory_gets_the_scores_that_its_own_probabilities_give(
     assert (tok.padding_side, tok.pad_token) == padding
     assert random.getstate() == state and np.random.get_state()[1].tolist() == numbers
     assert torch.equal(torch.get_rng_state(), torch_state) and logging.getLogger().handlers == handlers
+
+
+def test_an_edit_of_the_head_alone_is_scored_and_stays(loaded: tuple[Any, Any], tasks: Tasks) -> None:
+    model, tok = deepcopy(loaded[0]), loaded[1]
+    assert model.config.tie_word_embeddings and model.lm_head.weight is model.get_input_embeddings().weight
+    _, before = tasks.measure(model, tok)
+    head = model.lm_head.weight = torch.nn.Parameter(torch.zeros_like(model.lm_head.weight))
+    _, after = tasks.measure(model, tok)
+    assert after.value > 10 * before.value  # every token is as likely as any other
+    assert model.lm_head.weight is head and not head.any()
+    model.tie_weights()
+    assert model.lm_head.weight is model.get_input_embeddings().weight
 
 
 def test_what_is_asked_has_a_hash_that_the_limit_changes(tasks: Tasks) -> None:
