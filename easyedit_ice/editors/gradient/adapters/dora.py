@@ -97,7 +97,7 @@ class DecomposedSettings(FactorSettings):
 
 
 def _check_weights(projections: Sequence[Projection]) -> None:
-    """Refuse what peft cannot do: reading 8-bit weights on a CPU, it loses their scales."""
+    """Refuse what peft cannot do: read 8-bit weights on a CPU once the model has run, and their scales have moved."""
     for projection in projections:
         weight = projection.module.weight
         if projection.quantized and hasattr(weight, "SCB") and weight.device.type == "cpu":
