@@ -32,6 +32,8 @@ APART = 0.05
 SOLVED_AT_ONCE = ("FastMEMIT", "FastEMMET", "FastROME", "FastICE")
 """Algorithms whose updates are apart by roundings alone."""
 DRAWN = ("SVF, reinforced",)
+RUN_TOGETHER = ("FastMEMIT, found",)
+"""Cases whose few short rows run in one pass since, where those of one length did: apart by roundings."""
 EXPECTED = [
     pytest.param(case, shape, marks=[] if case in ALGORITHMS and shape == "gpt2" else pytest.mark.slow)
     for case, shape in HELD
@@ -51,7 +53,7 @@ def same_kernels():
 @pytest.mark.parametrize(("case", "shape"), EXPECTED)
 def test_equal_settings_give_the_bits_of_earlier_builds(case, shape, same_kernels):
     update, expected = solved(case, shape), BITS["updates"][f"{case}, {shape}"]
-    if same_kernels:
+    if same_kernels and case not in RUN_TOGETHER:
         assert digest(update) == expected["bits"]
     elif case in DRAWN:
         pytest.skip("answers are drawn, and drawn otherwise where kernels round otherwise")

@@ -23,6 +23,8 @@ from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.pretrained import embedding_weight, pretrained
 from easyedit_ice.runtime.batching import alike, by_row, padded
 
+_FEW = 64
+"""Tokens, those that fill rows up among them, of which a pass takes hardly longer than of one: it reads all weights."""
 _SAME = 0.1
 """How far a block's output may miss what its projection was made to add, for rounding, as a share of that."""
 
@@ -32,7 +34,8 @@ class UpperBlocks:
 
     All that the addition does not change is worked out once: what the modules before the projection return, and keys
     and values of the tokens before the subject's last, which do not see it. Models that keep more of a text than keys
-    and values (linear attention, convolutions) read the whole rows each time. Rows of like length run side by side.
+    and values (linear attention, convolutions) read the whole rows each time. Rows of like length run side by side, and
+    all of them where they are few and short.
 
     Args:
         model: in evaluation mode.
@@ -50,7 +53,7 @@ class UpperBlocks:
     def __init__(self, model: nn.Module, rows: Sequence[FactRow], projection: str, *, last: int | None = None) -> None:
         self._groups = [
             (group, _Group(model, [rows[index] for index in group], projection, last))
-            for group in alike([len(row.read) for row in rows])
+            for group in _groups([len(row.read) for row in rows])
         ]
         self.projected = self._in_order(lambda blocks: blocks.projected)
         self.block = self._in_order(lambda blocks: blocks.block)
@@ -227,6 +230,11 @@ class _Group:
         instead = dict.fromkeys(lower, below) | dict.fromkeys(upper, above)
         with replaced_outputs(overrides), replaced_forwards(instead):
             yield
+
+
+def _groups(lengths: Sequence[int]) -> list[list[int]]:
+    """Indices of rows of these lengths, by what runs side by side."""
+    return [list(range(len(lengths)))] if max(lengths) * len(lengths) <= _FEW else alike(lengths)
 
 
 def _chosen(value: Any, rows: Tensor, count: int) -> Any:
