@@ -14,7 +14,13 @@ from easyedit_ice.moved import MOVED, current_name
 HOME = Path(easyedit_ice.__file__).parent
 
 
-@pytest.mark.parametrize("earlier", ["anatomy", "training.loop", "training.adapters.lora", "closed_form", "host"])
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        *("anatomy", "training.loop", "training.adapters.lora", "closed_form", "host"),
+        *("spectra.found", "book.hub", "usual"),
+    ],
+)
 def test_an_earlier_name_gives_the_module_itself(earlier: str):
     with pytest.warns(DeprecationWarning, match="is now"):
         module = import_module(f"easyedit_ice.{earlier}")
