@@ -23,7 +23,7 @@ def state_scaling(model: PreTrainedModel, metadata: GGUFReader) -> None:
         LoadingError: the file scales positions in a way that is not known here.
     """
     architecture = _value(metadata, "general.architecture")
-    kind = _value(metadata, f"{architecture}.rope.scaling.type") or "none"
+    kind, factor = _kind(metadata, f"{architecture}.rope")
     tensors = {tensor.name: tensor.data for tensor in metadata.tensors if tensor.name.startswith("rope_")}
     if architecture == "gpt-oss" or (kind == "none" and not tensors):
         return
@@ -31,11 +31,10 @@ def state_scaling(model: PreTrainedModel, metadata: GGUFReader) -> None:
     plain = getattr(config, "rope_parameters", None) or {}
     if "rope_theta" in plain:  # one scaling for all blocks
         if kind == "linear" and not tensors:
-            factor = float(_value(metadata, f"{architecture}.rope.scaling.factor"))
             config.rope_parameters = plain | {"rope_type": "linear", "factor": factor}
             return
         if kind == "none" and set(tensors) == {"rope_freqs.weight"}:
-            factors = torch.tensor(tensors["rope_freqs.weight"])
+            factors = torch.tensor(tensors["rope_freqs.weight"]).float()
             config.rope_parameters = plain | _LLAMA3 | {"rope_type": "llama3", "factor": factors.max().item()}
             if _follows(factors, config):
                 return
@@ -43,6 +42,16 @@ def state_scaling(model: PreTrainedModel, metadata: GGUFReader) -> None:
         f"the file scales rotary positions ({', '.join([kind, *tensors])}) in a way that transformers leaves out and "
         "that is not mended here, so that the model would answer otherwise than the file; load the original checkpoint"
     )
+
+
+def _kind(metadata: GGUFReader, rope: str) -> tuple[str, float]:
+    """The way positions are scaled, and by what factor; as llama.cpp reads it, linearly where no way is named."""
+    kind = str(_value(metadata, f"{rope}.scaling.type") or "linear")
+    factors = (_value(metadata, f"{rope}.{name}") for name in ("scaling.factor", "scale_linear"))  # now, and once
+    factor = next((factor for factor in factors if factor is not None), 0)
+    if kind == "linear" and factor in (0, 1):
+        return "none", 1.0
+    return (kind, float(factor)) if isinstance(factor, (int, float)) else (f"{kind} by {factor}", 1.0)
 
 
 def _value(metadata: GGUFReader, name: str) -> Any:

@@ -110,7 +110,9 @@ def tiny_gemma() -> Gemma3ForCausalLM:
     return model
 
 
-def write_gguf(model: Any, path: Path, kind: str = "Q8_0", pre: str = "default", **ends: int) -> Path:
+def write_gguf(
+    model: Any, path: Path, kind: str = "Q8_0", pre: str = "default", rope: dict[str, Any] | None = None, **ends: int
+) -> Path:
     """A model as GGUF, its matrices in a type, with the tokenizer of the tests.
 
     Args:
@@ -118,12 +120,17 @@ def write_gguf(model: Any, path: Path, kind: str = "Q8_0", pre: str = "default",
         path: of the file.
         kind: type of the matrices.
         pre: how text is split before all else.
+        rope: further entries about positions, such as ``scaling.factor``.
         **ends: further ids of the tokenizer, such as ``eot_token_id``.
     """
     architecture = model.config.model_type
     writer = GGUFWriter(path, architecture.removesuffix("_text"))
     _write_metadata(writer, model.config, pre, ends)
     _write_scaling(writer, model)
+    for name, value in (rope or {}).items():
+        {str: writer.add_string, float: writer.add_float32, list: writer.add_array}[type(value)](
+            f"{architecture}.rope.{name}", value
+        )
     for name, parameter in model.named_parameters():
         values = parameter.detach().numpy()
         module, _, suffix = name.rpartition(".")

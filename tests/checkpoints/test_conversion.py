@@ -94,6 +94,31 @@ def test_positions_that_are_scaled_in_another_way_are_refused(
         _load(file)
 
 
+@pytest.mark.parametrize(
+    ("entries", "factor"),
+    [
+        ({"scaling.factor": 4.0}, 4.0),
+        ({"scale_linear": 4.0}, 4.0),
+        ({"scaling.type": "linear"}, 1.0),
+        ({"scaling.type": "linear", "scaling.factor": 0.0}, 1.0),
+        ({"scaling.type": "none", "scaling.factor": 4.0}, 1.0),
+    ],
+    ids=["no type", "an old name", "no factor", "factor 0", "none"],
+)
+def test_positions_are_scaled_linearly_by_the_factor_that_there_is(
+    entries: dict[str, Any], factor: float, tmp_path: Path
+) -> None:
+    plain = tiny_llama()
+    model, _ = _load(write_gguf(plain, tmp_path / "scaled.gguf", kind="F32", rope=entries))
+    assert torch.allclose(model.model.rotary_emb.inv_freq, plain.model.rotary_emb.inv_freq / factor)
+
+
+@pytest.mark.parametrize("entries", [{"scaling.type": ["linear"]}, {"scaling.factor": [4.0, 2.0]}], ids=str)
+def test_a_scaling_of_another_form_is_refused_by_what_it_is(entries: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(LoadingError, match="scales rotary positions"):
+        _load(write_gguf(tiny_llama(), tmp_path / "scaled.gguf", rope=entries))
+
+
 def test_a_tokenizer_that_transformers_reads_otherwise_than_the_file_is_refused(
     tiny_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
