@@ -16,6 +16,10 @@ _LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_positi
 """As Llama 3.1 and later have it; the file holds what follows from these and the factor, one number a frequency."""
 
 
+_WHOLE = "full_attention"
+"""Those of Gemma 3's blocks that see more than a window."""
+
+
 def state_scaling(model: PreTrainedModel, metadata: GGUFReader) -> None:
     """Put the file's scaling into the configuration of the model that transformers has read from it.
 
@@ -38,6 +42,10 @@ def state_scaling(model: PreTrainedModel, metadata: GGUFReader) -> None:
             config.rope_parameters = plain | _LLAMA3 | {"rope_type": "llama3", "factor": factors.max().item()}
             if _follows(factors, config):
                 return
+    if architecture == "gemma3" and kind == "linear" and not tensors:  # of the blocks that see the whole text alone
+        whole = {"rope_type": "linear", "factor": factor}
+        config.rope_parameters = plain | {_WHOLE: plain[_WHOLE] | whole}
+        return
     raise LoadingError(
         f"the file scales rotary positions ({', '.join([kind, *tensors])}) in a way that transformers leaves out and "
         "that is not mended here, so that the model would answer otherwise than the file; load the original checkpoint"

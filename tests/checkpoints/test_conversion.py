@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import multiprocessing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from gguf import GGUFReader, dequantize
 from made_gguf import tiny_llama, write_gguf
+from transformers import Gemma3TextConfig
 
 from easyedit_ice.checkpoints.conversion import CONVERSIONS, conversions, converted, folder_of
 from easyedit_ice.checkpoints.gguf_files import GgufSource
+from easyedit_ice.checkpoints.gguf_positions import state_scaling
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.errors import DamagedFileError, LoadingError
@@ -209,3 +212,18 @@ def test_notes_tell_what_it_was_made_of(tiny_file: Path, own_cache: Path) -> Non
     notes = json.loads((converted(source) / "conversion.json").read_text())
     assert notes["gguf"] == source.sha256
     assert {"model.safetensors", "tokenizer.json", "config.json"} <= set(notes["files"])
+
+
+def test_gemma_3_scales_positions_where_the_whole_text_is_seen_alone() -> None:
+    config = Gemma3TextConfig()
+    before = config.rope_parameters
+    entries = {
+        "general.architecture": "gemma3",
+        "gemma3.rope.scaling.type": "linear",
+        "gemma3.rope.scaling.factor": 8.0,
+    }
+    fields = {name: SimpleNamespace(contents=lambda value=value: value) for name, value in entries.items()}
+    metadata = SimpleNamespace(get_field=fields.get, tensors=[])
+    state_scaling(SimpleNamespace(config=config), metadata)
+    assert config.rope_parameters["sliding_attention"] == before["sliding_attention"]
+    assert config.rope_parameters["full_attention"] == before["full_attention"] | {"rope_type": "linear", "factor": 8.0}
