@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from easyedit_ice.errors import AnatomyError, did_you_mean
-from easyedit_ice.model.blocks import context_length, find_blocks, mixtures, takes_attention_mask
+from easyedit_ice.model.blocks import context_length, find_blocks, mixtures, stream_width, takes_attention_mask
 from easyedit_ice.model.fused_experts import WEIGHT as EXPERTS_WEIGHT
 from easyedit_ice.model.fused_experts import is_fused
 from easyedit_ice.model.pretrained import embedding_weight, pretrained, weight_of
@@ -133,7 +133,7 @@ class ModelAnatomy:
     @property
     def hidden_size(self) -> int:
         """Width of the residual stream."""
-        return embedding_weight(self.model).shape[1]
+        return stream_width(self.model)
 
     @property
     def context_length(self) -> int | None:

@@ -1,4 +1,4 @@
-"""Where a model's decoder blocks are, and how long a text they read."""
+"""Where a model's decoder blocks are, how wide their stream is, and how long a text they read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from easyedit_ice.errors import AnatomyError
-from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.model.pretrained import embedding_weight, pretrained
 
 _CONTEXT = (
     "max_position_embeddings",
@@ -65,6 +65,16 @@ def context_length(model: nn.Module) -> int | None:
     config = None if whole is None else whole.get_text_config()
     told = (getattr(config, name, None) for name in _CONTEXT)
     return next((length for length in told if isinstance(length, int) and length >= 0), None)
+
+
+def stream_width(model: nn.Module) -> int:
+    """Width of the residual stream, which embeddings may be narrower than (OPT-350m) or wider (RemBERT).
+
+    That of the embeddings for a model whose configuration tells none, or which has none.
+    """
+    whole = getattr(model, "config", None)
+    told = None if whole is None else getattr(whole.get_text_config(), "hidden_size", None)
+    return told if isinstance(told, int) else embedding_weight(model).shape[1]
 
 
 def mixtures(block: nn.Module) -> Iterator[str]:

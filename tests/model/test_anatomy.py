@@ -7,11 +7,13 @@ import torch
 import transformers
 from architectures import ARCHITECTURES, LAYERS, LLAMA_LIKE, WIDTH, tiny
 from packed import packed_llama
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, OPTConfig, OPTForCausalLM
 
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
+from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 
 def _found(anatomy: ModelAnatomy, layer: int) -> dict[str, set[str]]:
@@ -31,7 +33,7 @@ def test_layers_and_roles_are_found(name):
 
 
 @pytest.mark.parametrize("name", ["GPT2", "Llama", "Phi", "OPT"])
-def test_roles_do_not_depend_on_the_mlp_being_wider_than_thetiny(name):
+def test_roles_do_not_depend_on_the_mlp_being_wider_than_the_stream(name):
     square = {"n_inner": WIDTH} if name == "GPT2" else {"intermediate_size": WIDTH, "ffn_dim": WIDTH}
     assert _found(ModelAnatomy(tiny(name, **square)), 1) == ARCHITECTURES[name][1]
 
@@ -54,7 +56,7 @@ def test_widths_and_orientation_are_those_of_the_weight(name):
         assert not projection.quantized
 
 
-def test_the_weights_name_is_a_parameter_of_thetiny():
+def test_the_weights_name_is_a_parameter_of_the_model():
     model = tiny("GPT2")
     for projection in ModelAnatomy(model).projections:
         assert model.get_parameter(projection.weight_name) is projection.module.weight
@@ -143,3 +145,33 @@ def test_the_tiny_models_have_what_their_names_say():
         assert anatomy.tied == ("untied" not in shape.name)
         assert {parameter.dtype for parameter in model.parameters()} == {shape.dtype}
         assert model.get_input_embeddings().num_embeddings == len(tokenizer())
+
+
+def _opt_350m() -> OPTForCausalLM:
+    """Small, with embeddings half as wide as its stream."""
+    shape = {"hidden_size": 32, "word_embed_proj_dim": 16, "ffn_dim": 64, "num_hidden_layers": 2}
+    rest = {"num_attention_heads": 4, "max_position_embeddings": 128, "do_layer_norm_before": False}
+    return OPTForCausalLM(OPTConfig(vocab_size=len(tokenizer()), **shape, **rest)).eval()
+
+
+def test_embeddings_may_be_narrower_than_the_stream() -> None:
+    anatomy = ModelAnatomy(_opt_350m())
+    assert anatomy.hidden_size == 32
+    assert _found(anatomy, 0)["mlp.out"] == {"fc2"}
+    assert _found(anatomy, 0)["attention.out"] == {"self_attn.out_proj"}
+
+
+@pytest.mark.parametrize("name", ["FastMEMIT", "FastGrad", "LoRA-BF"])
+def test_a_model_with_narrower_embeddings_is_edited_and_undone(name: str) -> None:
+    model, algorithm = _opt_350m(), ALGORITHMS[name]
+    before = {path: parameter.clone() for path, parameter in model.named_parameters()}
+    update = solve(model, tokenizer(), FACTS[:1], algorithm.hparams_class())
+    assert all(path.endswith("fc2") for path in update.deltas)
+    update.commit(model)
+    update.revert(model)
+    assert all(torch.equal(parameter, before[path]) for path, parameter in model.named_parameters())
+
+
+def test_of_a_fact_that_such_a_model_does_not_follow_fast_ice_says_so() -> None:
+    with pytest.raises(AnatomyError, match="its head reads 16 values where its last block writes 32"):
+        solve(_opt_350m(), tokenizer(), FACTS[:1], ALGORITHMS["FastICE"].hparams_class())

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.model.blocks import stream_width
 from easyedit_ice.model.capture import Side
 from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.tokenizer import Tokenizer
@@ -183,7 +184,7 @@ def _means(model: nn.Module, facts: Sequence[_Fact], block: str, together: int |
     states = iter(read(model, rows, block, "out", together).split([row.span for row in rows]) if rows else ())
     for pairs, span in facts:
         differences = [next(states) - next(states) for _ in pairs]
-        yield torch.stack(differences).mean(0) if differences else torch.zeros(span, embedding_weight(model).shape[1])
+        yield torch.stack(differences).mean(0) if differences else torch.zeros(span, stream_width(model))
 
 
 def read(model: nn.Module, rows: Sequence[Row], module: str, side: Side, together: int | None = None) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.editors.closed_form.contrast import places_of
+from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured, hidden_of, watching
 from easyedit_ice.model.pretrained import embedding_weight, pretrained, weight_of
@@ -85,6 +86,9 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     Args:
         model: with an output head.
         rows: prompts and targets.
+
+    Raises:
+        AnatomyError: the head reads vectors of another width than the stream's, as OPT-350m's does.
     """
     anatomy, head = ModelAnatomy(model), cast("nn.Module", pretrained(model).get_output_embeddings())
     weight = weight_of(head)
@@ -92,6 +96,11 @@ def towards_targets(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     texts, every = [row.ids[:-1] for row in rows], [range(len(row.ids) - 1) for row in rows]
     last = at_places(model, texts, every, anatomy.layer_name(anatomy.num_layers - 1), "out")
     normed = at_places(model, texts, every, path, "in")
+    if normed.shape[1] != last.shape[1]:
+        raise AnatomyError(
+            f"the model does not state the fact in its context, and its head reads {normed.shape[1]} values where its "
+            f"last block writes {last.shape[1]}, so that no step towards the target is known; choose FastMEMIT"
+        )
     starts = torch.tensor([0, *map(len, every)]).cumsum(0).tolist()
     at = [start + place for start, row in zip(starts, rows, strict=False) for place in places_of(row)]
     targets = torch.tensor([[token] for row in rows for token in row.predicted], device=normed.device)
