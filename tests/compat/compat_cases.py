@@ -74,7 +74,17 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "LocFT-BF": ("LocFT-BF", {"num_steps": 3}),
     "LocFT-BF, protected": ("LocFT-BF", {"num_steps": 3, "lr": 1e-2, "protection": "soft"}),
     "FastMEMIT": ("FastMEMIT", CLOSED_FORM),
-    "FastMEMIT, found": ("FastMEMIT", {"v_num_grad_steps": 4, "context_template_length_params": [[4, 2]]}),
+    "FastMEMIT, found": (
+        "FastMEMIT",
+        {
+            "layers": [0],
+            "v_lr": 0.5,
+            "v_stop_loss": 0.05,
+            "v_num_grad_steps": 4,
+            "clamp_norm_factor": 1,
+            "context_template_length_params": [[4, 2]],
+        },
+    ),
     "FastEMMET": ("FastEMMET", CLOSED_FORM),
     "FastROME": ("FastROME", CLOSED_FORM),
     "FastICE": ("FastICE", {}),

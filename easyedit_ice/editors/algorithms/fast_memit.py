@@ -37,7 +37,7 @@ from easyedit_ice.model.baseline import baseline_of
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.prefixes import context_prefixes
 
-_CLAMP = 1.0
+_CLAMP = 4.0
 """Most that a value may move in a sweep, in norms of what the projection wrote, where nothing is said."""
 _SWEEPS = 4
 """Most sweeps, where facts are not written: each moves a value further, so that it goes no further than it must."""
@@ -57,10 +57,12 @@ class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, PassSettings, C
         "subject_last", "token at which a fact is looked up: the subject's last", choices=("subject_last",)
     )
     v_num_grad_steps: int = setting(25, "most evaluations of a value's loss", low=1)
-    v_lr: float = setting(0.5, "learning rate of Adam for a value", above=0)
+    v_lr: float | None = setting(
+        None, "learning rate of Adam for a value; None for steps by what the odds of the target lack", above=0
+    )
     v_loss_layer: int | None = setting(None, "block from which a value's loss is read; None for the last")
     v_weight_decay: float = setting(0.0, "weight of a value's change in its loss", low=0)
-    v_stop_loss: float = setting(0.05, "a value is found when its loss is below this, in nats", low=0)
+    v_stop_loss: float = setting(0.02, "a value is found when its loss is below this, in nats", low=0)
     v_stop_lead: float | None = setting(
         None,
         "ENCORE: a value is found as well when every token of the target leads by so many nats in every context; None "
@@ -71,7 +73,7 @@ class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, PassSettings, C
     clamp_norm_factor: float | None = setting(
         None,
         "bound on a value's change, in norms of what the block returned, or the projection wrote if a norm or factor "
-        "stands between; None for one norm of what the projection wrote in each sweep",
+        "stands between; None for four norms of what the projection wrote in each sweep",
         above=0,
     )
     kl_factor: float = setting(0.0625, "weight of the divergence of what follows the bare subject", low=0)
@@ -111,6 +113,10 @@ class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, PassSettings, C
                 f"dynamic_multiplier is {self.dynamic_multiplier}, and mom2_correction divides by one less; raise it "
                 "to 2 or more"
             )
+
+    def usual_layers(self, count: int) -> list[int]:
+        """From an eighth to a quarter of the depth: in Llama's 32 blocks those that MEMIT's authors write to."""
+        return list(range(round(count / 8), self.usual_layer(count) + 1))
 
     @property
     def weight(self) -> float:

@@ -28,13 +28,17 @@ class FastROMEHyperParams(FastMEMITHyperParams):
 
     layers: list[int] | None = setting(None, "the block to write to; None for one at a quarter of the depth")
     clamp_norm_factor: float | None = setting(
-        None, "bound on a value's change, in norms of what the projection wrote; None for one in each sweep", above=0
+        None, "bound on a value's change, in norms of what the projection wrote; None for four in each sweep", above=0
     )
 
     def check(self) -> None:
         """Refuse several blocks."""
         if self.layers is not None and len(self.layers) != 1:
             raise HyperParamsError(f"layers is {self.layers}; FastROME writes to one block: name one, or use FastMEMIT")
+
+    def usual_layers(self, count: int) -> list[int]:
+        """The one at a quarter of the depth."""
+        return [self.usual_layer(count)]
 
 
 def solve(

@@ -34,7 +34,7 @@ class ClosedFormSettings(EditHyperParams):
     """What they share, with EasyEdit's names."""
 
     layers: list[int] | None = setting(
-        None, "blocks to write to, from below, negative from the last; None for the usual one"
+        None, "blocks to write to, from below, negative from the last; None for the usual ones"
     )
     rewrite_module_tmp: str | None = setting(
         None, "path of the projection to write to, with {} for the block; None for the MLP's output projection"

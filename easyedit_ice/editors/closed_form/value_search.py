@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from easyedit_ice.editors.closed_form.outcome import lead
 from easyedit_ice.editors.closed_form.subject_rows import FactRows
 from easyedit_ice.editors.closed_form.upper_blocks import UpperBlocks
+from easyedit_ice.editors.closed_form.value_steps import AdamSteps, OddsSteps, Steps
 from easyedit_ice.errors import TrainingDivergedError
 from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.runtime.batching import batches_that_fit, tokens_on
@@ -48,7 +49,7 @@ class Search:
 
     Attributes:
         num_grad_steps: most evaluations of the loss.
-        lr: of Adam.
+        lr: of Adam; ``None`` for steps by what the target's odds lack.
         weight_decay: w_d.
         kl_factor: w_kl.
         clamp_norm_factor: most that ‖δ‖ may be, in ‖h‖.
@@ -64,7 +65,7 @@ class Search:
     """
 
     num_grad_steps: int
-    lr: float
+    lr: float | None
     weight_decay: float
     kl_factor: float
     clamp_norm_factor: float
@@ -140,43 +141,39 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
     wrote = upper.projected[bare].float()
     origin = upper.block[bare].float() if search.scale == "block" and upper.adds else wrote
     norms = origin.norm(dim=1)
-    deltas = [torch.zeros_like(start).requires_grad_(True) for start in origin]
-    optimizer = torch.optim.Adam(deltas, lr=search.lr)
-    losses, steps = [float("nan")] * len(facts), [0] * len(facts)
+    deltas = [torch.zeros_like(start) for start in origin]
+    steps: Steps = OddsSteps(deltas, wrote, search.stop_loss) if search.lr is None else AdamSteps(deltas, search.lr)
+    losses, tries = [float("nan")] * len(facts), [0] * len(facts)
     loss = _Loss(facts)
     active = list(range(len(facts)))
-    for step in range(search.num_grad_steps):
-        stacked = torch.stack([deltas[index] for index in active])
+    for turn in range(search.num_grad_steps):
+        stacked = torch.stack([deltas[index] for index in active]).requires_grad_(True)
         places = [active.index(owner) for owner in owners]
         log_probs = upper.log_probs(stacked[places])
         fit = loss(log_probs, active, search.kl_factor)
         decay = search.weight_decay * stacked.norm(dim=1) / norms[active] ** 2
         each = fit + decay.to(fit.device)
         for index, value in zip(active, each.tolist(), strict=True):
-            losses[index], steps[index] = value, step + 1
+            losses[index], tries[index] = value, turn + 1
         if not each.isfinite().all():
-            raise TrainingDivergedError(f"the loss of a value is {each.max().item()} at step {step + 1}; lower v_lr")
+            raise TrainingDivergedError(f"the loss of a value is {each.max().item()} at step {turn + 1}; lower v_lr")
         ahead = [False] * len(active) if search.stop_lead is None else loss.leads(log_probs, active, search.stop_lead)
         going = [place for place, value in enumerate(each.tolist()) if value >= search.stop_loss and not ahead[place]]
-        if not going or step == search.num_grad_steps - 1:
+        if not going or turn == search.num_grad_steps - 1:
             break
-        each[going].sum().backward()
-        for place, index in enumerate(active):
-            if place not in going:
-                deltas[index].grad = None
-        optimizer.step()
-        optimizer.zero_grad()
+        (gradients,) = torch.autograd.grad(each[going].sum(), stacked)
         left = [active[place] for place in going]
+        steps.take(left, each.detach()[going], gradients[going])
         _clamp([deltas[index] for index in left], search.clamp_norm_factor * norms[left])
         if len(left) < len(active):
             stay = [row for row, owner in enumerate(owners) if owner in left]
             upper.keep(stay)
             owners = [owners[row] for row in stay]
             active = left
-    delta = torch.stack(deltas).detach()
+    delta = torch.stack(deltas)
     if search.natural_norm:
         delta = as_long(origin + delta, origin) - origin
-    return Values(wrote, origin, delta, tuple(losses), tuple(steps), upper.adds)
+    return Values(wrote, origin, delta, tuple(losses), tuple(tries), upper.adds)
 
 
 def as_long(vectors: Tensor, others: Tensor) -> Tensor:

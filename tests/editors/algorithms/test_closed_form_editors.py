@@ -175,12 +175,18 @@ def test_layers_and_projections_are_found_in_the_model(changes: dict, layers: li
 
 
 @EACH
-@pytest.mark.parametrize(("blocks", "layer"), [(1, 0), (6, 2), (12, 3), (18, 4), (30, 8), (32, 8), (48, 12)])
-def test_one_block_is_written_to_where_none_is_named(name: str, blocks: int, layer: int) -> None:
+@pytest.mark.parametrize(
+    ("blocks", "first", "last"),
+    [(1, 0, 0), (6, 1, 2), (12, 2, 3), (18, 2, 4), (30, 4, 8), (32, 4, 8), (48, 6, 12)],
+)
+def test_blocks_from_an_eighth_to_a_quarter_are_written_to_where_none_is_named_and_by_fastrome_the_last_of_them(
+    name: str, blocks: int, first: int, last: int
+) -> None:
     config = SHAPES[2].build().config
     config.num_hidden_layers, config.layer_types = blocks, None
+    lowest = last if name == "FastROME" else first
     with torch.device("meta"):
-        assert place_of(LlamaForCausalLM(config), CLASSES[name]()).layers == (layer,)
+        assert place_of(LlamaForCausalLM(config), CLASSES[name]()).layers == tuple(range(lowest, last + 1))
 
 
 @pytest.mark.parametrize(
@@ -249,7 +255,7 @@ def test_a_fact_that_is_not_written_gets_further_sweeps_where_the_weight_is_left
 ) -> None:
     model, tok = embedded
     before = state(model)
-    hparams = FastMEMITHyperParams(clamp_norm_factor=0.3, kl_factor=0.0)
+    hparams = FastMEMITHyperParams(layers=[2], clamp_norm_factor=0.3, kl_factor=0.0)
     one = solve(model, tok, facts[:1], hparams.replace(mom2_update_weight=1.0))
     several = solve(model, tok, facts[:1], hparams)
     assert state(model) == before
