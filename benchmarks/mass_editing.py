@@ -4,7 +4,7 @@ Both edit the embedded model in the same layer, with the same number of gradient
 FastMEMIT's second moments are those of its preset; EasyEdit's are of as many texts as `--texts` says: with 200,000 (2.4
 million tokens) its scores have converged.
 
-    OMP_NUM_THREADS=2 python benchmarks/mass_editing.py --facts 1000 --texts 200000
+    OMP_NUM_THREADS=2 python benchmarks/mass_editing.py --facts 1000 --texts 200000 --set v_lr=null
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+import yaml
 
 from easyedit_ice import factworld
 from easyedit_ice.data import load_records, to_requests
@@ -71,16 +72,21 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=1000)
     parser.add_argument("--texts", type=int, default=2000, help="texts of the world for EasyEdit's second moments")
     parser.add_argument("--algorithm", choices=("FastMEMIT", "FastEMMET"), default="FastMEMIT")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of the preset of ours"
+    )
     arguments = parser.parse_args()
+    settings = {name: yaml.safe_load(value) for name, _, value in (part.partition("=") for part in arguments.set)}
     base_editor()
     facts = to_requests(load_records("factworld", split="test", size=arguments.facts).records)
     with TemporaryDirectory() as cache, mock.patch.dict("os.environ", {"XDG_CACHE_HOME": cache}):
-        rows = [ours(arguments.algorithm, facts), easyedits("MEMIT", facts, arguments.texts)]
+        rows = [ours(arguments.algorithm, facts, settings), easyedits("MEMIT", facts, arguments.texts)]
     info = host_info()
     found = {
         "facts": len(facts),
         "texts": arguments.texts,
         "threads": torch.get_num_threads(),
+        "settings": settings,
         "host": f"{info.kind} {info.version}",
         "rows": rows,
     }
@@ -90,11 +96,11 @@ def main() -> None:
     print(out.with_suffix(".md").read_text())
 
 
-def ours(name: str, facts: list[dict[str, Any]]) -> dict[str, Any]:
+def ours(name: str, facts: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
     """Edit with an algorithm of this package."""
     clock = Clock()
     model, tok = factworld.load()
-    hparams = ALGORITHMS[name].hparams_class.from_hparams(f"{name}/gpt2-factworld")
+    hparams = ALGORITHMS[name].hparams_class.from_hparams(f"{name}/gpt2-factworld", **settings)
     assert isinstance(hparams, FastMEMITHyperParams)
     with clock.part("statistics and contexts"):
         prepare(model, tok, hparams)
@@ -163,9 +169,11 @@ def scores(model: Any, tok: Any, facts: list[dict[str, Any]]) -> dict[str, float
 def markdown(found: dict[str, Any]) -> str:
     """The table."""
     head = ["method", "statistics", "edit", "values", "keys", "solve", "rewrite", "rephrase"]
+    changed = ", ".join(f"{name}={value}" for name, value in found["settings"].items())
     lines = [
         f"{found['facts']} facts in one batch, {found['threads']} threads, EasyEdit's {found['host']} with second "
-        f"moments of {found['texts']:,} texts; seconds of each part, and per cent of facts written by greedy decoding.",
+        f"moments of {found['texts']:,} texts; seconds of each part, and per cent of facts written by greedy decoding."
+        + (f" Set for ours: {changed}." if changed else ""),
         "",
         "| " + " | ".join(head) + " |",
         "| --- |" + " ---: |" * (len(head) - 1),

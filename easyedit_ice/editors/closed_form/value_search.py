@@ -1,7 +1,8 @@
 """Values: what a projection shall write at a subject's last token, so that the model states the new fact.
 
-For each fact a vector δ is added to what the projection writes there, and found by gradient descent (ROME, arXiv
-2202.05262, eq. 4; MEMIT, arXiv 2210.07229, eq. 16):
+For each fact a vector δ is added to what the projection writes there, and found by gradient descent
+(:mod:`easyedit_ice.editors.closed_form.value_steps`) on a loss (ROME, arXiv 2202.05262, eq. 4; MEMIT, arXiv 2210.07229,
+eq. 16):
 
     L(δ) = mean over contexts of NLL(target | context, prompt; h + δ) + w_kl KL(p_δ ‖ p_0 | subject) + w_d ‖δ‖ / ‖h‖²
 
@@ -156,7 +157,10 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
         for index, value in zip(active, each.tolist(), strict=True):
             losses[index], tries[index] = value, turn + 1
         if not each.isfinite().all():
-            raise TrainingDivergedError(f"the loss of a value is {each.max().item()} at step {turn + 1}; lower v_lr")
+            turn_down = "clamp_norm_factor" if search.lr is None else "v_lr"
+            raise TrainingDivergedError(
+                f"the loss of a value is {each.max().item()} at step {turn + 1}; lower {turn_down}"
+            )
         ahead = [False] * len(active) if search.stop_lead is None else loss.leads(log_probs, active, search.stop_lead)
         going = [place for place, value in enumerate(each.tolist()) if value >= search.stop_loss and not ahead[place]]
         if not going or turn == search.num_grad_steps - 1:
