@@ -17,6 +17,8 @@ Two rules make values smaller. A search may end once every token of the target l
 h sets the scale: what the block returns (MEMIT's code), or what the projection writes (ROME's). Where a norm or a
 factor stands between the two, their units have nothing to do with each other, and h is what the projection writes.
 
+A value is the last one tried with Adam, as in the authors' code, and the one of the lowest loss otherwise.
+
 Facts do not touch each other: many are sought side by side, each with its own optimiser state, and one that is found
 leaves.
 """
@@ -24,6 +26,7 @@ leaves.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -86,7 +89,7 @@ class Values:
         wrote: what the projection writes for the bare prompt, (n, d) in fp32.
         origin: h, for the bare prompt, (n, d) in fp32.
         delta: δ, (n, d) in fp32.
-        losses: the last loss of each fact.
+        losses: of each fact with its value.
         steps: evaluations of the loss of each fact.
         adds: whether blocks add what the projection writes to the residual stream as it is.
     """
@@ -144,7 +147,7 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
     norms = origin.norm(dim=1)
     deltas = [torch.zeros_like(start) for start in origin]
     steps: Steps = OddsSteps(deltas, wrote, search.stop_loss) if search.lr is None else AdamSteps(deltas, search.lr)
-    losses, tries = [float("nan")] * len(facts), [0] * len(facts)
+    losses, tries, found = [math.inf] * len(facts), [0] * len(facts), deltas.copy()
     loss = _Loss(facts)
     active = list(range(len(facts)))
     for turn in range(search.num_grad_steps):
@@ -154,8 +157,10 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
         fit = loss(log_probs, active, search.kl_factor)
         decay = search.weight_decay * stacked.norm(dim=1) / norms[active] ** 2
         each = fit + decay.to(fit.device)
-        for index, value in zip(active, each.tolist(), strict=True):
-            losses[index], tries[index] = value, turn + 1
+        for index, value, tried in zip(active, each.tolist(), stacked.detach(), strict=True):
+            tries[index] = turn + 1
+            if search.lr is not None or value < losses[index]:
+                losses[index], found[index] = value, tried
         if not each.isfinite().all():
             turn_down = "clamp_norm_factor" if search.lr is None else "v_lr"
             raise TrainingDivergedError(
@@ -174,7 +179,7 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
             upper.keep(stay)
             owners = [owners[row] for row in stay]
             active = left
-    delta = torch.stack(deltas)
+    delta = torch.stack(found)
     if search.natural_norm:
         delta = as_long(origin + delta, origin) - origin
     return Values(wrote, origin, delta, tuple(losses), tuple(tries), upper.adds)

@@ -44,6 +44,17 @@ def test_a_value_does_not_depend_on_facts_that_are_sought_beside_it(world) -> No
     assert together.steps[2] == alone.steps[0]
 
 
+def test_where_no_value_is_found_the_best_that_was_tried_is_taken(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(self: OddsSteps, active: list[int], losses: torch.Tensor, gradients: torch.Tensor) -> None:
+        for index, gradient in zip(active, gradients, strict=True):
+            self._deltas[index].add_(gradient, alpha=10.0)
+
+    monkeypatch.setattr(OddsSteps, "take", away)
+    found = _found(world, num_grad_steps=3)
+    assert found.steps == (3,) * 6
+    assert found.delta.abs().max() == 0
+
+
 def test_a_loss_of_zero_can_be_asked_for(world) -> None:
     found = _found(world, stop_loss=0.0, num_grad_steps=6)
     assert found.delta.isfinite().all()
