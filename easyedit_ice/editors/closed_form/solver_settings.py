@@ -78,7 +78,7 @@ class ClosedFormSettings(EditHyperParams):
 
 
 def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
-    """Where a model's facts are written.
+    """Where a model's facts are written; of the usual blocks in those that have an MLP.
 
     Raises:
         AnatomyError: it has no such layers or projections, or they are experts, to which the algorithm does not write.
@@ -88,6 +88,8 @@ def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
     layers = sorted({anatomy.layer_index(layer) for layer in asked})
     if hparams.rewrite_module_tmp is None:
         projections = anatomy.select("mlp", "out", layers)
+        if hparams.layers is None:
+            layers = sorted({projection.layer for projection in projections})
     else:
         projections = tuple(
             anatomy.projection(hparams.rewrite_module_tmp.replace("{}", str(layer))) for layer in layers

@@ -189,6 +189,17 @@ def test_blocks_from_an_eighth_to_a_quarter_are_written_to_where_none_is_named_a
         assert place_of(LlamaForCausalLM(config), CLASSES[name]()).layers == tuple(range(lowest, last + 1))
 
 
+def test_of_the_usual_blocks_those_without_an_mlp_are_passed_over_and_named_ones_are_not() -> None:
+    config = SHAPES[2].build().config
+    config.num_hidden_layers, config.layer_types = 16, None
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
+    model.model.layers[3].mlp = torch.nn.Identity()
+    assert place_of(model, FastMEMITHyperParams()).layers == (2, 4)
+    with pytest.raises(AnatomyError, match=r"blocks \[2, 3, 4\] have 2 output projections"):
+        place_of(model, FastMEMITHyperParams(layers=[2, 3, 4]))
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
