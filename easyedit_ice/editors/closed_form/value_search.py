@@ -17,7 +17,7 @@ Two rules make values smaller. A search may end once every token of the target l
 h sets the scale: what the block returns (MEMIT's code), or what the projection writes (ROME's). Where a norm or a
 factor stands between the two, their units have nothing to do with each other, and h is what the projection writes.
 
-A value is the last one tried with Adam, as in the authors' code, and the one of the lowest loss otherwise.
+A value is the last one tried with Adam, as in the authors' code; otherwise the one that led, or of the lowest loss.
 
 Facts do not touch each other: many are sought side by side, each with its own optimiser state, and one that is found
 leaves.
@@ -157,16 +157,16 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
         fit = loss(log_probs, active, search.kl_factor)
         decay = search.weight_decay * stacked.norm(dim=1) / norms[active] ** 2
         each = fit + decay.to(fit.device)
-        for index, value, tried in zip(active, each.tolist(), stacked.detach(), strict=True):
+        ahead = [False] * len(active) if search.stop_lead is None else loss.leads(log_probs, active, search.stop_lead)
+        for index, value, leads, tried in zip(active, each.tolist(), ahead, stacked.detach(), strict=True):
             tries[index] = turn + 1
-            if search.lr is not None or value < losses[index]:
+            if search.lr is not None or leads or value < losses[index]:
                 losses[index], found[index] = value, tried
         if not each.isfinite().all():
             turn_down = "clamp_norm_factor" if search.lr is None else "v_lr"
             raise TrainingDivergedError(
                 f"the loss of a value is {each.max().item()} at step {turn + 1}; lower {turn_down}"
             )
-        ahead = [False] * len(active) if search.stop_lead is None else loss.leads(log_probs, active, search.stop_lead)
         going = [place for place, value in enumerate(each.tolist()) if value >= search.stop_loss and not ahead[place]]
         if not going or turn == search.num_grad_steps - 1:
             break

@@ -33,9 +33,10 @@ def _values(world, **changes: object) -> Values:
         return find_values(model, facts, PROJECTION, replace(SEARCH, **changes))
 
 
-def test_a_search_may_end_once_the_target_leads_in_every_context(world) -> None:
+@pytest.mark.parametrize("lr", [0.5, None])
+def test_a_search_may_end_once_the_target_leads_in_every_context(world, lr: float | None) -> None:
     model, facts = world
-    sure, leading = _values(world), _values(world, stop_lead=0.5)
+    sure, leading = _values(world, lr=lr), _values(world, lr=lr, stop_lead=0.5)
     assert sum(leading.steps) < sum(sure.steps)
     assert leading.delta.norm() < sure.delta.norm()
     rows = [row for fact in facts for row in fact.stated]
