@@ -283,5 +283,6 @@ ALGORITHMS = AlgorithmTable(
         "FastROME": f"{_OURS}.fast_rome:ALGORITHM",
         "FastICE": f"{_OURS}.fast_ice:ALGORITHM",
         "FastGrad": f"{_OURS}.fast_grad:ALGORITHM",
+        "ICE-Grad": f"{_OURS}.ice_grad:ALGORITHM",
     }
 )

@@ -21,7 +21,7 @@ from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form.closed_form_memory import plan_steps
 from easyedit_ice.editors.closed_form.metric import Metric, Pricing, general, metrics
 from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
-from easyedit_ice.editors.closed_form.newton import Stepping, write_by_steps
+from easyedit_ice.editors.closed_form.newton import Aim, Stepping, write_by_steps
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
 from easyedit_ice.editors.closed_form.sensitivity import SCORES
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, measuring_of, place_of, second_moments
@@ -118,12 +118,31 @@ def solve(
         StatisticsError: the second moments are damaged, or cannot be inverted.
         DataError: there is no such text for them, or not enough of it.
     """
+    return solve_by_steps(model, tok, requests, hparams)
+
+
+def solve_by_steps(
+    model: nn.Module,
+    tok: Tokenizer,
+    requests: Sequence[EditRequest],
+    hparams: FastGradHyperParams,
+    beside: Sequence[Sequence[Aim]] = (),
+) -> WeightUpdate:
+    """Find the update of FastGrad, or of what writes more than the facts by its steps.
+
+    Args:
+        model: any causal language model; the caller restores it.
+        tok: its tokenizer.
+        requests: facts.
+        hparams: settings.
+        beside: what each fact brings with it.
+    """
     model.eval()
     before, names = stated(model, tok, requests), place_of(model, hparams).names
     rows = [fact_row(tok, request, _ends(model, tok, request, hparams)) for request in requests]
     places = [_places(tok, *pair) for pair in zip(requests, rows, strict=True)]
     prices = _beside_neighbours(model, tok, requests, hparams, metrics(model, tok, names, hparams.pricing))
-    steps = write_by_steps(model, rows, places, prices, hparams.stepping)
+    steps = write_by_steps(model, rows, places, prices, hparams.stepping, beside)
     update = WeightUpdate(steps.deltas, keys=steps.keys)
     with WeightUpdate(steps.deltas).applied(model):
         after = stated(model, tok, requests)

@@ -16,12 +16,18 @@ other change near it is cheaper: what gradients of earlier steps wrote, and thos
 
 Many facts are written some at a time, each leaving the keys of those before alone, and looked at again until all hold.
 
+Besides its own a fact may have further rows, such as its consequences
+(:mod:`easyedit_ice.editors.closed_form.consequences`), with aims of their own, which may be missed more freely: each
+has its own ε. All rows are then in every solve, those that lack nothing with a lack of 0, so that what one of them asks
+for is no loss to another.
+
 Shapes: n rows, t tokens of all of them, in and out the widths of a projection.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,8 +48,12 @@ Deltas = dict[str, LowRankDelta]
 
 _NEAR = 0.05
 """Log-odds that a fact may lack after the first step without another."""
+_GOES_ON = 0.8
+"""How much what is beside facts may lack of what it lacked a step before, for another step on its account."""
+_FEW_TOKENS = 512
+"""Tokens up to which a step is solved in fp64; beyond it costs their square."""
 _RIDGE = 1e-3
-"""ε, in units of the mean of H's diagonal."""
+"""ε of a fact, in units of the mean of H's diagonal."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,21 @@ class Stepping:
 
 
 @dataclass(frozen=True)
+class Aim:
+    """What a row shall be besides the facts.
+
+    Attributes:
+        row: its predicted tokens.
+        odds: log-odds that they shall have at least.
+        slack: ε of this row, in units of the mean of H's diagonal.
+    """
+
+    row: Row
+    odds: float
+    slack: float
+
+
+@dataclass(frozen=True)
 class Stepped:
     """What was found.
 
@@ -92,6 +117,7 @@ def write_by_steps(
     places: Sequence[Sequence[int]],
     metrics: Mapping[str, Metric],
     stepping: Stepping,
+    beside: Sequence[Sequence[Aim]] = (),
 ) -> Stepped:
     """Find the change that writes some facts.
 
@@ -101,10 +127,12 @@ def write_by_steps(
         places: of each row, indices of tokens whose keys are its fact's.
         metrics: by path of the projections that are written to.
         stepping: how.
+        beside: what each fact brings with it; nothing if left out.
     """
     parts = [
         range(start, min(start + stepping.together, len(rows))) for start in range(0, len(rows), stepping.together)
     ]
+    aims = [Aim(row, stepping.margin, _RIDGE) for row in rows]
     deltas: Deltas = {}
     of_part = dict(metrics)
     keys: dict[str, list[Tensor]] = {name: [] for name in metrics}
@@ -113,8 +141,9 @@ def write_by_steps(
         taken = sum(steps)
         with progress(logger, f"facts, sweep {sweep + 1}", len(rows), "fact") as advance:
             for part in parts:
-                deltas, state, due = _written(model, [rows[fact] for fact in part], deltas, of_part, stepping)
-                for fact, count, value in zip(part, due, state.odds.tolist(), strict=True):
+                others = [aim for fact in part for aim in beside[fact]] if beside else []
+                deltas, state, due = _written(model, [aims[fact] for fact in part], others, deltas, of_part, stepping)
+                for fact, count, value in zip(part, due, state.odds.tolist(), strict=False):
                     steps[fact] += count
                     odds[fact] = value
                 if sweep == 0:
@@ -128,32 +157,44 @@ def write_by_steps(
 
 
 def _written(
-    model: nn.Module, rows: Sequence[Row], deltas: Deltas, metrics: Mapping[str, Metric], stepping: Stepping
+    model: nn.Module,
+    facts: Sequence[Aim],
+    beside: Sequence[Aim],
+    deltas: Deltas,
+    metrics: Mapping[str, Metric],
+    stepping: Stepping,
 ) -> tuple[Deltas, Linearised, list[int]]:
-    """Steps for some facts together: the deltas with these, the facts in the model with them, and steps of each.
+    """Steps for some facts together: the deltas with these, all rows in the model with them, and steps of each fact.
 
-    A step after which facts lack more than before is taken back, and a quarter of it tried.
+    A step after which rows lack more than before is taken back, and a quarter of it tried. There are no more of them
+    once all facts hold, and what is beside them comes closer by less than a fifth in a step.
     """
-    counts, trust = [0] * len(rows), 1.0
+    aims = [*facts, *beside]
+    rows, goals = [aim.row for aim in aims], torch.tensor([aim.odds for aim in aims])
+    slacks = torch.tensor([aim.slack for aim in aims], dtype=torch.float64)
+    counts, trust, last = [0] * len(facts), 1.0, math.inf
     state = _looked_at(model, rows, deltas, metrics)
     change: Deltas = {}
-    facts = torch.zeros(len(rows), dtype=torch.bool)
+    ever = torch.zeros(len(facts), dtype=torch.bool)
     for step in range(stepping.num_steps):
-        lack = stepping.margin - state.odds
-        due = lack > (_NEAR if step else 0.0)
-        if not due.any():
+        lack = goals - state.odds
+        due = lack[: len(facts)] > (_NEAR if step else 0.0)
+        missed = lack[len(facts) :].clamp(min=0).sum().item()
+        if not due.any() and missed >= _GOES_ON * last:
             break
+        last = missed
         counts = [count + fact for count, fact in zip(counts, due.tolist(), strict=True)]
-        facts = facts | due if stepping.anew else due
-        chosen = facts.nonzero()[:, 0]
+        ever = ever | due if stepping.anew else due
+        chosen = torch.arange(len(aims)) if beside else ever.nonzero()[:, 0]
         if stepping.anew:
             wanted = lack[chosen].clamp(-stepping.most_change, stepping.most_change) + moved(state, chosen, change)
-            change_now = _between(change, one_step(state, chosen, wanted, metrics), trust)
+            change_now = _between(change, one_step(state, chosen, wanted, metrics, slacks[chosen]), trust)
         else:
-            change_now = one_step(state, chosen, lack[chosen].clamp(max=trust * stepping.most_change), metrics)
+            wanted = lack[chosen].clamp(0, trust * stepping.most_change)
+            change_now = one_step(state, chosen, wanted, metrics, slacks[chosen])
         tried = _sums(deltas, change_now)
         after = _looked_at(model, rows, tried, metrics)
-        if (stepping.margin - after.odds).clamp(min=0).sum() < lack.clamp(min=0).sum():
+        if (goals - after.odds).clamp(min=0).sum() < lack.clamp(min=0).sum():
             state, trust = after, min(2 * trust, 1.0)
             deltas, change = (deltas, change_now) if stepping.anew else (tried, {})
         else:
@@ -166,29 +207,33 @@ def _looked_at(model: nn.Module, rows: Sequence[Row], deltas: Deltas, metrics: M
         return linearised(model, rows, list(metrics))
 
 
-def one_step(state: Linearised, facts: Tensor, lack: Tensor, metrics: Mapping[str, Metric]) -> Deltas:
-    """The cheapest change that raises the log-odds of some facts by what they lack, to first order.
+def one_step(
+    state: Linearised, rows: Tensor, lack: Tensor, metrics: Mapping[str, Metric], slacks: Tensor | None = None
+) -> Deltas:
+    """The cheapest change that raises the log-odds of some rows by what they lack, to first order.
 
     Args:
-        state: the facts in the model as it is.
-        facts: (m,), indices of those that lack something.
+        state: the rows in the model as it is.
+        rows: (m,), indices of those that it is to hold for.
         lack: (m,), how much.
         metrics: by path of the projections.
+        slacks: (m,), ε of each, in units of the mean of H's diagonal; 0.001 if left out.
     """
     owners = state.owners()
-    chosen = torch.isin(owners, facts)
-    belongs = (owners[chosen][:, None] == facts).double()  # (t, m)
+    chosen = torch.isin(owners, rows)
+    exact = torch.float64 if chosen.sum() <= _FEW_TOKENS else torch.float32
+    belongs = (owners[chosen][:, None] == rows).to(exact)  # (t, m)
     read: dict[str, Tensor] = {}
     worth: dict[str, Tensor] = {}
-    gram = torch.zeros(len(facts), len(facts), dtype=torch.float64)
+    gram = torch.zeros(len(rows), len(rows), dtype=torch.float64)
     for name, metric in metrics.items():
-        keys, pulls = state.keys[name][chosen].double(), state.pulls[name][chosen].double()
-        read[name] = keys @ metric.inward
-        worth[name] = pulls if metric.outward is None else pulls @ metric.outward.double()
-        gram += belongs.T @ ((worth[name] @ pulls.T) * (read[name] @ keys.T)) @ belongs
+        keys, pulls = state.keys[name][chosen].to(exact), state.pulls[name][chosen].to(exact)
+        read[name] = keys @ metric.inward.to(exact)
+        worth[name] = pulls if metric.outward is None else pulls @ metric.outward.to(exact)
+        gram += (belongs.T @ ((worth[name] @ pulls.T) * (read[name] @ keys.T)) @ belongs).double()
     gram = (gram + gram.T) / 2
-    gram.diagonal().add_(_RIDGE * gram.diagonal().mean())
-    strengths = torch.linalg.solve(gram, lack.double())
+    gram.diagonal().add_(gram.diagonal().mean() * (_RIDGE if slacks is None else slacks))
+    strengths = torch.linalg.solve(gram, lack.double()).to(exact)
     written = {name: (key * (belongs @ strengths)[:, None]).T.float() for name, key in worth.items()}
     return {name: smallest(read[name].float(), written[name]) for name in metrics}
 
