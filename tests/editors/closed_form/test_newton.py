@@ -112,11 +112,11 @@ def test_a_step_that_makes_it_worse_is_taken_back(monkeypatch) -> None:
     model, rows = SHAPES[0].build(), _rows()[:1]
     metrics, tried, step = _places(model), [], newton.one_step
 
-    def wrong(found: Linearised, facts: torch.Tensor, lack: torch.Tensor, metrics: dict) -> dict:
+    def wrong(found: Linearised, facts: torch.Tensor, lack: torch.Tensor, metrics: dict, slacks: torch.Tensor) -> dict:
         tried.append(lack.item())
         return {
             name: own.scaled(-1.0 if len(tried) == 1 else 1.0)
-            for name, own in step(found, facts, lack, metrics).items()
+            for name, own in step(found, facts, lack, metrics, slacks).items()
         }
 
     monkeypatch.setattr(newton, "one_step", wrong)
