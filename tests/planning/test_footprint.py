@@ -22,7 +22,7 @@ from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 FP32 = [SHAPES[0], SHAPES[2]]
 EACH_SHAPE = pytest.mark.parametrize("shape", FP32, ids=[shape.name for shape in FP32])
 TRAINED = ["LoRA-BF", "AdaLoRA", "DoRA", "LocFT-BF", "ICE-LoRA", "GoRA"]
-CLOSED = ["FastMEMIT", "FastEMMET", "FastROME", "FastICE", "FastGrad"]
+CLOSED = ["FastMEMIT", "FastEMMET", "FastROME", "FastICE", "FastGrad", "ICE-Grad"]
 EVERY = pytest.mark.parametrize("name", [*TRAINED, "QLoRA-BF", "SVF", *CLOSED])
 
 
@@ -136,6 +136,22 @@ def test_an_algorithm_can_say_what_it_holds_besides():
 
     model = _shapes(SHAPES[2])
     assert footprint(model, Holding(layers=[0, 1]), facts=1).beside == 2 * 4 * 48 * 7
+
+
+def test_what_follows_from_facts_is_counted_with_the_texts_that_it_is_found_in():
+    model = _shapes(SHAPES[2])
+    fact = footprint(model, _hparams("ICE-Grad", free_samples=0, continuation_samples=0), facts=3)
+    assert fact == footprint(model, _hparams("FastGrad", num_steps=8, facts_together=4), facts=3)
+    settings = {"free_samples": 10, "continuation_samples": 0, "tokens_each": 2, "free_length": 6}
+    few, all_of_them = (
+        footprint(model, _hparams("ICE-Grad", **settings, consequences_each=count), facts=3) for count in (5, 100)
+    )
+    of_a_token = fact.activations // (3 * 16)
+    assert few.activations == 3 * (16 + 5 * (4 + 6)) * of_a_token
+    assert all_of_them.activations == 3 * (16 + 2 * 10 * (4 + 6)) * of_a_token
+    assert all_of_them.peak > few.peak > fact.peak
+    many = footprint(model, _hparams("ICE-Grad", **settings | {"free_samples": 10_000}, consequences_each=1), facts=3)
+    assert many.peak > few.peak > many.activations
 
 
 def test_protected_directions_are_counted():

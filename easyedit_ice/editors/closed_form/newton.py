@@ -50,7 +50,7 @@ _NEAR = 0.05
 """Log-odds that a fact may lack after the first step without another."""
 _GOES_ON = 0.8
 """How much what is beside facts may lack of what it lacked a step before, for another step on its account."""
-_FEW_TOKENS = 512
+FEW_TOKENS = 512
 """Tokens up to which a step is solved in fp64; beyond it costs their square."""
 PAIRED = 2048
 """Tokens whose pairs with all others are in memory at a time."""
@@ -223,7 +223,7 @@ def one_step(
     """
     owners = state.owners()
     chosen = torch.isin(owners, rows)
-    exact = torch.float64 if chosen.sum() <= _FEW_TOKENS else torch.float32
+    exact = torch.float64 if chosen.sum() <= FEW_TOKENS else torch.float32
     belongs = (owners[chosen][:, None] == rows).to(exact)  # (t, m)
     read: dict[str, Tensor] = {}
     worth: dict[str, Tensor] = {}
