@@ -140,18 +140,20 @@ def test_an_algorithm_can_say_what_it_holds_besides():
 
 def test_what_follows_from_facts_is_counted_with_the_texts_that_it_is_found_in():
     model = _shapes(SHAPES[2])
-    fact = footprint(model, _hparams("ICE-Grad", free_samples=0, continuation_samples=0), facts=3)
-    assert fact == footprint(model, _hparams("FastGrad", num_steps=8, facts_together=4), facts=3)
-    settings = {"free_samples": 10, "continuation_samples": 0, "tokens_each": 2, "free_length": 6}
-    few, all_of_them = (
-        footprint(model, _hparams("ICE-Grad", **settings, consequences_each=count), facts=3) for count in (5, 100)
-    )
-    of_a_token = fact.activations // (3 * 16)
-    assert few.activations == 3 * (16 + 5 * (4 + 6)) * of_a_token
-    assert all_of_them.activations == 3 * (16 + 2 * 10 * (4 + 6)) * of_a_token
-    assert all_of_them.peak > few.peak > fact.peak
-    many = footprint(model, _hparams("ICE-Grad", **settings | {"free_samples": 10_000}, consequences_each=1), facts=3)
-    assert many.peak > few.peak > many.activations
+
+    def plan(name="ICE-Grad", **settings):
+        return footprint(model, _hparams(name, mom2_adjustment=False, **settings), facts=3)
+
+    fact = plan(free_samples=0, continuation_samples=0)
+    assert fact == plan("FastGrad", num_steps=8, facts_together=4)
+    each, texts = fact.activations // (3 * 16), {"free_length": 6, "continuation_samples": 0, "tokens_each": 2}
+    few, bounded_by_texts = (plan(free_samples=10, **texts, consequences_each=count) for count in (5, 100))
+    assert few.activations == 3 * (16 + 5 * (4 + 6)) * each
+    assert bounded_by_texts.activations == 3 * (16 + 2 * 10 * (4 + 6)) * each
+    assert few.peak > fact.peak
+    read = [plan(free_samples=10_000, **texts, consequences_each=5, contrast=contrast) for contrast in (False, True)]
+    assert [own.activations for own in read] == [few.activations] * 2
+    assert read[1].peak > read[0].peak > few.peak
 
 
 def test_protected_directions_are_counted():
