@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what ``__getattr__`` finds, for editors and type checkers
     from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams as FastMEMITHyperParams
     from easyedit_ice.editors.algorithms.fast_rome import FastROMEHyperParams as FastROMEHyperParams
     from easyedit_ice.editors.algorithms.gora import GoRAHyperParams as GoRAHyperParams
+    from easyedit_ice.editors.algorithms.ice_grad import IceGradHyperParams as IceGradHyperParams
     from easyedit_ice.editors.algorithms.ice_lora import IceLoraHyperParams as IceLoraHyperParams
     from easyedit_ice.editors.algorithms.locft import LocFTHyperParams as LocFTHyperParams
     from easyedit_ice.editors.algorithms.lora import LoraHyperParams as LoraHyperParams

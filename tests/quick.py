@@ -31,6 +31,9 @@ CLOSED_FORM = {
 }
 """Settings with which the closed-form editors find values in a tiny random model, whose states are small."""
 
+ANY_CONSEQUENCES = {"num_steps": 3, "least_gain": 0.0, "least_odds": -20.0, "free_samples": 4}
+"""Of ICE-Grad: in a tiny random model a context raises no token by much, and none is likely."""
+
 FEW_STEPS = {"num_steps": 3, "rank": 2}
 NO_END = {"append_eos": False}
 """Spares a look at how the model ends its answers, which LoRA-BF and ICE-LoRA take for all who train."""
@@ -38,6 +41,7 @@ FEW_STEPS_NO_END = FEW_STEPS | NO_END
 QUICK_EDITS: dict[str, dict[str, Any]] = {
     "SVF": {"num_steps": 3, "lr": 0.5},
     "ICE-LoRA": {**FEW_STEPS, **FEW_TEXTS, **UNPROTECTED},
+    "ICE-Grad": ANY_CONSEQUENCES,
     "AdaLoRA": {**FEW_STEPS_NO_END, "num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01},
     "LocFT-BF": {"num_steps": 3, **NO_END},
     "LoRA-BF": FEW_STEPS,

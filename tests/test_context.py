@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from architectures import tiny
+from quick import ANY_CONSEQUENCES
 
 from easyedit_ice import solve
 from easyedit_ice.edit.registry import ALGORITHMS
@@ -17,6 +18,7 @@ CASES = {
     "GoRA": QUICK,
     "FastICE": {"mom2_adjustment": False},
     "FastGrad": {"mom2_adjustment": False, "output_adjustment": False, "num_steps": 2},
+    "ICE-Grad": {**ANY_CONSEQUENCES, "mom2_adjustment": False, "output_adjustment": False},
     "FastMEMIT": {"mom2_adjustment": False, "v_num_grad_steps": 2},
 }
 

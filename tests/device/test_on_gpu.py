@@ -34,7 +34,7 @@ WITHIN_HOST = Path(__file__).resolve().parent.parent / "testing" / "within_host.
 EVERY = pytest.mark.parametrize("name", sorted(ALGORITHMS))
 FORMS = {"GPT-2, fp32": SHAPES[0], "GPT-2, bf16": SHAPES[1], "Llama, fp32": SHAPES[2], "Llama, bf16": SHAPES[3]}
 EACH_FORM = pytest.mark.parametrize("shape", FORMS.values(), ids=FORMS)
-DRAWS = {"ICE-LoRA", "FastICE"}
+DRAWS = {"ICE-LoRA", "FastICE", "ICE-Grad"}
 """Draw texts from the model: a GPU's generator draws others than a CPU's from the same seed."""
 APART = {torch.float32: 0.02, torch.bfloat16: 0.25}
 """How far ΔW may be from the CPU's, relative to its norm: order of sums alone, which Adam's first steps magnify."""

@@ -19,7 +19,7 @@ from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 REQUESTS = EditRequest.prepare(FACTS[:1])
 
 
-@pytest.mark.parametrize("algorithm", ["LoRA-BF", "SVF", "FastROME", "FastICE", "FastGrad"])
+@pytest.mark.parametrize("algorithm", ["LoRA-BF", "SVF", "FastROME", "FastICE", "FastGrad", "ICE-Grad"])
 def test_weights_that_hold_nan_before_any_edit_are_named(algorithm):
     model = SHAPES[2].build()
     name = "transformer.h.1.mlp.c_fc.weight" if hasattr(model, "transformer") else "model.layers.1.mlp.up_proj.weight"

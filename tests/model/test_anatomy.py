@@ -161,7 +161,7 @@ def test_embeddings_may_be_narrower_than_the_stream() -> None:
     assert _found(anatomy, 0)["attention.out"] == {"self_attn.out_proj"}
 
 
-@pytest.mark.parametrize("name", ["FastMEMIT", "FastGrad", "LoRA-BF"])
+@pytest.mark.parametrize("name", ["FastMEMIT", "FastGrad", "ICE-Grad", "LoRA-BF"])
 def test_a_model_with_narrower_embeddings_is_edited_and_undone(name: str) -> None:
     model, algorithm = _opt_350m(), ALGORITHMS[name]
     before = {path: parameter.clone() for path, parameter in model.named_parameters()}

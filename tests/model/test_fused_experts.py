@@ -90,7 +90,7 @@ def test_a_shared_expert_is_trained_where_its_path_is_named_alone(asked: str) ->
 
 
 @pytest.mark.parametrize("kind", [*SUCH, "llama4_text"])
-@pytest.mark.parametrize("name", [*TRAINED, "FastGrad"])
+@pytest.mark.parametrize("name", [*TRAINED, "FastGrad", "ICE-Grad"])
 def test_no_algorithm_that_trains_takes_part_of_a_mixture_for_its_whole(kind: str, name: str) -> None:
     model = tiny_decoder(kind)
     before = state(model)

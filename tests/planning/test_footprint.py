@@ -22,7 +22,7 @@ from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 FP32 = [SHAPES[0], SHAPES[2]]
 EACH_SHAPE = pytest.mark.parametrize("shape", FP32, ids=[shape.name for shape in FP32])
 TRAINED = ["LoRA-BF", "AdaLoRA", "DoRA", "LocFT-BF", "ICE-LoRA", "GoRA"]
-CLOSED = ["FastMEMIT", "FastEMMET", "FastROME", "FastICE", "FastGrad"]
+CLOSED = ["FastMEMIT", "FastEMMET", "FastROME", "FastICE", "FastGrad", "ICE-Grad"]
 EVERY = pytest.mark.parametrize("name", [*TRAINED, "QLoRA-BF", "SVF", *CLOSED])
 
 
@@ -136,6 +136,24 @@ def test_an_algorithm_can_say_what_it_holds_besides():
 
     model = _shapes(SHAPES[2])
     assert footprint(model, Holding(layers=[0, 1]), facts=1).beside == 2 * 4 * 48 * 7
+
+
+def test_what_follows_from_facts_is_counted_with_the_texts_that_it_is_found_in():
+    model = _shapes(SHAPES[2])
+
+    def plan(name="ICE-Grad", **settings):
+        return footprint(model, _hparams(name, mom2_adjustment=False, **settings), facts=3)
+
+    fact = plan(free_samples=0, continuation_samples=0)
+    assert fact == plan("FastGrad", num_steps=8, facts_together=4)
+    each, texts = fact.activations // (3 * 16), {"free_length": 6, "continuation_samples": 0, "tokens_each": 2}
+    few, bounded_by_texts = (plan(free_samples=10, **texts, consequences_each=count) for count in (5, 100))
+    assert few.activations == 3 * (16 + 5 * (4 + 6)) * each
+    assert bounded_by_texts.activations == 3 * (16 + 2 * 10 * (4 + 6)) * each
+    assert few.peak > fact.peak
+    read = [plan(free_samples=100, **texts, consequences_each=5, contrast=contrast) for contrast in (False, True)]
+    assert [own.activations for own in read] == [few.activations] * 2
+    assert read[1].peak > read[0].peak > few.peak
 
 
 def test_protected_directions_are_counted():

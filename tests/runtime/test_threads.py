@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from quick import CLOSED_FORM, FEW_TEXTS
+from quick import ANY_CONSEQUENCES, CLOSED_FORM, FEW_TEXTS
 
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.registry import ALGORITHMS
@@ -34,6 +34,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "prefixes": ("FastMEMIT", CLOSED_FORM),
     "contexts": ("FastICE", {}),
     "gradients": ("FastGrad", {"num_steps": 2}),
+    "consequences": ("ICE-Grad", ANY_CONSEQUENCES),
 }
 TOGETHER = 2
 

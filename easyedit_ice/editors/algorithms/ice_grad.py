@@ -19,7 +19,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.algorithms.fast_grad import FastGradHyperParams, solve_by_steps
 from easyedit_ice.editors.algorithms.fast_grad import prepare as prepare_metric
-from easyedit_ice.editors.closed_form.closed_form_memory import plan_steps
+from easyedit_ice.editors.closed_form.consequence_memory import plan_consequences
 from easyedit_ice.editors.closed_form.consequences import ConsequenceSettings, consequences
 from easyedit_ice.editors.closed_form.solver_settings import second_moments
 from easyedit_ice.editors.gradient.wordings import followed_wordings
@@ -75,7 +75,7 @@ ALGORITHM = Algorithm(
     hparams=IceGradHyperParams,
     solve=solve,
     prepare=prepare,
-    plan=plan_steps,
+    plan=plan_consequences,
     second_moments=second_moments,
     summary="in-context editing in closed form: a fact with what follows from it, in a few steps",
 )

@@ -14,6 +14,7 @@ from torch import nn
 
 from easyedit_ice.edit.plain_statements import KEPT
 from easyedit_ice.editors.closed_form.neighbour_rows import MOST_NEIGHBOURS, NeighbourSettings, neighbours_each
+from easyedit_ice.editors.closed_form.newton import FEW_TOKENS, PAIRED
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, place_of
 from easyedit_ice.model.activation_memory import (
     FP32,
@@ -228,23 +229,61 @@ def plan_reading(
     )
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What runs beside each fact in FastGrad's steps.
+
+    Attributes:
+        work: with what rows are filled up with.
+        tokens: without.
+    """
+
+    work: Pass
+    tokens: int
+
+
+ALONE = Beside(Pass(0, 0, 0), 0)
+
+
 def plan_steps(
-    model: nn.Module, hparams: FastGradHyperParams, facts: int, tokens: int, device: Device, stated: int
+    model: nn.Module,
+    hparams: FastGradHyperParams,
+    facts: int,
+    tokens: int,
+    device: Device,
+    stated: int,
+    beside: Beside = ALONE,
+    earlier: Sequence[Stage] = (),
 ) -> Footprint:
     """The highest of what is held while moments are measured and inverted, while facts run forward and back, while a
-    step is made, and while the update is committed and what it moves is measured."""
+    step is made, and while the update is committed and what it moves is measured.
+
+    Args:
+        model: its shapes.
+        hparams: settings.
+        facts: edited together.
+        tokens: of a fact's statement.
+        device: that the model is on.
+        stated: predicted tokens of plain statements.
+        beside: what runs beside each fact.
+        earlier: what else is held before the steps, besides the moments.
+    """
     anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
     projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
     together = min(facts, hparams.facts_together)
-    work = Pass(tokens, TARGET, 0).times(together)
+    work = (Pass(tokens, TARGET, 0) + beside.work).times(together)
+    of_fact = tokens + beside.tokens
+    in_step = together * of_fact
     activations = work.tokens * bytes_per_token(model, projections, checkpointed=False)
     logits = logits_bytes(model, work)
     width = sum(p.in_features + p.out_features for p in projections)
     outward = sum(FP64 * p.out_features**2 for p in projections)
-    read = 3 * FP64 * work.tokens * width
+    read = 3 * (FP64 if in_step <= FEW_TOKENS else FP32) * in_step * width
     neighbours = neighbours_bytes(hparams, projections, facts, tokens)
     update = sum(
-        FP32 * min(facts * tokens * hparams.num_steps, p.in_features, p.out_features) * (p.in_features + p.out_features)
+        FP32
+        * min(facts * of_fact * hparams.num_steps, p.in_features, p.out_features)
+        * (p.in_features + p.out_features)
         for p in projections
     )
     measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
@@ -254,9 +293,10 @@ def plan_steps(
         projections,
         [
             measuring,
+            *(Stage(stage.device, held + stage.host) for stage in earlier),
             Stage(activations + logits, held + neighbours),
             Stage(stating_bytes(model, facts), held),
-            Stage(0, held + read + 2 * FP64 * work.tokens**2 + update),
+            Stage(0, held + read + 2 * FP64 * in_step * min(in_step, PAIRED) + update),
         ],
         bits=bits,
         device=device,

@@ -50,8 +50,10 @@ _NEAR = 0.05
 """Log-odds that a fact may lack after the first step without another."""
 _GOES_ON = 0.8
 """How much what is beside facts may lack of what it lacked a step before, for another step on its account."""
-_FEW_TOKENS = 512
+FEW_TOKENS = 512
 """Tokens up to which a step is solved in fp64; beyond it costs their square."""
+PAIRED = 2048
+"""Tokens whose pairs with all others are in memory at a time."""
 _RIDGE = 1e-3
 """ε of a fact, in units of the mean of H's diagonal."""
 
@@ -180,7 +182,7 @@ def _written(
         lack = goals - state.odds
         due = lack[: len(facts)] > (_NEAR if step else 0.0)
         missed = lack[len(facts) :].clamp(min=0).sum().item()
-        if not due.any() and missed >= _GOES_ON * last:
+        if not due.any() and not 0 < missed < _GOES_ON * last:
             break
         last = missed
         counts = [count + fact for count, fact in zip(counts, due.tolist(), strict=True)]
@@ -221,7 +223,7 @@ def one_step(
     """
     owners = state.owners()
     chosen = torch.isin(owners, rows)
-    exact = torch.float64 if chosen.sum() <= _FEW_TOKENS else torch.float32
+    exact = torch.float64 if chosen.sum() <= FEW_TOKENS else torch.float32
     belongs = (owners[chosen][:, None] == rows).to(exact)  # (t, m)
     read: dict[str, Tensor] = {}
     worth: dict[str, Tensor] = {}
@@ -230,7 +232,9 @@ def one_step(
         keys, pulls = state.keys[name][chosen].to(exact), state.pulls[name][chosen].to(exact)
         read[name] = keys @ metric.inward.to(exact)
         worth[name] = pulls if metric.outward is None else pulls @ metric.outward.to(exact)
-        gram += (belongs.T @ ((worth[name] @ pulls.T) * (read[name] @ keys.T)) @ belongs).double()
+        for part in torch.arange(len(keys)).split(PAIRED):
+            pairs = (worth[name][part] @ pulls.T) * (read[name][part] @ keys.T)
+            gram += (belongs[part].T @ pairs @ belongs).double()
     gram = (gram + gram.T) / 2
     gram.diagonal().add_(gram.diagonal().mean() * (_RIDGE if slacks is None else slacks))
     strengths = torch.linalg.solve(gram, lack.double()).to(exact)

@@ -1,4 +1,4 @@
-"""The algorithms that train, FastICE and FastGrad, on the architectures users have."""
+"""The algorithms that train, FastICE, FastGrad and ICE-Grad, on the architectures users have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 from easyedit_ice.text.rows import encode, predict
 
 QUICK = {"num_steps": 3, "rank": 2, "lr": 2e-2, "mom2_dataset": "factworld"}
-SETTINGS = {name: {"mom2_dataset": "factworld"} for name in ("FastICE", "FastGrad")}
+SETTINGS = {name: {"mom2_dataset": "factworld"} for name in ("FastICE", "FastGrad", "ICE-Grad")}
 TRAINED = ("LoRA-BF", "AdaLoRA", "DoRA", "GoRA", "LocFT-BF")
 ROWS = [encode(tokenizer(), r.prompt, r.completion) for r in EditRequest.prepare(FACTS[:1])]
 EACH = pytest.mark.parametrize("name", ARCHITECTURES)
@@ -36,7 +36,7 @@ def _loss(model):
 
 
 @pytest.mark.parametrize("model", ARCHITECTURES, indirect=True)
-@pytest.mark.parametrize("algorithm", (*TRAINED, "FastICE", "FastGrad"))
+@pytest.mark.parametrize("algorithm", (*TRAINED, "FastICE", "FastGrad", "ICE-Grad"))
 def test_a_fact_is_written_and_taken_out_to_the_bit(model, algorithm):
     before, loss = state(model), _loss(model)
     hparams = ALGORITHMS[algorithm].hparams_class(**of(algorithm, SETTINGS.get(algorithm, QUICK)))

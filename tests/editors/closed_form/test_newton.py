@@ -13,7 +13,7 @@ from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form import newton
 from easyedit_ice.editors.closed_form.linearised import Linearised, linearised, odds
 from easyedit_ice.editors.closed_form.metric import Metric
-from easyedit_ice.editors.closed_form.newton import Stepping, one_step, write_by_steps
+from easyedit_ice.editors.closed_form.newton import Aim, Stepping, one_step, write_by_steps
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
@@ -112,11 +112,11 @@ def test_a_step_that_makes_it_worse_is_taken_back(monkeypatch) -> None:
     model, rows = SHAPES[0].build(), _rows()[:1]
     metrics, tried, step = _places(model), [], newton.one_step
 
-    def wrong(found: Linearised, facts: torch.Tensor, lack: torch.Tensor, metrics: dict) -> dict:
+    def wrong(found: Linearised, facts: torch.Tensor, lack: torch.Tensor, metrics: dict, slacks: torch.Tensor) -> dict:
         tried.append(lack.item())
         return {
             name: own.scaled(-1.0 if len(tried) == 1 else 1.0)
-            for name, own in step(found, facts, lack, metrics).items()
+            for name, own in step(found, facts, lack, metrics, slacks).items()
         }
 
     monkeypatch.setattr(newton, "one_step", wrong)
@@ -127,7 +127,8 @@ def test_a_step_that_makes_it_worse_is_taken_back(monkeypatch) -> None:
     assert found.odds[0] > before
 
 
-def test_a_fact_that_holds_already_is_left_alone() -> None:
+def test_a_fact_that_holds_already_is_left_alone(monkeypatch) -> None:
+    monkeypatch.setattr(newton, "one_step", lambda *args: pytest.fail("a step was made"))
     model, rows = SHAPES[0].build(), _rows()[:1]
     sure = Stepping(**vars(STEPPING) | {"margin": -1e3})
     found = write_by_steps(model, rows, [[0]], _places(model), sure)
@@ -161,3 +162,61 @@ def test_what_changes_do_to_first_order_is_what_a_small_one_does(shape) -> None:
     with WeightUpdate(small).applied(model):
         after = linearised(model, rows, list(metrics)).odds
     torch.testing.assert_close(after - before.odds, said, rtol=0.05, atol=2e-4)
+
+
+@EACH
+def test_what_a_fact_brings_with_it_comes_closer_too_and_the_fact_is_written_all_the_same(shape) -> None:
+    model, (fact, other) = shape.build(), _rows()[:2]
+    metrics = _places(model)
+    before = linearised(model, [fact, other], list(metrics)).odds
+    wanted = before + 0.5
+    stepping = replace(STEPPING, margin=wanted[0].item())
+    odds_after = []
+    for beside in ([], [[Aim(other, wanted[1].item(), 0.1)]]):
+        found = write_by_steps(model, [fact], [[0]], metrics, stepping, beside)
+        with WeightUpdate(found.deltas).applied(model):
+            odds_after.append(linearised(model, [fact, other], list(metrics)).odds)
+    alone, both = odds_after
+    assert min(alone[0], both[0]) >= wanted[0] - 0.06
+    assert both[1] >= wanted[1] - 0.1
+    assert both[1] > alone[1] + 0.1
+
+
+@EACH
+def test_what_holds_already_beside_a_fact_is_no_reason_for_a_step_but_is_kept(shape) -> None:
+    model, (fact, other) = shape.build(), _rows()[:2]
+    metrics = _places(model)
+    before = linearised(model, [fact, other], list(metrics)).odds
+    holds = [[Aim(other, before[1].item() - 1e-3, 1e-3)]]
+    moves = []
+    for beside in ([], holds):
+        found = write_by_steps(model, [fact], [[0]], metrics, replace(STEPPING, margin=before[0].item() + 1), beside)
+        with WeightUpdate(found.deltas).applied(model):
+            moves.append((linearised(model, [fact, other], list(metrics)).odds - before)[1].abs().item())
+    assert moves[1] < 0.5 * moves[0]
+    sure = replace(STEPPING, margin=-1e3)
+    assert write_by_steps(model, [fact], [[0]], metrics, sure, holds).deltas == {}
+
+
+def test_a_row_that_may_be_missed_more_freely_is_raised_less() -> None:
+    model, rows = SHAPES[0].build(), _rows()[:2]
+    metrics, both = _places(model), torch.arange(2)
+    found = linearised(model, rows, list(metrics))
+    raised = [
+        newton.moved(found, both, one_step(found, both, torch.ones(2), metrics, torch.tensor([1e-3, slack])))
+        for slack in (1e-3, 0.1, 10.0)
+    ]
+    assert raised[0].tolist() == pytest.approx([1, 1], abs=0.02)
+    assert raised[0][1] > raised[1][1] > raised[2][1]
+    assert all(own[0] > 0.9 for own in raised)
+
+
+def test_a_step_for_many_tokens_is_that_of_all_their_pairs_at_once(monkeypatch) -> None:
+    model, rows = SHAPES[0].build(), _rows()
+    metrics, every = _places(model), torch.arange(len(rows))
+    found = linearised(model, rows, list(metrics))
+    at_once = one_step(found, every, torch.ones(len(rows)), metrics)
+    monkeypatch.setattr(newton, "PAIRED", 3)
+    in_parts = one_step(found, every, torch.ones(len(rows)), metrics)
+    for name, delta in at_once.items():
+        torch.testing.assert_close(in_parts[name].matrix(), delta.matrix(), rtol=1e-4, atol=1e-6)
