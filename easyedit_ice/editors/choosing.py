@@ -41,7 +41,10 @@ JOBS = (
         "FastMEMIT",
         "wrote 100 of 100 facts on SmolLM2-135M and on Gemma 3 270M; 98.5 and 98.6 % of other known facts kept",
         "docs/real_models.md",
-        ("| **FastMEMIT** | 100 [96, 100] | 34 [25, 43] | 98 [93, 99] | 98.5", "57 [47, 66] | 96 [90, 98] | 98.6 [98.3, 99.0] |"),
+        (
+            "| **FastMEMIT** | 100 [96, 100] | 34 [25, 43] | 98 [93, 99] | 98.5",
+            "57 [47, 66] | 96 [90, 98] | 98.6 [98.3, 99.0] |",
+        ),
     ),
     Job(
         "no-subject",

@@ -10,7 +10,7 @@ Shapes: n rows, t tokens of all of them, in and out the widths of a projection.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from easyedit_ice.model.capture import hidden_of, not_run, watching, with_hidden
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.pretrained import embedding_weight
-from easyedit_ice.runtime.batching import by_row, padded
+from easyedit_ice.runtime.batching import alike, by_row, padded
 from easyedit_ice.text.rows import Row
 
 _SURE = 1e-6
@@ -49,7 +49,7 @@ class Linearised:
 
 
 def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> Linearised:
-    """One pass forward and one back over all rows side by side.
+    """A pass forward and one back over rows of like length side by side.
 
     Args:
         model: in evaluation mode; its parameters get no gradient.
@@ -59,6 +59,27 @@ def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> L
     Raises:
         AnatomyError: the model does not call a projection.
     """
+    groups = [sorted(group) for group in alike([len(row.ids) for row in rows])]
+    parts = [_side_by_side(model, [rows[index] for index in group], names) for group in groups]
+    if len(parts) == 1:
+        return parts[0]
+    place = {row: index for index, row in enumerate(row for group in groups for row in group)}
+    order = [place[row] for row in range(len(rows))]
+
+    def in_order(tensors: Iterable[Tensor]) -> Tensor:
+        of_rows = [tokens for tensor, part in zip(tensors, parts, strict=True) for tokens in tensor.split(part.tokens)]
+        return torch.cat([of_rows[index] for index in order])
+
+    return Linearised(
+        torch.cat([part.odds for part in parts])[order],
+        tuple(len(row.ids) - 1 for row in rows),
+        {name: in_order(part.keys[name] for part in parts) for name in names},
+        {name: in_order(part.pulls[name] for part in parts) for name in names},
+    )
+
+
+def _side_by_side(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> Linearised:
+    """The same with all rows in one pass."""
     places = [
         (index, place) for index, row in enumerate(rows) for place in range(len(row.ids) - row.span, len(row.ids))
     ]
