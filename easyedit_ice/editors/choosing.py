@@ -47,6 +47,18 @@ JOBS = (
         ),
     ),
     Job(
+        "same-subject",
+        "a fact whose subject's other facts must stay",
+        "FastGrad",
+        "of 17 records of WikiData_counterfact on SmolLM2-135M it kept 83.2 % of what else is asked of the same "
+        "subject, FastMEMIT 31.5; it wrote 90.5 % of the targets' tokens, FastMEMIT 95.9",
+        "docs/real_models.md",
+        (
+            "| FastGrad, the first 17 | 17 | 90.5 | 68.3 | 75.6 | **83.2** |",
+            "| FastMEMIT, the first 17 | 17 | 95.9 | 51.3 | 52.0 | 31.5 |",
+        ),
+    ),
+    Job(
         "no-subject",
         "a fact without a subject",
         "GoRA",
@@ -106,11 +118,11 @@ JOBS = (
     Job(
         "consequences",
         "what follows from the fact must follow",
-        "ICE-LoRA",
-        "portability 87.0 on the embedded model, and 59.2 for GoRA, at a locality of 95.7; tens of times slower, and "
-        "level with GoRA on SmolLM2",
-        "docs/low_rank.md",
-        ("87.0 [83.2, 90.4]", "59.2 [55.4, 62.6]", "95.7 [94.2, 97.0]", "It takes tens of times longer"),
+        "ICE-Grad",
+        "portability 89.8 on the embedded model, and 87.6 for ICE-LoRA, 47.1 for FastGrad, at a locality of 97.1; level "
+        "with FastGrad on SmolLM2, which concludes little",
+        "docs/ice_grad.md",
+        ("89.8 [85.4, 93.7]", "87.6 [83.0, 92.0]", "47.1 [41.3, 52.6]", "97.1 [94.8, 98.8]", "take FastGrad there"),
     ),
     Job(
         "time",
@@ -158,7 +170,7 @@ MANY = 10
 HUNDREDS = 500
 """Facts from which a batch is another job than tens of them."""
 
-_IN_DOUBT = ("FastMEMIT", "GoRA", "FastICE", "ICE-LoRA")
+_IN_DOUBT = ("FastMEMIT", "GoRA", "FastICE", "ICE-Grad")
 """What to try where an algorithm missed, in this order."""
 
 

@@ -35,7 +35,8 @@ def test_figures_stand_in_the_document_that_is_named(own):
         ([ONE] * 10, {"one_by_one": True}, "GoRA"),
         ([ONE] * 10, {"wanted": "short-stream"}, "FastGrad"),
         ([ONE], {"wanted": "undo"}, "FastMEMIT"),
-        ([ONE], {"wanted": "consequences"}, "ICE-LoRA"),
+        ([ONE], {"wanted": "consequences"}, "ICE-Grad"),
+        ([ONE], {"wanted": "same-subject"}, "FastGrad"),
         ([BARE], {"wanted": "fact"}, "GoRA"),
     ],
 )

@@ -145,7 +145,7 @@ def test_what_follows_from_facts_is_counted_with_the_texts_that_it_is_found_in()
         return footprint(model, _hparams(name, mom2_adjustment=False, **settings), facts=3)
 
     fact = plan(free_samples=0, continuation_samples=0)
-    assert fact == plan("FastGrad", num_steps=8, facts_together=4)
+    assert fact == plan("FastGrad", facts_together=4)
     each, texts = fact.activations // (3 * 16), {"free_length": 6, "continuation_samples": 0, "tokens_each": 2}
     few, bounded_by_texts = (plan(free_samples=10, **texts, consequences_each=count) for count in (5, 100))
     assert few.activations == 3 * (16 + 5 * (4 + 6)) * each

@@ -67,7 +67,7 @@ class FastGradHyperParams(NeighbourSettings, ClosedFormSettings):
     )
     neighbour_names: int = other_default(NeighbourSettings, "neighbour_names", 16)
     margin: float = setting(2.0, "log-odds of the whole target that an edit stops at: 2 is a probability of 0.88")
-    num_steps: int = setting(12, "most steps for facts that are written together", low=1)
+    num_steps: int = setting(40, "most steps for facts that are written together: long targets take many", low=1)
     most_change: float = setting(3.0, "most that one step raises log-odds by", above=0)
     solve_anew: bool = setting(
         False, "let each step solve for the whole change of the facts that are written together, and not add to it"

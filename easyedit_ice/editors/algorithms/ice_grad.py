@@ -36,7 +36,6 @@ class IceGradHyperParams(ConsequenceSettings, FastGradHyperParams):
     wider = "raise free_samples and consequences_each, or margin"
 
     margin: float = other_default(FastGradHyperParams, "margin", 4.0)
-    num_steps: int = other_default(FastGradHyperParams, "num_steps", 16)
     most_change: float = other_default(FastGradHyperParams, "most_change", 8.0)
     facts_together: int = other_default(FastGradHyperParams, "facts_together", 4)
 
