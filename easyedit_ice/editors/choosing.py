@@ -119,8 +119,8 @@ JOBS = (
         "consequences",
         "what follows from the fact must follow",
         "ICE-Grad",
-        "portability 89.8 on the embedded model, and 87.6 for ICE-LoRA, 47.1 for FastGrad, at a locality of 97.1; level "
-        "with FastGrad on SmolLM2, which concludes little",
+        "portability 89.8 on the embedded model, and 87.6 for ICE-LoRA, 47.1 for FastGrad, at a locality of 97.1; "
+        "level with FastGrad on SmolLM2, which concludes little",
         "docs/ice_grad.md",
         ("89.8 [85.4, 93.7]", "87.6 [83.0, 92.0]", "47.1 [41.3, 52.6]", "97.1 [94.8, 98.8]", "take FastGrad there"),
     ),
