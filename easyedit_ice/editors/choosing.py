@@ -39,7 +39,8 @@ JOBS = (
         "fact",
         "a fact, or a few, with a subject",
         "FastMEMIT",
-        "wrote 100 of 100 facts on SmolLM2-135M and on Gemma 3 270M; 98.5 and 98.6 % of other known facts kept",
+        "wrote 100 of 100 facts on SmolLM2-135M and on Gemma 3 270M; 98.5 and 98.6 % of other known facts kept. Other "
+        "facts about the same subject change with it: where they must stay, `choose --for same-subject`",
         "docs/real_models.md",
         (
             "| **FastMEMIT** | 100 [96, 100] | 34 [25, 43] | 98 [93, 99] | 98.5",
