@@ -38,6 +38,16 @@ from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 
 PACKAGE = str(Path(easyedit_ice.__file__).parent)
 QUICK = {"num_steps": 2, "rank": 2}
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal: what runs in the background may have been started with it switched off."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "LoRA-BF": QUICK,
     "SVF": {"num_steps": 2},
