@@ -29,7 +29,7 @@ from easyedit_ice.bench.storage.ledger import LEDGER
 from easyedit_ice.easyedit import host_info
 from easyedit_ice.errors import EasyEditIceError, HostNotFoundError, LongRunError, RunConfigError
 
-OURS = ("FastMEMIT", "FastICE", "GoRA", "LoRA-BF", "LocFT-BF", "ICE-LoRA")
+OURS = ("FastMEMIT", "FastGrad", "FastICE", "GoRA", "LoRA-BF", "LocFT-BF", "ICE-Grad", "ICE-LoRA")
 IN_THE_QUESTION = ("Prompt", "Retrieval")
 RELEASE = ("FT", "ROME", "MEMIT")
 HEAD = (*RELEASE, "AlphaEdit", "ULTRAEDIT", "WISE", "GRACE")
