@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from easyedit_ice.model.capture import hidden_of, not_run, watching, with_hidden
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.pretrained import embedding_weight
+from easyedit_ice.model.reentry import Below
 from easyedit_ice.runtime.batching import alike, by_row, padded
 from easyedit_ice.text.rows import Row
 
@@ -48,19 +49,22 @@ class Linearised:
         return torch.arange(len(self.tokens)).repeat_interleave(torch.tensor(self.tokens))
 
 
-def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> Linearised:
+def linearised(
+    model: nn.Module, rows: Sequence[Row], names: Sequence[str], below: Below | None = None
+) -> Linearised:
     """A pass forward and one back over rows of like length side by side.
 
     Args:
         model: in evaluation mode; its parameters get no gradient.
         rows: whose predicted tokens are a fact's target.
         names: paths of the projections.
+        below: blocks that need not run again for rows that the model has read before; all run if left out.
 
     Raises:
         AnatomyError: the model does not call a projection.
     """
     groups = [sorted(group) for group in alike([len(row.ids) for row in rows])]
-    parts = [_side_by_side(model, [rows[index] for index in group], names) for group in groups]
+    parts = [_side_by_side(model, [rows[index] for index in group], names, below or Below()) for group in groups]
     if len(parts) == 1:
         return parts[0]
     place = {row: index for index, row in enumerate(row for group in groups for row in group)}
@@ -78,7 +82,7 @@ def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> L
     )
 
 
-def _side_by_side(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> Linearised:
+def _side_by_side(model: nn.Module, rows: Sequence[Row], names: Sequence[str], below: Below) -> Linearised:
     """The same with all rows in one pass."""
     places = [
         (index, place) for index, row in enumerate(rows) for place in range(len(row.ids) - row.span, len(row.ids))
@@ -91,7 +95,9 @@ def _side_by_side(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -
         return odds(log_probs.new_zeros(len(rows)).index_add(0, owners.to(log_probs.device), -log_probs))
 
     before = [(index, place - 1) for index, place in places]
-    values, keys, pulls = pulled(model, [row.ids[:-1] for row in rows], names, before, odds_of)
+    read = tuple(row.ids[:-1] for row in rows)
+    with below.once(read):
+        values, keys, pulls = pulled(model, read, names, before, odds_of)
     return Linearised(values.detach().cpu(), tuple(len(row.ids) - 1 for row in rows), keys, pulls)
 
 
