@@ -103,8 +103,9 @@ def refuse_infinite(projection: Projection, delta: Delta) -> None:
 
 
 def _finite(weight: Tensor) -> bool:
-    """Whether all elements are; types of 8 bits cannot tell by themselves."""
-    return bool((weight.float() if weight.element_size() == 1 else weight).isfinite().all())
+    """Whether all elements are, since the least and the largest are; types of 8 bits cannot tell by themselves."""
+    ends = torch.stack((weight.float() if weight.element_size() == 1 else weight).aminmax())
+    return bool(ends.isfinite().all())
 
 
 @torch.no_grad()

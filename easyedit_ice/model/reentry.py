@@ -8,6 +8,7 @@ for _ in range(times):  # with other weights in the projections each time
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -83,11 +84,12 @@ def lower_blocks(model: nn.Module, projections: Sequence[Projection], ids: Seque
 
 @torch.no_grad()
 def _enterable(model: nn.Module, lower: Sequence[nn.Module], ids: tuple[int, ...]) -> bool:
-    """Whether the model says the same of a text, to the bit, where lower blocks have run once, before another text.
+    """Whether lower blocks run once in a pass, and the model says the same of a text, to the bit, where they have run
+    for it before, and for another text since.
 
-    It does not where blocks run several times, or hand on more than hidden states to those above.
+    It does not where they hand on more than hidden states to those above.
     """
-    below = Below(lower)
+    below, calls = Below(lower), Counter[nn.Module]()
 
     def said(text: tuple[int, ...]) -> Tensor:
         row = torch.tensor([text], device=embedding_weight(model).device)
@@ -95,9 +97,10 @@ def _enterable(model: nn.Module, lower: Sequence[nn.Module], ids: tuple[int, ...
         with below.once(text):
             return logits_at(model, inputs, [(0, len(text) - 1)])
 
-    whole = said(ids)
+    with watching(set(lower), after=lambda module, args, output: calls.update([module])):
+        whole = said(ids)
     said(ids[::-1])
     try:
-        return torch.equal(said(ids), whole)
+        return all(calls[block] == 1 for block in lower) and torch.equal(said(ids), whole)
     except _MISSING:
         return False

@@ -49,9 +49,7 @@ class Linearised:
         return torch.arange(len(self.tokens)).repeat_interleave(torch.tensor(self.tokens))
 
 
-def linearised(
-    model: nn.Module, rows: Sequence[Row], names: Sequence[str], below: Below | None = None
-) -> Linearised:
+def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str], below: Below | None = None) -> Linearised:
     """A pass forward and one back over rows of like length side by side.
 
     Args:

@@ -15,7 +15,8 @@ from easyedit_ice.editors.closed_form.linearised import Linearised, linearised, 
 from easyedit_ice.editors.closed_form.metric import Metric
 from easyedit_ice.editors.closed_form.newton import Aim, Stepping, one_step, write_by_steps
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.cases import state
+from easyedit_ice.model.capture import watching
+from easyedit_ice.testing.cases import raising, state
 from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import encode
 
@@ -220,3 +221,46 @@ def test_a_step_for_many_tokens_is_that_of_all_their_pairs_at_once(monkeypatch) 
     in_parts = one_step(found, every, torch.ones(len(rows)), metrics)
     for name, delta in at_once.items():
         torch.testing.assert_close(in_parts[name].matrix(), delta.matrix(), rtol=1e-4, atol=1e-6)
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_lower_blocks_run_once_for_each_row_and_the_change_is_the_same(shape, dtype, monkeypatch) -> None:
+    model, rows = shape.build().to(dtype), _rows()[:2]
+    blocks = ModelAnatomy(model).blocks
+    upper = {name: own for name, own in _places(model).items() if name.startswith(ModelAnatomy(model).layer_name(1))}
+    stepping = replace(STEPPING, margin=linearised(model, rows, list(upper)).odds.max().item() + 0.5)
+
+    def found() -> tuple[newton.Stepped, list[int]]:
+        calls = [0] * len(blocks)
+
+        def count(module: torch.nn.Module, args: object, output: object) -> None:
+            calls[layer_of[module]] += 1
+
+        layer_of = {next(block.children()): layer for layer, block in enumerate(blocks)}
+        with watching(layer_of, after=count):
+            return write_by_steps(model, rows, [[0], [0]], upper, stepping), calls
+
+    found()  # tries once whether the model can be entered above its first block
+    entered, calls = found()
+    monkeypatch.setattr(newton, "lower_blocks", lambda *args: ())
+    whole, calls_of_whole = found()
+    assert calls[0] < calls[1] == calls_of_whole[0] == calls_of_whole[1]
+    assert sum(entered.steps) > len(rows)
+    assert (entered.steps, entered.odds) == (whole.steps, whole.odds)
+    for name, delta in entered.deltas.items():
+        assert torch.equal(delta.matrix(), whole.deltas[name].matrix())
+
+
+@pytest.mark.parametrize("moment", [1, 2, 5])
+def test_an_exception_in_the_middle_leaves_the_model_as_it_was(moment) -> None:
+    model, rows = SHAPES[0].build(), _rows()[:1]
+    before, metrics = state(model), _places(model)
+    addresses = [parameter.data_ptr() for parameter in model.parameters()]
+    forwards = [vars(module).get("forward") for module in model.modules()]
+    stepping = replace(STEPPING, margin=linearised(model, rows, list(metrics)).odds.item() + 3, most_change=0.2)
+    with raising(model, KeyboardInterrupt, moment), pytest.raises(KeyboardInterrupt):
+        write_by_steps(model, rows, [[0]], metrics, stepping)
+    assert state(model) == before
+    assert [parameter.data_ptr() for parameter in model.parameters()] == addresses
+    assert [vars(module).get("forward") for module in model.modules()] == forwards
