@@ -37,12 +37,14 @@ class Linearised:
         tokens: how many tokens of each row are read.
         keys: k, (t, in) in fp32 on the CPU by path of the projection, one row's tokens after the other's.
         pulls: g, (t, out), the same.
+        first: of each token the first that the same text ends with, (t,): the model reads the same at both.
     """
 
     odds: Tensor
     tokens: tuple[int, ...]
     keys: dict[str, Tensor]
     pulls: dict[str, Tensor]
+    first: Tensor
 
     def owners(self) -> Tensor:
         """The row of each token, (t,)."""
@@ -77,6 +79,7 @@ def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str], belo
         tuple(len(row.ids) - 1 for row in rows),
         {name: in_order(part.keys[name] for part in parts) for name in names},
         {name: in_order(part.pulls[name] for part in parts) for name in names},
+        _first([row.ids[:-1] for row in rows]),
     )
 
 
@@ -96,7 +99,14 @@ def _side_by_side(model: nn.Module, rows: Sequence[Row], names: Sequence[str], b
     read = tuple(row.ids[:-1] for row in rows)
     with below.once(read):
         values, keys, pulls = pulled(model, read, names, before, odds_of)
-    return Linearised(values.detach().cpu(), tuple(len(row.ids) - 1 for row in rows), keys, pulls)
+    return Linearised(values.detach().cpu(), tuple(map(len, read)), keys, pulls, _first(read))
+
+
+def _first(texts: Sequence[tuple[int, ...]]) -> Tensor:
+    """The first token of all that the same text ends with, for each of theirs: (t,)."""
+    ends = [ids[: end + 1] for ids in texts for end in range(len(ids))]
+    known: dict[tuple[int, ...], int] = {}
+    return torch.tensor([known.setdefault(text, place) for place, text in enumerate(ends)])
 
 
 def odds(nll: Tensor) -> Tensor:

@@ -21,7 +21,9 @@ Besides its own a fact may have further rows, such as its consequences
 has its own ε. All rows are then in every solve, those that lack nothing with a lack of 0, so that what one of them asks
 for is no loss to another.
 
-Shapes: n rows, t tokens of all of them, in and out the widths of a projection.
+Tokens that the same text ends with, as those of rows that begin alike, have one key, which is worked with once.
+
+Shapes: n rows, t tokens of all of them, u texts that these end, in and out the widths of a projection.
 """
 
 from __future__ import annotations
@@ -251,21 +253,26 @@ def one_step(
     chosen = torch.isin(owners, rows)
     exact = torch.float64 if chosen.sum() <= FEW_TOKENS else torch.float32
     belongs = (owners[chosen][:, None] == rows).to(exact)  # (t, m)
+    texts, at = state.first[chosen].unique(return_inverse=True)  # (u,), (t,)
     read: dict[str, Tensor] = {}
     worth: dict[str, Tensor] = {}
     gram = torch.zeros(len(rows), len(rows), dtype=torch.float64)
     for name, metric in metrics.items():
-        keys, pulls = state.keys[name][chosen].to(exact), state.pulls[name][chosen].to(exact)
+        keys, pulls = state.keys[name][texts].to(exact), state.pulls[name][chosen].to(exact)
         read[name] = keys @ metric.inward.to(exact)
         worth[name] = pulls if metric.outward is None else pulls @ metric.outward.to(exact)
-        for part in torch.arange(len(keys)).split(PAIRED):
-            pairs = (worth[name][part] @ pulls.T) * (read[name][part] @ keys.T)
+        for part in torch.arange(len(pulls)).split(PAIRED):
+            here, again = at[part].unique(return_inverse=True)
+            pairs = (read[name][here] @ keys.T)[again][:, at] * (worth[name][part] @ pulls.T)
             gram += (belongs[part].T @ pairs @ belongs).double()
     gram = (gram + gram.T) / 2
     gram.diagonal().add_(gram.diagonal().mean() * (_RIDGE if slacks is None else slacks))
     strengths = torch.linalg.solve(gram, lack.double()).to(exact)
-    written = {name: (key * (belongs @ strengths)[:, None]).T.float() for name, key in worth.items()}
-    return {name: smallest(read[name].float(), written[name]) for name in metrics}
+    written = {
+        name: value.new_zeros(len(texts), value.shape[1]).index_add(0, at, value * (belongs @ strengths)[:, None])
+        for name, value in worth.items()
+    }
+    return {name: smallest(read[name].float(), written[name].T.float()) for name in metrics}
 
 
 def moved(state: Linearised, facts: Tensor, deltas: Deltas) -> Tensor:
@@ -308,4 +315,6 @@ def _sum(before: LowRankDelta | None, more: LowRankDelta) -> LowRankDelta:
     """Both deltas as one, of no more rank than the matrix can have."""
     if before is None:
         return more
+    if torch.equal(before.b, more.b):
+        return LowRankDelta(before.a + more.a, before.b)
     return smallest(torch.cat([before.a, more.a]), torch.cat([before.b, more.b], dim=1))

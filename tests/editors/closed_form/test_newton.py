@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from easyedit_ice.edit.delta import DenseDelta
+from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form import newton
@@ -18,7 +18,7 @@ from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import watching
 from easyedit_ice.testing.cases import raising, state
 from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
-from easyedit_ice.text.rows import encode
+from easyedit_ice.text.rows import Row, encode
 
 EACH = pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[2]], ids=lambda shape: shape.name)
 STEPPING = Stepping(margin=1.0, num_steps=12, most_change=3.0, together=32, sweeps=4, kept_weight=0.1)
@@ -75,6 +75,7 @@ def test_a_step_is_the_cheapest_change_that_writes_all_facts_to_first_order() ->
         (3, 2),
         {name: _random(5, 6, seed=seed).float() for name, seed in (("a", 1), ("b", 2))},
         {name: _random(5, 4, seed=seed).float() for name, seed in (("a", 3), ("b", 4))},
+        torch.arange(5),
     )
     read, listened = {"a": _positive(6, 5), "b": _positive(6, 6)}, {"a": _positive(4, 7), "b": _positive(4, 8)}
     metrics = {
@@ -221,6 +222,27 @@ def test_a_step_for_many_tokens_is_that_of_all_their_pairs_at_once(monkeypatch) 
     in_parts = one_step(found, every, torch.ones(len(rows)), metrics)
     for name, delta in at_once.items():
         torch.testing.assert_close(in_parts[name].matrix(), delta.matrix(), rtol=1e-4, atol=1e-6)
+
+
+@EACH
+def test_rows_that_begin_alike_share_keys_and_the_step_is_that_of_all_tokens_by_themselves(shape) -> None:
+    model, (row, other) = shape.build(), _rows()[:2]
+    metrics, every = _places(model), torch.arange(3)
+    found = linearised(model, [row, Row(row.ids[:-1], 1), other], list(metrics))
+    tokens = len(row.ids) - 1
+    assert found.first.tolist()[: 2 * tokens - 1] == [*range(tokens), *range(tokens - 1)]
+    assert all(torch.allclose(keys, keys[found.first], atol=1e-5) for keys in found.keys.values())
+    apart = replace(found, first=torch.arange(sum(found.tokens)))
+    shared, alone = (one_step(own, every, torch.ones(3), metrics) for own in (found, apart))
+    for name, delta in alone.items():
+        torch.testing.assert_close(shared[name].matrix(), delta.matrix(), rtol=1e-3, atol=1e-5)
+
+
+def test_changes_that_write_by_the_same_matrix_add_up_to_one_of_the_same_rank() -> None:
+    a, b = _random(3, 6, seed=1).float(), _random(4, 3, seed=2).float()
+    (summed,) = newton._sums({"a": LowRankDelta(a, b)}, {"a": LowRankDelta(2 * a, b)}).values()
+    assert summed.rank == 3
+    torch.testing.assert_close(summed.matrix(), 3 * b @ a)
 
 
 @EACH
