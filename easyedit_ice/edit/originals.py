@@ -41,18 +41,13 @@ class OriginalWeights(dict[str, Tensor]):
             UpdateError: the weight would become infinite or not a number; it is unchanged.
         """
         if projection.quantized:
-            if not delta.finite():
-                raise UpdateError(_not_finite(projection, delta))
+            refuse_infinite(projection, delta)
             beside = self.attached[projection.name] = SideBranch(delta.apply)
             beside.attach(projection.module)
             return
-        weight = projection.weight
-        change = projection.as_stored(delta.matrix().to(weight.device, torch.float32))
-        rounded = (weight.float() + change).to(weight.dtype)
-        if not _finite(rounded):
-            raise UpdateError(_not_finite(projection, delta))
+        weight, changed = projection.weight, changed_weight(projection, delta)
         self[projection.weight_name] = weight.detach().to("cpu", copy=True)
-        weight.copy_(rounded)
+        weight.copy_(changed)
 
     def restore(self, model: nn.Module) -> None:
         """Bring the model, or a copy of it, back to the bits it had; its later edits do not know of this one."""
@@ -82,9 +77,35 @@ class OriginalWeights(dict[str, Tensor]):
             commits.pop(update, None)
 
 
+@torch.no_grad()
+def changed_weight(projection: Projection, delta: Delta) -> Tensor:
+    """A weight with a delta added in fp32 and rounded once, as it is stored.
+
+    Raises:
+        UpdateError: it would be infinite or not a number.
+    """
+    weight = projection.weight
+    change = projection.as_stored(delta.matrix().to(weight.device, torch.float32))
+    rounded = (weight.float() + change).to(weight.dtype)
+    if not _finite(rounded):
+        raise UpdateError(_not_finite(projection, delta))
+    return rounded
+
+
+def refuse_infinite(projection: Projection, delta: Delta) -> None:
+    """Refuse a delta that is to stand beside a packed weight and is not finite.
+
+    Raises:
+        UpdateError: it is infinite or not a number.
+    """
+    if not delta.finite():
+        raise UpdateError(_not_finite(projection, delta))
+
+
 def _finite(weight: Tensor) -> bool:
-    """Whether all elements are; types of 8 bits cannot tell by themselves."""
-    return bool((weight.float() if weight.element_size() == 1 else weight).isfinite().all())
+    """Whether all elements are, since the least and the largest are; types of 8 bits cannot tell by themselves."""
+    ends = torch.stack((weight.float() if weight.element_size() == 1 else weight).aminmax())
+    return bool(ends.isfinite().all())
 
 
 @torch.no_grad()

@@ -153,7 +153,7 @@ def test_what_follows_from_facts_is_counted_with_the_texts_that_it_is_found_in()
     assert few.peak > fact.peak
     read = [plan(free_samples=100, **texts, consequences_each=5, contrast=contrast) for contrast in (False, True)]
     assert [own.activations for own in read] == [few.activations] * 2
-    assert read[1].peak > read[0].peak > few.peak
+    assert read[1].peak == read[0].peak > few.peak  # after the old answer texts are read by themselves
 
 
 def test_protected_directions_are_counted():

@@ -17,6 +17,7 @@ from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.sections import other_default
 from easyedit_ice.edit.subject_position import subject_in
+from easyedit_ice.edit.temporary_weights import temporarily
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form.closed_form_memory import plan_steps
 from easyedit_ice.editors.closed_form.metric import Metric, Pricing, general, metrics
@@ -144,7 +145,7 @@ def solve_by_steps(
     prices = _beside_neighbours(model, tok, requests, hparams, metrics(model, tok, names, hparams.pricing))
     steps = write_by_steps(model, rows, places, prices, hparams.stepping, beside)
     update = WeightUpdate(steps.deltas, keys=steps.keys)
-    with WeightUpdate(steps.deltas).applied(model):
+    with temporarily(update.targets(model)):
         after = stated(model, tok, requests)
     update.info |= {
         "algorithm": hparams.alg_name,

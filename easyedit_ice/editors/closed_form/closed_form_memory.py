@@ -258,6 +258,8 @@ def plan_steps(
     """The highest of what is held while moments are measured and inverted, while facts run forward and back, while a
     step is made, and while the update is committed and what it moves is measured.
 
+    Changed weights stand on the model's device in place of its own; what lower blocks return of the facts is there too.
+
     Args:
         model: its shapes.
         hparams: settings.
@@ -276,6 +278,8 @@ def plan_steps(
     in_step = together * of_fact
     activations = work.tokens * bytes_per_token(model, projections, checkpointed=False)
     logits = logits_bytes(model, work)
+    below = work.tokens * element_size(model) * anatomy.hidden_size
+    changed = undo_bytes(model, projections, bits)
     width = sum(p.in_features + p.out_features for p in projections)
     outward = sum(FP64 * p.out_features**2 for p in projections)
     read = 3 * (FP64 if in_step <= FEW_TOKENS else FP32) * in_step * width
@@ -287,16 +291,16 @@ def plan_steps(
         for p in projections
     )
     measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
-    held = 2 * moments + outward + undo_bytes(model, projections, bits)
+    held = 2 * moments + outward
     return planned(
         model,
         projections,
         [
             measuring,
             *(Stage(stage.device, held + stage.host) for stage in earlier),
-            Stage(activations + logits, held + neighbours),
-            Stage(stating_bytes(model, facts), held),
-            Stage(0, held + read + 2 * FP64 * in_step * min(in_step, PAIRED) + update),
+            Stage(changed + below + activations + logits, held + neighbours),
+            Stage(changed + stating_bytes(model, facts), held),
+            Stage(below, held + read + 2 * FP64 * in_step * min(in_step, PAIRED) + update),
         ],
         bits=bits,
         device=device,

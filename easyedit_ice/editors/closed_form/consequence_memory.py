@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TOKEN = 40
 """Bytes of a token of a text in main memory: an integer of Python, and a reference to it."""
+_READ = 2
+"""Readings of a text side by side: after the new fact and alone; that after the old fact follows."""
 _ARRAYS = 3
 """Arrays of v in fp32 for each token that is read: log-probabilities as they are made, and those made before."""
 
@@ -70,7 +72,7 @@ def plan_consequences(
     earlier = [
         Stage(of_texts, in_memory)
         for texts in kinds
-        for of_texts in (_drawing_bytes(model, texts), _reading_bytes(model, texts, readings))
+        for of_texts in (_drawing_bytes(model, texts), _reading_bytes(model, texts))
     ]
     return plan_steps(model, hparams, facts, tokens, device, stated, _rows(settings, kinds, facts), earlier)
 
@@ -97,10 +99,10 @@ def _drawing_bytes(model: nn.Module, texts: _Texts) -> int:
     return min(texts.count, ROWS) * (texts.whole * cache_per_token(model) + DRAWN * FP32 * vocabulary(model))
 
 
-def _reading_bytes(model: nn.Module, texts: _Texts, readings: int) -> int:
+def _reading_bytes(model: nn.Module, texts: _Texts) -> int:
     """Log-probabilities of as many tokens as are looked at together, and one block's inner tensors of their texts."""
     anatomy, words = ModelAnatomy(model), FP32 * vocabulary(model)
-    rows = min(texts.count * readings, max(1, TOGETHER // (words * texts.length)))
+    rows = min(texts.count * _READ, max(1, TOGETHER // (words * texts.length)))
     widest = max(p.in_features for p in anatomy.projections)
     inner = element_size(model) * (4 * widest + 4 * anatomy.hidden_size)
     return rows * (texts.whole * inner + _ARRAYS * words * texts.length)

@@ -109,18 +109,11 @@ def consequences(
         of each fact its consequences, of distinct texts.
     """
     texts = _texts(model, tok, requests, settings)
-    likelihoods = _likelihoods(model, [row for text in texts for row in (text.new, text.old, text.alone) if row])
     found: list[dict[Row, float]] = [{} for _ in requests]
-    for text in texts:
-        new = next(likelihoods)
-        others = [next(likelihoods) for row in (text.old, text.alone) if row]
-        gains = new - torch.stack(others).amax(0)
-        certainty = odds(-new)
-        gains[certainty < settings.least_odds] = -torch.inf
+    for text, (gains, certainty) in zip(texts, _gains(model, texts, settings), strict=True):
         for place in gains.topk(min(settings.tokens_each, len(gains))).indices.tolist():
             if gains[place] >= settings.least_gain:
-                end = len(text.alone.ids) - text.alone.span + place + 1
-                found[text.fact].setdefault(Row(text.alone.ids[:end], 1), certainty[place].item())
+                found[text.fact].setdefault(replace(_up_to(text.alone, place), span=1), certainty[place].item())
     return [
         [
             Aim(row, min(value, settings.most_odds), settings.consequence_slack)
@@ -186,6 +179,32 @@ def _said(fact: int, new: tuple[Row, Row], old: tuple[Row, Row] | None) -> _Said
         return _Said(fact, taught, None, alone)
     span = min(alone.span, old[0].span)
     return _Said(fact, *(Row(row.ids, span) for row in (taught, old[0], alone)))
+
+
+def _gains(model: nn.Module, texts: Sequence[_Said], settings: ConsequenceSettings) -> Iterator[tuple[Tensor, Tensor]]:
+    """The gain of each predicted token of some texts, and its log-odds after the new fact: (span,) each.
+
+    After the old fact a text is read as far as tokens count that do so against the text alone, and else not at all.
+    """
+    found = _likelihoods(model, [row for text in texts for row in (text.new, text.alone)])
+    both = [(new, new - alone) for new, alone in zip(found, found, strict=True)]
+    certainties = [odds(-new) for new, _ in both]
+    places = [
+        ((gains >= settings.least_gain) & (certainty >= settings.least_odds)).nonzero()[:, 0].tolist()
+        for (_, gains), certainty in zip(both, certainties, strict=True)
+    ]
+    read = [_up_to(text.old, at[-1]) if text.old and at else None for text, at in zip(texts, places, strict=True)]
+    after_old = _likelihoods(model, [row for row in read if row])
+    for (new, gains), certainty, row in zip(both, certainties, read, strict=True):
+        if row:
+            gains[: row.span] = gains[: row.span].minimum(new[: row.span] - next(after_old))
+        gains[certainty < settings.least_odds] = -torch.inf
+        yield gains, certainty
+
+
+def _up_to(row: Row, place: int) -> Row:
+    """A row that ends with one of its predicted tokens."""
+    return Row(row.ids[: len(row.ids) - row.span + place + 1], place + 1)
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from easyedit_ice.model.capture import hidden_of, not_run, watching, with_hidden
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.pretrained import embedding_weight
+from easyedit_ice.model.reentry import Below
 from easyedit_ice.runtime.batching import alike, by_row, padded
 from easyedit_ice.text.rows import Row
 
@@ -36,31 +37,34 @@ class Linearised:
         tokens: how many tokens of each row are read.
         keys: k, (t, in) in fp32 on the CPU by path of the projection, one row's tokens after the other's.
         pulls: g, (t, out), the same.
+        first: of each token the first that the same text ends with, (t,): the model reads the same at both.
     """
 
     odds: Tensor
     tokens: tuple[int, ...]
     keys: dict[str, Tensor]
     pulls: dict[str, Tensor]
+    first: Tensor
 
     def owners(self) -> Tensor:
         """The row of each token, (t,)."""
         return torch.arange(len(self.tokens)).repeat_interleave(torch.tensor(self.tokens))
 
 
-def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> Linearised:
+def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str], below: Below | None = None) -> Linearised:
     """A pass forward and one back over rows of like length side by side.
 
     Args:
         model: in evaluation mode; its parameters get no gradient.
         rows: whose predicted tokens are a fact's target.
         names: paths of the projections.
+        below: blocks that need not run again for rows that the model has read before; all run if left out.
 
     Raises:
         AnatomyError: the model does not call a projection.
     """
     groups = [sorted(group) for group in alike([len(row.ids) for row in rows])]
-    parts = [_side_by_side(model, [rows[index] for index in group], names) for group in groups]
+    parts = [_side_by_side(model, [rows[index] for index in group], names, below or Below()) for group in groups]
     if len(parts) == 1:
         return parts[0]
     place = {row: index for index, row in enumerate(row for group in groups for row in group)}
@@ -75,10 +79,11 @@ def linearised(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> L
         tuple(len(row.ids) - 1 for row in rows),
         {name: in_order(part.keys[name] for part in parts) for name in names},
         {name: in_order(part.pulls[name] for part in parts) for name in names},
+        _first([row.ids[:-1] for row in rows]),
     )
 
 
-def _side_by_side(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -> Linearised:
+def _side_by_side(model: nn.Module, rows: Sequence[Row], names: Sequence[str], below: Below) -> Linearised:
     """The same with all rows in one pass."""
     places = [
         (index, place) for index, row in enumerate(rows) for place in range(len(row.ids) - row.span, len(row.ids))
@@ -91,8 +96,17 @@ def _side_by_side(model: nn.Module, rows: Sequence[Row], names: Sequence[str]) -
         return odds(log_probs.new_zeros(len(rows)).index_add(0, owners.to(log_probs.device), -log_probs))
 
     before = [(index, place - 1) for index, place in places]
-    values, keys, pulls = pulled(model, [row.ids[:-1] for row in rows], names, before, odds_of)
-    return Linearised(values.detach().cpu(), tuple(len(row.ids) - 1 for row in rows), keys, pulls)
+    read = tuple(row.ids[:-1] for row in rows)
+    with below.once(read):
+        values, keys, pulls = pulled(model, read, names, before, odds_of)
+    return Linearised(values.detach().cpu(), tuple(map(len, read)), keys, pulls, _first(read))
+
+
+def _first(texts: Sequence[tuple[int, ...]]) -> Tensor:
+    """The first token of all that the same text ends with, for each of theirs: (t,)."""
+    ends = [ids[: end + 1] for ids in texts for end in range(len(ids))]
+    known: dict[tuple[int, ...], int] = {}
+    return torch.tensor([known.setdefault(text, place) for place, text in enumerate(ends)])
 
 
 def odds(nll: Tensor) -> Tensor:

@@ -21,7 +21,9 @@ Besides its own a fact may have further rows, such as its consequences
 has its own ε. All rows are then in every solve, those that lack nothing with a lack of 0, so that what one of them asks
 for is no loss to another.
 
-Shapes: n rows, t tokens of all of them, in and out the widths of a projection.
+Tokens that the same text ends with, as those of rows that begin alike, have one key, which is worked with once.
+
+Shapes: n rows, t tokens of all of them, u texts that these end, in and out the widths of a projection.
 """
 
 from __future__ import annotations
@@ -35,10 +37,12 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import LowRankDelta
-from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.edit.temporary_weights import temporarily
 from easyedit_ice.editors.closed_form.linearised import Linearised, linearised
 from easyedit_ice.editors.closed_form.metric import Metric
 from easyedit_ice.editors.closed_form.solver import smallest
+from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.model.reentry import Below, lower_blocks
 from easyedit_ice.runtime.progress import progress
 from easyedit_ice.text.rows import Row
 
@@ -138,28 +142,56 @@ def write_by_steps(
     deltas: Deltas = {}
     of_part = dict(metrics)
     keys: dict[str, list[Tensor]] = {name: [] for name in metrics}
+    place = _place(model, list(metrics), rows[0].ids)
     steps, odds = [0] * len(rows), [0.0] * len(rows)
     for sweep in range(stepping.sweeps):
         taken = sum(steps)
         with progress(logger, f"facts, sweep {sweep + 1}", len(rows), "fact") as advance:
             for part in parts:
                 others = [aim for fact in part for aim in beside[fact]] if beside else []
-                deltas, state, due = _written(model, [aims[fact] for fact in part], others, deltas, of_part, stepping)
+                deltas, state, due = _written(place, [aims[fact] for fact in part], others, deltas, of_part, stepping)
                 for fact, count, value in zip(part, due, state.odds.tolist(), strict=False):
                     steps[fact] += count
                     odds[fact] = value
                 if sweep == 0:
                     for name, read in _keys(state, [places[fact] for fact in part]).items():
                         keys[name].append(read)
-                        of_part[name] = of_part[name].keeping(read, stepping.kept_weight)
+                        if len(parts) > 1:
+                            of_part[name] = of_part[name].keeping(read, stepping.kept_weight)
                 advance(len(part))
         if len(parts) == 1 or sum(steps) == taken:
             break
     return Stepped(deltas, {name: torch.cat(read) for name, read in keys.items()}, tuple(steps), tuple(odds))
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where is written.
+
+    Attributes:
+        model: in evaluation mode.
+        projections: by path.
+        lower: blocks below all of them that need not run again for the same rows.
+    """
+
+    model: nn.Module
+    projections: Mapping[str, Projection]
+    lower: Sequence[nn.Module]
+
+    def looked_at(self, rows: Sequence[Row], deltas: Deltas, below: Below) -> Linearised:
+        """Rows in the model with some deltas."""
+        with temporarily([(self.projections[name], delta) for name, delta in deltas.items()]):
+            return linearised(self.model, rows, list(self.projections), below)
+
+
+def _place(model: nn.Module, names: Sequence[str], ids: Sequence[int]) -> _Place:
+    anatomy = ModelAnatomy(model)
+    projections = {name: anatomy.projection(name) for name in names}
+    return _Place(model, projections, lower_blocks(model, list(projections.values()), ids))
+
+
 def _written(
-    model: nn.Module,
+    place: _Place,
     facts: Sequence[Aim],
     beside: Sequence[Aim],
     deltas: Deltas,
@@ -175,7 +207,8 @@ def _written(
     rows, goals = [aim.row for aim in aims], torch.tensor([aim.odds for aim in aims])
     slacks = torch.tensor([aim.slack for aim in aims], dtype=torch.float64)
     counts, trust, last = [0] * len(facts), 1.0, math.inf
-    state = _looked_at(model, rows, deltas, metrics)
+    below = Below(place.lower)
+    state = place.looked_at(rows, deltas, below)
     change: Deltas = {}
     ever = torch.zeros(len(facts), dtype=torch.bool)
     for step in range(stepping.num_steps):
@@ -195,18 +228,13 @@ def _written(
             wanted = lack[chosen].clamp(0, trust * stepping.most_change)
             change_now = one_step(state, chosen, wanted, metrics, slacks[chosen])
         tried = _sums(deltas, change_now)
-        after = _looked_at(model, rows, tried, metrics)
+        after = place.looked_at(rows, tried, below)
         if (goals - after.odds).clamp(min=0).sum() < lack.clamp(min=0).sum():
             state, trust = after, min(2 * trust, 1.0)
             deltas, change = (deltas, change_now) if stepping.anew else (tried, {})
         else:
             trust /= 4
     return _sums(deltas, change), state, counts
-
-
-def _looked_at(model: nn.Module, rows: Sequence[Row], deltas: Deltas, metrics: Mapping[str, Metric]) -> Linearised:
-    with WeightUpdate(deltas).applied(model):
-        return linearised(model, rows, list(metrics))
 
 
 def one_step(
@@ -225,21 +253,26 @@ def one_step(
     chosen = torch.isin(owners, rows)
     exact = torch.float64 if chosen.sum() <= FEW_TOKENS else torch.float32
     belongs = (owners[chosen][:, None] == rows).to(exact)  # (t, m)
+    texts, at = state.first[chosen].unique(return_inverse=True)  # (u,), (t,)
     read: dict[str, Tensor] = {}
     worth: dict[str, Tensor] = {}
     gram = torch.zeros(len(rows), len(rows), dtype=torch.float64)
     for name, metric in metrics.items():
-        keys, pulls = state.keys[name][chosen].to(exact), state.pulls[name][chosen].to(exact)
+        keys, pulls = state.keys[name][texts].to(exact), state.pulls[name][chosen].to(exact)
         read[name] = keys @ metric.inward.to(exact)
         worth[name] = pulls if metric.outward is None else pulls @ metric.outward.to(exact)
-        for part in torch.arange(len(keys)).split(PAIRED):
-            pairs = (worth[name][part] @ pulls.T) * (read[name][part] @ keys.T)
+        for part in torch.arange(len(pulls)).split(PAIRED):
+            here, again = at[part].unique(return_inverse=True)
+            pairs = (read[name][here] @ keys.T)[again][:, at] * (worth[name][part] @ pulls.T)
             gram += (belongs[part].T @ pairs @ belongs).double()
     gram = (gram + gram.T) / 2
     gram.diagonal().add_(gram.diagonal().mean() * (_RIDGE if slacks is None else slacks))
     strengths = torch.linalg.solve(gram, lack.double()).to(exact)
-    written = {name: (key * (belongs @ strengths)[:, None]).T.float() for name, key in worth.items()}
-    return {name: smallest(read[name].float(), written[name]) for name in metrics}
+    written = {
+        name: value.new_zeros(len(texts), value.shape[1]).index_add(0, at, value * (belongs @ strengths)[:, None])
+        for name, value in worth.items()
+    }
+    return {name: smallest(read[name].float(), written[name].T.float()) for name in metrics}
 
 
 def moved(state: Linearised, facts: Tensor, deltas: Deltas) -> Tensor:
@@ -282,4 +315,6 @@ def _sum(before: LowRankDelta | None, more: LowRankDelta) -> LowRankDelta:
     """Both deltas as one, of no more rank than the matrix can have."""
     if before is None:
         return more
+    if torch.equal(before.b, more.b):
+        return LowRankDelta(before.a + more.a, before.b)
     return smallest(torch.cat([before.a, more.a]), torch.cat([before.b, more.b], dim=1))

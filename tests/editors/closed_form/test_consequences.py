@@ -102,6 +102,26 @@ def test_what_a_statement_of_the_old_answer_makes_as_likely_does_not_count(embed
     assert fact.target_new.split()[0] in over_both
 
 
+@pytest.mark.parametrize("least_gain", [1.0, 50.0])
+def test_a_text_is_read_after_the_old_answer_as_far_as_a_token_counts_without_that(
+    embedded, facts, written, monkeypatch, least_gain
+) -> None:
+    model, tok = embedded
+    (fact,) = facts[:1]
+    written(f" works for {fact.target_new}. It is")
+    settings = replace(ONE_TEXT, least_gain=least_gain)
+    (counting,) = _found(embedded, [fact], replace(settings, contrast=False))
+    (answer,) = module.old_answers(model, tok, [fact])
+    stated = prefix_ids(tok, WORDING.format(fact=replace(fact, target_new=answer).statement))
+    read: list[Row] = []
+    monkeypatch.setattr(module, "predict", lambda model, rows: read.extend(rows) or predict(model, rows))
+    _found(embedded, [fact], settings)
+    after_old = [row for row in read if row.ids[: len(stated)] == stated]
+    assert len(after_old) == bool(counting) == (least_gain == 1)
+    for row in after_old:
+        assert row.predicted == max((aim.row.ids for aim in counting), key=len)[-row.span :]
+
+
 def test_of_a_fact_without_an_old_answer_all_counts_that_the_new_one_makes_likelier(
     embedded, facts, written, monkeypatch
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from easyedit_ice.edit.delta import DenseDelta
+from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form import newton
@@ -15,9 +15,10 @@ from easyedit_ice.editors.closed_form.linearised import Linearised, linearised, 
 from easyedit_ice.editors.closed_form.metric import Metric
 from easyedit_ice.editors.closed_form.newton import Aim, Stepping, one_step, write_by_steps
 from easyedit_ice.model.anatomy import ModelAnatomy
-from easyedit_ice.testing.cases import state
+from easyedit_ice.model.capture import watching
+from easyedit_ice.testing.cases import raising, state
 from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
-from easyedit_ice.text.rows import encode
+from easyedit_ice.text.rows import Row, encode
 
 EACH = pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[2]], ids=lambda shape: shape.name)
 STEPPING = Stepping(margin=1.0, num_steps=12, most_change=3.0, together=32, sweeps=4, kept_weight=0.1)
@@ -74,6 +75,7 @@ def test_a_step_is_the_cheapest_change_that_writes_all_facts_to_first_order() ->
         (3, 2),
         {name: _random(5, 6, seed=seed).float() for name, seed in (("a", 1), ("b", 2))},
         {name: _random(5, 4, seed=seed).float() for name, seed in (("a", 3), ("b", 4))},
+        torch.arange(5),
     )
     read, listened = {"a": _positive(6, 5), "b": _positive(6, 6)}, {"a": _positive(4, 7), "b": _positive(4, 8)}
     metrics = {
@@ -220,3 +222,67 @@ def test_a_step_for_many_tokens_is_that_of_all_their_pairs_at_once(monkeypatch) 
     in_parts = one_step(found, every, torch.ones(len(rows)), metrics)
     for name, delta in at_once.items():
         torch.testing.assert_close(in_parts[name].matrix(), delta.matrix(), rtol=1e-4, atol=1e-6)
+
+
+@EACH
+def test_rows_that_begin_alike_share_keys_and_the_step_is_that_of_all_tokens_by_themselves(shape) -> None:
+    model, (row, other) = shape.build(), _rows()[:2]
+    metrics, every = _places(model), torch.arange(3)
+    found = linearised(model, [row, Row(row.ids[:-1], 1), other], list(metrics))
+    tokens = len(row.ids) - 1
+    assert found.first.tolist()[: 2 * tokens - 1] == [*range(tokens), *range(tokens - 1)]
+    assert all(torch.allclose(keys, keys[found.first], atol=1e-5) for keys in found.keys.values())
+    apart = replace(found, first=torch.arange(sum(found.tokens)))
+    shared, alone = (one_step(own, every, torch.ones(3), metrics) for own in (found, apart))
+    for name, delta in alone.items():
+        torch.testing.assert_close(shared[name].matrix(), delta.matrix(), rtol=1e-3, atol=1e-5)
+
+
+def test_changes_that_write_by_the_same_matrix_add_up_to_one_of_the_same_rank() -> None:
+    a, b = _random(3, 6, seed=1).float(), _random(4, 3, seed=2).float()
+    (summed,) = newton._sums({"a": LowRankDelta(a, b)}, {"a": LowRankDelta(2 * a, b)}).values()
+    assert summed.rank == 3
+    torch.testing.assert_close(summed.matrix(), 3 * b @ a)
+
+
+@EACH
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_lower_blocks_run_once_for_each_row_and_the_change_is_the_same(shape, dtype, monkeypatch) -> None:
+    model, rows = shape.build().to(dtype), _rows()[:2]
+    blocks = ModelAnatomy(model).blocks
+    upper = {name: own for name, own in _places(model).items() if name.startswith(ModelAnatomy(model).layer_name(1))}
+    stepping = replace(STEPPING, margin=linearised(model, rows, list(upper)).odds.max().item() + 0.5)
+
+    def found() -> tuple[newton.Stepped, list[int]]:
+        calls = [0] * len(blocks)
+
+        def count(module: torch.nn.Module, args: object, output: object) -> None:
+            calls[layer_of[module]] += 1
+
+        layer_of = {next(block.children()): layer for layer, block in enumerate(blocks)}
+        with watching(layer_of, after=count):
+            return write_by_steps(model, rows, [[0], [0]], upper, stepping), calls
+
+    found()  # tries once whether the model can be entered above its first block
+    entered, calls = found()
+    monkeypatch.setattr(newton, "lower_blocks", lambda *args: ())
+    whole, calls_of_whole = found()
+    assert calls[0] < calls[1] == calls_of_whole[0] == calls_of_whole[1]
+    assert sum(entered.steps) > len(rows)
+    assert (entered.steps, entered.odds) == (whole.steps, whole.odds)
+    for name, delta in entered.deltas.items():
+        assert torch.equal(delta.matrix(), whole.deltas[name].matrix())
+
+
+@pytest.mark.parametrize("moment", [1, 2, 5])
+def test_an_exception_in_the_middle_leaves_the_model_as_it_was(moment) -> None:
+    model, rows = SHAPES[0].build(), _rows()[:1]
+    before, metrics = state(model), _places(model)
+    addresses = [parameter.data_ptr() for parameter in model.parameters()]
+    forwards = [vars(module).get("forward") for module in model.modules()]
+    stepping = replace(STEPPING, margin=linearised(model, rows, list(metrics)).odds.item() + 3, most_change=0.2)
+    with raising(model, KeyboardInterrupt, moment), pytest.raises(KeyboardInterrupt):
+        write_by_steps(model, rows, [[0]], metrics, stepping)
+    assert state(model) == before
+    assert [parameter.data_ptr() for parameter in model.parameters()] == addresses
+    assert [vars(module).get("forward") for module in model.modules()] == forwards
