@@ -122,9 +122,15 @@ class EvaluationConfig:
 def _help() -> str:
     """What ``--help`` says."""
     groups = (("model", ModelConfig), ("data", DataConfig), ("mode", ModeConfig), ("evaluation", EvaluationConfig))
-    settings = [
-        f"  {f'{group}.{field.name}':<28}{field.metadata['help']}" for group, kind in groups for field in fields(kind)
-    ]
+    preset = (
+        "a preset or a file of settings; by default the preset named like the model; EasyEdit's methods: auto, also "
+        "where there is none, is made from its shape"
+    )
+    settings = {"algorithm.preset": preset} | {
+        f"{group}.{field.name}": field.metadata["help"] for group, kind in groups for field in fields(kind)
+    }
+    others = {field.name: field.metadata["help"] for field in fields(RunConfig) if "help" in field.metadata}
+    width = max(map(len, settings | others))
     return "\n".join(
         [
             "usage: easyedit-ice run [GROUP=CHOICE ...] [NAME=VALUE ...] [-m]",
@@ -138,13 +144,11 @@ def _help() -> str:
             "",
             "Settings of the groups (those of algorithms: easyedit-ice hparams ALGORITHM, as algorithm.hparams.NAME):",
             "",
-            "  algorithm.preset            a preset or a file of settings; by default the preset named like the model;",
-            "                              EasyEdit's methods: auto, also where there is none, is made from its shape",
-            *settings,
+            *(f"  {name:<{width}}  {told}" for name, told in settings.items()),
             "",
             "Others:",
             "",
-            *(f"  {f.name:<28}{f.metadata['help']}" for f in fields(RunConfig) if "help" in f.metadata),
+            *(f"  {name:<{width}}  {told}" for name, told in others.items()),
             "",
             "The reviewer's table, of methods one fact at a time and in streams of several orders (orders=3), with all",
             "probes: --config-name reviewer [algorithm=A,B,C] [data.size=N] (docs/benchmark.md).",

@@ -194,3 +194,11 @@ def test_a_saved_stream_is_evaluated_to_the_scores_it_ended_with(tmp_path):
     retained = [line["scores"] for line in lines_of(folder) if line["phase"] == "retained" and line["step"] == 4]
     assert [line["scores"] for line in found["facts"]] == retained
     assert found["checkpoint"]["kind"] == "model"
+
+
+def test_help_parts_every_setting_from_what_is_said_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["run", "--help"])
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ") and "." in line.split()[0]]
+    assert len(said) > 40
+    assert all(re.match(r"  [a-z_]+\.[a-z_]+  +\S", line) for line in said)
