@@ -19,7 +19,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import yaml
@@ -27,6 +27,7 @@ from other_wordings import DEV, OTHERS_FROM, _first, _known, _lines, _next
 
 from easyedit_ice import FastMEMITHyperParams, load_model
 from easyedit_ice.bench.methods import make_method
+from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.model.tokenizer import Tokenizer
 
 OTHERS = 96
@@ -47,8 +48,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "streams.jsonl"
     model, tok = load_model(FastMEMITHyperParams(model_name=arguments.model, device="cpu"))
-    facts = _known(model, tok, arguments.records, 0, OTHERS_FROM, arguments.facts)
-    others = _known(model, tok, arguments.records, OTHERS_FROM, DEV, OTHERS)
+    facts = cast(list[RequestDict], _known(model, tok, arguments.records, 0, OTHERS_FROM, arguments.facts))
+    others = cast(list[RequestDict], _known(model, tok, arguments.records, OTHERS_FROM, DEV, OTHERS))
     text = arguments.text.read_text()
     before = looked(model, tok, facts, others, text)
     for job in yaml.safe_load(arguments.jobs.read_text()):
@@ -69,13 +70,15 @@ def main() -> None:
 
 
 def looked(
-    model: Any, tok: Tokenizer, facts: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], text: str
+    model: Any, tok: Tokenizer, facts: Sequence[RequestDict], others: Sequence[RequestDict], text: str
 ) -> dict[str, Any]:
     """What a model says to everything that is asked."""
     stated, other = ([_next(model, tok, fact[key]) for fact in facts] for key in ("prompt", "rephrase_prompt"))
-    new, old = ([_first(tok, fact[key]) for fact in facts] for key in ("target_new", "ground_truth"))
+    new, old = ([_first(tok, str(fact[key])) for fact in facts] for key in ("target_new", "ground_truth"))
     own = [prompt for fact in facts for group in fact["locality"].values() for prompt in group["prompt"]]
-    answers = torch.stack([_next(model, tok, fact["prompt"])[_first(tok, fact["ground_truth"])] for fact in others])
+    answers = torch.stack(
+        [_next(model, tok, fact["prompt"])[_first(tok, str(fact["ground_truth"]))] for fact in others]
+    )
     return {
         "rewrite": [bool(said.argmax() == token) for said, token in zip(stated, new, strict=True)],
         "rephrase": [bool(said.argmax() == token) for said, token in zip(other, new, strict=True)],
