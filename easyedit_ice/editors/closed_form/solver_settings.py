@@ -46,7 +46,7 @@ class ClosedFormSettings(EditHyperParams):
         "the embedded world's, or 'auto' for the one of these two that suits the model",
     )
     dynamic: bool = setting(True, "count tokens, dynamic_multiplier for each input of the projection, and not texts")
-    dynamic_multiplier: int = setting(3, "tokens for each input of the projection; below 2 is fragile", low=1)
+    dynamic_multiplier: int = setting(10, "tokens for each input of the projection; below 2 is fragile", low=1)
     mom2_n_samples: int = setting(100_000, "texts, where dynamic is false", low=1)
     mom2_dtype: str = setting("float64", "type in which second moments are kept", choices=("float32", "float64"))
     mom2_shrinkage: float = setting(
