@@ -3,7 +3,8 @@
 Keys are what the MLP's output projections read at the last token of subjects in their prompts. A rank-one edit that
 writes a value v for a key e, priced by A = C / c + σ I as in FastMEMIT, writes (k A⁻¹ e) / (e A⁻¹ e) of v for any other
 key k. *Overlap* is the root mean square of that share over pairs of different subjects; *names* is the same where the
-keys of 160 further subjects are in A, together weighing a tenth of general text; *cosine* that of plain keys.
+keys of 160 further subjects are in A, together weighing a tenth of general text; *cosine* that of plain keys. *Median*
+is the median eigenvalue of C / c: 1 where general text reads all directions alike.
 
     python benchmarks/key_overlap.py --model smollm2-135m --records counterfact-edit-dev.json --step 2 --out DIR
 """
@@ -51,7 +52,7 @@ def main() -> None:
     anatomy = ModelAnatomy(model)
     names = [p.name for p in anatomy.select("mlp", "out", list(range(0, anatomy.num_layers, arguments.step)))]
     read = keys(model, tok, names, arguments.records)
-    rows = ["| block | cosine | overlap | names |", "| ---: | ---: | ---: | ---: |"]
+    rows = ["| block | cosine | overlap | names | median |", "|" + " ---: |" * 5]
     for name, (moment, _) in moments(model, tok, names, measuring_of(hparams)).items():
         cells = overlaps(read[name].double(), moment.double(), hparams.mom2_shrinkage)
         rows.append(" | ".join([f"| {anatomy.projection(name).layer}", *(f"{cell:.3f}" for cell in cells)]) + " |")
@@ -69,16 +70,17 @@ def keys(model: nn.Module, tok: Tokenizer, names: Sequence[str], source: str | N
     return {name: at_last_token(model, rows, name, "in") for name in names}
 
 
-def overlaps(read: Tensor, moment: Tensor, shrinkage: float) -> tuple[float, float, float]:
-    """Cosine, overlap, and overlap with names."""
+def overlaps(read: Tensor, moment: Tensor, shrinkage: float) -> tuple[float, ...]:
+    """Cosine, overlap, overlap with names, and median."""
     unit = moment.diagonal().mean()
     names, edited, others = (read / unit.sqrt()).split([NAMES, EDITED, OTHERS])
     metric = moment / unit
+    median = torch.linalg.eigvalsh(metric).median().item()
     metric.diagonal().add_(shrinkage)
     with_names = metric + NAMES_WEIGHT * names.T @ names / len(names)
     plain = nn.functional.normalize(edited, dim=1) @ nn.functional.normalize(others, dim=1).T
     shares = [_shares(each, edited, others) for each in (metric, with_names)]
-    return _rms(plain), _rms(shares[0]), _rms(shares[1])
+    return _rms(plain), *map(_rms, shares), median
 
 
 def _shares(metric: Tensor, edited: Tensor, others: Tensor) -> Tensor:
