@@ -34,7 +34,7 @@ NAME = "model.layers.1.mlp.experts"
 
 def _hparams(algorithm: str) -> EditHyperParams:
     settings = {"v_lr": 0.3, "clamp_norm_factor": 1e4, "context_template_length_params": [[4, 2]]}
-    settings |= {"layers": [1], "mom2_dataset": "samples", "kept_weight": 0.1}
+    settings |= {"layers": [1], "mom2_dataset": "samples", "dynamic_multiplier": 3, "kept_weight": 0.1}
     return ALGORITHMS[algorithm].hparams_class(**of(algorithm, settings))
 
 
