@@ -112,8 +112,8 @@ JOBS = (
         "one fact after the other, about different subjects, in a real model",
         "FastMEMIT",
         "of 100 facts in SmolLM2-135M all were left, at a locality of 87 % and with 77 % of other known facts; "
-        "FastGrad, with the second moments of earlier builds, left 54 and 56. GoRA and longer streams were not measured "
-        "there",
+        "FastGrad, with the second moments of earlier builds, left 54 and 56. GoRA and longer streams were not "
+        "measured there",
         "docs/streams.md",
         ("| 100 [96, 100] | 43 [34, 53] | 87 [79, 93] | 77 [64, 87] |", "| 54 [44, 63] | 56 [42, 69] |"),
     ),
