@@ -100,10 +100,10 @@ HELD = [(case, shape) for shape in SHAPES_HELD for case in CASES if shape == "gp
 """What is held to its bits: everything on one, and every algorithm as it is on the other."""
 
 
-def solved(case: str, shape: str) -> WeightUpdate:
+def solved(case: str, shape: str, dtype: torch.dtype = torch.float32) -> WeightUpdate:
     """The update of a case on a tiny model, with the edit of another fact in it where something shall protect that."""
     algorithm, settings = CASES[case]
-    model, kind = SHAPES_HELD[shape].build(), ALGORITHMS[algorithm].hparams_class
+    model, kind = SHAPES_HELD[shape].build().to(dtype), ALGORITHMS[algorithm].hparams_class
     facts = FACTS[1:2] if algorithm == "FastROME" else FACTS[1:]
     hparams = kind.from_dict(settings)
     with one_thread():
@@ -137,8 +137,8 @@ def sketch(update: WeightUpdate) -> dict[str, list[float]]:
     """Each delta applied to one vector: what is compared where other kernels round differently."""
     found = {}
     for name, delta in sorted(update.deltas.items()):
-        matrix = delta.matrix()
-        found[name] = (matrix @ torch.cos(torch.arange(matrix.shape[1], dtype=torch.float32)))[:8].tolist()
+        matrix = delta.matrix().double()
+        found[name] = (matrix @ torch.cos(torch.arange(matrix.shape[1], dtype=torch.float64)))[:8].tolist()
     return found
 
 

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "bench")]
 
+import torch  # noqa: E402
 import yaml  # noqa: E402
 from compat_cases import HELD, SHAPES_HELD, digest, machine, sketch, solved  # noqa: E402
 from runs import STREAM, configured  # noqa: E402
@@ -49,7 +50,8 @@ def _updates() -> None:
     found = {}
     for case, shape in HELD:
         update = solved(case, shape)
-        found[f"{case}, {shape}"] = {"bits": digest(update), "sketch": sketch(update)}
+        in_double = sketch(solved(case, shape, torch.float64))
+        found[f"{case}, {shape}"] = {"bits": digest(update), "sketch": sketch(update), "double": in_double}
         if case in ALGORITHMS and shape == "gpt2":
             update.save(FIXTURES / "updates" / case)
     text = {"git": git_revision(), "versions": versions(), "machine": machine(), "updates": found}
