@@ -24,7 +24,7 @@ from easyedit_ice.editors.closed_form.metric import Metric, Pricing, general, me
 from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
 from easyedit_ice.editors.closed_form.newton import Aim, Stepping, write_by_steps
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
-from easyedit_ice.editors.closed_form.sensitivity import SCORES
+from easyedit_ice.editors.closed_form.sensitivity import OutputSettings
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, measuring_of, place_of, second_moments
 from easyedit_ice.editors.gradient.objectives import fact_row
 from easyedit_ice.model.tokenizer import Tokenizer
@@ -35,7 +35,7 @@ from easyedit_ice.text.subjects import mentions
 
 
 @dataclass
-class FastGradHyperParams(NeighbourSettings, ClosedFormSettings):
+class FastGradHyperParams(NeighbourSettings, OutputSettings, ClosedFormSettings):
     """Settings of FastGrad."""
 
     gentler = "raise neighbour_weight or kept_weight, lower margin, or name later layers"
@@ -48,18 +48,6 @@ class FastGradHyperParams(NeighbourSettings, ClosedFormSettings):
     )
     mom2_shrinkage: float = setting(
         0.001, "σ: ridge on the second moment of what is read, in units of its mean diagonal", low=0
-    )
-    output_adjustment: bool = setting(
-        True, "weigh what is written by how much general text's predictions depend on it; otherwise all alike"
-    )
-    output_score: str = setting(
-        "drawn",
-        "what that is measured by: 'drawn', the likelihood of a token that the model may write next, or 'odds', the "
-        "log-odds of its likeliest, which counts what it is sure of as well",
-        choices=SCORES,
-    )
-    output_shrinkage: float = setting(
-        0.01, "ridge on the second moment of gradients, in units of its mean diagonal over all projections", above=0
     )
     kept_weight: float = setting(
         0.001,

@@ -11,17 +11,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.edit.sections import other_default
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form.closed_form_memory import plan_search
 from easyedit_ice.editors.closed_form.layer_writes import KeptKeys, LayerWrites, write_facts
+from easyedit_ice.editors.closed_form.near_subjects import near_keys
 from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
 from easyedit_ice.editors.closed_form.open_directions import DirectionSettings, Open, opened
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
+from easyedit_ice.editors.closed_form.sensitivity import OutputSettings, cheapness
 from easyedit_ice.editors.closed_form.solver_settings import (
     ClosedFormSettings,
     PassSettings,
@@ -46,7 +50,7 @@ _CLOSER = 0.1
 
 
 @dataclass
-class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, PassSettings, ClosedFormSettings):
+class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, OutputSettings, PassSettings, ClosedFormSettings):
     """Settings of FastMEMIT, with EasyEdit's names."""
 
     gentler = "raise mom2_update_weight, lower clamp_norm_factor, or name other layers"
@@ -67,6 +71,19 @@ class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, PassSettings, C
         None,
         "ENCORE: a value is found as well when every token of the target leads by so many nats in every context; None "
         "for the loss alone",
+        low=0,
+    )
+    output_adjustment: bool = setting(
+        False,
+        "let each step of a value's search, where v_lr is None, be the one that general text's predictions depend on "
+        "least; otherwise the shortest",
+    )
+    output_score: str = other_default(OutputSettings, "output_score", "odds")
+    output_shrinkage: float = other_default(OutputSettings, "output_shrinkage", 0.1)
+    near_tokens: int = setting(
+        0,
+        "tokens with the embeddings nearest to that of a subject's last, put in its place, so that what names which "
+        "end like it look up stays; they weigh as neighbour_weight says; 0 for none",
         low=0,
     )
     natural_norm: bool = setting(False, "NAS: give what the value makes of the hidden state the norm that it had")
@@ -169,7 +186,9 @@ def solve_closed_form(
     model.eval()
     place = place_of(model, hparams)
     prefixes, solvers = prepare(model, tok, hparams)
-    beside = neighbour_keys(model, tok, requests, hparams.section(NeighbourSettings), hparams.mom2_dataset, place.names)
+    named = neighbour_keys(model, tok, requests, hparams.section(NeighbourSettings), hparams.mom2_dataset, place.names)
+    near = near_keys(model, tok, requests, place.names, hparams.near_tokens, hparams.tokens_together)
+    beside = {name: torch.cat([keys[name] for keys in (named, near) if keys]) for name in {**named, **near}}
     others = KeptKeys(
         hparams.kept_weight if hparams.keep_edits else 0.0, beside, hparams.neighbour_weight * hparams.weight
     )
@@ -184,7 +203,7 @@ def solve_closed_form(
                 prefixes,
                 place,
                 solvers,
-                _search(model, hparams, scale),
+                _search(model, tok, hparams, scale),
                 alpha=alpha,
                 share=share,
                 kept_keys=others,
@@ -222,11 +241,14 @@ def prepare(model: nn.Module, tok: Tokenizer, hparams: FastMEMITHyperParams) -> 
     if (lengths, hparams.context_seed) not in prefixes:
         prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
     whole = factors_of(model, tok, hparams, weight=hparams.weight, ridge=hparams.update_norm_lambda)
+    _cheapness(model, tok, hparams)
     directions = opened(model, tok, whole, measuring_of(hparams), hparams.section(DirectionSettings))
     return prefixes[lengths, hparams.context_seed], directions
 
 
-def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["block", "projection"]) -> Search:
+def _search(
+    model: nn.Module, tok: Tokenizer, hparams: FastMEMITHyperParams, scale: Literal["block", "projection"]
+) -> Search:
     last = None if hparams.v_loss_layer is None else ModelAnatomy(model).layer_index(hparams.v_loss_layer)
     return Search(
         num_grad_steps=hparams.v_num_grad_steps,
@@ -240,7 +262,16 @@ def _search(model: nn.Module, hparams: FastMEMITHyperParams, scale: Literal["blo
         stop_lead=hparams.v_stop_lead,
         natural_norm=hparams.natural_norm,
         together=hparams.tokens_together,
+        cheapness=_cheapness(model, tok, hparams),
     )
+
+
+def _cheapness(model: nn.Module, tok: Tokenizer, hparams: FastMEMITHyperParams) -> dict[str, Tensor]:
+    """What the steps are priced by, if they are."""
+    if not hparams.output_adjustment or hparams.v_lr is not None:
+        return {}
+    names, measuring = place_of(model, hparams).names, measuring_of(hparams)
+    return cheapness(model, tok, names, measuring, hparams.output_score, hparams.output_shrinkage)
 
 
 ALGORITHM = Algorithm(

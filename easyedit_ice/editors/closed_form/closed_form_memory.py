@@ -134,6 +134,13 @@ def neighbours_bytes(settings: NeighbourSettings, projections: Sequence[Projecti
     return FP32 * keys * sum(widths) + FP64 * keys * (2 * max(widths) + keys)
 
 
+def near_bytes(hparams: FastMEMITHyperParams, projections: Sequence[Projection], facts: int) -> int:
+    """What is read of names that end nearly as the subjects do, and their pairs in a solve, in main memory."""
+    keys = min(facts, MOST_NEIGHBOURS) * neighbours_each(hparams.near_tokens, facts)
+    widths = [p.in_features for p in projections]
+    return FP32 * keys * sum(widths) + FP64 * keys * (2 * max(widths) + keys)
+
+
 def plan_search(
     model: nn.Module, hparams: FastMEMITHyperParams, facts: int, tokens: int, device: Device, stated: int
 ) -> Footprint:
@@ -146,21 +153,22 @@ def plan_search(
     activations, logits = seeking_pass(model, projections, contexts, together, tokens)
     sought = together * anatomy.hidden_size
     measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
-    held = moments + undo_bytes(model, projections, bits)
+    priced = hparams.output_adjustment and hparams.v_lr is None
+    outward = sum((FP64 + FP32) * p.out_features**2 for p in projections) if priced else 0
+    held = moments + outward + undo_bytes(model, projections, bits)
+    beside = neighbours_bytes(hparams, projections, facts, tokens) + near_bytes(hparams, projections, facts)
     return planned(
         model,
         projections,
         [
             measuring,
-            Stage(
-                4 * FP32 * sought + activations + logits, held + neighbours_bytes(hparams, projections, facts, tokens)
-            ),
+            Stage(4 * FP32 * sought + activations + logits, held + beside),
             Stage(stating_bytes(model, facts), held),
         ],
         bits=bits,
         device=device,
         stated=stated,
-        resident=moments,
+        resident=moments + outward,
         trained=facts * anatomy.hidden_size,
         adapter=FP32 * facts * anatomy.hidden_size,
         gradients=FP32 * sought,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.history import edits_in
-from easyedit_ice.editors.closed_form.sensitivity import sensitivities
+from easyedit_ice.editors.closed_form.sensitivity import cheapness
 from easyedit_ice.errors import StatisticsError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import baseline_of
@@ -143,14 +143,6 @@ def _inward(name: str, moment: Tensor, counted: int, shrinkage: float, outward: 
 
 
 def _outward(model: nn.Module, tok: Tokenizer, names: Sequence[str], pricing: Pricing) -> dict[str, Tensor]:
-    """S⁻¹ of each projection, all in one unit, since it says as well which of them is listened to."""
     if pricing.output_shrinkage is None:
         return {}
-    moments = sensitivities(model, tok, names, pricing.measuring, pricing.output_score)
-    unit = sum(moment.diagonal().mean() for moment in moments.values()) / len(moments)
-    inverted = {}
-    for name, moment in moments.items():
-        matrix = moment / unit
-        matrix.diagonal().add_(pricing.output_shrinkage)
-        inverted[name] = torch.linalg.inv(matrix).float()
-    return inverted
+    return cheapness(model, tok, names, pricing.measuring, pricing.output_score, pricing.output_shrinkage)

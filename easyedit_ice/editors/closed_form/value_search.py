@@ -27,8 +27,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -66,6 +66,8 @@ class Search:
         natural_norm: whether h + δ gets the norm of h when it is found.
         together: most tokens from the subjects on that are gone through side by side; ``None`` for what suits the
             device.
+        cheapness: S⁻¹ of what is written, (d, d) by path of the projection, for steps that cost general text least;
+            those are the shortest where there is none. Adam makes no use of it.
     """
 
     num_grad_steps: int
@@ -79,6 +81,7 @@ class Search:
     stop_lead: float | None = None
     natural_norm: bool = False
     together: int | None = None
+    cheapness: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,11 @@ def _find(model: nn.Module, facts: Sequence[FactRows], projection: str, search: 
     origin = upper.block[bare].float() if search.scale == "block" and upper.adds else wrote
     norms = origin.norm(dim=1)
     deltas = [torch.zeros_like(start) for start in origin]
-    steps: Steps = OddsSteps(deltas, wrote, search.stop_loss) if search.lr is None else AdamSteps(deltas, search.lr)
+    steps: Steps = (
+        OddsSteps(deltas, wrote, search.stop_loss, search.cheapness.get(projection))
+        if search.lr is None
+        else AdamSteps(deltas, search.lr)
+    )
     losses, tries, found = [math.inf] * len(facts), [0] * len(facts), deltas.copy()
     loss = _Loss(facts)
     active = list(range(len(facts)))

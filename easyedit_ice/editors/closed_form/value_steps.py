@@ -67,10 +67,14 @@ class OddsSteps:
         deltas: all values, (d,) each; moved in place.
         wrote: what the projection wrote for each fact, (all, d).
         stop_loss: at which a search ends.
+        cheapness: S⁻¹, (d, d); ``None`` for I, the shortest steps.
     """
 
-    def __init__(self, deltas: Sequence[Tensor], wrote: Tensor, stop_loss: float) -> None:
+    def __init__(
+        self, deltas: Sequence[Tensor], wrote: Tensor, stop_loss: float, cheapness: Tensor | None = None
+    ) -> None:
         self._deltas = deltas
+        self._cheapness = None if cheapness is None else cheapness.to(wrote)
         self._wanted = odds(wrote.new_tensor(_AIM * stop_loss, dtype=torch.float64))
         self._reach = _REACH * wrote.norm(dim=1).double()
         self._lowest = torch.full_like(self._reach, math.inf)
@@ -83,8 +87,16 @@ class OddsSteps:
         rose = loss > self._lowest[facts]
         self._reach[facts] = torch.where(rose, self._reach[facts] / 2, self._reach[facts])
         self._lowest[facts] = torch.minimum(self._lowest[facts], loss)
-        lengths = gradients.double().norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny).to(self._reach.device)
-        lacking = (self._wanted - odds(loss)) * -torch.expm1(-loss) / lengths
+        directions = gradients if self._cheapness is None else gradients @ self._cheapness
+        lengths = directions.double().norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny).to(self._reach.device)
+        slopes = lengths if self._cheapness is None else _along(gradients, directions).to(lengths) / lengths
+        lacking = (self._wanted - odds(loss)) * -torch.expm1(-loss) / slopes
         moves = torch.minimum(lacking, self._reach[facts]) / lengths
-        for index, move, gradient in zip(active, moves.tolist(), gradients, strict=True):
-            self._deltas[index].sub_(gradient, alpha=move)
+        for index, move, direction in zip(active, moves.tolist(), directions, strict=True):
+            self._deltas[index].sub_(direction, alpha=move)
+
+
+def _along(gradients: Tensor, directions: Tensor) -> Tensor:
+    """Products of the rows of two matrices, (n,), above 0."""
+    products = (gradients.double() * directions.double()).sum(1)
+    return products.clamp(min=torch.finfo(torch.float32).tiny)

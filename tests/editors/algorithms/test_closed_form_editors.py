@@ -17,6 +17,8 @@ from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, pla
 from easyedit_ice.editors.algorithms.fast_rome import FastROMEHyperParams
 from easyedit_ice.editors.closed_form import value_search as values
 from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
+from easyedit_ice.editors.closed_form.sensitivity import sensitivities
+from easyedit_ice.editors.closed_form.solver_settings import measuring_of
 from easyedit_ice.editors.closed_form.subject_rows import fact_rows
 from easyedit_ice.errors import AnatomyError, HyperParamsError, StatisticsError, SubjectNotFoundError
 from easyedit_ice.evaluation import Question, observe
@@ -338,3 +340,29 @@ def test_keys_of_other_names_are_disturbed_less_where_they_are_kept(embedded: tu
         return (delta.apply(keys).norm() / delta.norm() / keys.norm()).item()
 
     assert disturbance(8) < 0.7 * disturbance(0)
+
+
+@EACH
+def test_a_value_whose_steps_are_priced_costs_general_text_less_and_states_the_fact(name, embedded, facts) -> None:
+    model, tok = embedded
+    before, place = state(model), "transformer.h.2.mlp.c_proj"
+    settings = {"layers": [2], "mom2_dataset": "factworld"}
+    measuring = measuring_of(CLASSES[name](**settings))
+    (price,) = sensitivities(model, tok, [place], measuring, "odds").values()
+    costs = {}
+    for priced in (False, True):
+        update = solve(model, tok, facts[:1], CLASSES[name](**settings, output_adjustment=priced))
+        assert "not_written" not in update.info
+        wrote = update.deltas[place].matrix().double() @ update.keys[place][0].double()
+        costs[priced] = (wrote @ price @ wrote).item()
+        update.commit(model)
+        update.revert(model)
+        assert state(model) == before
+    assert costs[True] < 0.8 * costs[False]
+
+
+@EACH
+def test_prices_and_names_that_end_alike_are_refused_where_they_are_none(name) -> None:
+    for wrong in ({"near_tokens": -1}, {"output_shrinkage": 0}, {"output_score": "likely"}):
+        with pytest.raises(HyperParamsError, match=next(iter(wrong))):
+            CLASSES[name](**wrong)

@@ -102,3 +102,28 @@ def test_adam_moves_those_that_are_still_sought() -> None:
     AdamSteps(deltas, 0.5).take([1], torch.tensor([1.0]), torch.tensor([[-2.0, 1e-3]]))
     assert deltas[0].tolist() == [0, 0]
     torch.testing.assert_close(deltas[1], torch.tensor([0.5, -0.5]), rtol=1e-3, atol=1e-3)
+
+
+def test_the_cheapest_step_gets_as_far_at_less_than_the_shortest_costs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights, root = torch.randn(16, generator=generator), torch.randn(16, 16, generator=generator)
+    price = root @ root.T / 16 + 0.1 * torch.eye(16)
+    costs, reached = [], []
+    for cheapness in (None, torch.linalg.inv(price)):
+        deltas = [torch.zeros(16, requires_grad=True)]
+        loss = _odds_of(weights, -2.0, deltas[0])
+        (gradient,) = torch.autograd.grad(loss, deltas[0])
+        moved = [deltas[0].detach()]
+        OddsSteps(moved, torch.full((1, 16), 1e3), 0.05, cheapness).take([0], loss.detach()[None], gradient[None])
+        costs.append((moved[0] @ price @ moved[0]).item())
+        reached.append((weights @ moved[0]).item())
+    assert reached[1] == pytest.approx(reached[0], rel=1e-4)
+    assert costs[1] < 0.7 * costs[0]
+
+
+def test_no_step_is_longer_than_its_reach_in_any_metric() -> None:
+    deltas = [torch.zeros(4)]
+    cheapness = torch.diag(torch.tensor([100.0, 1.0, 1.0, 1.0]))
+    wrote = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+    OddsSteps(deltas, wrote, 0.02, cheapness).take([0], torch.tensor([9.0]), torch.full((1, 4), 1e-3))
+    assert deltas[0].norm().item() == pytest.approx(0.5)
