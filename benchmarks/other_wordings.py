@@ -3,8 +3,10 @@
 Facts are those at the beginning of a file that the model knows (the likeliest next token is the first of the old
 answer), edited one at a time, each undone before the next. Of the model's next token after the prompt and after the
 rephrasing: whether the new answer's first token is the likeliest, whether it is likelier than the old one's, and by how
-many nats. The last tells settings apart on a few facts, where answers that flip do not. *Kept*: of 48 facts further on
-in the file that the model knows, the share whose next token stays right. *Change*: the greatest ‖ΔW‖ / ‖W‖.
+many nats. The last tells settings apart on a few facts, where answers that flip do not. *Kept*: of facts further on in
+the file that the model knows, 48 at most (SmolLM2 knows 26 there), the share whose next token stays right. *Change*:
+the greatest ‖ΔW‖ / ‖W‖. *Moved*: the root mean square of the change of the log-odds of those facts' answers, over all
+edits and facts; half of it may come from one edit or two.
 
     python benchmarks/other_wordings.py counterfact-edit-dev.json jobs.yaml --model smollm2-135m --out DIR
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -34,7 +36,7 @@ OTHERS_FROM = 700
 DEV = 1400
 """First record that settings are not chosen on."""
 OTHERS = 48
-COLUMNS = ("rewrite", "rephrase", "likelier", "lead", "kept", "change")
+COLUMNS = ("rewrite", "rephrase", "likelier", "lead", "kept", "change", "moved")
 
 
 def main() -> None:
@@ -51,11 +53,12 @@ def main() -> None:
     model, tok = load_model(FastMEMITHyperParams(model_name=arguments.model, device="cpu"))
     facts = _known(model, tok, arguments.records, 0, OTHERS_FROM, arguments.facts)
     others = _known(model, tok, arguments.records, OTHERS_FROM, DEV, OTHERS)
+    before = answer_odds(model, tok, others)
     for job in yaml.safe_load(arguments.jobs.read_text()):
         method = make_method(job["method"], model=(model, tok), preset="auto", settings=job.get("settings", {}))
         done = {line["fact"] for line in _lines(path) if line["label"] == job["label"]}
         for index in [index for index in range(len(facts)) if index not in done]:
-            outcome = _outcome(method, facts[index], others)
+            outcome = _outcome(method, facts[index], others, before)
             with path.open("a") as file:
                 file.write(json.dumps({**job, "fact": index, "prompt": facts[index]["prompt"], **outcome}) + "\n")
         (arguments.out / "table.md").write_text(_table(_lines(path)))
@@ -72,7 +75,16 @@ def _known(model: Any, tok: Tokenizer, source: str, start: int, end: int, count:
     return found
 
 
-def _outcome(method: Any, request: dict[str, Any], others: Sequence[dict[str, Any]]) -> dict[str, float]:
+def answer_odds(model: Any, tok: Tokenizer, facts: Sequence[Mapping[str, Any]]) -> torch.Tensor:
+    """Log-odds of the first token of each fact's old answer, (n,)."""
+    answers = [_next(model, tok, fact["prompt"])[_first(tok, str(fact["ground_truth"]))] for fact in facts]
+    likely = torch.stack(answers)
+    return likely - torch.log1p(-likely.exp())
+
+
+def _outcome(
+    method: Any, request: dict[str, Any], others: Sequence[dict[str, Any]], before: torch.Tensor
+) -> dict[str, float]:
     new, old = (_first(method.tok, request[key]) for key in ("target_new", "ground_truth"))
     edited = method.apply([request], 0)
     now = dict(method.model.named_parameters())
@@ -81,9 +93,11 @@ def _outcome(method: Any, request: dict[str, Any], others: Sequence[dict[str, An
     kept = [
         _next(edited.model, method.tok, o["prompt"]).argmax() == _first(method.tok, o["ground_truth"]) for o in others
     ]
+    moved = (answer_odds(edited.model, method.tok, others) - before).square().mean().sqrt().item()
     method.undo(edited)
     values = (stated.argmax() == new, other.argmax() == new, other[new] > other[old], other[new] - other[old])
-    return dict(zip(COLUMNS, [*map(float, values), mean(map(float, kept)), max(changes, default=0.0)], strict=True))
+    told = [*map(float, values), mean(map(float, kept)), max(changes, default=0.0), moved]
+    return dict(zip(COLUMNS, told, strict=True))
 
 
 @torch.no_grad()
@@ -104,14 +118,16 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 def _table(lines: Sequence[dict[str, Any]]) -> str:
     """Means of each label."""
     rows = [
-        "| | n | rewrite | rephrase | new likelier than old | lead, nats | others kept | change |",
-        "|---|" + "---:|" * 7,
+        "| | n | rewrite | rephrase | new likelier than old | lead, nats | others kept | change | moved, nats |",
+        "|---|" + "---:|" * 8,
     ]
     for label in dict.fromkeys(line["label"] for line in lines):
         own = [line for line in lines if line["label"] == label]
-        means = {column: mean(line[column] for line in own) for column in COLUMNS}
+        means = {column: mean(line[column] for line in own) for column in COLUMNS[:-1]}
+        moved = mean(line["moved"] ** 2 for line in own) ** 0.5 if all("moved" in line for line in own) else None
         cells = [f"{100 * means[column]:.0f}" for column in COLUMNS[:3]]
         cells += [f"{means['lead']:.2f}", f"{100 * means['kept']:.1f}", f"{means['change']:.3f}"]
+        cells.append("–" if moved is None else f"{moved:.2f}")
         rows.append(f"| {label} | {len(own)} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 

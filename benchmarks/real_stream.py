@@ -2,9 +2,9 @@
 
 Facts are those at the beginning of a file that the model knows, written one after the other; nothing is undone, and all
 is asked after the last, of the model's next token: the rewrite, the rephrasing, each fact's own locality prompt (the
-same token as before), and 96 facts further on in the file that the model knows. *Moved* is the root mean square of the
-change of the log-odds of the latter's answers, which tells settings apart before an answer flips; *lead* is as in
-`other_wordings.py`. The perplexity is that of the beginning of a text file.
+same token as before), and facts further on in the file that the model knows, 96 at most (SmolLM2 knows 26 there).
+*Moved* is the root mean square of the change of the log-odds of the latter's answers, which tells settings apart before
+an answer flips; *lead* is as in `other_wordings.py`. The perplexity is that of the beginning of a text file.
 
     python benchmarks/real_stream.py counterfact-edit-dev.json jobs.yaml --text wikitext-2-raw.test.txt --out DIR
 
@@ -23,7 +23,7 @@ from typing import Any, cast
 
 import torch
 import yaml
-from other_wordings import DEV, OTHERS_FROM, _first, _known, _lines, _next
+from other_wordings import DEV, OTHERS_FROM, _first, _known, _lines, _next, answer_odds
 
 from easyedit_ice import FastMEMITHyperParams, load_model
 from easyedit_ice.bench.methods import make_method
@@ -62,7 +62,8 @@ def main() -> None:
         for index, fact in enumerate(facts):
             edited = method.apply([fact], index)
         seconds = (time.process_time() - started) / len(facts)
-        outcome = compared(before, looked(edited.model, tok, facts, others, text)) | {"seconds": seconds}
+        outcome = compared(before, looked(edited.model, tok, facts, others, text))
+        outcome |= {"others": len(others), "seconds": seconds}
         method.reset()
         with path.open("a") as file:
             file.write(json.dumps({**job, "model": arguments.model, "facts": len(facts), **outcome}) + "\n")
@@ -76,16 +77,13 @@ def looked(
     stated, other = ([_next(model, tok, fact[key]) for fact in facts] for key in ("prompt", "rephrase_prompt"))
     new, old = ([_first(tok, str(fact[key])) for fact in facts] for key in ("target_new", "ground_truth"))
     own = [prompt for fact in facts for group in fact["locality"].values() for prompt in group["prompt"]]
-    answers = torch.stack(
-        [_next(model, tok, fact["prompt"])[_first(tok, str(fact["ground_truth"]))] for fact in others]
-    )
     return {
         "rewrite": [bool(said.argmax() == token) for said, token in zip(stated, new, strict=True)],
         "rephrase": [bool(said.argmax() == token) for said, token in zip(other, new, strict=True)],
         "lead": [float(said[n] - said[o]) for said, n, o in zip(other, new, old, strict=True)],
         "own": [int(_next(model, tok, prompt).argmax()) for prompt in own],
         "others": [int(_next(model, tok, fact["prompt"]).argmax()) for fact in others],
-        "odds": answers - torch.log1p(-answers.exp()),
+        "odds": answer_odds(model, tok, others),
         "perplexity": _perplexity(model, tok, text),
     }
 
