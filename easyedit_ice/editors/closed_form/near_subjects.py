@@ -50,8 +50,7 @@ def near_keys(
     """
     if not count:
         return {}
-    looked_at = requests[:: math.ceil(len(requests) / MOST_NEIGHBOURS)]
-    rows = list(near_rows(model, tok, looked_at, neighbours_each(count, len(looked_at))))
+    rows = list(near_rows(model, tok, requests, count))
     return {name: at_last_token(model, rows, name, "in", together) for name in projections} if rows else {}
 
 
@@ -61,11 +60,13 @@ def near_rows(
     """The tokens of each prompt up to its subject's last, with others in place of that one.
 
     None of them ends any of the subjects, and none is a form of the word that it replaces, as far as letters tell.
+    Of more than 256 facts only some are looked at, and of many there are fewer names for each.
     """
     facts = [fact_rows(tok, request, ("",)).stated[0] for request in requests]
     ends = {row.ids[row.at] for row in facts}
-    for row in facts:
-        for token in near_tokens(model, tok, row.ids[row.at], count, ends):
+    looked_at = facts[:: math.ceil(len(facts) / MOST_NEIGHBOURS)]
+    for row in looked_at:
+        for token in near_tokens(model, tok, row.ids[row.at], neighbours_each(count, len(looked_at)), ends):
             yield (*row.before, token)
 
 

@@ -74,6 +74,18 @@ def test_of_many_facts_fewer_names_are_looked_at(embedded, requests) -> None:
     assert near_keys(model, tok, requests, [name], 0) == {}
 
 
+def test_the_ends_of_facts_that_are_not_looked_at_are_left_alone_as_well(embedded, requests) -> None:
+    model, tok = embedded
+    many = requests[:1] * 299
+    (nearest,) = {row[-1] for row in near_rows(model, tok, many, 1)}
+    name = tok.decode([nearest]).strip()
+    fact = {"prompt": f"Long ago {name} lived in", "subject": name, "target_new": "Brethdale"}
+    (last,) = EditRequest.prepare([fact])
+    row = fact_rows(tok, last, ("",)).stated[0]
+    assert row.ids[row.at] == nearest
+    assert nearest not in {row[-1] for row in near_rows(model, tok, [*many, last], 1)}
+
+
 @EACH
 def test_more_than_there_are_tokens_can_be_asked_for(shape) -> None:
     update = solve(shape.build(), tokenizer(), FACTS[:1], FastMEMITHyperParams(layers=[0], near_tokens=100_000))
