@@ -129,14 +129,16 @@ def _read(tokens: int) -> int:
 def neighbours_bytes(settings: NeighbourSettings, projections: Sequence[Projection], facts: int, tokens: int) -> int:
     """What is read of other names in the subjects' places, and their pairs in a solve, in main memory."""
     texts = min(facts, MOST_NEIGHBOURS) * neighbours_each(settings.neighbour_names, facts)
-    keys = texts * (tokens - TARGET + settings.neighbour_length)
-    widths = [p.in_features for p in projections]
-    return FP32 * keys * sum(widths) + FP64 * keys * (2 * max(widths) + keys)
+    return _kept_bytes(texts * (tokens - TARGET + settings.neighbour_length), projections)
 
 
 def near_bytes(hparams: FastMEMITHyperParams, projections: Sequence[Projection], facts: int) -> int:
     """What is read of names that end nearly as the subjects do, and their pairs in a solve, in main memory."""
-    keys = min(facts, MOST_NEIGHBOURS) * neighbours_each(hparams.near_tokens, facts)
+    return _kept_bytes(min(facts, MOST_NEIGHBOURS) * neighbours_each(hparams.near_tokens, facts), projections)
+
+
+def _kept_bytes(keys: int, projections: Sequence[Projection]) -> int:
+    """Keys that shall stay, of each projection, and what a solve makes of them."""
     widths = [p.in_features for p in projections]
     return FP32 * keys * sum(widths) + FP64 * keys * (2 * max(widths) + keys)
 
