@@ -63,14 +63,24 @@ class Metric:
     outward: Tensor | None
 
     def keeping(self, keys: Tensor, weight: float) -> Metric:
-        """The same with (n, in) further keys in A, each of a weight."""
+        """The same with (n, in) further keys in A, each of a weight.
+
+        Raises:
+            StatisticsError: the weight is so high that the keys' energies beside general text are lost in rounding.
+        """
         if not weight or not len(keys):
             return self
         rows = keys.double().cpu() / self.unit**0.5
         read = rows @ self.inward
         inner = read @ rows.T
         inner.diagonal().add_(1 / weight)
-        return replace(self, inward=self.inward - read.T @ torch.linalg.solve(inner, read))
+        solved, failed = torch.linalg.solve_ex(inner, read)
+        if failed.item():
+            raise StatisticsError(
+                f"{len(keys)} keys with a weight of {weight:.3g} each cannot be weighed against general ones: lower "
+                "neighbour_weight or kept_weight"
+            )
+        return replace(self, inward=self.inward - read.T @ solved)
 
 
 @dataclass(frozen=True)

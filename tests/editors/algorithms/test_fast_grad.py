@@ -116,7 +116,7 @@ def test_it_writes_facts_without_subjects_to_the_later_half(shape) -> None:
 
 def test_nothing_is_measured_where_nothing_is_weighed(monkeypatch) -> None:
     monkeypatch.setattr(metric, "moments", lambda *args: pytest.fail("measured"))
-    monkeypatch.setattr(metric, "sensitivities", lambda *args: pytest.fail("measured"))
+    monkeypatch.setattr(metric, "cheapness", lambda *args: pytest.fail("measured"))
     update = solve(
         SHAPES[0].build(), tokenizer(), FACTS[:1], TINY.replace(mom2_adjustment=False, output_adjustment=False)
     )

@@ -34,6 +34,14 @@ def test_keys_added_edit_after_edit_are_protected_as_those_of_one_batch() -> Non
     torch.testing.assert_close(streamed.inward, batch)
 
 
+def test_keys_that_weigh_so_much_that_rounding_hides_general_text_are_refused() -> None:
+    moment, key = _general(), _random(1, D, seed=1)
+    unit = moment.diagonal().mean().item()
+    metric = Metric(torch.linalg.inv(moment / unit), unit, None)
+    with pytest.raises(StatisticsError, match=r"2 keys with a weight of 1e\+40 .* lower neighbour_weight"):
+        metric.keeping(torch.cat([key, key]), 1e40)
+
+
 def _pricing(**settings: object) -> Pricing:
     hparams = ClosedFormSettings(mom2_dataset="factworld", dynamic_multiplier=3)
     return Pricing(
