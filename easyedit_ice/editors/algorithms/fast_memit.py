@@ -241,7 +241,7 @@ def prepare(model: nn.Module, tok: Tokenizer, hparams: FastMEMITHyperParams) -> 
     if (lengths, hparams.context_seed) not in prefixes:
         prefixes[lengths, hparams.context_seed] = context_prefixes(model, tok, lengths, hparams.context_seed)
     whole = factors_of(model, tok, hparams, weight=hparams.weight, ridge=hparams.update_norm_lambda)
-    _cheapness(model, tok, hparams)
+    _cheapness(model, tok, hparams)  # measured before any edit, and kept with the model
     directions = opened(model, tok, whole, measuring_of(hparams), hparams.section(DirectionSettings))
     return prefixes[lengths, hparams.context_seed], directions
 

@@ -1,9 +1,9 @@
 """Names that end nearly as a subject does: what an edit at its last token is most easily read for besides.
 
-A key of an early block is mostly made of the token that is read there. So the keys nearest to a subject's are those of
-the same text with a token in the place of its last that has a like embedding: other countries for a country of one
-token, other numbers for that of a model. General text holds few of each, and the second moment of its keys cannot tell
-them from the subject's. They are further keys in the solve's metric.
+A key of an early block tells much of the token that is read there. So keys near to a subject's are looked for in the
+same text with a token in the place of its last that has a like embedding: other countries for a country of one token,
+other numbers for that of a model. General text holds few of each, so that its second moment says little of what tells
+them apart. They are further keys in the solve's metric. Measured in docs/streams.md.
 """
 
 from __future__ import annotations
