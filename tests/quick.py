@@ -41,7 +41,9 @@ FEW_STEPS_NO_END = FEW_STEPS | NO_END
 QUICK_EDITS: dict[str, dict[str, Any]] = {
     "SVF": {"num_steps": 3, "lr": 0.5},
     "ICE-LoRA": {**FEW_STEPS, **FEW_TEXTS, **UNPROTECTED},
-    "ICE-Grad": ANY_CONSEQUENCES,
+    "FastGrad": {"num_steps": 3, **NO_END},
+    "FastICE": {"neighbour_names": 4},
+    "ICE-Grad": {**FEW_TEXTS, **ANY_CONSEQUENCES, **NO_END},
     "AdaLoRA": {**FEW_STEPS_NO_END, "num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01},
     "LocFT-BF": {"num_steps": 3, **NO_END},
     "LoRA-BF": FEW_STEPS,

@@ -124,6 +124,7 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_line(capsys):
     assert "choose another one with out=..." in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_sweep_by_joblib_gives_each_run_a_folder_with_the_lines_it_has_alone(tmp_path):
     swept = ("algorithm.hparams.rank=2,4", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "write_report=true")
     typed = [
@@ -148,6 +149,7 @@ def test_a_sweep_by_joblib_gives_each_run_a_folder_with_the_lines_it_has_alone(t
     assert "LoRA-BF num_steps=4 rank=4" in page
 
 
+@pytest.mark.long
 def test_two_processes_end_with_the_ledger_of_one(tmp_path):
     typed = [*launched(2), "-m", "easyedit_ice", "run", *QUICK, f"out={tmp_path / 'two'}"]
 

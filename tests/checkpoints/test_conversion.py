@@ -175,6 +175,7 @@ def test_a_damaged_conversion_is_refused_until_it_is_cleared(tiny_file: Path, ow
     assert converted(source).is_dir()
 
 
+@pytest.mark.long
 def test_two_processes_convert_at_once(tiny_file: Path, own_cache: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         folders = pool.map(_convert, [str(tiny_file)] * 2)

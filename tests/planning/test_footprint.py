@@ -142,7 +142,7 @@ def test_what_follows_from_facts_is_counted_with_the_texts_that_it_is_found_in()
     model = _shapes(SHAPES[2])
 
     def plan(name="ICE-Grad", **settings):
-        return footprint(model, _hparams(name, mom2_adjustment=False, **settings), facts=3)
+        return footprint(model, _hparams(name, mom2_adjustment=False, output_adjustment=False, **settings), facts=3)
 
     fact = plan(free_samples=0, continuation_samples=0)
     assert fact == plan("FastGrad", facts_together=4)
@@ -154,6 +154,19 @@ def test_what_follows_from_facts_is_counted_with_the_texts_that_it_is_found_in()
     read = [plan(free_samples=100, **texts, consequences_each=5, contrast=contrast) for contrast in (False, True)]
     assert [own.activations for own in read] == [few.activations] * 2
     assert read[1].peak == read[0].peak > few.peak  # after the old answer texts are read by themselves
+
+
+@pytest.mark.parametrize("name", ["FastGrad", "FastMEMIT"])
+@pytest.mark.parametrize(("words", "tokens"), [(1_000, 2_048), (20_000, 838)])
+def test_a_price_of_what_is_written_is_counted_with_a_bound_on_what_is_predicted_at_a_time(name, words, tokens):
+    model = _shapes(SHAPES[2])
+    model.resize_token_embeddings(words, mean_resizing=False)
+    priced, free = (
+        footprint(model, _hparams(name, mom2_adjustment=False, output_adjustment=priced), device="cuda").peak
+        for priced in (True, False)
+    )
+    predicted = 3 * 4 * tokens * words
+    assert predicted < priced < predicted + free + 8 * 2**20
 
 
 def test_protected_directions_are_counted():

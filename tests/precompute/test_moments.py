@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_written_to_costs_the_next_time_only(model, monk
     assert "cannot be kept for the next time: No space left" in caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_that_share_the_text_measure_what_one_does(tmp_path: Path) -> None:
     def stored(count: int) -> tuple[torch.Tensor, int]:
         environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / str(count)), "OMP_NUM_THREADS": "1"}

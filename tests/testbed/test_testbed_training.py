@@ -104,7 +104,7 @@ def _build_here(cache: str) -> str:
     return str(testbeds.testbed(few_records(), steps=STEPS, recipe=TINY))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_at_once_get_one_whole_testbed(built: Path, tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         first, second = pool.map(_build_here, [str(tmp_path)] * 2, chunksize=1)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from easyedit_ice.edit.plain_statements import KEPT
+from easyedit_ice.editors.closed_form.near_subjects import names_each
 from easyedit_ice.editors.closed_form.neighbour_rows import MOST_NEIGHBOURS, NeighbourSettings, neighbours_each
 from easyedit_ice.editors.closed_form.newton import FEW_TOKENS, PAIRED
+from easyedit_ice.editors.closed_form.sensitivity import tokens_together
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, place_of
 from easyedit_ice.model.activation_memory import (
     FP32,
@@ -50,6 +52,16 @@ def measuring_bytes(model: nn.Module, projections: Sequence[Projection]) -> int:
     """A pass over general text: what the projections read, in fp32, and the widest inner tensors of an MLP."""
     widest = max(p.in_features for p in projections)
     return BATCH_TOKENS * (FP32 * sum(p.in_features for p in projections) + 4 * element_size(model) * widest)
+
+
+def pricing(model: nn.Module, projections: Sequence[Projection]) -> Stage:
+    """General text runs forward and back, all of whose tokens are predicted, while S is measured; what projections read
+    and the gradients of what they write are in main memory, beside C and the sums of their products."""
+    work = Pass(tokens_together(model), tokens_together(model), 0)
+    activations = work.tokens * bytes_per_token(model, projections, checkpointed=False)
+    read = FP32 * work.tokens * sum(p.in_features + p.out_features for p in projections)
+    sums = sum(FP64 * p.out_features**2 for p in projections)
+    return Stage(activations + logits_bytes(model, work), second_moment_bytes(projections) + read + sums)
 
 
 def factoring_bytes(projections: Sequence[Projection]) -> int:
@@ -132,9 +144,9 @@ def neighbours_bytes(settings: NeighbourSettings, projections: Sequence[Projecti
     return _kept_bytes(texts * (tokens - TARGET + settings.neighbour_length), projections)
 
 
-def near_bytes(hparams: FastMEMITHyperParams, projections: Sequence[Projection], facts: int) -> int:
+def near_bytes(names: int, projections: Sequence[Projection], facts: int) -> int:
     """What is read of names that end nearly as the subjects do, and their pairs in a solve, in main memory."""
-    return _kept_bytes(min(facts, MOST_NEIGHBOURS) * neighbours_each(hparams.near_tokens, facts), projections)
+    return _kept_bytes(min(facts, MOST_NEIGHBOURS) * neighbours_each(names, facts), projections)
 
 
 def _kept_bytes(keys: int, projections: Sequence[Projection]) -> int:
@@ -158,12 +170,14 @@ def plan_search(
     priced = hparams.output_adjustment and hparams.v_lr is None
     outward = sum((FP64 + FP32) * p.out_features**2 for p in projections) if priced else 0
     held = moments + outward + undo_bytes(model, projections, bits)
-    beside = neighbours_bytes(hparams, projections, facts, tokens) + near_bytes(hparams, projections, facts)
+    near = near_bytes(names_each(model, hparams.near_tokens), projections, facts)
+    beside = neighbours_bytes(hparams, projections, facts, tokens) + near
     return planned(
         model,
         projections,
         [
             measuring,
+            *([pricing(model, projections)] if priced else []),
             Stage(4 * FP32 * sought + activations + logits, held + beside),
             Stage(stating_bytes(model, facts), held),
         ],
@@ -307,6 +321,7 @@ def plan_steps(
         projections,
         [
             measuring,
+            *([pricing(model, projections)] if hparams.output_adjustment else []),
             *(Stage(stage.device, held + stage.host) for stage in earlier),
             Stage(changed + below + activations + logits, held + neighbours),
             Stage(changed + stating_bytes(model, facts), held),

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.sections import Section, setting
 from easyedit_ice.editors.closed_form.linearised import odds, pulled
 from easyedit_ice.errors import DataError
+from easyedit_ice.model.activation_memory import FP32, vocabulary
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.baseline import as_first_seen, baseline_of
 from easyedit_ice.model.pretrained import pretrained
@@ -29,6 +30,7 @@ from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.corpora import text_source
 from easyedit_ice.precompute.moment_store import Origin, load_moment, save_moment
 from easyedit_ice.precompute.moments import Measuring
+from easyedit_ice.text.rows import TOGETHER
 from easyedit_ice.text.tokens import tokens
 
 SCORES = ("drawn", "odds")
@@ -37,7 +39,7 @@ SCORES = ("drawn", "odds")
 _LONGEST = 64
 """Most tokens of a text that are read."""
 _TOGETHER = 2048
-"""Tokens that run side by side."""
+"""Tokens that run side by side at most, and a text more."""
 
 
 @dataclass
@@ -140,6 +142,11 @@ def _load_or_measure(
     return stored
 
 
+def tokens_together(model: nn.Module) -> int:
+    """Tokens that run side by side: fewer where the vocabulary is large, and a text's at least."""
+    return max(_LONGEST, min(_TOGETHER, TOGETHER // (FP32 * vocabulary(model))))
+
+
 def measure(
     model: nn.Module,
     tok: Tokenizer,
@@ -163,7 +170,7 @@ def measure(
     Raises:
         DataError: the texts end before.
     """
-    draws = torch.Generator().manual_seed(seed)
+    draws, together = torch.Generator().manual_seed(seed), tokens_together(model)
     sums: dict[str, Tensor] = {}
     read = 0
     batch: list[tuple[int, ...]] = []
@@ -187,7 +194,7 @@ def measure(
             continue
         batch.append(ids)
         read += len(ids)
-        if sum(map(len, batch)) >= _TOGETHER or read == count:
+        if sum(map(len, batch)) >= together or read == count:
             run()
             batch = []
         if read == count:

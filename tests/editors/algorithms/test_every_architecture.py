@@ -17,7 +17,7 @@ from easyedit_ice.testing.tiny_models import FACTS, tokenizer
 from easyedit_ice.text.rows import encode, predict
 
 QUICK = {"num_steps": 3, "rank": 2, "lr": 2e-2, "mom2_dataset": "factworld"}
-SETTINGS = {name: {"mom2_dataset": "factworld"} for name in ("FastICE", "FastGrad", "ICE-Grad")}
+SETTINGS = {name: {"num_steps": 3, "mom2_dataset": "factworld"} for name in ("FastICE", "FastGrad", "ICE-Grad")}
 TRAINED = ("LoRA-BF", "AdaLoRA", "DoRA", "GoRA", "LocFT-BF")
 ROWS = [encode(tokenizer(), r.prompt, r.completion) for r in EditRequest.prepare(FACTS[:1])]
 EACH = pytest.mark.parametrize("name", ARCHITECTURES)

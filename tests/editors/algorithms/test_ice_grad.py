@@ -17,7 +17,8 @@ from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.likely_answers import answers_right
 
-PRESET = IceGradHyperParams.from_hparams("ICE-Grad/gpt2-factworld")
+PRESET = IceGradHyperParams.from_hparams("ICE-Grad/gpt2-factworld").replace(free_samples=48, consequences_each=96)
+"""With fewer texts than the preset, in a third of the time."""
 FACT_ALONE = FastGradHyperParams.from_hparams("FastGrad/gpt2-factworld")
 TINY = IceGradHyperParams(mom2_dataset="factworld", mom2_shrinkage=0.1, append_eos=False)
 WITHOUT_TEXTS = {"free_samples": 0, "continuation_samples": 0}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from easyedit_ice.editors.closed_form import sensitivity
-from easyedit_ice.editors.closed_form.sensitivity import measure, sensitivities
+from easyedit_ice.editors.closed_form.sensitivity import measure, sensitivities, tokens_together
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.precompute.moments import Measuring
@@ -55,6 +55,22 @@ def test_it_is_measured_once_for_a_model_and_kept_on_disk(monkeypatch) -> None:
     same = SHAPES[0].build()
     for name, own in sensitivities(same, tokenizer(), _names(same), measuring).items():
         assert torch.equal(own, first[name])
+
+
+@pytest.mark.parametrize(("words", "expected"), [(1_000, 2048), (50_000, 335), (1_000_000, 64)])
+def test_of_a_large_vocabulary_fewer_tokens_are_predicted_side_by_side(words: int, expected: int) -> None:
+    model = SHAPES[0].build()
+    model.resize_token_embeddings(words, mean_resizing=False)
+    assert tokens_together(model) == expected
+
+
+def test_how_many_tokens_run_side_by_side_does_not_matter(monkeypatch) -> None:
+    model = SHAPES[0].build()
+    names = _names(model)
+    whole = measure(model, tokenizer(), names, TEXTS, 300, score="odds")
+    monkeypatch.setattr(sensitivity, "tokens_together", lambda model: 40)
+    for name, own in measure(model, tokenizer(), names, TEXTS, 300, score="odds").items():
+        torch.testing.assert_close(own, whole[name], rtol=1e-4, atol=1e-4 * whole[name].abs().max().item())
 
 
 def test_too_little_text_is_refused() -> None:

@@ -189,7 +189,7 @@ def test_a_group_is_one_ability_over_the_samples_of_its_tasks() -> None:
     assert (alone.task, alone.value, len(alone.samples)) == ("alone", 0.0, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_lm_evals_own_command_gives_the_same_numbers_of_the_model_on_the_disk(
     loaded: tuple[Any, Any], tmp_path: Path
 ) -> None:
