@@ -37,13 +37,15 @@ ANY_CONSEQUENCES = {"num_steps": 3, "least_gain": 0.0, "least_odds": -20.0, "fre
 FEW_STEPS = {"num_steps": 3, "rank": 2}
 NO_END = {"append_eos": False}
 """Spares a look at how the model ends its answers, which LoRA-BF and ICE-LoRA take for all who train."""
+GIVEN_TEXT = {"mom2_dataset": "factworld", "dynamic_multiplier": 1}
+"""Spares a model that is made for a test the time in which it would write general text."""
 FEW_STEPS_NO_END = FEW_STEPS | NO_END
 QUICK_EDITS: dict[str, dict[str, Any]] = {
     "SVF": {"num_steps": 3, "lr": 0.5},
     "ICE-LoRA": {**FEW_STEPS, **FEW_TEXTS, **UNPROTECTED},
-    "FastGrad": {"num_steps": 3, **NO_END},
-    "FastICE": {"neighbour_names": 4},
-    "ICE-Grad": {**FEW_TEXTS, **ANY_CONSEQUENCES, **NO_END},
+    "FastGrad": {"num_steps": 3, **NO_END, **GIVEN_TEXT},
+    "FastICE": {"neighbour_names": 4, **GIVEN_TEXT},
+    "ICE-Grad": {**ANY_CONSEQUENCES, "continuation_samples": 2, **NO_END, **GIVEN_TEXT},
     "AdaLoRA": {**FEW_STEPS_NO_END, "num_steps": 6, "lr": 1e-2, "orth_reg_weight": 0.01},
     "LocFT-BF": {"num_steps": 3, **NO_END},
     "LoRA-BF": FEW_STEPS,

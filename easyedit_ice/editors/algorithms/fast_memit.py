@@ -80,11 +80,10 @@ class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, OutputSettings,
     )
     output_score: str = other_default(OutputSettings, "output_score", "odds")
     output_shrinkage: float = other_default(OutputSettings, "output_shrinkage", 0.1)
-    near_tokens: int | None = setting(
-        None,
+    near_tokens: int = setting(
+        0,
         "tokens with the embeddings nearest to that of a subject's last, put in its place, so that what names which "
-        "end like it look up stays; they weigh as neighbour_weight says; 0 for none, None for 32, or none where the "
-        "vocabulary has fewer than 10,000 tokens, and the nearest are not near",
+        "end like it look up stays; they weigh as neighbour_weight says; 0 for none",
         low=0,
     )
     natural_norm: bool = setting(False, "NAS: give what the value makes of the hidden state the norm that it had")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from easyedit_ice.edit.plain_statements import KEPT
-from easyedit_ice.editors.closed_form.near_subjects import names_each
 from easyedit_ice.editors.closed_form.neighbour_rows import MOST_NEIGHBOURS, NeighbourSettings, neighbours_each
 from easyedit_ice.editors.closed_form.newton import FEW_TOKENS, PAIRED
 from easyedit_ice.editors.closed_form.sensitivity import tokens_together
@@ -170,7 +169,7 @@ def plan_search(
     priced = hparams.output_adjustment and hparams.v_lr is None
     outward = sum((FP64 + FP32) * p.out_features**2 for p in projections) if priced else 0
     held = moments + outward + undo_bytes(model, projections, bits)
-    near = near_bytes(names_each(model, hparams.near_tokens), projections, facts)
+    near = near_bytes(hparams.near_tokens, projections, facts)
     beside = neighbours_bytes(hparams, projections, facts, tokens) + near
     return planned(
         model,

@@ -17,13 +17,10 @@ from torch import Tensor, nn
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.closed_form.neighbour_rows import MOST_NEIGHBOURS, neighbours_each
 from easyedit_ice.editors.closed_form.subject_rows import fact_rows
-from easyedit_ice.model.activation_memory import vocabulary
 from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.reading import at_last_token
 
-_NEAR, _FEW = 32, 10_000
-"""Names for each fact where nothing is said, and the size of a vocabulary below which there are none."""
 _ALIKE = 4
 """Letters that two tokens begin with where they are taken for forms of one word."""
 _ROWS = 8192
@@ -35,7 +32,7 @@ def near_keys(
     tok: Tokenizer,
     requests: Sequence[EditRequest],
     projections: Sequence[str],
-    count: int | None,
+    count: int,
     together: int | None = None,
 ) -> dict[str, Tensor]:
     """What some projections read at the ends of such names, (n, in) in fp32 by path; nothing where there are none.
@@ -45,21 +42,16 @@ def near_keys(
         tok: its tokenizer.
         requests: the facts, with subjects; of more than 256 only some are looked at.
         projections: their paths.
-        count: names for each fact, fewer where there are many facts; 0 for none, ``None`` for :func:`names_each`.
+        count: names for each fact, fewer where there are many facts; 0 for none.
         together: most tokens that are read side by side; ``None`` for what suits the device.
 
     Raises:
         SubjectNotFoundError: a subject does not occur in its prompt.
     """
-    rows = list(near_rows(model, tok, requests, names_each(model, count)))
+    if not count:
+        return {}
+    rows = list(near_rows(model, tok, requests, count))
     return {name: at_last_token(model, rows, name, "in", together) for name in projections} if rows else {}
-
-
-def names_each(model: nn.Module, asked: int | None) -> int:
-    """Names for each fact: as many as are asked for, or as suits the vocabulary."""
-    if asked is not None:
-        return asked
-    return _NEAR if vocabulary(model) >= _FEW else 0
 
 
 def near_rows(
@@ -70,8 +62,6 @@ def near_rows(
     None of them ends any of the subjects, and none is a form of the word that it replaces, as far as letters tell.
     Of more than 256 facts only some are looked at, and of many there are fewer names for each.
     """
-    if not count:
-        return
     facts = [fact_rows(tok, request, ("",)).stated[0] for request in requests]
     ends = {row.ids[row.at] for row in facts}
     looked_at = facts[:: math.ceil(len(facts) / MOST_NEIGHBOURS)]

@@ -11,7 +11,7 @@ from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
 from easyedit_ice.editors.closed_form import near_subjects
-from easyedit_ice.editors.closed_form.near_subjects import names_each, near_keys, near_rows, near_tokens
+from easyedit_ice.editors.closed_form.near_subjects import near_keys, near_rows, near_tokens
 from easyedit_ice.editors.closed_form.subject_rows import fact_rows
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
@@ -84,14 +84,6 @@ def test_the_ends_of_facts_that_are_not_looked_at_are_left_alone_as_well(embedde
     row = fact_rows(tok, last, ("",)).stated[0]
     assert row.ids[row.at] == nearest
     assert nearest not in {row[-1] for row in near_rows(model, tok, [*many, last], 1)}
-
-
-@pytest.mark.parametrize(("words", "expected"), [(9_999, 0), (10_000, 32)])
-def test_where_nothing_is_said_there_are_names_if_the_vocabulary_is_large(words: int, expected: int) -> None:
-    model = SHAPES[0].build()
-    model.resize_token_embeddings(words, mean_resizing=False)
-    assert names_each(model, FastMEMITHyperParams().near_tokens) == expected
-    assert names_each(model, 3) == 3
 
 
 @EACH
