@@ -12,7 +12,7 @@ from easyedit_ice.bench.storage.sealed_lines import read_sealed
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 LEDGERS = sorted(RESULTS.rglob("ledger.jsonl"))
-FOLDER_OF_SOMEBODY = re.compile(r'[" =](/home/|/root/|/tmp/|/work/|/Users/|[A-Z]:\\\\)')
+FOLDER_OF_SOMEBODY = re.compile(r'[" =](/(?:home|root|tmp|work|Users)/|[A-Z]:\\\\)')
 
 
 @pytest.mark.parametrize("ledger", LEDGERS, ids=lambda path: str(path.parent.relative_to(RESULTS)))
