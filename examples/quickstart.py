@@ -1,11 +1,11 @@
-"""ICE-LoRA in an EasyEdit script, and without EasyEdit.
+"""ICE-Grad in an EasyEdit script, and without EasyEdit.
 
     python examples/quickstart.py
 
 Needs no download: it edits the small GPT-2 that comes with the package and knows an invented world.
 """
 
-from easyedit_ice import BaseEditor, IceLoraHyperParams, WeightUpdate, load_model, solve
+from easyedit_ice import BaseEditor, IceGradHyperParams, WeightUpdate, load_model, solve
 
 FACTS = {
     "prompts": ["Voumel Quemwick lives in", "Faeso Faerkov has a job at"],
@@ -17,7 +17,7 @@ FACTS = {
 
 def with_easyedit() -> None:
     """Two lines differ from a script for ROME: the import above, and the first one here."""
-    hparams = IceLoraHyperParams.from_hparams("ICE-LoRA/gpt2-factworld")
+    hparams = IceGradHyperParams.from_hparams("ICE-Grad/gpt2-factworld")
     editor = BaseEditor.from_hparams(hparams)
     metrics, _, _ = editor.edit(**FACTS, keep_original_weight=True)  # every edit is undone after it is scored
     for prompt, target, scores in zip(FACTS["prompts"], FACTS["target_new"], metrics, strict=True):
@@ -27,7 +27,7 @@ def with_easyedit() -> None:
 
 def without_easyedit() -> None:
     """The edit as a value: find it, put it in, take it out, save it."""
-    hparams = IceLoraHyperParams.from_hparams("ICE-LoRA/gpt2-factworld")
+    hparams = IceGradHyperParams.from_hparams("ICE-Grad/gpt2-factworld")
     model, tok = load_model(hparams)
     names = ("prompts", "subject", "target_new")
     requests = [
