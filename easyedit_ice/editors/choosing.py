@@ -39,11 +39,11 @@ JOBS = (
         "fact",
         "a fact, or a few, with a subject",
         "FastMEMIT",
-        "wrote 100 of 100 facts on SmolLM2-135M and on Gemma 3 270M; 98.5 and 98.6 % of other known facts kept. Other "
+        "wrote 100 of 100 facts on SmolLM2-135M and on Gemma 3 270M; 98.6 % of other known facts kept on both. Other "
         "facts about the same subject change with it: where they must stay, `choose --for same-subject`",
         "docs/real_models.md",
         (
-            "| **FastMEMIT** | 100 [96, 100] | 34 [25, 43] | 98 [93, 99] | 98.5",
+            "| **FastMEMIT** | 100 [96, 100] | 34 [25, 43] | 98 [93, 99] | 98.6",
             "57 [47, 66] | 96 [90, 98] | 98.6 [98.3, 99.0] |",
         ),
     ),
@@ -140,11 +140,11 @@ JOBS = (
         "little time",
         "FastMEMIT",
         "5.4 s of CPU for a fact on SmolLM2-135M, EasyEdit's MEMIT 31.8; FastICE takes 4.1, and keeps less: 93.6 and "
-        "98.5 % of known facts",
+        "98.6 % of known facts",
         "docs/real_models.md",
         (
             "FastMEMIT took 5.4 s\na fact, EasyEdit's MEMIT 31.8 and FastICE 4.1",
-            "98.5 [98.0, 98.9] | 39.0 | 90 [86, 93] |",
+            "98.6 [98.3, 99.0] | 39.0 | 90 [86, 93] |",
             "93.6 [92.3, 94.8] | 39.3 | 57 [50, 64] |",
         ),
     ),

@@ -143,9 +143,9 @@ def neighbours_bytes(settings: NeighbourSettings, projections: Sequence[Projecti
     return _kept_bytes(texts * (tokens - TARGET + settings.neighbour_length), projections)
 
 
-def near_bytes(names: int, projections: Sequence[Projection], facts: int) -> int:
+def near_bytes(hparams: FastMEMITHyperParams, projections: Sequence[Projection], facts: int) -> int:
     """What is read of names that end nearly as the subjects do, and their pairs in a solve, in main memory."""
-    return _kept_bytes(min(facts, MOST_NEIGHBOURS) * neighbours_each(names, facts), projections)
+    return _kept_bytes(min(facts, MOST_NEIGHBOURS) * neighbours_each(hparams.near_tokens, facts), projections)
 
 
 def _kept_bytes(keys: int, projections: Sequence[Projection]) -> int:
@@ -169,8 +169,7 @@ def plan_search(
     priced = hparams.output_adjustment and hparams.v_lr is None
     outward = sum((FP64 + FP32) * p.out_features**2 for p in projections) if priced else 0
     held = moments + outward + undo_bytes(model, projections, bits)
-    near = near_bytes(hparams.near_tokens, projections, facts)
-    beside = neighbours_bytes(hparams, projections, facts, tokens) + near
+    beside = neighbours_bytes(hparams, projections, facts, tokens) + near_bytes(hparams, projections, facts)
     return planned(
         model,
         projections,

@@ -17,8 +17,8 @@ from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.likely_answers import answers_right
 
-PRESET = IceGradHyperParams.from_hparams("ICE-Grad/gpt2-factworld").replace(free_samples=48, consequences_each=96)
-"""With fewer texts than the preset, in a third of the time."""
+FEWER_TEXTS = IceGradHyperParams.from_hparams("ICE-Grad/gpt2-factworld").replace(free_samples=48, consequences_each=96)
+"""The preset with fewer texts, which a test has time for."""
 FACT_ALONE = FastGradHyperParams.from_hparams("FastGrad/gpt2-factworld")
 TINY = IceGradHyperParams(mom2_dataset="factworld", mom2_shrinkage=0.1, append_eos=False)
 WITHOUT_TEXTS = {"free_samples": 0, "continuation_samples": 0}
@@ -68,7 +68,7 @@ def test_what_follows_from_a_fact_is_answered_far_more_often_than_if_the_fact_is
     before, known = state(model), _known(embedded, facts)
     follows: dict[str, list[bool]] = {"ICE-Grad": [], "FastGrad": []}
     for fact in facts:
-        for hparams in (PRESET, FACT_ALONE):
+        for hparams in (FEWER_TEXTS, FACT_ALONE):
             with solve(*embedded, [fact], hparams).applied(model):
                 follows[hparams.alg_name] += answers_right(*embedded, _probed([fact], "portability"))
                 assert _right(embedded, _said([fact], "prompt")) == 1
@@ -87,7 +87,7 @@ def test_a_batch_and_a_stream_of_facts_bring_what_follows_from_each(facts) -> No
     for batch in (len(facts), 1):
         updates = []
         for start in range(0, len(facts), batch):
-            updates.append(solve(*embedded, facts[start : start + batch], PRESET))
+            updates.append(solve(*embedded, facts[start : start + batch], FEWER_TEXTS))
             updates[-1].commit(model)
             assert len(updates[-1].info["course"]["consequences"]) == batch
         assert _right(embedded, _said(facts, "prompt")) == 1
