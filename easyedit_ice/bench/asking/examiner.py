@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
 
+from easyedit_ice.bench.asking.answers import Answers
 from easyedit_ice.bench.asking.facts import Fact
+from easyedit_ice.bench.asking.kept_answers import KeptAnswers
 from easyedit_ice.bench.config import EvaluationConfig
 from easyedit_ice.bench.storage.finite_lines import with_nulls
 from easyedit_ice.bench.storage.line import OLD, ROUNDING, TOLD, Line, RestOfModel
@@ -33,32 +35,6 @@ LEAST_WORDS = 8
 """Words of a line of a file that counts as a text."""
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a model said of one fact.
-
-    Attributes:
-        observations: one for each of the fact's questions.
-        fluency: n-gram entropy of what it writes after the fact's prompt, in bits; none if not asked for.
-        quality: the dict of EasyEdit's own evaluator; none if it was not asked for.
-        seconds: that asking took, as this fact's share.
-        in_ledger: whether the answers go into the ledger.
-        probed: its answers to the probes that were asked.
-        able: where the unedited model was asked: its answers to the same probes when it is told the fact
-            (``probe_told``), and to those of the old fact (``probe_old``), which say what it can answer at all.
-        judged: for each question whether a judge calls what was written right; none where none was asked.
-    """
-
-    observations: tuple[Observation, ...]
-    fluency: float | None
-    quality: dict[str, Any] | None
-    seconds: float
-    in_ledger: bool
-    probed: tuple[ProbeAnswer, ...] = ()
-    able: Mapping[str, tuple[ProbeAnswer, ...]] = field(default_factory=dict)
-    judged: tuple[bool | None, ...] = ()
-
-
 class Examiner:
     """Asks models about facts, always in the same way.
 
@@ -71,6 +47,7 @@ class Examiner:
         rest: known facts and text to ask about after edits; none if there is nothing of either.
         asking: how questions are put to the model.
         judge: reads what the model writes; none if nobody does.
+        kept: what the unedited model has said before; none where that depends on more than the model and the facts.
 
     Raises:
         HyperParamsError: a dialogue is asked for, and the tokenizer's chat template cannot hold one.
@@ -86,8 +63,10 @@ class Examiner:
         rest: Rest | None = None,
         asking: Asking = PLAIN,
         judge: Judge | None = None,
+        kept: KeptAnswers | None = None,
     ) -> None:
         self._judge = judge
+        self._kept = kept
         self._config = config
         self._tok = tok
         self._hparams = hparams
@@ -99,18 +78,9 @@ class Examiner:
 
     def ask_unedited(self, model: nn.Module, facts: Sequence[Fact]) -> list[Answers]:
         """What a model says of each fact before any edit, and whether it can answer the probes at all."""
-        answers = self.ask(model, facts)
-        if self._prober is None:
-            return answers
-        claims = [fact.claim for fact in facts]
-        able = {
-            TOLD: self._prober.ask(model, claims, [None if claim is None else told(claim) for claim in claims]),
-            OLD: self._prober.ask(model, [None if claim is None else claim.of_old_facts() for claim in claims]),
-        }
-        return [
-            replace(answer, able={style: entries[place] for style, entries in able.items()})
-            for place, answer in enumerate(answers)
-        ]
+        if self._kept is None:
+            return self._ask_unedited(model, facts)
+        return self._kept.of(facts, lambda: self._ask_unedited(model, facts))
 
     def ask(
         self, model: nn.Module, facts: Sequence[Fact], contexts: Sequence[Context | None] | None = None
@@ -193,6 +163,20 @@ class Examiner:
                 "lost": [place for place, stays in enumerate(left.rights) if not stays],
             }
         return rest
+
+    def _ask_unedited(self, model: nn.Module, facts: Sequence[Fact]) -> list[Answers]:
+        answers = self.ask(model, facts)
+        if self._prober is None:
+            return answers
+        claims = [fact.claim for fact in facts]
+        able = {
+            TOLD: self._prober.ask(model, claims, [None if claim is None else told(claim) for claim in claims]),
+            OLD: self._prober.ask(model, [None if claim is None else claim.of_old_facts() for claim in claims]),
+        }
+        return [
+            replace(answer, able={style: entries[place] for style, entries in able.items()})
+            for place, answer in enumerate(answers)
+        ]
 
     def _judged(
         self, facts: Sequence[Fact], observations: Sequence[tuple[Observation, ...]]

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
+from typing import Any, cast
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from easyedit_ice.bench.asking.aftermath import aftermath_of
 from easyedit_ice.bench.asking.examiner import Examiner, drift_texts, text_of
 from easyedit_ice.bench.asking.facts import Fact, Facts, choose
+from easyedit_ice.bench.asking.kept_answers import KeptAnswers
 from easyedit_ice.bench.asking.undo_check import UndoCheck
 from easyedit_ice.bench.config import overrides_of
 from easyedit_ice.bench.methods import Method, make_method
@@ -92,8 +94,9 @@ def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace
         try:
             mine = process.share(facts.edited, config.mode.batch_size)
             with _progress(config, folder, len(mine), process, shown, pace) as tell:
+                kept = _kept_answers(config, method, asking)
                 examiner = Examiner(
-                    config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking, judge
+                    config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking, judge, kept
                 )
                 undo_check = _undo_check(config, method, facts, asking)
                 aftermath = aftermath_of(config.evaluation, method, examiner, tasks, facts.subjects, config.seed)
@@ -197,6 +200,14 @@ def _rest(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> R
         return None
     text = None if source is None else text_of(source)
     return Rest(method.tok, facts.known_facts.questions, text, config.evaluation.perplexity_tokens, asking)
+
+
+def _kept_answers(config: DictConfig, method: Method, asking: Asking) -> KeptAnswers | None:
+    """What the unedited model said in other runs; nothing where the method's settings or a judge have a say in it."""
+    evaluation = cast("dict[str, Any]", OmegaConf.to_container(config.evaluation, resolve=True))
+    if evaluation["judge"] or evaluation["scorer"] == "easyedit":
+        return None
+    return KeptAnswers(method.model, method.tok, asking, evaluation | {"seed": config.seed})
 
 
 def _undo_check(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> UndoCheck | None:
