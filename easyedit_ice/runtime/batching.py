@@ -57,14 +57,39 @@ def shortest_first(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
         yield batch
 
 
-def longest_first(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """The same in the order of falling lengths."""
-    order = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
-    start = 0
-    while start < len(order):
-        stop = start + max(1, tokens // lengths[order[start]])
-        yield order[start:stop]
-        start = stop
+def cheapest(lengths: Sequence[int], tokens: int, per_pass: int) -> list[list[int]]:
+    """Indices of rows of these lengths in batches that together cost least, the longest first.
+
+    A batch costs the tokens of its rows, each filled up to the longest, and what a pass costs whatever is in it.
+
+    Args:
+        lengths: in tokens, one at least each.
+        tokens: most of a batch, padding included; a longer row has a batch of its own.
+        per_pass: what a pass costs, in tokens.
+    """
+    order = _by_length(lengths)[::-1]
+    least, begins = [0], [0]  # of the first rows of the order: the least cost, and where the last batch begins
+    for stop in range(1, len(order) + 1):
+        cost, begin = min(_costs(lengths, order, stop, tokens, per_pass, least))
+        least.append(cost)
+        begins.append(begin)
+    found: list[list[int]] = []
+    stop = len(order)
+    while stop:
+        found.append(order[begins[stop] : stop])
+        stop = begins[stop]
+    return found[::-1]
+
+
+def _costs(
+    lengths: Sequence[int], order: Sequence[int], stop: int, tokens: int, per_pass: int, least: Sequence[int]
+) -> Iterator[tuple[int, int]]:
+    """What the rows before ``stop`` cost, by where the last batch of them begins."""
+    for begin in range(stop - 1, -1, -1):
+        padded_tokens = lengths[order[begin]] * (stop - begin)
+        if padded_tokens > tokens and begin < stop - 1:
+            return
+        yield least[begin] + per_pass + padded_tokens, begin
 
 
 def alike(lengths: Sequence[int], most_padded: float = MOST_PADDED) -> list[list[int]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import combinations, pairwise
+from math import inf
+
 import pytest
 import torch
 
@@ -11,7 +14,7 @@ from easyedit_ice.runtime.batching import (
     batches_alike,
     batches_that_fit,
     by_row,
-    longest_first,
+    cheapest,
     padded,
     shortest_first,
     tokens_on,
@@ -36,14 +39,39 @@ def test_windows_end_with_the_row_that_fills_them() -> None:
     assert [[len(row) for row in window] for window in windows(iter(rows), 5)] == [[3, 3], [9], [1]]
 
 
-@pytest.mark.parametrize("order", [shortest_first, longest_first])
-def test_rows_of_like_length_share_a_batch_within_the_tokens_also_padded(order) -> None:
-    found = list(order(LENGTHS, 12))
+def test_rows_of_like_length_share_a_batch_within_the_tokens_also_padded() -> None:
+    found = list(shortest_first(LENGTHS, 12))
     assert sorted(index for batch in found for index in batch) == list(range(len(LENGTHS)))
     assert all(len(batch) * max(LENGTHS[index] for index in batch) <= 12 or len(batch) == 1 for batch in found)
-    lengths = [LENGTHS[index] for batch in found for index in batch]
-    assert lengths == sorted(LENGTHS, reverse=order is longest_first)
+    assert [LENGTHS[index] for batch in found for index in batch] == sorted(LENGTHS)
     assert any(len(batch) > 1 for batch in found)
+
+
+@pytest.mark.parametrize("tokens", [1, 12, 50, 1000])
+@pytest.mark.parametrize("per_pass", [0, 3, 10, 1000])
+def test_no_other_batches_of_like_rows_cost_less(tokens: int, per_pass: int) -> None:
+    longest = sorted(LENGTHS, reverse=True)
+
+    def cost(batches: list[list[int]]) -> float:
+        sizes = [len(batch) * max(batch) for batch in batches]
+        fits = all(size <= tokens or len(batch) == 1 for batch, size in zip(batches, sizes, strict=True))
+        return sum(sizes) + per_pass * len(batches) if fits else inf
+
+    found = [[LENGTHS[index] for index in batch] for batch in cheapest(LENGTHS, tokens, per_pass)]
+    ways = (
+        [longest[begin:stop] for begin, stop in pairwise((0, *cuts, len(longest)))]
+        for count in range(len(longest))
+        for cuts in combinations(range(1, len(longest)), count)
+    )
+    assert [length for batch in found for length in batch] == longest
+    assert cost(found) == min(map(cost, ways)) < inf
+
+
+def test_a_long_row_does_not_fill_short_ones_up_unless_passes_are_dear() -> None:
+    lengths = [240, 18, 17, 18, 62]
+    assert [[lengths[index] for index in batch] for batch in cheapest(lengths, 1536, 32)] == [[240], [62], [18, 18, 17]]
+    assert len(cheapest(lengths, 1536, 8192)) == 1
+    assert cheapest([], 1536, 32) == []
 
 
 def test_groups_are_bounded_by_their_shortest_row() -> None:

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from easyedit_ice.evaluation.teacher_forced.host_rows import Cell
 from easyedit_ice.model.fused_activation import fused_activations
 from easyedit_ice.model.logits import logits_at
-from easyedit_ice.runtime.batching import longest_first, tokens_on
+from easyedit_ice.runtime.batching import cheapest, tokens_on
 
 TOKENS = {"cpu": 1536, "cuda": 8192}
 """Most tokens run side by side: on a CPU activations shall stay in its caches."""
+PER_PASS = {"cpu": 32, "cuda": 8192}
+"""What a pass costs by itself, in tokens: a GPU waits for its kernels to be launched, whatever they work on."""
 
 Place = tuple[int, int]
 """A place in a line, and the token whose log-probability there is wanted."""
@@ -66,7 +68,8 @@ def read(model: nn.Module, names: Sequence[str], filler: Cell, lines: Sequence[L
     longest, wanted = _longest(lines, merges_texts(model))
     by_cells: dict[tuple[Cell, ...], dict[Place, Reading]] = {}
     sequences = list(wanted)
-    for batch in longest_first([len(cells) for cells in sequences], tokens_on(_device(model), TOKENS)):
+    most, per_pass = (tokens_on(_device(model), budgets) for budgets in (TOKENS, PER_PASS))
+    for batch in cheapest([len(cells) for cells in sequences], most, per_pass):
         chunk = [sequences[index] for index in batch]
         asked = [(index, place) for index, cells in enumerate(chunk) for place in sorted(wanted[cells])]
         where = [(index, place) for index, (place, _) in asked]
