@@ -11,6 +11,8 @@ from torch import Tensor
 Item = TypeVar("Item")
 MOST_PADDED = 1.6
 """How many times the length of the shortest row the longest that runs beside it may have."""
+PER_PASS = {"cpu": 32, "cuda": 8192}
+"""What a pass costs by itself, in tokens: a GPU waits for its kernels to be launched, whatever they work on."""
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
@@ -46,7 +48,7 @@ def windows(rows: Iterable[Sequence[int]], tokens: int) -> Iterator[list[Sequenc
 
 
 def shortest_first(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """Indices of rows of these lengths, those of like length together, with so many tokens at most."""
+    """Indices of many rows of these lengths, those of like length together, with so many tokens at most."""
     batch: list[int] = []
     for index in _by_length(lengths):
         if batch and lengths[index] * (len(batch) + 1) > tokens:
@@ -58,7 +60,7 @@ def shortest_first(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
 
 
 def cheapest(lengths: Sequence[int], tokens: int, per_pass: int) -> list[list[int]]:
-    """Indices of rows of these lengths in batches that together cost least, the longest first.
+    """Indices of some rows of these lengths in batches that together cost least, the longest first.
 
     A batch costs the tokens of its rows, each filled up to the longest, and what a pass costs whatever is in it.
 

@@ -11,7 +11,7 @@ from easyedit_ice.model.blocks import context_length
 from easyedit_ice.model.logits import logits_at
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.model.tokenizer import Tokenizer
-from easyedit_ice.runtime.batching import padded, shortest_first, tokens_on
+from easyedit_ice.runtime.batching import PER_PASS, cheapest, padded, tokens_on
 from easyedit_ice.text.chat import PLAIN, Asking
 from easyedit_ice.text.rows import Row, answered
 
@@ -46,12 +46,14 @@ def rows_right(model: nn.Module, rows: Sequence[Row]) -> list[bool]:
     """
     longest = context_length(model)
     fitting = [row for row in dict.fromkeys(rows) if longest is None or len(row.ids) <= longest + 1]
-    by_row: dict[Row, bool] = {}
+    by_row: dict[Row, bool] = {row: True for row in fitting if not _places(row)}
+    asked = [row for row in fitting if row not in by_row]
     device = next(model.parameters()).device
+    most, per_pass = (tokens_on(device, budgets) for budgets in (TOKENS, PER_PASS))
     with preserved(model):
         model.eval()
-        for chunk in shortest_first([len(row.ids) - 1 for row in fitting], tokens_on(device, TOKENS)):
-            group = [fitting[index] for index in chunk]
+        for chunk in cheapest([len(row.ids) - 1 for row in asked], most, per_pass):
+            group = [asked[index] for index in chunk]
             ids, real = padded([row.ids[:-1] for row in group])
             inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device)}
             where = [(index, place - 1) for index, row in enumerate(group) for place in _places(row)]

@@ -56,6 +56,13 @@ def test_an_answer_that_the_model_has_no_room_for_is_not_right():
     assert answers_right(model, tok, [(long, "Ell"), ("Lodel is in", "Ell")])[0] is False
 
 
+def test_a_text_of_one_token_is_never_asked_and_does_not_disturb_others():
+    model, tok = SHAPES[0].build(), tokenizer()
+    alone, long = Row((5,), 1), Row(tuple(range(2, 42)), 1)
+    assert rows_right(model, [alone, long]) == [True, *rows_right(model, [long])]
+    assert rows_right(model, [alone]) == [True]
+
+
 def test_in_a_chat_the_answer_begins_the_models_turn():
     tok = chatting()
     row = asked_row(tok, "What is the capital of Avaria?", " Lodel ", in_chat(tok))

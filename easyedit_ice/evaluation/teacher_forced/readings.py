@@ -17,12 +17,10 @@ from torch import Tensor, nn
 from easyedit_ice.evaluation.teacher_forced.host_rows import Cell
 from easyedit_ice.model.fused_activation import fused_activations
 from easyedit_ice.model.logits import logits_at
-from easyedit_ice.runtime.batching import cheapest, tokens_on
+from easyedit_ice.runtime.batching import PER_PASS, cheapest, tokens_on
 
 TOKENS = {"cpu": 1536, "cuda": 8192}
 """Most tokens run side by side: on a CPU activations shall stay in its caches."""
-PER_PASS = {"cpu": 32, "cuda": 8192}
-"""What a pass costs by itself, in tokens: a GPU waits for its kernels to be launched, whatever they work on."""
 
 Place = tuple[int, int]
 """A place in a line, and the token whose log-probability there is wanted."""
