@@ -57,7 +57,7 @@ def test_an_answer_that_the_model_has_no_room_for_is_not_right():
 
 
 def test_a_text_of_one_token_is_never_asked_and_does_not_disturb_others():
-    model, tok = SHAPES[0].build(), tokenizer()
+    model = SHAPES[0].build()
     alone, long = Row((5,), 1), Row(tuple(range(2, 42)), 1)
     assert rows_right(model, [alone, long]) == [True, *rows_right(model, [long])]
     assert rows_right(model, [alone]) == [True]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.comparison import Comparison
 from easyedit_ice.bench.report.headline import headline
-from easyedit_ice.bench.report.plots import Plot
+from easyedit_ice.bench.report.plots import SURVIVAL, Plot
 from easyedit_ice.bench.report.survival import survival
 from easyedit_ice.bench.report.tables import Table, survival_table, tables
 
@@ -28,14 +28,19 @@ def markdown(comparison: Comparison, results: Sequence[Results], plots: Mapping[
     if comparison.notes:
         parts.append(_list(comparison.notes))
     if (survived := survival(results)) is not None:
-        parts += ["## What survives", _list((survived.first, *survived.sentences)), _section(survival_table(survived))]
+        parts += ["## What survives", _list((survived.first, *survived.sentences)), *_pictures(plots, SURVIVAL)]
+        parts.append(_section(survival_table(survived)))
     for result in results:
         parts.append(f"## {result.group.name.capitalize()}")
         if result.scored:
             parts.append(_list(headline(result)))
-        parts += [f"![{plot.title}]({plot.file})" for plot in plots.get(result.group.slug, ())]
+        parts += _pictures(plots, result.group.slug)
         parts += [_section(table) for table in tables(result)]
     return "\n\n".join(parts) + "\n"
+
+
+def _pictures(plots: Mapping[str, Sequence[Plot]], of: str) -> list[str]:
+    return [f"![{plot.title}]({plot.file})" for plot in plots.get(of, ())]
 
 
 def _section(table: Table) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib import rc_context
@@ -14,8 +14,12 @@ from matplotlib.figure import Figure
 from easyedit_ice.bench.report.analysis import Results
 from easyedit_ice.bench.report.charts import INK, Style, bars, cost, course, overview, tradeoff
 from easyedit_ice.bench.report.phrases import PHASES
+from easyedit_ice.bench.report.survival import survival
+from easyedit_ice.bench.report.survival_chart import survival_chart
 
 DPI = 144
+SURVIVAL = "survival"
+"""The plot of all modes together."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,20 @@ class Plot:
     title: str
     png: bytes
     svg: bytes
+
+
+def all_plots(results: Sequence[Results], drawn: Mapping[str, Style]) -> dict[str, list[Plot]]:
+    """The plots of each mode, by its slug, and under ``survival`` that of what survives where probes were asked.
+
+    Args:
+        results: the numbers of all modes.
+        drawn: how each method is drawn.
+    """
+    survived = survival(results)
+    first = []
+    if survived is not None and any(test.says for test in survived.tests):
+        first.append(_plot("survival.png", "What survives", survival_chart(survived)))
+    return {SURVIVAL: first} | {result.group.slug: plots(result, drawn) for result in results}
 
 
 def plots(results: Results, drawn: Mapping[str, Style]) -> list[Plot]:

@@ -12,7 +12,7 @@ from easyedit_ice.bench.report.html_report import page
 from easyedit_ice.bench.report.latex import latex
 from easyedit_ice.bench.report.longform import differences_csv, scores_csv
 from easyedit_ice.bench.report.markdown import markdown
-from easyedit_ice.bench.report.plots import plots
+from easyedit_ice.bench.report.plots import all_plots
 from easyedit_ice.errors import RunConfigError, did_you_mean
 
 FORMATS = ("md", "csv", "tex", "png", "html")
@@ -25,7 +25,7 @@ def write_report(comparison: Comparison, folder: str | Path, formats: Sequence[s
         comparison: runs side by side.
         folder: where to; made if it is not there.
         formats: some of ``md`` (report.md), ``csv`` (scores.csv, differences.csv), ``tex`` (tables.tex), ``png`` (plots
-            by mode) and ``html`` (report.html, with the plots inside).
+            by mode, and what survives where probes were asked) and ``html`` (report.html, with the plots inside).
 
     Returns:
         The files written.
@@ -39,7 +39,7 @@ def write_report(comparison: Comparison, folder: str | Path, formats: Sequence[s
         raise RunConfigError(f"formats are {list(formats)}; expected some of {', '.join(FORMATS)}.{hint}")
     results = analyse(comparison)
     drawn = drawn_as(comparison.labels)
-    pictures = {result.group.slug: plots(result, drawn) for result in results} if {"png", "html"} & set(formats) else {}
+    pictures = all_plots(results, drawn) if {"png", "html"} & set(formats) else {}
     files: dict[str, str | bytes] = {}
     if "md" in formats:
         files["report.md"] = markdown(comparison, results, pictures if "png" in formats else {})

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from ledgers import write_run
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 from probed_runs import write_table
 
 from easyedit_ice.bench.report import compare, read_run, write_report
 from easyedit_ice.bench.report.analysis import analyse
 from easyedit_ice.bench.report.survival import Survival, survival
+from easyedit_ice.bench.report.survival_chart import COLOURS, survival_chart
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -112,3 +115,32 @@ def test_the_table_fits_the_screen_and_every_number_its_cell(folder: Path, width
         assert page.evaluate(f"{spilt}.length") == 0
         assert page.locator("#survival").bounding_box()["y"] < page.locator("#verdict").bounding_box()["y"]
         browser.close()
+
+
+def test_the_picture_has_every_method_in_every_test_that_says_something(found: Survival) -> None:
+    figure = survival_chart(found)
+    figure.draw_without_rendering()
+    assert [" ".join(axes.get_title().split()) for axes in figure.axes] == [
+        test.heading for test in found.tests if test.says
+    ]
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == [
+        "unedited model",
+        *(row.label for row in found.rows),
+    ]
+    for test, axes in zip((test for test in found.tests if test.says), figure.axes, strict=True):
+        shown = {round(bar.get_y() + bar.get_height() / 2, 3): bar for bar in axes.patches}
+        for row, place in zip(found.rows, axes.get_yticks()[1:], strict=True):
+            cell = row.cells[test.name]
+            assert shown[round(place, 3)].get_width() == pytest.approx(100 * cell.share.mean)
+            assert to_hex(shown[round(place, 3)].get_facecolor()).upper() == COLOURS[cell.verdict]
+    width, height = figure.bbox.width, figure.bbox.height
+    for text in figure.findobj(Text):
+        extent = text.get_window_extent()
+        assert not text.get_text() or (extent.x0 >= 0 and extent.y0 >= 0 and extent.x1 <= width and extent.y1 <= height)
+
+
+def test_the_picture_lies_beside_the_report(tmp_path: Path) -> None:
+    runs = write_table(tmp_path / "runs")
+    write_report(compare([read_run(run) for run in runs]), tmp_path / "report", ["md", "png"])
+    assert (tmp_path / "report" / "survival.png").exists()
+    assert "](survival.png)" in (tmp_path / "report" / "report.md").read_text()
