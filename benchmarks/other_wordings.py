@@ -11,7 +11,8 @@ edits and facts; half of it may come from one edit or two.
     python benchmarks/other_wordings.py counterfact-edit-dev.json jobs.yaml --model smollm2-135m --out DIR
 
 jobs.yaml is a list of {label, method, settings}. Outcomes are added to DIR/facts.jsonl, so that the same command goes
-on where it was; the table of all that is there stands in DIR/table.md.
+on where it was; the table of all that is there stands in DIR/table.md. With --at facts are the records at these
+places of the file, known or not.
 """
 
 from __future__ import annotations
@@ -46,12 +47,16 @@ def main() -> None:
     parser.add_argument("jobs", type=Path)
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--facts", type=int, default=24)
+    parser.add_argument("--at", help="places of records, such as 73,703, in place of known facts from the beginning")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "facts.jsonl"
     model, tok = load_model(FastMEMITHyperParams(model_name=arguments.model, device="cpu"))
-    facts = _known(model, tok, arguments.records, 0, OTHERS_FROM, arguments.facts)
+    if arguments.at is None:
+        facts = _known(model, tok, arguments.records, 0, OTHERS_FROM, arguments.facts)
+    else:
+        facts = [_record(arguments.records, int(place)) for place in arguments.at.split(",")]
     others = _known(model, tok, arguments.records, OTHERS_FROM, DEV, OTHERS)
     before = answer_odds(model, tok, others)
     for job in yaml.safe_load(arguments.jobs.read_text()):
@@ -73,6 +78,10 @@ def _known(model: Any, tok: Tokenizer, source: str, start: int, end: int, count:
         ):
             found.append(dict(request))
     return found
+
+
+def _record(source: str, place: int) -> dict[str, Any]:
+    return dict(to_requests(load_records(source, start=place, size=1).records)[0])
 
 
 def answer_odds(model: Any, tok: Tokenizer, facts: Sequence[Mapping[str, Any]]) -> torch.Tensor:

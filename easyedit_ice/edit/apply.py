@@ -18,7 +18,6 @@ from easyedit_ice.edit.registry import ALGORITHMS, Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.request_keys import for_editors
 from easyedit_ice.edit.soundness import require_sound
-from easyedit_ice.edit.subject_position import subject_in
 from easyedit_ice.edit.token_checks import check_tokens
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import AnatomyError, DriftError, HyperParamsError, LoadingError, RequestError
@@ -99,7 +98,7 @@ def solve_with(
             update = spec.solve_function(model, tok, facts, hparams)
         size = _size(model, update)
         moved = _movement(model, tok, facts, update)
-    _judge(moved, hparams, hparams.gentler + (_at_the_beginning(tok, facts) if spec.needs_subject else ""))
+    _judge(moved, hparams)
     notes = {"drift": moved and asdict(moved)} | size | _origin(model, facts)
     return replace(update, info=update.info | notes | ({"left_out": [str(error) for error in unfit]} if unfit else {}))
 
@@ -161,15 +160,7 @@ def _movement(model: nn.Module, tok: Tokenizer, facts: Sequence[EditRequest], up
             return movement(model, rows, before)
 
 
-def _at_the_beginning(tok: Tokenizer, facts: Sequence[EditRequest]) -> str:
-    """What to do where a subject is the first token of its prompt, which a model reads much the same in any text."""
-    first = next((fact for fact in facts if subject_in(tok, fact) == 0), None)
-    if first is None:
-        return ""
-    return f"; or let {first.prompt!r} begin with another word, since a model reads much the same of any first token"
-
-
-def _judge(moved: Movement | None, hparams: EditHyperParams, remedy: str) -> None:
+def _judge(moved: Movement | None, hparams: EditHyperParams) -> None:
     """Refuse an edit that moves too much besides its facts, or warn of it and say what to do."""
     if moved is None:
         if hparams.max_drift is not None:
@@ -185,9 +176,9 @@ def _judge(moved: Movement | None, hparams: EditHyperParams, remedy: str) -> Non
         f"{1 - moved.kept:.0%} of their likeliest words change"
     )
     if hparams.max_drift is not None and not moved.kl <= hparams.max_drift:
-        raise DriftError(f"{told}; max_drift allows {hparams.max_drift}: {remedy}")
+        raise DriftError(f"{told}; max_drift allows {hparams.max_drift}: {hparams.gentler}")
     if hparams.warn_drift is not None and not moved.kl <= hparams.warn_drift:
-        logger.warning("%s (warn_drift is %s): %s", told, hparams.warn_drift, remedy)
+        logger.warning("%s (warn_drift is %s): %s", told, hparams.warn_drift, hparams.gentler)
 
 
 def apply_to_model(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -182,17 +182,6 @@ def test_an_edit_that_moves_more_than_warn_drift_is_warned_of_with_the_figure_an
     assert f"{update.info['drift']['kl']:.3g} nats per token" in record.message
     assert "warn_drift is 0.001" in record.message
     assert ToyHyperParams.gentler in record.message
-
-
-def test_the_warning_of_a_subject_that_is_its_prompts_first_token_says_how_else_to_ask(model, caplog):
-    moving, hparams = replace(MOVING, needs_subject=True), ToyHyperParams(warn_drift=1e-3)
-    word = next(word for word in ("A", "I", "a", "the") if len(tokenizer().encode(word)) == 1)
-    fact = {"subject": word, "target_new": FACTS[0]["target_new"]}
-    for prompt in (f"{word} is a part of", f"It is said that {word} is a part of"):
-        solve_with(moving, model, tokenizer(), [fact | {"prompt": prompt}], hparams)
-    first, later = caplog.records
-    assert f"let '{word} is a part of' begin with another word" in first.message
-    assert "another word" not in later.message
 
 
 @pytest.mark.parametrize("bound", [1e9, None])

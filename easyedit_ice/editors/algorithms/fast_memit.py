@@ -218,8 +218,8 @@ def solve_closed_form(
         "hparams": hparams.to_dict(),
         "facts": [[request.prompt, request.target_new] for request in requests],
         "course": {
-            "losses": sweeps[-1].values.losses,
-            "steps": [sum(steps) for steps in zip(*(sweep.values.steps for sweep in sweeps), strict=True)],
+            "losses": sweeps[-1].of_requests(sweeps[-1].values.losses),
+            "steps": [sum(steps) for steps in zip(*(s.of_requests(s.values.steps) for s in sweeps), strict=True)],
             "weights": [sweep.weights for sweep in sweeps],
         },
         "target_nll": {"before": before.nll, "after": after.nll},

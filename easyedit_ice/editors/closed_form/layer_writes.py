@@ -21,7 +21,7 @@ from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form.open_directions import Open
 from easyedit_ice.editors.closed_form.solver import solve_update, weight_for
-from easyedit_ice.editors.closed_form.subject_rows import FactRows, fact_rows
+from easyedit_ice.editors.closed_form.subject_rows import FactRows, looked_up
 from easyedit_ice.editors.closed_form.upper_blocks import UpperBlocks
 from easyedit_ice.editors.closed_form.value_search import Search, Values, find_values
 from easyedit_ice.model.anatomy import ModelAnatomy
@@ -82,15 +82,24 @@ class LayerWrites:
 
     Attributes:
         deltas: by path of the projection.
-        keys: of the facts, (n, d), by path of the projection.
+        keys: of the facts, (n, d), by path of the projection; a fact may be looked up in two places.
         values: of the facts, at the last projection.
         weights: of general keys, in units of those in the factors, by path of the projection.
+        owners: the request that each key and value is of.
     """
 
     deltas: dict[str, Delta]
     keys: dict[str, Tensor]
     values: Values
     weights: dict[str, float]
+    owners: tuple[int, ...]
+
+    def of_requests(self, figures: Sequence[float]) -> list[float]:
+        """The largest figure of each request, given one for each value."""
+        largest: dict[int, float] = {}
+        for owner, figure in zip(self.owners, figures, strict=True):
+            largest[owner] = max(figure, largest.get(owner, figure))
+        return list(largest.values())
 
 
 def write_facts(
@@ -122,7 +131,8 @@ def write_facts(
         kept_keys: keys that shall look up what they do; ``None`` for general ones alone.
     """
     longest = ModelAnatomy(model).context_length
-    facts = [fact_rows(tok, request, prefixes, longest) for request in requests]
+    parts = [looked_up(tok, request, prefixes, longest) for request in requests]
+    facts = [part for of_request in parts for part in of_request]
     shared = len(place.names) > 1 and UpperBlocks(model, [facts[0].stated[0]], place.names[-1]).adds
     edits = edits_in(model)
     deltas: dict[str, Delta] = {}
@@ -145,7 +155,8 @@ def write_facts(
             if turn < len(place.names) - 1:
                 update = WeightUpdate({name: deltas[name]}, keys={name: read[name]})
                 lower.enter_context(update.applied(model))
-    return LayerWrites(deltas, read, sought[-1], weights)
+    owners = tuple(index for index, of_request in enumerate(parts) for _ in of_request)
+    return LayerWrites(deltas, read, sought[-1], weights, owners)
 
 
 def keys(model: nn.Module, facts: Sequence[FactRows], name: str, together: int | None = None) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.closed_form.neighbour_rows import MOST_NEIGHBOURS, neighbours_each
-from easyedit_ice.editors.closed_form.subject_rows import fact_rows
+from easyedit_ice.editors.closed_form.subject_rows import fact_rows, place_in
 from easyedit_ice.model.pretrained import embedding_weight
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.reading import at_last_token
@@ -57,7 +57,7 @@ def near_keys(
 def near_rows(
     model: nn.Module, tok: Tokenizer, requests: Sequence[EditRequest], count: int
 ) -> Iterator[tuple[int, ...]]:
-    """The tokens of each prompt up to its subject's last, with others in place of that one.
+    """The tokens of each prompt up to where it is looked up, with others in place of its subject's last.
 
     None of them ends any of the subjects, and none is a form of the word that it replaces, as far as letters tell.
     Of more than 256 facts only some are looked at, and of many there are fewer names for each.
@@ -67,7 +67,7 @@ def near_rows(
     looked_at = facts[:: math.ceil(len(facts) / MOST_NEIGHBOURS)]
     for row in looked_at:
         for token in near_tokens(model, tok, row.ids[row.at], neighbours_each(count, len(looked_at)), ends):
-            yield (*row.before, token)
+            yield (*row.before, token, *row.ids[row.at + 1 : place_in(row) + 1])
 
 
 def near_tokens(model: nn.Module, tok: Tokenizer, token: int, count: int, apart_from: set[int]) -> list[int]:

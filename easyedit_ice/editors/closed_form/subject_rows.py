@@ -1,9 +1,14 @@
-"""A fact as the closed-form editors read it: tokens, and where its subject ends in them."""
+"""A fact as the closed-form editors read it: tokens, and where its subject ends in them.
+
+What a model reads at the first token of a text is much the same whatever the token is, and several times as long as
+elsewhere, so that an edit there moves every text, or writes nothing (Yang et al. 2024, arXiv 2406.11263, of ROME).
+Tokenizers that begin no text with a token of their own put a subject of one token there, if a prompt begins with it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.subject_position import last_token_of, subject_in
@@ -82,7 +87,44 @@ def fact_rows(tok: Tokenizer, request: EditRequest, prefixes: Sequence[str], lon
     essence, at = tokens(tok, text), last_token_of(tok, text, request.its_subject, before=len(text) - len(" is a"))
     first, *others = (_stated(tok, request, prefix) for prefix in prefixes)
     fit = (row for row in others if longest is None or len(row.ids) <= longest)
-    return FactRows((first, *fit), FactRow(essence[: at + 1], at, 0))
+    return FactRows((first, *fit), _up_to(essence, at))
+
+
+def looked_up(
+    tok: Tokenizer, request: EditRequest, prefixes: Sequence[str], longest: int | None = None
+) -> tuple[FactRows, ...]:
+    """The same in the parts that are looked up at one kind of token, each with a value of its own.
+
+    That is one, unless the subject is the first token of the text. Then the bare prompt is looked up at the second,
+    which has read it, and the texts that follow a context at the subject.
+
+    Args:
+        tok: as above.
+        request: the fact; it has a subject.
+        prefixes: as above.
+        longest: as above.
+
+    Raises:
+        SubjectNotFoundError: the subject does not occur in the prompt.
+    """
+    rows = fact_rows(tok, request, prefixes, longest)
+    bare, *after = rows.stated
+    if (place := place_in(bare)) == bare.at:
+        return (rows,)
+    parts = [FactRows((replace(bare, at=place),), _up_to(bare.ids, place))]
+    if after:
+        parts.append(FactRows(tuple(after), _up_to(after[0].ids, after[0].at)))
+    return tuple(parts)
+
+
+def place_in(row: FactRow) -> int:
+    """Index of the token at which a text is looked up: the subject's last, or the second where that is the first."""
+    return 1 if row.at == 0 and len(row.ids) > row.span + 1 else row.at
+
+
+def _up_to(ids: Sequence[int], at: int) -> FactRow:
+    """A text that ends with a token, of which the next one is looked at."""
+    return FactRow(tuple(ids[: at + 1]), at, 0)
 
 
 def _stated(tok: Tokenizer, request: EditRequest, prefix: str) -> FactRow:
