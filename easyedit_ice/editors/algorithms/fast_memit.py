@@ -58,7 +58,9 @@ class FastMEMITHyperParams(NeighbourSettings, DirectionSettings, OutputSettings,
     wider = "raise how many texts context_template_length_params asks for"
 
     fact_token: str = setting(
-        "subject_last", "token at which a fact is looked up: the subject's last", choices=("subject_last",)
+        "subject_last",
+        "token at which a fact is looked up: the subject's last, or the next where that is the first of a text",
+        choices=("subject_last",),
     )
     v_num_grad_steps: int = setting(25, "most evaluations of a value's loss", low=1)
     v_lr: float | None = setting(
