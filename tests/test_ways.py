@@ -12,7 +12,7 @@ import pytest
 from quick import CLOSED_FORM, FEW_STEPS, FEW_TEXTS
 from runs import STREAM, configured
 
-from easyedit_ice.bench.asking.answers import Answers
+from easyedit_ice.bench.asking.fact_answers import Answers
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.running import one_run
 from easyedit_ice.edit.apply import solve

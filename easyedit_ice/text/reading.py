@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from easyedit_ice.model.capture import Side, captured, hidden_of
 from easyedit_ice.model.pretrained import embedding_weight
-from easyedit_ice.runtime.batching import PER_PASS, by_row, cheapest, padded, tokens_on
+from easyedit_ice.runtime.batching import by_row, padded, shortest_first, tokens_on
 
 TOKENS = {"cpu": 2048, "cuda": 32768}
 """Most tokens run side by side, where nothing else is said."""
@@ -51,8 +51,7 @@ def at_places(
     picked: dict[int, Tensor] = {}
     watched = model.get_submodule(module)
     device = embedding_weight(model).device
-    most = together or tokens_on(device, TOKENS)
-    for chunk in cheapest([len(row) for row in rows], most, tokens_on(device, PER_PASS)):
+    for chunk in shortest_first([len(row) for row in rows], together or tokens_on(device, TOKENS)):
         ids, real = padded([rows[index] for index in chunk])
         inputs = {"input_ids": ids.to(device), "attention_mask": real.long().to(device), "use_cache": False}
         with captured({module: watched}, side, keep=hidden_of, stop=True) as states:

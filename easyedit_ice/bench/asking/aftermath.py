@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from easyedit_ice.bench.asking.answers import Answers
 from easyedit_ice.bench.asking.examiner import LEAST_WORDS, Examiner, unrelated_texts
+from easyedit_ice.bench.asking.fact_answers import Answers
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.asking.lines import later_line
 from easyedit_ice.bench.config import EvaluationConfig

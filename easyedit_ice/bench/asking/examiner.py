@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from easyedit_ice.bench.asking.answers import Answers
+from easyedit_ice.bench.asking.fact_answers import Answers
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.asking.kept_answers import KeptAnswers
 from easyedit_ice.bench.config import EvaluationConfig

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 import easyedit_ice
-from easyedit_ice.bench.asking.answers import Answers
+from easyedit_ice.bench.asking.fact_answers import Answers
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.storage.run_manifest import versions
 from easyedit_ice.evaluation import Observation

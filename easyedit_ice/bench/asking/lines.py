@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from easyedit_ice.bench.asking.answers import Answers
+from easyedit_ice.bench.asking.fact_answers import Answers
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.storage.finite_lines import with_nulls
 from easyedit_ice.bench.storage.line import JUDGED, PROBED, Answer, Line

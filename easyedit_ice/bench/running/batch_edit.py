@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from easyedit_ice.bench.asking.aftermath import Aftermath
-from easyedit_ice.bench.asking.answers import Answers
 from easyedit_ice.bench.asking.examiner import Examiner
+from easyedit_ice.bench.asking.fact_answers import Answers
 from easyedit_ice.bench.asking.facts import Fact
 from easyedit_ice.bench.asking.lines import edit_line, failure_line
 from easyedit_ice.bench.asking.undo_check import Said, UndoCheck

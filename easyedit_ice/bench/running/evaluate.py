@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from easyedit_ice.bench.asking.answers import Answers
 from easyedit_ice.bench.asking.examiner import Examiner
+from easyedit_ice.bench.asking.fact_answers import Answers
 from easyedit_ice.bench.asking.facts import Fact, choose
 from easyedit_ice.bench.asking.lines import before_line, later_line
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig

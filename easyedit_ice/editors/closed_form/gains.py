@@ -20,7 +20,7 @@ from easyedit_ice.errors import AnatomyError
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import captured, hidden_of, watching
 from easyedit_ice.model.pretrained import embedding_weight, pretrained, weight_of
-from easyedit_ice.runtime.batching import PER_PASS, by_row, cheapest, padded, tokens_on
+from easyedit_ice.runtime.batching import by_row, padded, shortest_first, tokens_on
 from easyedit_ice.text.reading import TOKENS, at_places
 from easyedit_ice.text.rows import Row
 
@@ -49,8 +49,7 @@ def gain_after_norm(model: nn.Module, rows: Sequence[Row], projection: str, bloc
     device = embedding_weight(model).device
     whole, writer = model.get_submodule(block), model.get_submodule(projection)
     passed: list[tuple[list[Tensor], list[Tensor]]] = []
-    most, per_pass = (tokens_on(device, budgets) for budgets in (TOKENS, PER_PASS))
-    for chunk in cheapest([len(row.ids) - 1 for row in rows], most, per_pass):
+    for chunk in shortest_first([len(row.ids) - 1 for row in rows], tokens_on(device, TOKENS)):
         ids, real = padded([rows[index].ids[:-1] for index in chunk])
         written: list[Tensor] = []
 

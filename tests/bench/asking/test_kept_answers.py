@@ -9,8 +9,8 @@ import pytest
 import torch
 from runs import configured, lines_of
 
-from easyedit_ice.bench.asking.answers import Answers
 from easyedit_ice.bench.asking.examiner import Examiner
+from easyedit_ice.bench.asking.fact_answers import Answers
 from easyedit_ice.bench.asking.facts import choose
 from easyedit_ice.bench.asking.kept_answers import UNEDITED, KeptAnswers
 from easyedit_ice.bench.config import DataConfig, EvaluationConfig

@@ -80,8 +80,16 @@ def test_facts_of_a_stream_accumulate(stream):
     assert norms == sorted(norms)
     last = [line for line in lines_of(stream) if line["phase"] == "retained" and line["step"] == 4]
     own = [line for line in lines_of(stream) if line["phase"] == "immediate"]
-    assert last[3]["answers"] == own[3]["answers"]
-    assert all(one["answers"] != other["answers"] for one, other in zip(last[:3], own[:3], strict=True))
+    assert last[3]["answers"] == to_rounding(own[3]["answers"])
+    assert all(one["answers"] != to_rounding(other["answers"]) for one, other in zip(last[:3], own[:3], strict=True))
+
+
+def to_rounding(answers):
+    """What the same answers may be where they were asked beside others: likelihoods are rounded in another way."""
+    return [
+        {key: pytest.approx(value, abs=1e-4) if key in ("p_new", "p_old") else value for key, value in answer.items()}
+        for answer in answers
+    ]
 
 
 def test_drift_is_nothing_before_an_edit_and_something_after(tmp_path):
