@@ -87,7 +87,7 @@ def test_facts_of_a_stream_accumulate(stream):
 def to_rounding(answers):
     """What the same answers may be where they were asked beside others: likelihoods are rounded in another way."""
     return [
-        {key: pytest.approx(value, abs=1e-4) if key in ("p_new", "p_old") else value for key, value in answer.items()}
+        {key: pytest.approx(value, abs=1e-5) if key in ("p_new", "p_old") else value for key, value in answer.items()}
         for answer in answers
     ]
 
