@@ -25,7 +25,7 @@ from easyedit_ice.bench.storage.run_manifest import versions
 from easyedit_ice.evaluation import Observation
 from easyedit_ice.evaluation.probes import Item, ProbeAnswer
 from easyedit_ice.model.tokenizer import Tokenizer
-from easyedit_ice.runtime.cache import fingerprint, made_once
+from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.store import Store
 from easyedit_ice.text.chat import Asking
 
@@ -40,13 +40,16 @@ class KeptAnswers:
         tok: its tokenizer.
         asking: how questions are put to the model.
         settings: of what is asked, and of all that is drawn for it, as plain values.
+        weights: the model's fingerprint, with all that its state holds; a run's manifest has it.
     """
 
-    def __init__(self, model: nn.Module, tok: Tokenizer, asking: Asking, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, model: nn.Module, tok: Tokenizer, asking: Asking, settings: Mapping[str, Any], weights: str
+    ) -> None:
         config: Any = model.config
         depends_on = {
             "format": UNEDITED.format,
-            "weights": fingerprint(model.state_dict().items()),
+            "weights": weights,
             "config": {key: value for key, value in config.to_dict().items() if key != "_name_or_path"},
             "tokenizer": _digest_of(tok),
             "asking": asdict(asking),

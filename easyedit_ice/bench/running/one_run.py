@@ -32,7 +32,7 @@ from easyedit_ice.bench.running.time_left import MOST_FACTS, Pace
 from easyedit_ice.bench.storage.ledger import LEDGER
 from easyedit_ice.bench.storage.line import Line
 from easyedit_ice.bench.storage.run_folder import RunFolder
-from easyedit_ice.bench.storage.run_manifest import enter, origin_of
+from easyedit_ice.bench.storage.run_manifest import enter, origin_of, read
 from easyedit_ice.bench.storage.sealed_lines import read_sealed
 from easyedit_ice.bench.telemetry.cost import Meter
 from easyedit_ice.bench.telemetry.logs import LOG, logging_to
@@ -94,7 +94,7 @@ def run(config: DictConfig, folder: str | Path, pace: Callable[..., Pace] = Pace
         try:
             mine = process.share(facts.edited, config.mode.batch_size)
             with _progress(config, folder, len(mine), process, shown, pace) as tell:
-                kept = _kept_answers(config, method, asking)
+                kept = _kept_answers(config, method, asking, read(folder)["model"]["fingerprint"])
                 examiner = Examiner(
                     config.evaluation, method.tok, method.hparams, config.seed, drift, rest, asking, judge, kept
                 )
@@ -202,12 +202,12 @@ def _rest(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> R
     return Rest(method.tok, facts.known_facts.questions, text, config.evaluation.perplexity_tokens, asking)
 
 
-def _kept_answers(config: DictConfig, method: Method, asking: Asking) -> KeptAnswers | None:
+def _kept_answers(config: DictConfig, method: Method, asking: Asking, weights: str) -> KeptAnswers | None:
     """What the unedited model said in other runs; nothing where the method's settings or a judge have a say in it."""
     evaluation = cast("dict[str, Any]", OmegaConf.to_container(config.evaluation, resolve=True))
     if evaluation["judge"] or evaluation["scorer"] == "easyedit":
         return None
-    return KeptAnswers(method.model, method.tok, asking, evaluation | {"seed": config.seed})
+    return KeptAnswers(method.model, method.tok, asking, evaluation | {"seed": config.seed}, weights)
 
 
 def _undo_check(config: DictConfig, method: Method, facts: Facts, asking: Asking) -> UndoCheck | None:

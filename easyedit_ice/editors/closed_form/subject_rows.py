@@ -93,16 +93,16 @@ def fact_rows(tok: Tokenizer, request: EditRequest, prefixes: Sequence[str], lon
 def looked_up(
     tok: Tokenizer, request: EditRequest, prefixes: Sequence[str], longest: int | None = None
 ) -> tuple[FactRows, ...]:
-    """The same in the parts that are looked up at one kind of token, each with a value of its own.
+    """A fact after each prefix, in the parts that are looked up at one kind of token, each with a value of its own.
 
     That is one, unless the subject is the first token of the text. Then the bare prompt is looked up at the second,
     which has read it, and the texts that follow a context at the subject.
 
     Args:
-        tok: as above.
+        tok: a transformers tokenizer.
         request: the fact; it has a subject.
-        prefixes: as above.
-        longest: as above.
+        prefixes: texts to state it after; the first is empty.
+        longest: tokens that the model's context holds, as in :func:`fact_rows`.
 
     Raises:
         SubjectNotFoundError: the subject does not occur in the prompt.

@@ -18,6 +18,7 @@ from easyedit_ice.bench.running.one_run import run
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.errors import DamagedFileError
+from easyedit_ice.runtime.cache import fingerprint
 from easyedit_ice.text.chat import PLAIN, Asking
 
 EVALUATION = EvaluationConfig(max_new_tokens=4, fluency=True, probes=["choice", "dialogue", "reversed"])
@@ -37,7 +38,7 @@ def world():
 
 
 def kept(model, tok, asking: Asking = PLAIN, **settings: object) -> KeptAnswers:
-    return KeptAnswers(model, tok, asking, settings)
+    return KeptAnswers(model, tok, asking, settings, fingerprint(model.state_dict().items()))
 
 
 def answers_of(world, kept_answers: KeptAnswers | None) -> list[Answers]:
