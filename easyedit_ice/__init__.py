@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # what ``__getattr__`` finds, for editors and type checkers
     from easyedit_ice.editors.algorithms.adalora import AdaLoraHyperParams as AdaLoraHyperParams
     from easyedit_ice.editors.algorithms.dora import DoraHyperParams as DoraHyperParams
     from easyedit_ice.editors.algorithms.fast_emmet import FastEMMETHyperParams as FastEMMETHyperParams
+    from easyedit_ice.editors.algorithms.fast_gate import FastGateHyperParams as FastGateHyperParams
     from easyedit_ice.editors.algorithms.fast_grad import FastGradHyperParams as FastGradHyperParams
     from easyedit_ice.editors.algorithms.fast_ice import FastICEHyperParams as FastICEHyperParams
     from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams as FastMEMITHyperParams

@@ -50,6 +50,7 @@ QUICK_EDITS: dict[str, dict[str, Any]] = {
     "LocFT-BF": {"num_steps": 3, **NO_END},
     "LoRA-BF": FEW_STEPS,
     **dict.fromkeys(("DoRA", "GoRA", "QLoRA-BF"), FEW_STEPS_NO_END),
+    "FastGate": {name: value for name, value in CLOSED_FORM.items() if name != "mom2_update_weight"},
     **dict.fromkeys(("FastMEMIT", "FastEMMET", "FastROME"), CLOSED_FORM),
 }
 """By algorithm, with which it edits a tiny random model in little time; where none are named, the defaults do."""

@@ -18,6 +18,7 @@ from easyedit_ice.checkpoints.gguf_files import GGUF_TYPES, GgufSource, GgufType
 from easyedit_ice.checkpoints.gguf_layout import Place, architecture_of, places
 from easyedit_ice.checkpoints.names import source_of
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.model.side_branch import refuse_branches
 from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.progress import waiting
 
@@ -49,12 +50,13 @@ def save_gguf(
         names of the model's parameters that were written, and not copied.
 
     Raises:
-        UpdateError: the file exists, the base is no GGUF file or another model's, or a weight has no place in it or
-            does not fit the type; no file is written.
+        UpdateError: the file exists, the base is no GGUF file or another model's, a weight has no place in it or
+            does not fit the type, or an edit stands beside the weights; no file is written.
         ModelPackageError: the package gguf is not installed, or the base's own.
     """
     if dtype not in GGUF_TYPES:
         raise UpdateError(f"the type is {dtype!r}; expected one of {', '.join(GGUF_TYPES)}")
+    refuse_branches(model, "a GGUF file")
     written: list[str] = []
     with waiting(f"writing {Path(path).name}"), base_for(base, path).file() as file:
         made_once(Path(path), partial(_write, model, file, dtype, whole, written))

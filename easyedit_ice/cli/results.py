@@ -28,16 +28,27 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace results of an earlier edit that are there")
 
 
-def check_places(arguments: argparse.Namespace, model: str) -> None:
+def check_places(arguments: argparse.Namespace, model: str, beside: bool) -> None:
     """Refuse what cannot be saved, before the model is loaded.
+
+    Args:
+        arguments: of the command.
+        model: its name.
+        beside: whether the algorithm writes beside the weights.
 
     Raises:
         SaveError: a place is taken, the model's own, or cannot be written to.
-        UpdateError: the model is to be saved as GGUF, and is none.
+        UpdateError: the model is to be saved as GGUF, and is none; or no checkpoint holds what the algorithm writes.
     """
     from easyedit_ice.checkpoints.gguf_export import base_for
     from easyedit_ice.edit.destinations import refuse_base, refuse_existing, refuse_unwritable
+    from easyedit_ice.errors import UpdateError
 
+    if beside and (arguments.save_model or arguments.save_gguf):
+        raise UpdateError(
+            f"{arguments.save_model or arguments.save_gguf}: edits of this algorithm stand beside the weights, and are "
+            "no part of a checkpoint; use --save, or --algorithm FastMEMIT"
+        )
     for path in _places(arguments):
         refuse_base(path, model)
         refuse_existing(path, arguments.overwrite)

@@ -1,4 +1,4 @@
-"""What takes an update out of a model: copies of the tensors it wrote to, and deltas attached beside packed weights.
+"""What takes an update out of a model: copies of the tensors it wrote to, and deltas beside modules.
 
 Nothing in it belongs to one model object: what was committed to a model is taken out of a copy of it as well.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from easyedit_ice.edit.beside import put_beside, take_away
 from easyedit_ice.edit.delta import Delta
 from easyedit_ice.edit.history import forget
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.edit_state import Keys, state_of
-from easyedit_ice.model.side_branch import SideBranch
 from easyedit_ice.runtime.bits import checksum
 from easyedit_ice.runtime.interrupts import finish
 
@@ -22,14 +22,14 @@ class OriginalWeights(dict[str, Tensor]):
     """Copies of the tensors an update wrote to, on the CPU, by parameter name; and what else takes the update out.
 
     Attributes:
-        attached: deltas beside packed weights, by module path.
+        attached: deltas beside modules, by path.
         edit: the update's keys, which later edits leave alone while it is in the model.
         checksums: of the tensors as the update left them, by parameter name.
     """
 
     def __init__(self, keys: Keys | None = None) -> None:
         super().__init__()
-        self.attached: dict[str, SideBranch] = {}
+        self.attached: dict[str, Delta] = {}
         self.edit: Keys = dict(keys or {})
         self.checksums: dict[str, tuple[int, int]] = {}
 
@@ -40,10 +40,10 @@ class OriginalWeights(dict[str, Tensor]):
         Raises:
             UpdateError: the weight would become infinite or not a number; it is unchanged.
         """
-        if projection.quantized:
+        if projection.quantized or delta.beside:
             refuse_infinite(projection, delta)
-            beside = self.attached[projection.name] = SideBranch(delta.apply)
-            beside.attach(projection.module)
+            self.attached[projection.name] = delta
+            put_beside(projection.module, delta)
             return
         weight, changed = projection.weight, changed_weight(projection, delta)
         self[projection.weight_name] = weight.detach().to("cpu", copy=True)
@@ -68,9 +68,9 @@ class OriginalWeights(dict[str, Tensor]):
         self.release(model)
 
     def release(self, model: nn.Module) -> None:
-        """All of restoring but the copying: detach what is beside packed weights, and have later edits not know."""
-        for path, beside in self.attached.items():
-            beside.detach(model.get_submodule(path))
+        """All of restoring but the copying: take away what is beside modules, and have later edits not know."""
+        for path, delta in self.attached.items():
+            take_away(model.get_submodule(path), delta)
         forget(model, self.edit)
         commits = state_of(model).commits
         for update in [update for update, originals in commits.items() if originals is self]:
@@ -93,7 +93,7 @@ def changed_weight(projection: Projection, delta: Delta) -> Tensor:
 
 
 def refuse_infinite(projection: Projection, delta: Delta) -> None:
-    """Refuse a delta that is to stand beside a packed weight and is not finite.
+    """Refuse a delta that is to stand beside a module and is not finite.
 
     Raises:
         UpdateError: it is infinite or not a number.

@@ -38,7 +38,9 @@ def save_peft(model: nn.Module, targets: Targets, base: str | None, folder: Path
 
     low = [(projection, delta) for projection, delta in targets if isinstance(delta, LowRankDelta)]
     if dense := [projection.name for projection, delta in targets if not isinstance(delta, LowRankDelta)]:
-        raise UpdateError(f"{', '.join(dense)}: only low-rank deltas make a LoRA adapter; use to_hf instead")
+        raise UpdateError(
+            f"{', '.join(dense)}: only low-rank deltas make a LoRA adapter; use to_hf instead, or save for gated ones"
+        )
     fused = [projection.name for projection, _ in targets if projection.experts > 1]
     if fused:
         raise UpdateError(f"{', '.join(fused)}: fused experts are no module that LoRA adapts; use save or to_hf")
@@ -73,8 +75,14 @@ def check_unpacked(targets: Targets) -> None:
     """Refuse what a checkpoint cannot hold.
 
     Raises:
-        UpdateError: a delta stands beside a packed weight.
+        UpdateError: a delta stands beside a packed weight, or has gates.
     """
+    gated = [projection.name for projection, delta in targets if delta.beside]
+    if gated:
+        raise UpdateError(
+            f"{', '.join(gated)}: gated deltas are no part of a checkpoint, as no weight can hold them; use save, and "
+            "WeightUpdate.load and commit where the model is loaded, or edit by FastMEMIT"
+        )
     packed = [projection.name for projection, _ in targets if projection.quantized]
     if packed:
         raise UpdateError(

@@ -61,6 +61,7 @@ class Algorithm:
         plan: ``(model, hparams, facts, tokens, device) -> Footprint``, what an edit takes; ``None`` if nobody knows.
         presets: folder of its settings for single models, ``<model>.yaml``; ``None`` if they lie with those of this
             package.
+        beside: whether its updates stand beside the weights, so that no checkpoint holds them.
         second_moments: ``(model, hparams) -> (names, measuring)``, the projections whose inputs' second moments it
             needs, and on what these are measured; ``None`` if it needs none.
     """
@@ -75,6 +76,7 @@ class Algorithm:
     padding_side: Literal["left", "right"] = "left"
     plan: Callable[..., Footprint] | str | None = None
     presets: Traversable | None = None
+    beside: bool = False
     second_moments: Callable[..., tuple[tuple[str, ...], Measuring]] | str | None = None
 
     def __post_init__(self) -> None:
@@ -281,6 +283,7 @@ ALGORITHMS = AlgorithmTable(
         "FastMEMIT": f"{_OURS}.fast_memit:ALGORITHM",
         "FastEMMET": f"{_OURS}.fast_emmet:ALGORITHM",
         "FastROME": f"{_OURS}.fast_rome:ALGORITHM",
+        "FastGate": f"{_OURS}.fast_gate:ALGORITHM",
         "FastICE": f"{_OURS}.fast_ice:ALGORITHM",
         "FastGrad": f"{_OURS}.fast_grad:ALGORITHM",
         "ICE-Grad": f"{_OURS}.ice_grad:ALGORITHM",

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
+from easyedit_ice.edit.beside import put_beside, take_away
 from easyedit_ice.edit.delta import Delta
 from easyedit_ice.edit.originals import changed_weight, refuse_infinite
 from easyedit_ice.model.anatomy import Projection
-from easyedit_ice.model.side_branch import SideBranch
 from easyedit_ice.runtime.interrupts import ending_with
 
 
@@ -23,26 +23,26 @@ def temporarily(targets: Iterable[tuple[Projection, Delta]]) -> Iterator[None]:
     """Have deltas in the model for the block; however it ends, the weights are the tensors that they were.
 
     Args:
-        targets: projections of the model, each once, with its delta; it stands beside a packed weight.
+        targets: projections of the model, each once, with its delta; some stand beside.
 
     Raises:
         UpdateError: a weight would become infinite or not a number.
     """
     weights: list[tuple[Tensor, Tensor]] = []
-    branches: list[tuple[Projection, SideBranch]] = []
+    beside: list[tuple[Projection, Delta]] = []
 
     def end() -> None:
         for weight, before in weights:
             weight.data = before
-        for projection, branch in branches:
-            branch.detach(projection.module)
+        for projection, delta in beside:
+            take_away(projection.module, delta)
 
     with ending_with(end):
         for projection, delta in targets:
-            if projection.quantized:
+            if projection.quantized or delta.beside:
                 refuse_infinite(projection, delta)
-                branches.append((projection, SideBranch(delta.apply)))
-                branches[-1][1].attach(projection.module)
+                beside.append((projection, delta))
+                put_beside(projection.module, delta)
             else:
                 weight = projection.weight
                 changed = changed_weight(projection, delta)

@@ -11,6 +11,7 @@ from torch import nn
 
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.pretrained import pretrained
+from easyedit_ice.model.side_branch import refuse_branches
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.progress import waiting
 
@@ -29,10 +30,11 @@ def save_model(model: nn.Module, tok: Tokenizer, folder: str | Path) -> None:
         folder: made if need be.
 
     Raises:
-        UpdateError: as :func:`require_savable`.
+        UpdateError: as :func:`require_savable`, or an edit stands beside the model's weights.
         OSError: the folder cannot be written to.
     """
     require_savable(model, folder)
+    refuse_branches(model, "a checkpoint")
     with waiting("writing the model"), _without_idle_settings(model):
         pretrained(model).save_pretrained(folder)
         tok.save_pretrained(folder)

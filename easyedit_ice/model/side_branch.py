@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from easyedit_ice.errors import UpdateError
+
 
 class SideBranch:
     """A forward hook that adds something to what a module returns.
@@ -35,3 +37,25 @@ class SideBranch:
         """Take the hook out again, if it is there."""
         for number in [number for number, hook in module._forward_hooks.items() if hook is self]:
             del module._forward_hooks[number]
+
+
+def refuse_branches(model: nn.Module, form: str) -> None:
+    """Refuse to write a model to a file that holds its weights alone.
+
+    Args:
+        model: as it is to be written.
+        form: of the file, for the message.
+
+    Raises:
+        UpdateError: something stands beside its modules, and would be lost.
+    """
+    beside = [path for path, module in model.named_modules() if any(map(_is_branch, module._forward_hooks.values()))]
+    if beside:
+        raise UpdateError(
+            f"an edit stands beside {beside[0]}, and {form} holds weights alone; save the update by WeightUpdate.save, "
+            "or edit by an algorithm that writes to weights, such as FastMEMIT"
+        )
+
+
+def _is_branch(hook: object) -> bool:
+    return isinstance(hook, SideBranch)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.beside import gated_in, put_beside
+from easyedit_ice.edit.delta import GatedDelta
 from easyedit_ice.edit.history import edits_in, recall
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS
@@ -17,6 +19,8 @@ from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.edit_state import Keys
 from easyedit_ice.model.snapshot import preserved
 from easyedit_ice.model.tokenizer import Tokenizer
+
+_GATED = "gated:"
 
 
 class PackageEngine:
@@ -68,18 +72,29 @@ class PackageEngine:
         recall(self._model, memory)
 
     def records(self) -> dict[str, Tensor] | None:
-        """The keys of all edits; the edits themselves are in the weights, but stand beside those that are packed."""
+        """The keys of all edits, and those with gates; all others are in the weights, or beside packed ones."""
         if getattr(self._model, "is_quantized", False):
             return None
         edits = edits_in(self._model)
-        return {
-            f"{index}:{name}": tensor.contiguous() for index, keys in enumerate(edits) for name, tensor in keys.items()
+        keys = {f"{index}:{name}": tensor for index, keys in enumerate(edits) for name, tensor in keys.items()}
+        gates = {
+            f"{_GATED}{path}:{part}": tensor
+            for path, deltas in gated_in(self._model).items()
+            for part, tensor in GatedDelta.total(deltas).tensors().items()
         }
+        return {name: tensor.cpu().contiguous() for name, tensor in (keys | gates).items()}
 
     def load_records(self, records: Mapping[str, Tensor]) -> None:
-        """Know of the edits whose keys these are."""
+        """Know of the edits whose keys these are, and have those with gates in the model, which has none."""
         edits: dict[int, dict[str, Tensor]] = {}
+        gates: dict[str, dict[str, Tensor]] = {}
         for label, tensor in records.items():
-            index, _, name = label.partition(":")
-            edits.setdefault(int(index), {})[name] = tensor
+            if label.startswith(_GATED):
+                path, _, part = label.removeprefix(_GATED).rpartition(":")
+                gates.setdefault(path, {})[part] = tensor
+            else:
+                index, _, name = label.partition(":")
+                edits.setdefault(int(index), {})[name] = tensor
+        for path, tensors in gates.items():
+            put_beside(self._model.get_submodule(path), GatedDelta.from_tensors(tensors))
         recall(self._model, tuple(edits[index] for index in sorted(edits)))

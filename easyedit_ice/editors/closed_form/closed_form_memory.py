@@ -34,8 +34,10 @@ from easyedit_ice.text.rows import TOGETHER
 from easyedit_ice.text.sampling import ROWS
 
 if TYPE_CHECKING:
+    from easyedit_ice.editors.algorithms.fast_gate import FastGateHyperParams
     from easyedit_ice.editors.algorithms.fast_grad import FastGradHyperParams
     from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
+    from easyedit_ice.editors.closed_form.search_settings import SearchSettings
 
 FP64 = 8
 TARGET = 4
@@ -159,8 +161,53 @@ def plan_search(
 ) -> Footprint:
     """The highest of what is held while second moments are measured and factored, while values are sought, and while
     the update is committed and what it moves is measured."""
-    anatomy, bits = ModelAnatomy(model), hparams.quantization_bit
-    projections = [anatomy.projection(name) for name in place_of(model, hparams).names]
+    projections = _written_to(model, hparams)
+    beside = neighbours_bytes(hparams, projections, facts, tokens) + near_bytes(hparams, projections, facts)
+    update = sum(FP32 * min(facts, p.in_features) * (p.in_features + p.out_features) for p in projections)
+    undo = undo_bytes(model, projections, hparams.quantization_bit)
+    return _plan_search(model, hparams, facts, tokens, device, stated, beside=beside, update=update, undo=undo)
+
+
+def plan_gates(
+    model: nn.Module, hparams: FastGateHyperParams, facts: int, tokens: int, device: Device, stated: int
+) -> Footprint:
+    """As :func:`plan_search`; what is written stands beside the weights, of which no copies are kept."""
+    (projection,) = _written_to(model, hparams)
+    update = FP32 * facts * (projection.in_features + projection.out_features)
+    return _plan_search(model, hparams, facts, tokens, device, stated, update=update)
+
+
+def _written_to(model: nn.Module, hparams: ClosedFormSettings) -> list[Projection]:
+    anatomy = ModelAnatomy(model)
+    return [anatomy.projection(name) for name in place_of(model, hparams).names]
+
+
+def _plan_search(
+    model: nn.Module,
+    hparams: SearchSettings,
+    facts: int,
+    tokens: int,
+    device: Device,
+    stated: int,
+    *,
+    beside: int = 0,
+    update: int,
+    undo: int = 0,
+) -> Footprint:
+    """The plan of an algorithm that seeks values.
+
+    Args:
+        model: its shapes.
+        hparams: settings.
+        facts: edited together.
+        tokens: of a fact's statement.
+        device: that the model is on.
+        stated: predicted tokens of the plain statements.
+        beside: bytes of further keys, in main memory.
+        update: bytes of what is returned.
+        undo: bytes of the copies that are kept, in main memory.
+    """
+    anatomy, bits, projections = ModelAnatomy(model), hparams.quantization_bit, _written_to(model, hparams)
     contexts = [length for length, count in hparams.context_template_length_params for _ in range(count)]
     together = facts_together(contexts, facts, tokens, hparams.tokens_together or TOKENS[device])
     activations, logits = seeking_pass(model, projections, contexts, together, tokens)
@@ -168,8 +215,7 @@ def plan_search(
     measuring, moments = _measuring(model, hparams, projections), second_moment_bytes(projections)
     priced = hparams.output_adjustment and hparams.v_lr is None
     outward = sum((FP64 + FP32) * p.out_features**2 for p in projections) if priced else 0
-    held = moments + outward + undo_bytes(model, projections, bits)
-    beside = neighbours_bytes(hparams, projections, facts, tokens) + near_bytes(hparams, projections, facts)
+    held = moments + outward + undo
     return planned(
         model,
         projections,
@@ -190,7 +236,7 @@ def plan_search(
         activations=activations,
         logits=logits,
         work=measuring.device,
-        update=sum(FP32 * min(facts, p.in_features) * (p.in_features + p.out_features) for p in projections),
+        update=update,
         second_moments=moments,
     )
 

@@ -160,15 +160,22 @@ def write_facts(
 
 
 def keys(model: nn.Module, facts: Sequence[FactRows], name: str, together: int | None = None) -> Tensor:
-    """What a projection reads at each fact's subject: (n, d) in fp32.
+    """The key of each fact, (n, d) in fp32."""
+    return torch.stack([mean_key(states) for states in key_states(model, facts, name, together)])
 
-    A key is the mean of that of the bare prompt and the mean of those after contexts, as in the authors' code.
-    """
+
+def key_states(
+    model: nn.Module, facts: Sequence[FactRows], name: str, together: int | None = None
+) -> tuple[Tensor, ...]:
+    """What a projection reads at each fact's subject, alone and after contexts: (c, d) each, in fp32."""
     rows = [row.ids[: row.at + 1] for fact in facts for row in fact.stated]
-    parts = at_last_token(model, rows, name, "in", together).split([len(fact.stated) for fact in facts])
-    return torch.stack(
-        [torch.stack([states[0], states[1:].mean(0)]).mean(0) if len(states) > 1 else states[0] for states in parts]
-    )
+    states: tuple[Tensor, ...] = at_last_token(model, rows, name, "in", together).split([len(f.stated) for f in facts])
+    return states
+
+
+def mean_key(states: Tensor) -> Tensor:
+    """The mean of the first and the mean of the others, as in the authors' code: (d,)."""
+    return torch.stack([states[0], states[1:].mean(0)]).mean(0) if len(states) > 1 else states[0]
 
 
 def _looked_up(model: nn.Module, facts: Sequence[FactRows], module: str, together: int | None) -> Tensor:
