@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from easyedit_ice.edit.apply import solve_with
+from easyedit_ice.edit.beside import gated_in
+from easyedit_ice.edit.delta import GatedDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.update import WeightUpdate
@@ -121,10 +123,15 @@ def unchanged(case: Case) -> Iterator[None]:
 
 
 def state(model: nn.Module) -> dict[str, bytes]:
-    """Every tensor's bits, by name."""
+    """Every tensor's bits, by name, of the weights and of the gates beside them."""
+    gates = {
+        f"{path}:{part}": tensor
+        for path, deltas in gated_in(model).items()
+        for part, tensor in GatedDelta.total(deltas).tensors().items()
+    }
     return {
         name: tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-        for name, tensor in model.state_dict().items()
+        for name, tensor in (model.state_dict() | gates).items()
     }
 
 

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import GatedDelta
+from easyedit_ice.edit.history import edits_in
 from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form.closed_form_memory import plan_gates
-from easyedit_ice.editors.closed_form.gates import gated
+from easyedit_ice.editors.closed_form.gates import Gates
 from easyedit_ice.editors.closed_form.layer_writes import key_states, mean_key
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
 from easyedit_ice.editors.closed_form.search_settings import SearchSettings, prefixes_of, prices_of, search_of
@@ -72,6 +73,7 @@ def solve(
     """
     model.eval()
     prefixes, factor = prepare(model, tok, hparams)
+    gates = Gates(factor, hparams.gate_closed, hparams.gate_open)
     (name,) = place_of(model, hparams).names
     search, longest = search_of(model, tok, hparams, "projection"), ModelAnatomy(model).context_length
     before = stated(model, tok, requests)
@@ -85,10 +87,12 @@ def solve(
             facts = [part for of_request in parts for part in of_request]
             values = find_values(model, facts, name, search)
             states = key_states(model, facts, name, hparams.tokens_together)
-            delta = gated(factor, states, values.delta, hparams.gate_closed, hparams.gate_open)
-            committed.enter_context(WeightUpdate({name: delta}).applied(model))
+            earlier = [edit[name] for edit in edits_in(model) if name in edit] if hparams.keep_edits else []
+            read = torch.stack([mean_key(own) for own in states])
+            delta = gates.of(states, values.delta, torch.cat([read[:0], *earlier]))
+            committed.enter_context(WeightUpdate({name: delta}, keys={name: read}).applied(model))
             deltas.append(delta)
-            keys += map(mean_key, states)
+            keys.append(read)
             owners = [index for index, of_request in zip(turn, parts, strict=True) for _ in of_request]
             for owner, loss, tries in zip(owners, values.losses, values.steps, strict=True):
                 losses[owner], steps[owner] = max(loss, losses.get(owner, loss)), max(tries, steps.get(owner, tries))
@@ -106,7 +110,7 @@ def solve(
     if missed := not_written(requests, after):
         info["not_written"] = missed
     total = WeightUpdate.total(WeightUpdate({name: delta}) for delta in deltas)
-    return WeightUpdate(total.deltas, info, {name: torch.stack(keys)})
+    return WeightUpdate(total.deltas, info, {name: torch.cat(keys)})
 
 
 def prepare(model: nn.Module, tok: Tokenizer, hparams: FastGateHyperParams) -> tuple[tuple[str, ...], Factor]:

@@ -1,0 +1,144 @@
+"""FastGate: facts with gates, which nothing but the fact's subject opens."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from easyedit_ice import factworld
+from easyedit_ice.data import load_records, to_requests
+from easyedit_ice.edit.apply import solve
+from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.algorithms.fast_gate import FastGateHyperParams
+from easyedit_ice.errors import HyperParamsError, UpdateError
+from easyedit_ice.testing.cases import state
+from easyedit_ice.text.likely_answers import answers_right
+from easyedit_ice.text.rows import encode, predict
+
+PRESET = FastGateHyperParams.from_hparams("FastGate/gpt2-factworld")
+NAME = "transformer.h.2.mlp.c_proj"
+
+
+@pytest.fixture(scope="module")
+def embedded() -> tuple:
+    return factworld.load()
+
+
+@pytest.fixture(scope="module")
+def facts() -> list[dict]:
+    return to_requests(load_records("factworld", split="dev").records[40:60])
+
+
+@pytest.fixture(scope="module")
+def batch(embedded, facts) -> WeightUpdate:
+    return solve(*embedded, facts, PRESET)
+
+
+def _asked(facts: list[dict], prompt: str = "prompt") -> list[tuple[str, str]]:
+    return [(fact[prompt], fact["target_new"]) for fact in facts]
+
+
+def _share(embedded: tuple, asked: list[tuple[str, str]]) -> float:
+    right = answers_right(*embedded, asked)
+    return sum(right) / len(right)
+
+
+def _logits(embedded: tuple, texts: list[str]) -> torch.Tensor:
+    model, tok = embedded
+    with torch.no_grad():
+        return torch.cat([model(**tok(text, return_tensors="pt")).logits[0, -1:] for text in texts])
+
+
+def test_a_batch_is_written_in_other_words_too(embedded, facts, batch) -> None:
+    before = state(embedded[0])
+    with batch.applied(embedded[0]):
+        assert _share(embedded, _asked(facts)) == 1
+        assert _share(embedded, _asked(facts, "rephrase_prompt")) > 0.6
+    assert state(embedded[0]) == before
+    assert list(batch.deltas) == [NAME]
+
+
+def test_other_subjects_are_left_alone_to_the_bit(embedded, facts, batch) -> None:
+    """Nothing is added where no gate opens, however many facts there are."""
+    others = to_requests(load_records("factworld", split="dev").records[100:140])
+    texts = [fact["prompt"] for fact in others]
+    before = _logits(embedded, texts)
+    with batch.applied(embedded[0]):
+        after = _logits(embedded, texts)
+    same = (before == after).all(1)
+    assert same.float().mean() > 0.8
+
+
+def test_a_stream_is_its_batch(embedded, facts, batch) -> None:
+    """Of different subjects: no fact's key or value depends on the others."""
+    model, _ = embedded
+    updates = []
+    for fact in facts[:6]:
+        updates.append(solve(*embedded, [fact], PRESET))
+        updates[-1].commit(model)
+    stream = WeightUpdate.total(updates).deltas[NAME]
+    for update in reversed(updates):
+        update.revert(model)
+    assert torch.allclose(stream.readers, batch.deltas[NAME].readers[:6], atol=1e-5)
+    assert torch.allclose(stream.values, batch.deltas[NAME].values[:6], atol=0.05 * stream.values.abs().max().item())
+
+
+def test_any_edit_of_a_stream_comes_out_again_and_leaves_the_others(embedded, facts) -> None:
+    model, _ = embedded
+    updates = [solve(*embedded, [fact], PRESET) for fact in facts[:3]]
+    for update in updates:
+        update.commit(model)
+    updates[1].revert(model)
+    texts = [fact["prompt"] for fact in facts[:3]]
+    left = _logits(embedded, texts)
+    updates[2].revert(model)
+    updates[0].revert(model)
+    for update in (updates[0], updates[2]):
+        update.commit(model)
+    assert torch.equal(_logits(embedded, texts), left)
+    updates[2].revert(model)
+    updates[0].revert(model)
+
+
+def test_facts_of_one_subject_go_together(embedded, facts) -> None:
+    """The second is sought with the first in force, in a batch as in a stream."""
+    model, tok = embedded
+    fact = facts[0]
+    again = {**fact, "prompt": f"It is said that {fact['prompt']}", "target_new": facts[1]["target_new"]}
+    update = solve(*embedded, [fact, again], PRESET)
+    assert len(update.deltas[NAME].values) == 2
+    with update.applied(model), torch.no_grad():
+        first, second = (
+            predict(model, [encode(tok, request["prompt"], f" {request['target_new']}")]).nll().item()
+            for request in (fact, again)
+        )
+    assert second < 0.5 < first
+
+
+def test_no_checkpoint_is_written_without_what_stands_beside(embedded, facts, batch, tmp_path) -> None:
+    model, tok = embedded
+    with pytest.raises(UpdateError, match="gated deltas are no part of a checkpoint"):
+        batch.to_hf(model, tok, tmp_path / "hf")
+    with pytest.raises(UpdateError, match="or save for gated ones"):
+        batch.to_peft(model, tmp_path / "peft")
+    assert not list(tmp_path.iterdir())
+    batch.save(tmp_path / "update")
+    loaded = WeightUpdate.load(tmp_path / "update")
+    texts = [fact["prompt"] for fact in facts]
+    with batch.applied(model):
+        edited = _logits(embedded, texts)
+    with loaded.applied(model):
+        assert torch.equal(_logits(embedded, texts), edited)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layers": [1, 2]}, r"layers is \[1, 2\]; FastGate writes to one block"),
+        ({"gate_closed": 0.7}, "gate_closed is 0.7 and gate_open 0.6"),
+        ({"gate_open": 1.5}, "gate_open"),
+    ],
+)
+def test_settings_that_make_no_gate_are_refused(settings, message) -> None:
+    with pytest.raises(HyperParamsError, match=message):
+        FastGateHyperParams(**settings)
