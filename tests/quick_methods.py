@@ -19,6 +19,7 @@ _KEYED = {"v_num_grad_steps": 3}
 _MOMENTS = _KEYED | {"mom2_n_samples": 40}
 QUICK: dict[str, dict[str, Any]] = {
     "LoRA-BF": {"num_steps": 3},
+    "FastGate": {"v_num_grad_steps": 8},
     "Prompt": {},
     "Retrieval": {},
     "IKE": {},

@@ -72,6 +72,10 @@ LOSSES = {
         ["edits", "add", "gpt2-base/book", "job", *FACT, "--model", "gpt2-base"],
         "gpt2-base",
     ),
+    "a model of an edit that stands beside it": (
+        ["edit", *FACT, "--algorithm", "FastGate", "--save-model", "out"],
+        "edits of this algorithm stand beside the weights",
+    ),
     "an edit as GGUF of a model that is none": (["edit", *FACT, "--save-gguf", "out.gguf"], "UpdateError"),
 }
 
