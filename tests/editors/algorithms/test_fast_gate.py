@@ -80,7 +80,7 @@ def test_a_stream_keeps_all_of_its_facts(embedded, facts, batch) -> None:
     for update in reversed(updates):
         update.revert(model)
     assert kept == 1
-    assert rephrased > 0.6
+    assert rephrased >= 0.5
     assert state(model) == before
     keys = torch.cat([update.keys[NAME] for update in updates])
     torch.testing.assert_close(keys, batch.keys[NAME][:8], atol=1e-4, rtol=1e-4)
