@@ -33,11 +33,12 @@ def show_verdict(edited: EditOutcome, threads: int, seconds: float) -> None:
         print(f"\nWARNING: {warning}.")
     for sentence in verdict.advice:
         print(f"\nNext: {sentence}")
-    changed = f"{weights} weight{'s' * (weights != 1)}"
+    beside = any(delta.beside for delta in edited.update.deltas.values())
+    did = f"{'wrote beside' if beside else 'changed'} {weights} weight{'s' * (weights != 1)}"
     used = f"{threads} thread{'s' * (threads != 1)}"
     once = f", and {edited.preparing:.1f} s for what is done once for a model" if edited.preparing >= 1 else ""
     print(
-        f"\n{verdict.algorithm} changed {changed} in {edited.seconds:.1f} s{once}; with loading and asking "
+        f"\n{verdict.algorithm} {did} in {edited.seconds:.1f} s{once}; with loading and asking "
         f"{seconds:.1f} s ({used} of the CPU, --threads)."
     )
 

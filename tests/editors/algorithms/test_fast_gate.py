@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -132,6 +135,16 @@ def test_no_checkpoint_is_written_without_what_stands_beside(embedded, facts, ba
         edited = _logits(embedded, texts)
     with loaded.applied(model):
         assert torch.equal(_logits(embedded, texts), edited)
+
+
+def test_the_example_of_its_page_runs(facts, batch, tmp_path, monkeypatch) -> None:
+    page = (Path(__file__).parents[3] / "docs/fast_gate.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    batch.save(tmp_path / "edit")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(block.replace("smollm2-135m", "gpt2-factworld"), names)
+    assert _share((names["model"], names["tok"]), _asked(facts)) == 1
 
 
 @pytest.mark.parametrize(
