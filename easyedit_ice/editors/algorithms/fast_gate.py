@@ -85,6 +85,7 @@ def solve(
         for turn in _turns(requests):
             parts = [looked_up(tok, requests[index], prefixes, longest) for index in turn]
             facts = [part for of_request in parts for part in of_request]
+            owners = [index for index, of_request in zip(turn, parts, strict=True) for _ in of_request]
             values = find_values(model, facts, name, search)
             states = key_states(model, facts, name, hparams.tokens_together)
             earlier = [edit[name] for edit in edits_in(model) if name in edit] if hparams.keep_edits else []
@@ -93,7 +94,6 @@ def solve(
             committed.enter_context(WeightUpdate({name: delta}, keys={name: read}).applied(model))
             deltas.append(delta)
             keys.append(read)
-            owners = [index for index, of_request in zip(turn, parts, strict=True) for _ in of_request]
             for owner, loss, tries in zip(owners, values.losses, values.steps, strict=True):
                 losses[owner], steps[owner] = max(loss, losses.get(owner, loss)), max(tries, steps.get(owner, tries))
         after = stated(model, tok, requests)

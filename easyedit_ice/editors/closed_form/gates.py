@@ -6,7 +6,8 @@ For a fact's key k, and A the second moment of what the projection reads,
 
 is the vector that gives 1 at k and least in the mean square elsewhere: the reader of ROME's update (Meng et al. 2022,
 arXiv 2202.05262, eq. 2). There it scales what is written wherever anything is read; here it opens a gate. Where other
-facts' keys would open it ("Microsoft Office XP" that of "Windows XP"), q is the like vector that gives 0 at these.
+keys would open it (of "Microsoft Office XP" that of "Windows XP"), q is the like vector that gives least at these
+too: A with their moments added, as far as q does not blunt for all else.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from easyedit_ice.precompute.factors import Factor
 
 _BLUNTER = 4.0
 """How much more of general text, in the mean square, a reader may read to tell its key from others."""
-_RIDGE = 1e-3
-"""On the products of rivals' keys, in units of each one's own, for those that are alike."""
+_RIDGES = tuple(10.0**power for power in range(-3, 4))
+"""On rivals' keys, in units of each one's own energy: from counting nearly wholly to hardly at all."""
 
 
 @dataclass(frozen=True)
@@ -52,44 +53,28 @@ class Gates:
             others: keys of other facts, (m, d), that are to open none of the gates.
         """
         keys = torch.stack([mean_key(own) for own in states])
-        lengths, width = keys.norm(dim=1), self.opened - self.closed
-        readers = self._readers(keys, torch.cat([keys, others]))
-        least = [self._least(*each) for each in zip(states, readers, lengths, strict=True)]
-        ends = torch.stack(least).clamp(self.closed / 2 + width, self.opened)
+        lengths, width, every = keys.norm(dim=1), self.opened - self.closed, torch.cat([keys, others])
+        elsewhere = [every[(every != key).any(1)] for key in keys]
+        readers = torch.stack([self._reader(key, rest) for key, rest in zip(keys, elsewhere, strict=True)])
+        reads = zip(states, readers.split(1), lengths.split(1), strict=True)
+        least = torch.stack([read_of(own, reader, length).min() for own, reader, length in reads])
+        ends = least.clamp(self.closed / 2 + width, self.opened)
         return GatedDelta(readers, lengths, values, ends - width, ends)
 
-    def _readers(self, keys: Tensor, every: Tensor) -> Tensor:
-        """q of each key, (n, d) in fp32.
-
-        Args:
-            keys: (n, d).
-            every: keys that are to read 0 but each fact's own, (m, d), where they can be told from it.
-        """
-        half = self.factor.whitened(keys)
-        plain = (self.factor.unwhitened(half) / half.square().sum(1, keepdim=True)).float()
-        rivals = (self.closed / 2 <= read_of(every, plain, keys.norm(dim=1)).T) & (every[None] != keys[:, None]).any(2)
-        return torch.stack(
-            [
-                self._apart(key, every[rival], reader) if rival.any() else reader
-                for key, rival, reader in zip(keys, rivals, plain, strict=True)
-            ]
-        )
-
-    def _apart(self, key: Tensor, rivals: Tensor, plain: Tensor) -> Tensor:
-        """The vector that gives 1 at a key, nothing at others, and least in the mean square elsewhere: (d,).
-
-        Where that is too much elsewhere, the rivals are of the same subject, and ``plain`` has to do.
-        """
-        half = self.factor.whitened(torch.cat([key[None], rivals]))
-        products = half @ half.T
-        products.diagonal()[1:].mul_(1 + _RIDGE)
-        shares = torch.linalg.solve(products, torch.eye(len(half))[0].to(products))
-        whitened = shares @ half
-        whitened = whitened / (whitened @ half[0])
-        if not whitened.square().sum() * half[0].square().sum() <= _BLUNTER:
-            return plain
+    def _reader(self, key: Tensor, others: Tensor) -> Tensor:
+        """q of a key (d,), told from other keys (m, d) as far as that does not blunt it, in fp32."""
+        half: Tensor = self.factor.whitened(key[None])[0]
+        plain = self.factor.unwhitened(half[None])[0] / half.square().sum()
+        read = read_of(others, plain[None].float(), key.norm()[None])[:, 0]
+        rivals = self.factor.whitened(others[read >= self.closed / 2])
+        if not len(rivals):
+            return plain.float()
+        products, crossed = rivals @ rivals.T, rivals @ half
+        eye = torch.eye(len(rivals)).to(products) * products.diagonal()
+        whitened = half
+        for ridge in _RIDGES:
+            whitened = half - torch.linalg.solve(products + ridge * eye, crossed) @ rivals
+            whitened = whitened / (whitened @ half)
+            if whitened.square().sum() * half.square().sum() <= _BLUNTER:
+                break
         return self.factor.unwhitened(whitened[None])[0].float()
-
-    def _least(self, own: Tensor, reader: Tensor, length: Tensor) -> Tensor:
-        """The least that is read of a fact's key in its own texts."""
-        return read_of(own, reader[None], length[None]).min()

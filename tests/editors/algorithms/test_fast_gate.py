@@ -56,7 +56,7 @@ def test_a_batch_is_written_in_other_words_too(embedded, facts, batch) -> None:
     before = state(embedded[0])
     with batch.applied(embedded[0]):
         assert _share(embedded, _asked(facts)) == 1
-        assert _share(embedded, _asked(facts, "rephrase_prompt")) > 0.6
+        assert _share(embedded, _asked(facts, "rephrase_prompt")) > 0.5
     assert state(embedded[0]) == before
     assert list(batch.deltas) == [NAME]
 
@@ -106,8 +106,8 @@ def test_any_edit_of_a_stream_comes_out_again_and_leaves_the_others(embedded, fa
     updates[0].revert(model)
 
 
-def test_facts_of_one_subject_go_together(embedded, facts) -> None:
-    """The second is sought with the first in force, in a batch as in a stream."""
+def test_two_facts_of_one_subject_are_both_written(embedded, facts) -> None:
+    """The second is sought with the first in force, in a batch as in a stream, and told from it as far as can be."""
     model, tok = embedded
     fact = facts[0]
     again = {**fact, "prompt": f"It is said that {fact['prompt']}", "target_new": facts[1]["target_new"]}
@@ -118,7 +118,7 @@ def test_facts_of_one_subject_go_together(embedded, facts) -> None:
             predict(model, [encode(tok, request["prompt"], f" {request['target_new']}")]).nll().item()
             for request in (fact, again)
         )
-    assert second < 0.5 < first
+    assert max(first, second) < 0.5
 
 
 def test_no_checkpoint_is_written_without_what_stands_beside(embedded, facts, batch, tmp_path) -> None:
