@@ -50,7 +50,7 @@ class Predictions:
     """What a model says at the predicted positions of some rows, one row's span after the other's.
 
     Attributes:
-        log_probs: (t, v) in fp32.
+        log_probs: (t, v) in fp32, or in fp64 of a model that computes so.
         tokens: (t,), the tokens that stand there.
         spans: span of each row; they sum to t.
     """
@@ -129,7 +129,8 @@ def _log_probs(model: nn.Module, rows: Sequence[Row]) -> Tensor:
     before = [
         (index, place - 1) for index, row in enumerate(rows) for place in range(len(row.ids) - row.span, len(row.ids))
     ]
-    return logits_at(model, inputs, before).float().log_softmax(-1)
+    logits = logits_at(model, inputs, before)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
 
 
 def encode(tok: Tokenizer, text: str, continuation: str) -> Row:

@@ -29,6 +29,8 @@ BITS = json.loads((FIXTURES / "bits.json").read_text())
 SAVED = sorted(path.name for path in (FIXTURES / "updates").iterdir())
 APART = {torch.float32: 1e-5, torch.bfloat16: 0.05, torch.float64: 1e-6}
 """How far an update may be from the one held on other kernels, in their norms, by the precision it was made in."""
+STILL = 1e-3
+"""Norm of an update below which it is rounding, where a case has nothing to follow ("SVF, reinforced" in double)."""
 SOLVED_AT_ONCE = ("FastMEMIT", "FastEMMET", "FastROME", "FastICE")
 """Algorithms whose updates are apart by roundings alone, in any precision."""
 ROUNDED = ("LoRA-BF, bf16",)
@@ -66,7 +68,7 @@ def test_equal_settings_give_the_bits_of_earlier_builds(case, shape, same_kernel
 def assert_near(now, held, apart):
     assert now.keys() == held.keys()
     one, other = (torch.cat([torch.tensor(values[name]) for name in held]) for values in (now, held))
-    assert (one - other).norm() <= apart * other.norm()
+    assert (one - other).norm() <= apart * max(other.norm().item(), STILL)
 
 
 @pytest.mark.parametrize("name", SAVED)
