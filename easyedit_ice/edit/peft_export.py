@@ -77,7 +77,7 @@ def check_unpacked(targets: Targets) -> None:
     Raises:
         UpdateError: a delta stands beside a packed weight, or has gates.
     """
-    gated = [projection.name for projection, delta in targets if delta.beside]
+    gated = dict.fromkeys(projection.name for projection, delta in targets if delta.beside)
     if gated:
         raise UpdateError(
             f"{', '.join(gated)}: gated deltas are no part of a checkpoint, as no weight can hold them; use save, and "
