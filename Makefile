@@ -7,6 +7,9 @@ INSTALLED := $(VENV)/installed
 export OMP_NUM_THREADS ?= 1
 # Bytecode is written when a module is first imported, and pip is spared the 20,000 files that nobody imports.
 export PYTHONDONTWRITEBYTECODE :=
+# Threads that wait do so asleep: tests run in as many processes as there are cores, each with as many threads, and on some
+# machines such threads took ten times the time where they waited busily.
+export OMP_WAIT_POLICY := passive
 
 .PHONY: demo test test-long test-real test-gpu matrix fuzz gemma lint docs matrix-python release setup clean
 
