@@ -28,7 +28,7 @@ from easyedit_ice.text.tokens import tokens
 QUESTION = {"prompt": "What is the capital of Avaria?", "subject": "Avaria", "target_new": "Lodel"}
 TRAINED = {"num_steps": 8, "lr": 1e-2}
 MORE = {"SVF": {"lr": 0.1}, "AdaLoRA": {"lr": 3e-2, "num_steps": 20}, "QLoRA-BF": {"quantization_bit": None}}
-CLOSED = ("FastMEMIT", "FastEMMET", "FastROME")
+CLOSED = ("FastMEMIT", "FastEMMET", "FastROME", "FastGate")
 
 
 def _settings(name: str):

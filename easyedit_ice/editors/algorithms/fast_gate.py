@@ -75,7 +75,7 @@ def solve(
     prefixes, factor = prepare(model, tok, hparams)
     gates = Gates(factor, hparams.gate_closed, hparams.gate_open)
     (name,) = place_of(model, hparams).names
-    search, longest = search_of(model, tok, hparams, "projection"), ModelAnatomy(model).context_length
+    search, longest = search_of(model, tok, hparams), ModelAnatomy(model).context_length
     before = stated(model, tok, requests)
     deltas: list[GatedDelta] = []
     keys: list[Tensor] = []
