@@ -31,8 +31,8 @@ from easyedit_ice.data import load_records, to_requests
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.edit.request import EditRequest
-from easyedit_ice.editors.closed_form.linearised import odds
 from easyedit_ice.evaluation import questions
+from easyedit_ice.model.pulls import odds
 from easyedit_ice.text.rows import Row, encode, predict
 
 RESULTS = Path(__file__).parent / "results" / "disturbance"

@@ -17,10 +17,10 @@ from easyedit_ice.book.places import RECORD, require_free
 from easyedit_ice.checkpoints.gguf_export import save_gguf
 from easyedit_ice.checkpoints.gguf_files import GgufType
 from easyedit_ice.edit.destinations import refuse_base
+from easyedit_ice.edit.edited_checkpoint import save_edited
 from easyedit_ice.edit.peft_export import check_unpacked
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import BookError, ExistsError
-from easyedit_ice.model.saving import save_model
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.atomic_files import whole_folder, whole_path
 
@@ -56,7 +56,7 @@ def export_hf(
     """
     with _exported(book, Path(folder), names, "hf", overwrite) as (draft, edits), book.edited(model, names, **checks):
         check_unpacked([target for edit in edits for target in edit.update.targets(model)])
-        save_model(model, tok, draft)
+        save_edited(model, tok, draft)
     return edits
 
 

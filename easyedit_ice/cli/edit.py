@@ -169,7 +169,7 @@ def _edit(arguments: argparse.Namespace, job: _Job) -> int:
     started = time.perf_counter()
     with working(not arguments.json):
         model, tok = load_model(job.hparams)
-        check_model(arguments, model)
+        check_model(arguments, model, ALGORITHMS[job.hparams.alg_name].beside)
     _tell(arguments, job.told())
     with working(not arguments.json):
         before = _answers(arguments, job, model, tok)

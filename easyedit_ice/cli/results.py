@@ -38,16 +38,16 @@ def check_places(arguments: argparse.Namespace, model: str, beside: bool) -> Non
 
     Raises:
         SaveError: a place is taken, the model's own, or cannot be written to.
-        UpdateError: the model is to be saved as GGUF, and is none; or no checkpoint holds what the algorithm writes.
+        UpdateError: the model is to be saved as GGUF, and is none; or no such file holds what the algorithm writes.
     """
     from easyedit_ice.checkpoints.gguf_export import base_for
     from easyedit_ice.edit.destinations import refuse_base, refuse_existing, refuse_unwritable
     from easyedit_ice.errors import UpdateError
 
-    if beside and (arguments.save_model or arguments.save_gguf):
+    if beside and arguments.save_gguf:
         raise UpdateError(
-            f"{arguments.save_model or arguments.save_gguf}: edits of this algorithm stand beside the weights, and are "
-            "no part of a checkpoint; use --save, or --algorithm FastMEMIT"
+            f"{arguments.save_gguf}: edits of this algorithm stand beside the weights, and are no part of a GGUF file; "
+            "use --save or --save-model, or --algorithm FastMEMIT"
         )
     for path in _places(arguments):
         refuse_base(path, model)
@@ -57,14 +57,20 @@ def check_places(arguments: argparse.Namespace, model: str, beside: bool) -> Non
         base_for(model, f"{arguments.save_gguf}.partial")
 
 
-def check_model(arguments: argparse.Namespace, model: nn.Module) -> None:
+def check_model(arguments: argparse.Namespace, model: nn.Module, beside: bool) -> None:
     """Refuse what cannot be saved of this model, before it is edited.
+
+    Args:
+        arguments: of the command.
+        model: as it was loaded.
+        beside: whether the algorithm writes beside the weights.
 
     Raises:
         SaveError: there is no room, the folder is the model's own, or transformers would not write its settings.
-        UpdateError: packed weights are to be saved as a checkpoint.
+        UpdateError: packed weights are to be saved as a checkpoint, or gates that no checkpoint of such a model holds.
     """
     from easyedit_ice.edit.destinations import refuse_base, refuse_unwritable, size_of
+    from easyedit_ice.edit.wider_mlps import refuse_unheld
     from easyedit_ice.errors import UpdateError
     from easyedit_ice.model.anatomy import ModelAnatomy
     from easyedit_ice.model.saving import require_savable
@@ -76,6 +82,8 @@ def check_model(arguments: argparse.Namespace, model: nn.Module) -> None:
             raise UpdateError(
                 f"{packed[0]} and others are packed: an edit beside them is no part of a checkpoint; use --save"
             )
+        if beside:
+            refuse_unheld(model)
     for path in _places(arguments):
         refuse_base(path, getattr(model.config, "_name_or_path", None))
         refuse_unwritable(path, 0 if path == arguments.save else size_of(model))

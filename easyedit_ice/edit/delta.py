@@ -16,6 +16,9 @@ from torch import Tensor
 
 from easyedit_ice.errors import UpdateError
 
+ANY_LENGTH = torch.finfo(torch.float32).max
+"""Of a key whose gate opens by all that is read of it, however long the input is."""
+
 
 class Delta(ABC):
     """A change ΔW of one matrix.
@@ -349,7 +352,7 @@ class GatedDelta(Delta):
 
     Attributes:
         readers: Q (n, in), fp32.
-        lengths: r (n,), that of each key.
+        lengths: r (n,), that of each key; :data:`ANY_LENGTH` lets an x count for all that is read of it.
         values: V (n, out), fp32.
         closed: (n,), the s from which on a gate opens.
         open: (n,), above ``closed``, from where on it is open.
@@ -378,6 +381,11 @@ class GatedDelta(Delta):
             )
         if not bool((self.closed < self.open).all()):
             raise UpdateError("a gate is open before it opens; expected closed < open for each")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether long inputs count for no more than their direction says, at some gate."""
+        return bool((self.lengths < ANY_LENGTH).any())
 
     @property
     def shape(self) -> tuple[int, int]:

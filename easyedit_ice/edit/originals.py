@@ -12,10 +12,15 @@ from easyedit_ice.edit.beside import put_beside, take_away
 from easyedit_ice.edit.delta import Delta
 from easyedit_ice.edit.history import forget
 from easyedit_ice.errors import UpdateError
-from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.anatomy import Mlp, Projection, Site
 from easyedit_ice.model.edit_state import Keys, state_of
 from easyedit_ice.runtime.bits import checksum
 from easyedit_ice.runtime.interrupts import finish
+
+_INFINITE = (
+    "{}: the change has elements that are infinite or not numbers, and is not written; make the edit anew, with a "
+    "lower learning rate or in float32"
+)
 
 
 class OriginalWeights(dict[str, Tensor]):
@@ -34,19 +39,19 @@ class OriginalWeights(dict[str, Tensor]):
         self.checksums: dict[str, tuple[int, int]] = {}
 
     @torch.no_grad()
-    def write(self, projection: Projection, delta: Delta) -> None:
-        """Add a delta to a weight, in fp32 and rounded once, and keep what was there.
+    def write(self, site: Site, delta: Delta) -> None:
+        """Add a delta to a weight, in fp32 and rounded once, and keep what was there; or put it beside a module.
 
         Raises:
             UpdateError: the weight would become infinite or not a number; it is unchanged.
         """
-        if projection.quantized or delta.beside:
-            refuse_infinite(projection, delta)
-            self.attached[projection.name] = delta
-            put_beside(projection.module, delta)
+        if isinstance(site, Mlp) or site.quantized or delta.beside:
+            refuse_infinite(site, delta)
+            self.attached[site.name] = delta
+            put_beside(site.module, delta)
             return
-        weight, changed = projection.weight, changed_weight(projection, delta)
-        self[projection.weight_name] = weight.detach().to("cpu", copy=True)
+        weight, changed = site.weight, changed_weight(site, delta)
+        self[site.weight_name] = weight.detach().to("cpu", copy=True)
         weight.copy_(changed)
 
     def restore(self, model: nn.Module) -> None:
@@ -92,14 +97,14 @@ def changed_weight(projection: Projection, delta: Delta) -> Tensor:
     return rounded
 
 
-def refuse_infinite(projection: Projection, delta: Delta) -> None:
+def refuse_infinite(site: Site, delta: Delta) -> None:
     """Refuse a delta that is to stand beside a module and is not finite.
 
     Raises:
         UpdateError: it is infinite or not a number.
     """
     if not delta.finite():
-        raise UpdateError(_not_finite(projection, delta))
+        raise UpdateError(_INFINITE.format(site.name))
 
 
 def _finite(weight: Tensor) -> bool:
@@ -113,10 +118,7 @@ def _not_finite(projection: Projection, delta: Delta) -> str:
     """What keeps a delta from being added."""
     name, weight, matrix = projection.weight_name, projection.weight, delta.matrix()
     if not matrix.isfinite().all():
-        return (
-            f"{name}: the change has elements that are infinite or not numbers, and is not written; make the edit "
-            "anew, with a lower learning rate or in float32"
-        )
+        return _INFINITE.format(name)
     if not _finite(weight):
         return f"{name} has elements that are infinite or not numbers before the edit; load a model of finite weights"
     largest = (weight.float() + projection.as_stored(matrix.to(weight.device))).abs().max().item()

@@ -9,11 +9,11 @@ from torch import nn
 
 from easyedit_ice.edit.delta import Delta, LowRankDelta
 from easyedit_ice.errors import UpdateError
-from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.anatomy import Projection, Site
 from easyedit_ice.model.fused_experts import is_fused
 
-Targets = Sequence[tuple[Projection, Delta]]
-"""Projections of a model, each with its delta."""
+Targets = Sequence[tuple[Site, Delta]]
+"""Places in a model, each with its delta."""
 _WEIGHTS = "adapter_model.safetensors"
 ADAPTER = ("adapter_config.json", _WEIGHTS)
 """Files that an adapter is made of."""
@@ -36,7 +36,7 @@ def save_peft(model: nn.Module, targets: Targets, base: str | None, folder: Path
     from peft import LoraConfig
     from safetensors.torch import save_file
 
-    low = [(projection, delta) for projection, delta in targets if isinstance(delta, LowRankDelta)]
+    low = [(site, delta) for site, delta in targets if isinstance(delta, LowRankDelta) and isinstance(site, Projection)]
     if dense := [projection.name for projection, delta in targets if not isinstance(delta, LowRankDelta)]:
         raise UpdateError(
             f"{', '.join(dense)}: only low-rank deltas make a LoRA adapter; use to_hf instead, or save for gated ones"
@@ -60,7 +60,7 @@ def save_peft(model: nn.Module, targets: Targets, base: str | None, folder: Path
         rank_pattern=ranks,
         alpha_pattern=ranks,
         target_modules=list(ranks),
-        fan_in_fan_out=any(projection.transposed for projection, _ in targets),
+        fan_in_fan_out=any(projection.transposed for projection, _ in low),
         base_model_name_or_path=base,
         task_type="CAUSAL_LM",
     ).save_pretrained(str(folder))
@@ -72,17 +72,11 @@ def save_peft(model: nn.Module, targets: Targets, base: str | None, folder: Path
 
 
 def check_unpacked(targets: Targets) -> None:
-    """Refuse what a checkpoint cannot hold.
+    """Refuse deltas beside packed weights, which no checkpoint holds.
 
     Raises:
-        UpdateError: a delta stands beside a packed weight, or has gates.
+        UpdateError: there is one.
     """
-    gated = dict.fromkeys(projection.name for projection, delta in targets if delta.beside)
-    if gated:
-        raise UpdateError(
-            f"{', '.join(gated)}: gated deltas are no part of a checkpoint, as no weight can hold them; use save, and "
-            "WeightUpdate.load and commit where the model is loaded, or edit by FastMEMIT"
-        )
     packed = [projection.name for projection, _ in targets if projection.quantized]
     if packed:
         raise UpdateError(

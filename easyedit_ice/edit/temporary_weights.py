@@ -14,38 +14,38 @@ from torch import Tensor
 from easyedit_ice.edit.beside import put_beside, take_away
 from easyedit_ice.edit.delta import Delta
 from easyedit_ice.edit.originals import changed_weight, refuse_infinite
-from easyedit_ice.model.anatomy import Projection
+from easyedit_ice.model.anatomy import Mlp, Site
 from easyedit_ice.runtime.interrupts import ending_with
 
 
 @contextmanager
-def temporarily(targets: Iterable[tuple[Projection, Delta]]) -> Iterator[None]:
+def temporarily(targets: Iterable[tuple[Site, Delta]]) -> Iterator[None]:
     """Have deltas in the model for the block; however it ends, the weights are the tensors that they were.
 
     Args:
-        targets: projections of the model, each once, with its delta; some stand beside.
+        targets: places in the model, each once, with its delta; some stand beside.
 
     Raises:
         UpdateError: a weight would become infinite or not a number.
     """
     weights: list[tuple[Tensor, Tensor]] = []
-    beside: list[tuple[Projection, Delta]] = []
+    beside: list[tuple[Site, Delta]] = []
 
     def end() -> None:
         for weight, before in weights:
             weight.data = before
-        for projection, delta in beside:
-            take_away(projection.module, delta)
+        for site, delta in beside:
+            take_away(site.module, delta)
 
     with ending_with(end):
-        for projection, delta in targets:
-            if projection.quantized or delta.beside:
-                refuse_infinite(projection, delta)
-                beside.append((projection, delta))
-                put_beside(projection.module, delta)
+        for site, delta in targets:
+            if isinstance(site, Mlp) or site.quantized or delta.beside:
+                refuse_infinite(site, delta)
+                beside.append((site, delta))
+                put_beside(site.module, delta)
             else:
-                weight = projection.weight
-                changed = changed_weight(projection, delta)
+                weight = site.weight
+                changed = changed_weight(site, delta)
                 weights.append((weight, weight.data))
                 weight.data = changed
         yield

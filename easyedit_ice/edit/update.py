@@ -22,13 +22,15 @@ from torch import Tensor, nn
 
 from easyedit_ice.edit.delta import Delta
 from easyedit_ice.edit.destinations import placed, refuse_base, refuse_others
+from easyedit_ice.edit.edited_checkpoint import save_edited
 from easyedit_ice.edit.history import remember
 from easyedit_ice.edit.originals import OriginalWeights
 from easyedit_ice.edit.peft_export import ADAPTER, check_unpacked, save_peft
+from easyedit_ice.edit.wider_mlps import refuse_unheld
 from easyedit_ice.errors import UpdateError
-from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.model.anatomy import Mlp, ModelAnatomy, Projection, Site
 from easyedit_ice.model.edit_state import Keys, state_of
-from easyedit_ice.model.saving import require_savable, save_model
+from easyedit_ice.model.saving import require_savable
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.runtime.bits import checksum
 from easyedit_ice.runtime.html import html_table
@@ -77,8 +79,8 @@ class WeightUpdate:
             originals = OriginalWeights(self.keys)
             try:
                 state.commits[self] = originals
-                for projection, delta in targets:
-                    originals.write(projection, delta)
+                for site, delta in targets:
+                    originals.write(site, delta)
                 remember(model, originals.edit)
                 originals.checksums.update({name: checksum(model.get_parameter(name)) for name in originals})
                 deliver_interrupts()
@@ -144,7 +146,7 @@ class WeightUpdate:
         return {name: delta.norm() for name, delta in self.deltas.items()}
 
     def sizes(self, model: nn.Module) -> dict[str, float]:
-        """‖ΔW‖ / ‖W‖ in the Frobenius norm, by module name.
+        """‖ΔW‖ / ‖W‖ in the Frobenius norm, by name of the projection.
 
         Args:
             model: without the update.
@@ -152,7 +154,8 @@ class WeightUpdate:
         Raises:
             UpdateError: the update belongs to another model.
         """
-        return {projection.name: delta.norm() / _norm(projection) for projection, delta in self.targets(model)}
+        weights = [(site, delta) for site, delta in self.targets(model) if isinstance(site, Projection)]
+        return {projection.name: delta.norm() / _norm(projection) for projection, delta in weights}
 
     def scaled(self, factor: float) -> WeightUpdate:
         """The update with every delta multiplied by ``factor``."""
@@ -274,45 +277,51 @@ class WeightUpdate:
             save_peft(model, targets, base, draft)
 
     def to_hf(self, model: nn.Module, tok: Tokenizer, folder: str | Path) -> None:
-        """Write the edited model and its tokenizer as any transformers checkpoint.
+        """Write the edited model and its tokenizer as any transformers checkpoint; of gates it gets wider MLPs.
 
         The model is edited only while it is written, unless the update is committed to it already.
 
         Raises:
-            UpdateError: a delta stands beside a packed weight, which such a checkpoint cannot hold; or the folder or
-                the model's generation settings do not let one be written. The model was not edited then.
+            UpdateError: a delta stands beside a packed weight, or has gates that no unit of this model's MLPs is, and a
+                checkpoint cannot hold it; or the folder or the model's generation settings do not let one be written.
+                The model was not edited then.
             SaveError: the folder is the model's own.
         """
         refuse_base(folder, getattr(model.config, "_name_or_path", None))
-        check_unpacked(self.targets(model))
+        targets = self.targets(model)
+        check_unpacked(targets)
+        if any(delta.beside for _, delta in targets):
+            refuse_unheld(model)
         require_savable(model, folder)
         if self.committed(model):
-            save_model(model, tok, folder)
+            save_edited(model, tok, folder)
         else:
             with self.applied(model):
-                save_model(model, tok, folder)
+                save_edited(model, tok, folder)
 
-    def targets(self, model: nn.Module) -> list[tuple[Projection, Delta]]:
-        """The projections of a model, each with its delta.
+    def targets(self, model: nn.Module) -> list[tuple[Site, Delta]]:
+        """The projections of a model, and MLPs that something stands beside, each with its delta.
 
         Raises:
-            UpdateError: a projection is missing, or of another shape.
+            UpdateError: one is missing, or of another shape.
         """
         anatomy = ModelAnatomy(model)
-        projections = {projection.name: projection for projection in (*anatomy.projections, *anatomy.fused.values())}
-        missing = [name for name in self.deltas if name not in projections]
+        sites: dict[str, Site] = {site.name: site for site in (*anatomy.projections, *anatomy.fused.values())}
+        sites |= {mlp.name: mlp for mlp in anatomy.mlps.values() if mlp.name in self.deltas}
+        unfit = {name for name, delta in self.deltas.items() if isinstance(sites.get(name), Mlp) and not delta.beside}
+        missing = [name for name in self.deltas if name not in sites or name in unfit]
         if missing:
             raise UpdateError(f"the model has no {', '.join(missing)}; this update belongs to another architecture")
-        targets = [(projections[name], delta) for name, delta in self.deltas.items()]
-        for projection, delta in targets:
-            if delta.shape == (projection.in_features, projection.out_features) != delta.shape[::-1]:
+        targets = [(sites[name], delta) for name, delta in self.deltas.items()]
+        for site, delta in targets:
+            if delta.shape == (site.in_features, site.out_features) != delta.shape[::-1]:
                 raise UpdateError(
-                    f"the delta of {projection.name} is (in, out) = {delta.shape}; a delta is (out, in), whichever way "
+                    f"the delta of {site.name} is (in, out) = {delta.shape}; a delta is (out, in), whichever way "
                     "the weight is stored: transpose it, or turn what is stored by projection.as_stored"
                 )
-            if delta.shape != (projection.out_features, projection.in_features):
+            if delta.shape != (site.out_features, site.in_features):
                 raise UpdateError(
-                    f"{projection.name} maps {projection.in_features} to {projection.out_features} features, but the "
+                    f"{site.name} maps {site.in_features} to {site.out_features} features, but the "
                     f"delta is {delta.shape[1]} to {delta.shape[0]}; this update belongs to a model of another size"
                 )
         return targets

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.model.anatomy import ModelAnatomy, Projection, Site
 from easyedit_ice.model.pretrained import embedding_weight, weight_of
 
 FP32 = 4
@@ -55,9 +55,7 @@ class Pass:
         return Pass(self.tokens * facts, self.matched * facts, self.taught * facts)
 
 
-def tokens_within(
-    model: nn.Module, budget_bytes: float, *, checkpointed: bool, trained: Sequence[Projection] = ()
-) -> int:
+def tokens_within(model: nn.Module, budget_bytes: float, *, checkpointed: bool, trained: Sequence[Site] = ()) -> int:
     """How many tokens one forward and backward pass may hold; at least one.
 
     Args:
@@ -69,7 +67,7 @@ def tokens_within(
     return max(1, int(budget_bytes // bytes_per_token(model, trained, checkpointed=checkpointed)))
 
 
-def bytes_per_token(model: nn.Module, trained: Sequence[Projection] = (), *, checkpointed: bool) -> int:
+def bytes_per_token(model: nn.Module, trained: Sequence[Site] = (), *, checkpointed: bool) -> int:
     """Most bytes that a training pass holds for each token at once.
 
     What is kept, and as much as the widest block keeps once more, whose gradients are worked out. With checkpointing
@@ -83,7 +81,7 @@ def bytes_per_token(model: nn.Module, trained: Sequence[Projection] = (), *, che
     return kept_per_token(model, trained) + widest
 
 
-def kept_per_token(model: nn.Module, trained: Sequence[Projection] = ()) -> int:
+def kept_per_token(model: nn.Module, trained: Sequence[Site] = ()) -> int:
     """Bytes that a training pass keeps for each token until its backward pass: blocks, trained inputs, last norm."""
     anatomy = ModelAnatomy(model)
     blocks = sum(_block(anatomy, layer) for layer in _working(anatomy, trained))
@@ -116,7 +114,7 @@ def element_size(model: nn.Module) -> int:
     return embedding_weight(model).element_size()
 
 
-def _working(anatomy: ModelAnatomy, trained: Sequence[Projection]) -> range:
+def _working(anatomy: ModelAnatomy, trained: Sequence[Site]) -> range:
     """Blocks that gradients pass through; through the lowest only if more than its last projection is trained."""
     if not trained:
         return range(anatomy.num_layers)
@@ -150,7 +148,7 @@ def _mlp(projections: Sequence[Projection]) -> int:
     return read + inner if read > inner else read
 
 
-def _inputs(trained: Sequence[Projection], width: int) -> int:
+def _inputs(trained: Sequence[Site], width: int) -> int:
     """Bytes of the trained projections' inputs: in fp32 one for those that read the same, else a copy for each."""
     read = {(p.layer, p.part, p.role) if width == FP32 else p.name: p.in_features for p in trained}
     return FP32 * sum(read.values())

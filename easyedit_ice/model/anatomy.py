@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -110,6 +110,44 @@ class Projection:
         return EXPERTS_WEIGHT if self.experts > 1 else "weight"
 
 
+@dataclass(frozen=True)
+class Mlp:
+    """The MLP of a block as one module: it reads the residual stream, and writes to it.
+
+    Attributes:
+        name: its path in the model.
+        module: the module itself.
+        layer: index of its block.
+        in_features: width of its input.
+        out_features: width of its output.
+    """
+
+    name: str
+    module: nn.Module
+    layer: int
+    in_features: int
+    out_features: int
+
+    part: ClassVar[Part] = "mlp"
+    role: ClassVar[Role] = "out"
+    quantized: ClassVar = False
+    experts: ClassVar = 1
+
+    @property
+    def size(self) -> int:
+        """Elements of a matrix of its widths."""
+        return self.in_features * self.out_features
+
+    @property
+    def moments_shape(self) -> tuple[int, ...]:
+        """Of the second moment of what it reads."""
+        return self.in_features, self.in_features
+
+
+Site = Projection | Mlp
+"""Where a change is."""
+
+
 class ModelAnatomy:
     """Blocks, projections and context of a decoder-only transformers model.
 
@@ -164,6 +202,19 @@ class ModelAnatomy:
         """By layer, what its fused experts write by, where it has such and no other experts."""
         experts = {layer: self._fused_experts(layer) for layer in self._experts}
         return {layer: projection for layer, projection in experts.items() if projection is not None}
+
+    @cached_property
+    def mlps(self) -> dict[int, Mlp]:
+        """By layer, the module that holds the MLP's projections, where there is one, and no mixture of experts."""
+        found = {}
+        for layer in range(self.num_layers):
+            inner = [p for p in self.projections if p.layer == layer and p.part == "mlp"]
+            path = next((_parent(p.name) for p in inner if p.role == "out"), "")
+            readers = [p for p in inner if p.role == "in" and _parent(p.name) == path]
+            if layer not in self._experts and path != self.layer_name(layer) and readers:
+                module = self.model.get_submodule(path)
+                found[layer] = Mlp(path, module, layer, readers[0].in_features, self.hidden_size)
+        return found
 
     def layer_name(self, layer: int) -> str:
         """Path of a block, such as ``transformer.h.3``."""
@@ -227,6 +278,14 @@ class ModelAnatomy:
             if projection.name == name:
                 return projection
         return self._refuse(f"{name!r}")[0]
+
+    def site(self, name: str) -> Site:
+        """The projection, or the whole MLP, with this path.
+
+        Raises:
+            AnatomyError: there is none.
+        """
+        return next((mlp for mlp in self.mlps.values() if mlp.name == name), None) or self.projection(name)
 
     def layer_index(self, layer: int) -> int:
         """Index of a block that may be given from the last, as a negative number.
@@ -367,6 +426,10 @@ def _last_writer(members: list[tuple[str, nn.Module]], hidden_size: int) -> str 
     writers = [name for name, (_, outputs) in features.items() if outputs == hidden_size]
     wide = [name for name in writers if features[name][0] >= hidden_size]
     return next(reversed(wide or writers), None)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _matches(projection: Projection, pattern: str) -> bool:

@@ -20,7 +20,7 @@ from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.plain_statements import MEASURED, statements
 from easyedit_ice.edit.registry import ALGORITHMS
 from easyedit_ice.model.activation_memory import FP32, element_size, tokens_within, vocabulary
-from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.model.anatomy import ModelAnatomy, Projection, Site
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.rows import TOGETHER
 
@@ -118,7 +118,7 @@ def footprint(
 
 def planned(
     model: nn.Module,
-    projections: Sequence[Projection],
+    projections: Sequence[Site],
     stages: Iterable[Stage],
     *,
     bits: int | None,
@@ -175,7 +175,7 @@ def weight_bytes(model: nn.Module, bits: int | None) -> int:
     return sum((whole | packed).values())
 
 
-def undo_bytes(model: nn.Module, projections: Iterable[Projection], bits: int | None) -> int:
+def undo_bytes(model: nn.Module, projections: Iterable[Site], bits: int | None) -> int:
     """Copies of the weights that are written to, in their type; packed ones are not written to."""
     return 0 if bits else sum(p.size for p in projections) * element_size(model)
 

@@ -124,7 +124,7 @@ def _save(origin: Origin, moment: Tensor, counted: int) -> None:
 
 
 def _origin(model: nn.Module, name: str, source: TextSource, measuring: Measuring) -> Origin:
-    width = ModelAnatomy(model).projection(name).in_features
+    width = ModelAnatomy(model).site(name).in_features
     counted = "" if measuring.dynamic else f" x {measuring.mom2_n_samples}"
     return Origin(
         model=str(pretrained(model).config._name_or_path),
@@ -150,7 +150,7 @@ def _measured(
     anatomy = ModelAnatomy(model)
     by_width: dict[int, list[str]] = {}
     for name in names:
-        by_width.setdefault(anatomy.projection(name).in_features, []).append(name)
+        by_width.setdefault(anatomy.site(name).in_features, []).append(name)
     for width, projections in by_width.items():
         logger.info("measuring second moments of %s on %s", ", ".join(projections), source.name)
         texts = source if measuring.dynamic else islice(source, measuring.mom2_n_samples)

@@ -80,7 +80,7 @@ def second_moments(
     """
     part = share or Share()
     anatomy = ModelAnatomy(model)
-    projections = {name: anatomy.projection(name) for name in names}
+    projections = {name: anatomy.site(name) for name in names}
     sums = {
         name: torch.zeros(projection.moments_shape, dtype=torch.float64) for name, projection in projections.items()
     }

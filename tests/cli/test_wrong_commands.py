@@ -73,8 +73,8 @@ LOSSES = {
         "gpt2-base",
     ),
     "a model of an edit that stands beside it": (
-        ["edit", *FACT, "--algorithm", "FastGate", "--save-model", "out"],
-        "edits of this algorithm stand beside the weights",
+        ["edit", *FACT, "--algorithm", "FastGate", "--save-gguf", "out.gguf"],
+        "edits of this algorithm stand beside the weights, and are no part of a GGUF file",
     ),
     "an edit as GGUF of a model that is none": (["edit", *FACT, "--save-gguf", "out.gguf"], "UpdateError"),
 }

@@ -14,10 +14,10 @@ from easyedit_ice.book.edit_manifest import MANIFEST as BOOK_MANIFEST
 from easyedit_ice.checkpoints.loading import load_model
 from easyedit_ice.checkpoints.names import is_known
 from easyedit_ice.edit.base_model import Base, base_in, base_of, require_base
+from easyedit_ice.edit.edited_checkpoint import save_edited
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.errors import LedgerError, LoadingError, RunConfigError
-from easyedit_ice.model.saving import save_model
 from easyedit_ice.model.tokenizer import Tokenizer
 
 CHECKPOINT = "checkpoint"
@@ -34,7 +34,7 @@ def save_checkpoint(folder: Path, method: Method) -> Path:
         raise RunConfigError(f"{method.name} keeps its edits outside the model's parameters; run it with save=false")
     target = folder / CHECKPOINT
     try:
-        save_model(method.model, method.tok, target)
+        save_edited(method.model, method.tok, target)
     except OSError as error:
         raise LedgerError(
             f"{target} could not be written ({error}); make room and run the same command again"

@@ -29,7 +29,7 @@ from easyedit_ice.editors.closed_form.solver_settings import factors_of, place_o
 from easyedit_ice.editors.closed_form.subject_rows import looked_up
 from easyedit_ice.editors.closed_form.value_search import find_values
 from easyedit_ice.errors import HyperParamsError
-from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.factors import Factor
 
@@ -43,12 +43,13 @@ class FastGateHyperParams(SearchSettings):
     wider = "lower gate_closed and gate_open"
 
     writes_experts: ClassVar[bool] = False
+    whole_mlps: ClassVar[bool] = True
 
     layers: list[int] | None = setting(None, "the block to write to; None for one at a quarter of the depth")
     gate_closed: float = setting(
-        0.5, "what is read of a fact's key, where 1 is all of it, up to which nothing is written", above=0, high=1
+        0.6, "what is read of a fact's key, where 1 is all of it, up to which nothing is written", above=0, high=1
     )
-    gate_open: float = setting(0.7, "from which on the whole value is written", above=0, high=1)
+    gate_open: float = setting(0.8, "from which on the whole value is written", above=0, high=1)
 
     def check(self) -> None:
         """Refuse several blocks, and gates that do not open."""
@@ -73,9 +74,9 @@ def solve(
     """
     model.eval()
     prefixes, factor = prepare(model, tok, hparams)
-    gates = Gates(factor, hparams.gate_closed, hparams.gate_open)
-    (name,) = place_of(model, hparams).names
-    search, longest = search_of(model, tok, hparams), ModelAnatomy(model).context_length
+    (name,), anatomy = place_of(model, hparams).names, ModelAnatomy(model)
+    gates = Gates(factor, hparams.gate_closed, hparams.gate_open, bounded=isinstance(anatomy.site(name), Projection))
+    search, longest = search_of(model, tok, hparams), anatomy.context_length
     before = stated(model, tok, requests)
     deltas: list[GatedDelta] = []
     keys: list[Tensor] = []

@@ -15,7 +15,6 @@ from torch import nn
 from easyedit_ice.edit.plain_statements import KEPT
 from easyedit_ice.editors.closed_form.neighbour_rows import MOST_NEIGHBOURS, NeighbourSettings, neighbours_each
 from easyedit_ice.editors.closed_form.newton import FEW_TOKENS, PAIRED
-from easyedit_ice.editors.closed_form.sensitivity import tokens_together
 from easyedit_ice.editors.closed_form.solver_settings import ClosedFormSettings, place_of
 from easyedit_ice.model.activation_memory import (
     FP32,
@@ -26,8 +25,9 @@ from easyedit_ice.model.activation_memory import (
     logits_bytes,
     vocabulary,
 )
-from easyedit_ice.model.anatomy import ModelAnatomy, Projection
+from easyedit_ice.model.anatomy import ModelAnatomy, Site
 from easyedit_ice.planning.footprint import STATEMENT, Device, Footprint, Stage, planned, undo_bytes
+from easyedit_ice.precompute.output_moments import tokens_together
 from easyedit_ice.precompute.second_moments import BATCH_TOKENS
 from easyedit_ice.text.reading import TOKENS
 from easyedit_ice.text.rows import TOGETHER
@@ -44,18 +44,18 @@ TARGET = 4
 """Tokens of a fact's statement that are predicted."""
 
 
-def second_moment_bytes(projections: Iterable[Projection]) -> int:
+def second_moment_bytes(projections: Iterable[Site]) -> int:
     """A matrix (in, in) in fp64 for each projection or expert, in main memory: its second moment, or a factor of it."""
     return sum(FP64 * math.prod(p.moments_shape) for p in projections)
 
 
-def measuring_bytes(model: nn.Module, projections: Sequence[Projection]) -> int:
+def measuring_bytes(model: nn.Module, projections: Sequence[Site]) -> int:
     """A pass over general text: what the projections read, in fp32, and the widest inner tensors of an MLP."""
     widest = max(p.in_features for p in projections)
     return BATCH_TOKENS * (FP32 * sum(p.in_features for p in projections) + 4 * element_size(model) * widest)
 
 
-def pricing(model: nn.Module, projections: Sequence[Projection]) -> Stage:
+def pricing(model: nn.Module, projections: Sequence[Site]) -> Stage:
     """General text runs forward and back, all of whose tokens are predicted, while S is measured; what projections read
     and the gradients of what they write are in main memory, beside C and the sums of their products."""
     work = Pass(tokens_together(model), tokens_together(model), 0)
@@ -65,12 +65,12 @@ def pricing(model: nn.Module, projections: Sequence[Projection]) -> Stage:
     return Stage(activations + logits_bytes(model, work), second_moment_bytes(projections) + read + sums)
 
 
-def factoring_bytes(projections: Sequence[Projection]) -> int:
+def factoring_bytes(projections: Sequence[Site]) -> int:
     """Second moments and the factors that are made of them, and the one that is being factored, in main memory."""
     return 2 * second_moment_bytes(projections) + max(FP64 * math.prod(p.moments_shape) for p in projections)
 
 
-def solving_bytes(projection: Projection, written: int, others: int) -> int:
+def solving_bytes(projection: Site, written: int, others: int) -> int:
     """The solve, in fp64: a few matrices of all pairs of rows, or of inputs where these are fewer; and the readers.
 
     Args:
@@ -90,7 +90,7 @@ def facts_together(contexts: Sequence[int], facts: int, tokens: int, together: i
 
 
 def seeking_pass(
-    model: nn.Module, projections: Sequence[Projection], contexts: Sequence[int], facts: int, tokens: int
+    model: nn.Module, projections: Sequence[Site], contexts: Sequence[int], facts: int, tokens: int
 ) -> tuple[int, int]:
     """Bytes of activations, and of logits, while values are sought.
 
@@ -139,18 +139,18 @@ def _read(tokens: int) -> int:
     return max(1, tokens // 2)
 
 
-def neighbours_bytes(settings: NeighbourSettings, projections: Sequence[Projection], facts: int, tokens: int) -> int:
+def neighbours_bytes(settings: NeighbourSettings, projections: Sequence[Site], facts: int, tokens: int) -> int:
     """What is read of other names in the subjects' places, and their pairs in a solve, in main memory."""
     texts = min(facts, MOST_NEIGHBOURS) * neighbours_each(settings.neighbour_names, facts)
     return _kept_bytes(texts * (tokens - TARGET + settings.neighbour_length), projections)
 
 
-def near_bytes(hparams: FastMEMITHyperParams, projections: Sequence[Projection], facts: int) -> int:
+def near_bytes(hparams: FastMEMITHyperParams, projections: Sequence[Site], facts: int) -> int:
     """What is read of names that end nearly as the subjects do, and their pairs in a solve, in main memory."""
     return _kept_bytes(min(facts, MOST_NEIGHBOURS) * neighbours_each(hparams.near_tokens, facts), projections)
 
 
-def _kept_bytes(keys: int, projections: Sequence[Projection]) -> int:
+def _kept_bytes(keys: int, projections: Sequence[Site]) -> int:
     """Keys that shall stay, of each projection, and what a solve makes of them."""
     widths = [p.in_features for p in projections]
     return FP32 * keys * sum(widths) + FP64 * keys * (2 * max(widths) + keys)
@@ -177,9 +177,9 @@ def plan_gates(
     return _plan_search(model, hparams, facts, tokens, device, stated, update=update)
 
 
-def _written_to(model: nn.Module, hparams: ClosedFormSettings) -> list[Projection]:
+def _written_to(model: nn.Module, hparams: ClosedFormSettings) -> list[Site]:
     anatomy = ModelAnatomy(model)
-    return [anatomy.projection(name) for name in place_of(model, hparams).names]
+    return [anatomy.site(name) for name in place_of(model, hparams).names]
 
 
 def _plan_search(
@@ -390,7 +390,7 @@ def stating_bytes(model: nn.Module, facts: int) -> int:
     return 4 * min(facts * TARGET * FP32 * vocabulary(model), max(TOGETHER, TARGET * FP32 * vocabulary(model)))
 
 
-def _measuring(model: nn.Module, hparams: ClosedFormSettings, projections: Sequence[Projection]) -> Stage:
+def _measuring(model: nn.Module, hparams: ClosedFormSettings, projections: Sequence[Site]) -> Stage:
     """Second moments are measured and factored, if they are asked for."""
     if not hparams.mom2_adjustment:
         return Stage(0)

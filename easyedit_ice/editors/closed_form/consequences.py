@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.editors.closed_form.contrast import old_answers
-from easyedit_ice.editors.closed_form.linearised import odds
 from easyedit_ice.editors.closed_form.newton import Aim
 from easyedit_ice.editors.gradient.contexts import check_templates, contexts
 from easyedit_ice.editors.gradient.openings import ABOUT, Opening, continued, free, pair_of
 from easyedit_ice.editors.gradient.wordings import followed_wordings
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.pulls import odds
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.text.rows import Row, in_parts, predict, prefix_ids
 from easyedit_ice.text.sampling import sample

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from easyedit_ice.edit.delta import GatedDelta, read_of
+from easyedit_ice.edit.delta import ANY_LENGTH, GatedDelta, read_of
 from easyedit_ice.editors.closed_form.layer_writes import mean_key
 from easyedit_ice.precompute.factors import Factor
 
@@ -36,11 +36,14 @@ class Gates:
         factor: of A.
         closed: how much of a key is read where its gate begins to open; 1 is all of it.
         opened: how much from where on it is open.
+        bounded: whether a long input counts for no more than its direction says. What a norm has just made is of one
+            length, or nearly; other inputs are not.
     """
 
     factor: Factor
     closed: float
     opened: float
+    bounded: bool
 
     def of(self, states: Sequence[Tensor], values: Tensor, others: Tensor) -> GatedDelta:
         """Values with a gate each.
@@ -53,19 +56,21 @@ class Gates:
             others: keys of other facts, (m, d), that are to open none of the gates.
         """
         keys = torch.stack([mean_key(own) for own in states])
-        lengths, width, every = keys.norm(dim=1), self.opened - self.closed, torch.cat([keys, others])
+        lengths = keys.norm(dim=1) if self.bounded else torch.full((len(keys),), ANY_LENGTH)
+        width, every = self.opened - self.closed, torch.cat([keys, others])
         elsewhere = [every[(every != key).any(1)] for key in keys]
-        readers = torch.stack([self._reader(key, rest) for key, rest in zip(keys, elsewhere, strict=True)])
+        told = zip(keys, lengths, elsewhere, strict=True)
+        readers = torch.stack([self._reader(key, length, rest) for key, length, rest in told])
         reads = zip(states, readers.split(1), lengths.split(1), strict=True)
         least = torch.stack([read_of(own, reader, length).min() for own, reader, length in reads])
         ends = least.clamp(self.closed / 2 + width, self.opened)
         return GatedDelta(readers, lengths, values, ends - width, ends)
 
-    def _reader(self, key: Tensor, others: Tensor) -> Tensor:
+    def _reader(self, key: Tensor, length: Tensor, others: Tensor) -> Tensor:
         """q of a key (d,), told from other keys (m, d) as far as that does not blunt it, in fp32."""
         half: Tensor = self.factor.whitened(key[None])[0]
         plain = self.factor.unwhitened(half[None])[0] / half.square().sum()
-        read = read_of(others, plain[None].float(), key.norm()[None])[:, 0]
+        read = read_of(others, plain[None].float(), length[None])[:, 0]
         rivals = self.factor.whitened(others[read >= self.closed / 2])
         if not len(rivals):
             return plain.float()

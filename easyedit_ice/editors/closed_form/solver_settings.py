@@ -59,6 +59,8 @@ class ClosedFormSettings(EditHyperParams):
 
     writes_experts: ClassVar[bool] = True
     """Whether the algorithm can write to a mixture of experts."""
+    whole_mlps: ClassVar[bool] = False
+    """Whether it stands beside whole MLPs, where those are modules, and not beside the projections they write by."""
 
     def check(self) -> None:
         """Refuse layers that name none."""
@@ -78,7 +80,7 @@ class ClosedFormSettings(EditHyperParams):
 
 
 def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
-    """Where a model's facts are written; of the usual blocks in those that have an MLP.
+    """Where a model's facts are written: of the usual blocks in those that have an MLP.
 
     Raises:
         AnatomyError: it has no such layers or projections, or they are experts, to which the algorithm does not write.
@@ -105,8 +107,9 @@ def place_of(model: nn.Module, hparams: ClosedFormSettings) -> Place:
             f"{next(p.name for p in projections if p.experts > 1)} is; FastMEMIT, FastROME and FastICE do, or name "
             "layers without experts, or another projection by rewrite_module_tmp"
         )
+    mlps = anatomy.mlps if hparams.whole_mlps and hparams.rewrite_module_tmp is None else {}
     return Place(
-        tuple(projection.name for projection in projections),
+        tuple(mlps.get(projection.layer, projection).name for projection in projections),
         tuple(anatomy.layer_name(layer) for layer in layers),
         tuple(layers),
     )
@@ -147,7 +150,7 @@ def factors_of(
     """
     names = place_of(model, hparams).names
     if not hparams.mom2_adjustment:
-        projections = map(ModelAnatomy(model).projection, names)
+        projections = map(ModelAnatomy(model).site, names)
         return {
             projection.name: identity_factor(projection.in_features, weight + ridge, projection.experts)
             for projection in projections

@@ -103,7 +103,7 @@ class _Group:
     def __init__(self, model: nn.Module, rows: Sequence[FactRow], projection: str, last: int | None) -> None:
         anatomy = ModelAnatomy(model)
         self._model, self._blocks, self._projection = model, anatomy.blocks, model.get_submodule(projection)
-        self._layer = anatomy.projection(projection).layer
+        self._layer = anatomy.site(projection).layer
         self._last = len(self._blocks) - 1 if last is None else last
         self._rows = list(rows)
         device = embedding_weight(model).device

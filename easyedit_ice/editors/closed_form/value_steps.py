@@ -18,7 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from easyedit_ice.editors.closed_form.linearised import odds
+from easyedit_ice.model.pulls import odds
 
 _AIM = 0.5
 """Part of the loss at which a search ends that a step aims at, so that it gets there, and not ever nearer."""

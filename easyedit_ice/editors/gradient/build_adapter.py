@@ -74,6 +74,7 @@ def make_adapter(
     _refuse_ranks(projections, settings.ranks)
     names = [projection.name for projection in projections]
     factors = {} if protected is None else _factors(edit, projections, protected)
+    unwritten = {} if protected is None else protected.settings.unwritten(edit.model, edit.tok, projections)
     gradients: dict[str, Tensor] = {}
     if settings.needs_gradient or factors:
         gradients = weight_gradients(edit.model, projections, rows, side_by_side=schedule.micro_batch_size)
@@ -94,7 +95,7 @@ def make_adapter(
         _start_along(adapter, keys, factors)
     elif factors:
         _start_clear_of(adapter, factors)
-    protection = Protection(adapter, factors) if factors else None
+    protection = Protection(adapter, factors, unwritten) if factors else None
     settings.start_adapter(adapter, gradients)
     return AdapterInModel(adapter, protection, settings.bound, shares)
 

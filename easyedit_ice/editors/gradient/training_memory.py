@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from easyedit_ice.editors.closed_form.closed_form_memory import measuring_bytes, second_moment_bytes
+from easyedit_ice.editors.closed_form.closed_form_memory import measuring_bytes, pricing, second_moment_bytes
 from easyedit_ice.editors.gradient.adapters import AdapterSettings
 from easyedit_ice.editors.gradient.neighbours import LocalitySettings
 from easyedit_ice.editors.gradient.objectives import ObjectiveSettings, TargetSettings
@@ -67,6 +67,7 @@ def plan(
             Stage(gradients + beside + in_pass),
             Stage(4 * FP32 * trained + beside + max(in_pass, drawing, step, trial)),
             Stage(measuring, moments),
+            *([pricing(model, projections)] if protected is not None and protected.prices_outputs else []),
         ],
         bits=bits,
         device=device,

@@ -17,12 +17,12 @@ from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams, pla
 from easyedit_ice.editors.algorithms.fast_rome import FastROMEHyperParams
 from easyedit_ice.editors.closed_form import value_search as values
 from easyedit_ice.editors.closed_form.neighbour_rows import NeighbourSettings, neighbour_keys
-from easyedit_ice.editors.closed_form.sensitivity import sensitivities
 from easyedit_ice.editors.closed_form.solver_settings import measuring_of
 from easyedit_ice.editors.closed_form.subject_rows import fact_rows
 from easyedit_ice.errors import AnatomyError, HyperParamsError, StatisticsError, SubjectNotFoundError
 from easyedit_ice.evaluation import Question, observe
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.precompute.output_moments import sensitivities
 from easyedit_ice.testing.cases import state
 from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.reading import at_last_token

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from easyedit_ice import factworld
 from easyedit_ice.data import load_records, to_requests
@@ -19,7 +20,7 @@ from easyedit_ice.text.likely_answers import answers_right
 from easyedit_ice.text.rows import encode, predict
 
 PRESET = FastGateHyperParams.from_hparams("FastGate/gpt2-factworld")
-NAME = "transformer.h.2.mlp.c_proj"
+NAME = "transformer.h.2.mlp"
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +122,8 @@ def test_two_facts_of_one_subject_are_both_written(embedded, facts) -> None:
     assert max(first, second) < 0.5
 
 
-def test_no_checkpoint_is_written_without_what_stands_beside(embedded, facts, batch, tmp_path) -> None:
-    model, tok = embedded
-    with pytest.raises(UpdateError, match="gated deltas are no part of a checkpoint"):
-        batch.to_hf(model, tok, tmp_path / "hf")
+def test_a_saved_update_is_the_same_and_no_adapter(embedded, facts, batch, tmp_path) -> None:
+    model, _ = embedded
     with pytest.raises(UpdateError, match="or save for gated ones"):
         batch.to_peft(model, tmp_path / "peft")
     assert not list(tmp_path.iterdir())
@@ -135,6 +134,32 @@ def test_no_checkpoint_is_written_without_what_stands_beside(embedded, facts, ba
         edited = _logits(embedded, texts)
     with loaded.applied(model):
         assert torch.equal(_logits(embedded, texts), edited)
+
+
+def test_a_checkpoint_is_a_plain_model_with_a_wider_mlp(embedded, facts, batch, tmp_path) -> None:
+    """All facts are in it and nothing beside it, for whoever loads it with transformers alone."""
+    model, tok = embedded
+    before = state(model)
+    batch.to_hf(model, tok, tmp_path / "hf")
+    assert state(model) == before
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "hf").eval()
+    assert loaded.config.n_inner == 832
+    assert _share((loaded, tok), _asked(facts)) == 1
+    others = [fact["prompt"] for fact in to_requests(load_records("factworld", split="dev").records[100:120])]
+    with batch.applied(model):
+        edited = _logits(embedded, others)
+    torch.testing.assert_close(_logits((loaded, tok), others), edited, atol=1e-2, rtol=1e-3)
+
+
+def test_a_projection_named_by_its_path_is_written_beside(embedded, facts) -> None:
+    """It reads its own input, whose length differs from token to token, so that gates go by it."""
+    named = PRESET.replace(rewrite_module_tmp="transformer.h.{}.mlp.c_proj")
+    update = solve(*embedded, facts[:2], named)
+    ((name, delta),) = update.deltas.items()
+    assert name == "transformer.h.2.mlp.c_proj"
+    assert delta.bounded
+    with update.applied(embedded[0]):
+        assert _share(embedded, _asked(facts[:2])) == 1
 
 
 def test_the_example_of_its_page_runs(facts, batch, tmp_path, monkeypatch) -> None:
@@ -151,7 +176,7 @@ def test_the_example_of_its_page_runs(facts, batch, tmp_path, monkeypatch) -> No
     ("settings", "message"),
     [
         ({"layers": [1, 2]}, r"layers is \[1, 2\]; FastGate writes to one block"),
-        ({"gate_closed": 0.7}, "gate_closed is 0.7 and gate_open 0.7"),
+        ({"gate_closed": 0.8}, "gate_closed is 0.8 and gate_open 0.8"),
         ({"gate_open": 1.5}, "gate_open"),
     ],
 )

@@ -11,11 +11,12 @@ from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.editors.closed_form import newton
-from easyedit_ice.editors.closed_form.linearised import Linearised, linearised, odds
+from easyedit_ice.editors.closed_form.linearised import Linearised, linearised
 from easyedit_ice.editors.closed_form.metric import Metric
 from easyedit_ice.editors.closed_form.newton import Aim, Stepping, one_step, write_by_steps
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.model.capture import watching
+from easyedit_ice.model.pulls import odds
 from easyedit_ice.testing.cases import raising, state
 from easyedit_ice.testing.tiny_models import FACTS, SHAPES, tokenizer
 from easyedit_ice.text.rows import Row, encode

@@ -115,6 +115,10 @@ class AdaptiveAdapter(TunedAdapter):
         """A of each projection."""
         return {name: self.factor(name, "lora_A") for name in self.layers()}
 
+    def writers(self) -> dict[str, Tensor]:
+        """B of each projection."""
+        return {name: self.factor(name, "lora_B") for name in self.layers()}
+
     @torch.no_grad()
     def deltas(self) -> dict[str, LowRankDelta]:
         """s · B diag(E) A of each projection, without what was struck out."""

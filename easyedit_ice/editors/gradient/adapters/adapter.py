@@ -69,6 +69,17 @@ class Adapter(ABC):
             "adapter is lora, adalora or dense"
         )
 
+    def writers(self) -> Mapping[str, Tensor]:
+        """For each projection, by name, the trained matrix that gives what is added to its output: (out, …).
+
+        Raises:
+            HyperParamsError: there is no such matrix.
+        """
+        raise HyperParamsError(
+            f"{type(self).__name__} has no matrix that writes, so that nothing can be kept from being written; leave "
+            "output_softness and output_energy out"
+        )
+
     @abstractmethod
     def disabled(self) -> AbstractContextManager[None]:
         """The model without the adapter."""

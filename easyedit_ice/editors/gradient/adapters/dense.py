@@ -41,6 +41,10 @@ class DenseAdapter(BesideAdapter):
         """D of each projection."""
         return dict(self._changes)
 
+    def writers(self) -> dict[str, Tensor]:
+        """D of each projection."""
+        return dict(self._changes)
+
     def change(self, name: str, inputs: Tensor) -> Tensor:
         """D x."""
         return linear(inputs, self._changes[name])

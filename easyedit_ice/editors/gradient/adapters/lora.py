@@ -60,6 +60,10 @@ class LowRankAdapter(TunedAdapter):
         """A of each projection."""
         return {name: self.factor(name, "lora_A") for name in self.layers()}
 
+    def writers(self) -> dict[str, Tensor]:
+        """B of each projection."""
+        return {name: self.factor(name, "lora_B") for name in self.layers()}
+
     def deltas(self) -> dict[str, LowRankDelta]:
         """s · B A of each projection, as copies."""
         result = {}

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from easyedit_ice.edit.history import edits_in
 from easyedit_ice.edit.hparams import Section, setting
 from easyedit_ice.editors.gradient.protection.fact_keys import text_keys
-from easyedit_ice.editors.gradient.protection.projector import outside
+from easyedit_ice.editors.gradient.protection.outputs import WritingSettings, unwritten
+from easyedit_ice.editors.gradient.protection.projector import leading, outside, softened
 from easyedit_ice.model.activation_memory import FP32
 from easyedit_ice.model.anatomy import Projection
 from easyedit_ice.model.baseline import baseline_of
@@ -86,16 +87,10 @@ class SubspaceSettings(Section):
     def general(self, moment: Tensor) -> Tensor:
         """F of general text alone, from its second moment (in, in): (in, k)."""
         width = len(moment)
-        energies, directions = torch.linalg.eigh(moment.double())
-        energies, directions = energies.clamp(min=0).flip(0), directions.flip(1)
         most = self.protected_rank or min(MOST, width // 4 if self.protection == "hard" else width)
         if self.protection == "hard":
-            needed = int((energies.cumsum(0) / energies.sum() < self.protected_energy).sum()) + 1
-            hard: Tensor = directions[:, : min(needed, most)].float()
-            return hard
-        relative = energies[:most] / energies.mean()
-        soft: Tensor = (directions[:, :most] * (relative / (relative + self.softness)).sqrt()).float()
-        return soft
+            return leading(moment, self.protected_energy, most)
+        return softened(moment, self.softness, most)
 
     def extended(self, factor: Tensor, keys: Tensor, scale: float) -> Tensor:
         """F with an edit's keys protected as well.
@@ -243,8 +238,9 @@ def subspaces(
 
 
 @dataclass(unsafe_hash=True)
-class ProtectionSettings(SubspaceSettings):
-    """What is kept as it is, by construction: directions of inputs that the change must not read."""
+class ProtectionSettings(WritingSettings, SubspaceSettings):
+    """What is kept as it is, by construction: directions of inputs that the change must not read, and of outputs that
+    it must not write."""
 
     neighbour_softness: float | None = setting(
         None,
@@ -258,6 +254,11 @@ class ProtectionSettings(SubspaceSettings):
     )
 
     @property
+    def prices_outputs(self) -> bool:
+        """Whether it is measured what general text's predictions depend on."""
+        return self.turns(self.protection == "hard")
+
+    @property
     def protects_neighbours(self) -> bool:
         """Whether protection is of texts about other names than the facts' as well."""
         return self.neighbour_softness is not None
@@ -266,6 +267,12 @@ class ProtectionSettings(SubspaceSettings):
         """Find what is protected of general text, on the model before any edit."""
         names = [projection.name for projection in projections]
         general_subspaces(model, tok, names, self.section(SubspaceSettings))
+        self.unwritten(model, tok, projections)
+
+    def unwritten(self, model: nn.Module, tok: Tokenizer, projections: Sequence[Projection]) -> dict[str, Tensor]:
+        """F (out, k) of each projection, by name: what steps do not write; none where they may write anything."""
+        own = self.section(WritingSettings)
+        return unwritten(model, tok, projections, own, self.measuring, self.protection == "hard")
 
     def factors(
         self, model: nn.Module, tok: Tokenizer, projections: Sequence[Projection], rows: Sequence[Row]
@@ -278,11 +285,13 @@ class ProtectionSettings(SubspaceSettings):
     def held_bytes(self, projections: Sequence[Projection], neighbours: int) -> int:
         """Directions (in, k) in fp32 of general text, on a model without earlier edits; each of those adds its keys.
 
-        Neighbours add a direction for each of so many tokens, and no more than the projection has inputs.
+        Neighbours add a direction for each of so many tokens, and no more than the projection has inputs. Beside them
+        there are the outputs' directions, if any.
         """
-        share = 4 if self.protection == "hard" else 1
+        hard = self.protection == "hard"
+        share = 4 if hard else 1
         read = neighbours if self.protects_neighbours else 0
         widths = [projection.in_features for projection in projections]
-        return sum(
+        return self.turned_bytes(projections, hard) + sum(
             FP32 * width * ((self.protected_rank or min(MOST, width // share)) + min(read, width)) for width in widths
         )

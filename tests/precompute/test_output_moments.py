@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from easyedit_ice.editors.closed_form import sensitivity
-from easyedit_ice.editors.closed_form.sensitivity import measure, sensitivities, tokens_together
 from easyedit_ice.errors import DataError
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.precompute import output_moments
 from easyedit_ice.precompute.moments import Measuring
+from easyedit_ice.precompute.output_moments import measure, sensitivities, tokens_together
 from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 TEXTS = ["The river runs past the mill.", "Ana was born in Lisbon and lives in Porto.", "Who wrote it?"] * 40
@@ -51,7 +51,7 @@ def test_it_says_how_far_predictions_move() -> None:
 def test_it_is_measured_once_for_a_model_and_kept_on_disk(monkeypatch) -> None:
     measuring, model = Measuring("factworld", dynamic_multiplier=2), SHAPES[0].build()
     first = sensitivities(model, tokenizer(), _names(model), measuring)
-    monkeypatch.setattr(sensitivity, "measure", lambda *args: pytest.fail("measured again"))
+    monkeypatch.setattr(output_moments, "measure", lambda *args: pytest.fail("measured again"))
     same = SHAPES[0].build()
     for name, own in sensitivities(same, tokenizer(), _names(same), measuring).items():
         assert torch.equal(own, first[name])
@@ -68,7 +68,7 @@ def test_how_many_tokens_run_side_by_side_does_not_matter(monkeypatch) -> None:
     model = SHAPES[0].build()
     names = _names(model)
     whole = measure(model, tokenizer(), names, TEXTS, 300, score="odds")
-    monkeypatch.setattr(sensitivity, "tokens_together", lambda model: 40)
+    monkeypatch.setattr(output_moments, "tokens_together", lambda model: 40)
     for name, own in measure(model, tokenizer(), names, TEXTS, 300, score="odds").items():
         torch.testing.assert_close(own, whole[name], rtol=1e-4, atol=1e-4 * whole[name].abs().max().item())
 
