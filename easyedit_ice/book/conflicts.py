@@ -2,6 +2,7 @@
 
 Whether one edit disturbs another is measured on the weights alone: by what it writes for what the other one reads,
 ‖ΔW' ΔWᵀ‖ / ‖ΔW ΔWᵀ‖, Frobenius norms over all matrices. docs/book.md has the trial from which the threshold follows.
+Of edits with gates it is ‖g'(K)‖ / ‖g(K)‖, what they write for the keys K of the other one's facts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, Protocol
+
+import torch
 
 from easyedit_ice.book.edits import Edit
 from easyedit_ice.edit.delta import Delta, LowRankDelta
@@ -68,6 +71,10 @@ def contradictions(edits: Sequence[NamedFacts]) -> tuple[Conflict, ...]:
 def disturbance(by: WeightUpdate, of: WeightUpdate) -> float:
     """What one update writes for what another one reads, as a share of what that writes for it itself."""
     shared = [name for name in of.deltas if name in by.deltas and by.deltas[name].shape == of.deltas[name].shape]
+    gated = [name for name in shared if by.deltas[name].beside and of.deltas[name].beside and name in of.keys]
+    if gated:
+        wrote, own = (torch.cat([update.deltas[name].apply(of.keys[name]) for name in gated]) for update in (by, of))
+        return float(wrote.norm() / own.norm().clamp(min=torch.finfo(own.dtype).tiny))
     norm = sum(_crossed(delta, delta) for delta in of.deltas.values())
     return (sum(_crossed(by.deltas[name], of.deltas[name]) for name in shared) / norm) ** 0.5 if norm else 0.0
 

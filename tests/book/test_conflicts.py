@@ -10,7 +10,7 @@ import torch
 from easyedit_ice import EditBook, WeightUpdate
 from easyedit_ice.book.conflicts import disturbance
 from easyedit_ice.edit.base_model import as_info, base_of
-from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
+from easyedit_ice.edit.delta import ANY_LENGTH, DenseDelta, GatedDelta, LowRankDelta
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.tiny_models import SHAPES
 
@@ -91,6 +91,22 @@ def test_disturbance_is_the_same_through_factors_and_through_matrices(model):
     factors = [WeightUpdate({p.name: delta}) for delta in (one, other)]
     assert disturbance(*factors) == pytest.approx(disturbance(*dense), rel=1e-4)
     assert disturbance(factors[0], factors[0]) == pytest.approx(1)
+
+
+def test_gates_disturb_only_what_opens_them(model):
+    """Whatever they would write if they were open: half open to a like key, a gate writes half of its value."""
+    p = ModelAnatomy(model).projections[0]
+
+    def gated(key: list[float], size: float) -> WeightUpdate:
+        keys = torch.zeros(1, p.in_features)
+        keys[0, :2] = torch.tensor(key)
+        bounds = torch.tensor([0.6]), torch.tensor([0.8])
+        delta = GatedDelta(keys, torch.full((1,), ANY_LENGTH), torch.full((1, p.out_features), size), *bounds)
+        return WeightUpdate({p.name: delta}, keys={p.name: keys})
+
+    one, like, other = gated([1, 0], 1.0), gated([0.7, 0.714], 3.0), gated([0.5, 0.866], 50.0)
+    assert disturbance(by=like, of=one) == pytest.approx(1.5, rel=1e-3)
+    assert disturbance(by=other, of=one) == 0
 
 
 def test_edits_made_on_different_weights_that_change_one_matrix(book, model):

@@ -47,9 +47,9 @@ class FastGateHyperParams(SearchSettings):
 
     layers: list[int] | None = setting(None, "the block to write to; None for one at a quarter of the depth")
     gate_closed: float = setting(
-        0.6, "what is read of a fact's key, where 1 is all of it, up to which nothing is written", above=0, high=1
+        0.65, "what is read of a fact's key, where 1 is all of it, up to which nothing is written", above=0, high=1
     )
-    gate_open: float = setting(0.8, "from which on the whole value is written", above=0, high=1)
+    gate_open: float = setting(0.85, "from which on the whole value is written", above=0, high=1)
 
     def check(self) -> None:
         """Refuse several blocks, and gates that do not open."""

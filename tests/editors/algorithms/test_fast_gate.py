@@ -176,7 +176,7 @@ def test_the_example_of_its_page_runs(facts, batch, tmp_path, monkeypatch) -> No
     ("settings", "message"),
     [
         ({"layers": [1, 2]}, r"layers is \[1, 2\]; FastGate writes to one block"),
-        ({"gate_closed": 0.8}, "gate_closed is 0.8 and gate_open 0.8"),
+        ({"gate_closed": 0.9}, "gate_closed is 0.9 and gate_open 0.85"),
         ({"gate_open": 1.5}, "gate_open"),
     ],
 )
