@@ -7,7 +7,7 @@ import torch
 import transformers
 from architectures import ARCHITECTURES, LAYERS, LLAMA_LIKE, WIDTH, tiny
 from packed import packed_llama
-from transformers import AutoModelForCausalLM, OPTConfig, OPTForCausalLM
+from transformers import AutoModelForCausalLM, MixtralConfig, OPTConfig, OPTForCausalLM
 
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.registry import ALGORITHMS
@@ -175,3 +175,32 @@ def test_a_model_with_narrower_embeddings_is_edited_and_undone(name: str) -> Non
 def test_of_a_fact_that_such_a_model_does_not_follow_fast_ice_says_so() -> None:
     with pytest.raises(AnatomyError, match="its head reads 16 values where its last block writes 32"):
         solve(_opt_350m(), tokenizer(), FACTS[:1], ALGORITHMS["FastICE"].hparams_class())
+
+
+def test_an_mlp_is_a_module_of_its_own_or_none():
+    """From the residual stream to it; of blocks that hold their projections themselves, and mixtures, there is none."""
+    gpt2, llama = (ModelAnatomy(SHAPES[place].build()) for place in (0, 2))
+    assert {layer: mlp.name for layer, mlp in gpt2.mlps.items()} == {
+        0: "transformer.h.0.mlp",
+        1: "transformer.h.1.mlp",
+    }
+    mlp = llama.mlps[1]
+    assert (mlp.name, mlp.in_features, mlp.out_features) == ("model.layers.1.mlp", 32, 32)
+    assert llama.site("model.layers.1.mlp") == mlp
+    assert llama.site("model.layers.1.mlp.down_proj") == llama.projection("model.layers.1.mlp.down_proj")
+    opt = OPTConfig(
+        vocab_size=64, hidden_size=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4, word_embed_proj_dim=32
+    )
+    mixtral = MixtralConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=2,
+    )
+    for config in (opt, mixtral):
+        assert ModelAnatomy(AutoModelForCausalLM.from_config(config)).mlps == {}
+    with pytest.raises(AnatomyError, match="no projection matches"):
+        llama.site("model.layers.9.mlp")
