@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="the first record that is edited")
     parser.add_argument("--facts", type=int, default=100)
     parser.add_argument("--others", type=int, default=600, help="records after these, whose prompts are read")
+    parser.add_argument("--layer", type=int, help="the block; a quarter of the depth if left out")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # that facts are not written, which is not asked here
@@ -40,7 +41,8 @@ def main() -> None:
         {name: record[name] for name in ("prompt", "subject", "target_new")} for record in records[: arguments.facts]
     ]
     others = [record["prompt"] for record in records[arguments.facts : arguments.facts + arguments.others]]
-    hparams = FastGateHyperParams(model_name=arguments.model, device="cpu", v_num_grad_steps=1)
+    layers = None if arguments.layer is None else [arguments.layer]
+    hparams = FastGateHyperParams(model_name=arguments.model, device="cpu", v_num_grad_steps=1, layers=layers)
     model, tok = load_model(hparams)
     ((name, delta),) = solve(model, tok, facts, hparams).deltas.items()
     gates = cast(GatedDelta, delta)

@@ -34,7 +34,9 @@ def show_verdict(edited: EditOutcome, threads: int, seconds: float) -> None:
     for sentence in verdict.advice:
         print(f"\nNext: {sentence}")
     beside = any(delta.beside for delta in edited.update.deltas.values())
-    did = f"{'wrote beside' if beside else 'changed'} {weights} {'module' if beside else 'weight'}{'s' * (weights != 1)}"
+    did = (
+        f"{'wrote beside' if beside else 'changed'} {weights} {'module' if beside else 'weight'}{'s' * (weights != 1)}"
+    )
     used = f"{threads} thread{'s' * (threads != 1)}"
     once = f", and {edited.preparing:.1f} s for what is done once for a model" if edited.preparing >= 1 else ""
     print(
