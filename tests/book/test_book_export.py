@@ -12,15 +12,17 @@ import pytest
 import torch
 import yaml
 from gguf import GGUFReader
+from transformers import AutoModelForCausalLM
 
 from easyedit_ice import EditBook, WeightUpdate, factworld, load_model
 from easyedit_ice.book.book_export import export_gguf, export_hf, export_peft
 from easyedit_ice.edit.base_model import as_info, base_of
-from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
+from easyedit_ice.edit.delta import ANY_LENGTH, DenseDelta, GatedDelta, LowRankDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
 from easyedit_ice.errors import BookError, ExistsError, SaveError, UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.capture import captured
 from easyedit_ice.testing.tiny_models import SHAPES, tokenizer
 
 FACTS = (
@@ -155,6 +157,28 @@ def test_dense_edits_make_no_adapter_and_leave_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["book"]
     export_hf(book, model, tokenizer(), tmp_path / "whole")
     assert (tmp_path / "whole" / "model.safetensors").exists()
+
+
+def test_edits_with_gates_are_units_of_the_exported_model(tmp_path):
+    model, tok = SHAPES[2].build(), tokenizer()
+    book, texts = EditBook.create(tmp_path / "book", model, name="tiny"), torch.tensor([[5, 9, 200, 31]])
+    mlp = ModelAnatomy(model).mlps[1]
+    with captured({"mlp": mlp.module}, "in") as states, torch.no_grad():
+        before = model(texts).logits
+    for place, name in enumerate("ab", start=2):
+        key = states["mlp"].reshape(-1, mlp.in_features).float()[place : place + 1]
+        bounds = torch.tensor([0.6]), torch.tensor([0.8])
+        value = torch.full((1, mlp.out_features), 2.0 * place)
+        delta = GatedDelta(key / key.square().sum(), torch.full((1,), ANY_LENGTH), value, *bounds)
+        book.add(name, WeightUpdate({mlp.name: delta}, {"base": as_info(base_of(model))}, {mlp.name: key}))
+    export_hf(book, model, tok, tmp_path / "hf")
+    with book.edited(model), torch.no_grad():
+        edited = model(texts).logits
+    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "hf").eval()
+    with torch.no_grad():
+        assert torch.equal(model(texts).logits, before)
+        assert (edited - before).abs().max() > 0.1
+        torch.testing.assert_close(exported(texts).logits, edited, atol=1e-3, rtol=1e-3)
 
 
 def test_a_gguf_base_is_exported_as_gguf(tmp_path, monkeypatch):

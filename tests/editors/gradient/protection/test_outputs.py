@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from packed import packed_llama
 
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.request import EditRequest
+from easyedit_ice.editors.algorithms.fast_gate import FastGateHyperParams
 from easyedit_ice.editors.algorithms.gora import GoRAHyperParams
 from easyedit_ice.editors.gradient.adapters import DecomposedAdapter, DenseAdapter, LowRankAdapter
 from easyedit_ice.editors.gradient.objectives import FineTuning
@@ -93,6 +95,17 @@ def test_gora_writes_elsewhere_and_measures_once(settings, shape, monkeypatch) -
     monkeypatch.setattr(output_moments, "measure", lambda *args, **more: pytest.fail("measured again"))
     again = solve(shape.build(), tokenizer(), FACTS[:1], GoRAHyperParams(**SETTINGS, **settings))
     assert torch.equal(found[1], torch.cat([delta.matrix().flatten() for delta in again.deltas.values()]))
+
+
+def test_it_is_measured_on_a_packed_model_too() -> None:
+    """Gradients by what a projection writes need no weight of it; FastGate stands beside its MLP."""
+    model = packed_llama(4)
+    for hparams in (
+        GoRAHyperParams(**SETTINGS, output_softness=0.1),
+        FastGateHyperParams(mom2_dataset="factworld", dynamic_multiplier=2, v_num_grad_steps=3),
+    ):
+        update = solve(model, tokenizer(), FACTS[:1], hparams)
+        assert all(delta.norm() > 0 for delta in update.deltas.values())
 
 
 def test_what_has_no_matrix_that_writes_is_refused() -> None:
