@@ -1,7 +1,7 @@
 """FastGate's edits as a plain checkpoint: whether it answers as the model with gates beside it does.
 
-Facts of a file are edited together, the model is saved, loaded by transformers alone, and asked the same: each fact,
-and the prompts of the records after them. In bfloat16 the weights that are saved are rounded.
+Facts of a file are edited together in fp32; then the model is saved with them, loaded by transformers alone, and asked
+the same: each fact, and the prompts of the records after them. In bfloat16 model and checkpoint are rounded.
 
     python benchmarks/gates_as_units.py counterfact-edit-dev.json --start 1400 --facts 100 --others 200 --out DIR
 """
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from easyedit_ice import FastGateHyperParams, load_model, solve
+from easyedit_ice import FastGateHyperParams, WeightUpdate, load_model, solve
 from easyedit_ice.text.rows import encode
 from easyedit_ice.text.tokens import tokens
 
@@ -49,18 +49,20 @@ def main() -> None:
     records = json.loads(arguments.records.read_text())[arguments.start :]
     facts = [{name: one[name] for name in ("prompt", "subject", "target_new")} for one in records[: arguments.facts]]
     others = [one["prompt"] for one in records[arguments.facts : arguments.facts + arguments.others]]
-    lines = [row(arguments.model, dtype, facts, others) for dtype in ("float32", "bfloat16")]
+    hparams = FastGateHyperParams(model_name=arguments.model, device="cpu", dtype="float32")
+    update = solve(*load_model(hparams), facts, hparams)
+    lines = [row(hparams.replace(dtype=dtype), update, facts, others) for dtype in ("float32", "bfloat16")]
     arguments.out.mkdir(parents=True, exist_ok=True)
     table = [f"| {' | '.join(COLUMNS)} |", "| --- | ---: | ---: | ---: | ---: | ---: |", *lines]
     (arguments.out / "units.md").write_text("\n".join(table) + "\n")
     print("\n".join(table))
 
 
-def row(name: str, dtype: str, facts: Sequence[dict[str, str]], others: Sequence[str]) -> str:
+def row(
+    hparams: FastGateHyperParams, update: WeightUpdate, facts: Sequence[dict[str, str]], others: Sequence[str]
+) -> str:
     """The line of a type."""
-    hparams = FastGateHyperParams(model_name=name, device="cpu", dtype=dtype)
     model, tok = load_model(hparams)
-    update = solve(model, tok, facts, hparams)
     firsts = [encode(tok, fact["prompt"], f" {fact['target_new'].strip()}").predicted[0] for fact in facts]
     texts = [*(fact["prompt"] for fact in facts), *others]
     with TemporaryDirectory() as folder:
@@ -74,7 +76,7 @@ def row(name: str, dtype: str, facts: Sequence[dict[str, str]], others: Sequence
     apart = (logit(gated.gather(1, likeliest)) - logit(wide.gather(1, likeliest))).abs().max()
     same = (gated[count:].argmax(1) == wide[count:].argmax(1)).float().mean()
     return (
-        f"| {dtype} | {100 * written:.0f} | {100 * there:.0f} | {100 * same:.1f} | {apart:.2g} nats | "
+        f"| {hparams.dtype} | {100 * written:.0f} | {100 * there:.0f} | {100 * same:.1f} | {apart:.2g} nats | "
         f"{second / first:.2f} |"
     )
 
