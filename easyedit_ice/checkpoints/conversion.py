@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from easyedit_ice.checkpoints.gguf_files import GgufSource, sha256_of
+from easyedit_ice.checkpoints.gguf_layout import architecture_of, names_by_tensor
 from easyedit_ice.checkpoints.gguf_positions import state_scaling
 from easyedit_ice.errors import LoadingError, ModelPackageError
 from easyedit_ice.runtime.cache import made_once
@@ -35,6 +36,8 @@ CONVERSIONS = Store(
 )
 """All converted models, each a checkpoint of transformers in a folder that is called like the model."""
 _NOTES = "conversion.json"
+_LLAMA, _MLP_BIAS = "llama", "blk.0.ffn_gate.bias"
+"""An architecture whose biases transformers 5.23 leaves out, and the first of those in MLPs."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +132,11 @@ def _write(file: Path, folder: Path) -> None:
     from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    metadata = GGUFReader(file)
     loaded: Any = AutoModelForCausalLM.from_pretrained(  # a pair, by the last option
         file.parent,
         gguf_file=file.name,
+        **_biased(file, metadata),
         quantization_config=GgufConfig(dequantize=True),
         dtype=torch.float32,
         output_loading_info=True,
@@ -143,14 +148,43 @@ def _write(file: Path, folder: Path) -> None:
             f"{file.name} has no tensor that transformers takes for {', '.join(absent[:5])}"
             f"{' and others' if len(absent) > 5 else ''}; the file is of another architecture than it says, or a part"
         )
+    _check_biases(model, metadata)
     tok = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    metadata = GGUFReader(file)
     _check_borders(tok, metadata)
     state_scaling(model, metadata)
     _state_ends(model, metadata.get_field("tokenizer.ggml.eot_token_id"))
     _split_digits(tok, metadata.get_field("tokenizer.ggml.pre"))
     model.save_pretrained(folder)
     tok.save_pretrained(folder)
+
+
+def _biased(file: Path, metadata: GGUFReader) -> dict[str, Any]:
+    """A configuration for a Llama whose MLPs have biases, which transformers leaves out; of other files its own."""
+    from transformers import AutoConfig
+
+    if architecture_of(metadata) != _LLAMA or not any(tensor.name == _MLP_BIAS for tensor in metadata.tensors):
+        return {}
+    config: Any = AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
+    config.mlp_bias = True
+    return {"config": config}
+
+
+def _check_biases(model: PreTrainedModel, metadata: GGUFReader) -> None:
+    """Refuse a Llama with biases elsewhere, which the model, as transformers makes it, has no place for.
+
+    Raises:
+        LoadingError: there are some.
+    """
+    if architecture_of(metadata) != _LLAMA:
+        return
+    held = names_by_tensor(model, _LLAMA)
+    if left := [
+        tensor.name for tensor in metadata.tensors if tensor.name.endswith(".bias") and tensor.name not in held
+    ]:
+        raise LoadingError(
+            f"the file has {left[0]}{' and others' if len(left) > 1 else ''}, which transformers leaves out, so that "
+            "the model would answer otherwise than the file; load the original checkpoint"
+        )
 
 
 def _check_borders(tok: PreTrainedTokenizerBase, metadata: GGUFReader) -> None:

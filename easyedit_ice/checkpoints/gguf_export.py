@@ -1,32 +1,39 @@
 """An edited model back to GGUF, for llama.cpp and what builds on it.
 
 What the edit left alone is copied from the file the model was loaded from, byte for byte: metadata, tokenizer, tensors.
+Of gates the file gets wider MLPs, with biases (:mod:`easyedit_ice.edit.wider_mlps`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
 
 from easyedit_ice.checkpoints.conversion import require_gguf
 from easyedit_ice.checkpoints.gguf_files import GGUF_TYPES, GgufSource, GgufType
-from easyedit_ice.checkpoints.gguf_layout import Place, architecture_of, places
+from easyedit_ice.checkpoints.gguf_layout import Place, added, architecture_of, places
 from easyedit_ice.checkpoints.names import source_of
+from easyedit_ice.edit.beside import gated_in
+from easyedit_ice.edit.wider_mlps import refuse_unheld, widened
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.model.activation_memory import FP32
+from easyedit_ice.model.pretrained import pretrained
 from easyedit_ice.model.side_branch import refuse_branches
 from easyedit_ice.runtime.cache import made_once
 from easyedit_ice.runtime.progress import waiting
 
 if TYPE_CHECKING:
     from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
-    from gguf.gguf_reader import ReaderTensor
 
 # Numbers of the metadata's general.file_type, by llama.cpp's enum llama_ftype.
+_WITH_BIASES = "llama"
+"""Type and architecture of models in whose MLPs llama.cpp reads biases, if the file has some."""
 _FILE_TYPES: dict[GgufType, int] = {"F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7}
 
 
@@ -51,16 +58,36 @@ def save_gguf(
 
     Raises:
         UpdateError: the file exists, the base is no GGUF file or another model's, a weight has no place in it or
-            does not fit the type, or an edit stands beside the weights; no file is written.
+            does not fit the type; or what stands beside the weights is no unit of a Llama's MLP; no file is written.
         ModelPackageError: the package gguf is not installed, or the base's own.
     """
     if dtype not in GGUF_TYPES:
         raise UpdateError(f"the type is {dtype!r}; expected one of {', '.join(GGUF_TYPES)}")
+    source = base_for(base, path)
+    narrow = model if gated_in(model) else None
+    if narrow is not None:
+        refuse_gates(narrow)
+        model = widened(narrow)
     refuse_branches(model, "a GGUF file")
     written: list[str] = []
-    with waiting(f"writing {Path(path).name}"), base_for(base, path).file() as file:
-        made_once(Path(path), partial(_write, model, file, dtype, whole, written))
+    with waiting(f"writing {Path(path).name}"), source.file() as file:
+        made_once(Path(path), partial(_write, model, narrow, file, dtype, whole, written))
     return written
+
+
+def refuse_gates(model: nn.Module) -> None:
+    """Refuse a model of whose gates no GGUF file is known to hold any, as :func:`save_gguf`, before any work is done.
+
+    Raises:
+        UpdateError: it is no Llama, or :func:`~easyedit_ice.edit.wider_mlps.refuse_unheld` refuses it.
+    """
+    refuse_unheld(model)
+    kind = pretrained(model).config.model_type
+    if kind != _WITH_BIASES:
+        raise UpdateError(
+            f"the model is of the type {kind}, and llama.cpp is known to read biases in MLPs of {_WITH_BIASES} alone; "
+            "save a checkpoint of transformers, or edit by FastMEMIT"
+        )
 
 
 def base_for(base: str | Path, path: str | Path) -> GgufSource:
@@ -74,32 +101,50 @@ def base_for(base: str | Path, path: str | Path) -> GgufSource:
     return source
 
 
-def _write(model: nn.Module, base: Path, dtype: GgufType, whole: bool, written: list[str], path: Path) -> None:
-    from gguf import GGUFReader, GGUFWriter
+def _write(
+    model: nn.Module,
+    narrow: nn.Module | None,
+    base: Path,
+    dtype: GgufType,
+    whole: bool,
+    written: list[str],
+    path: Path,
+) -> None:
+    from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
 
     reader = GGUFReader(base)
-    chosen = {place.tensor.name: place for place in places(model, reader) if place.changed() or whole}
+    chosen = {place.tensor.name: place for place in places(model, reader, narrow) if place.changed() or whole}
+    biases = {} if narrow is None else added(model, reader, narrow)
     writer = GGUFWriter(path, architecture_of(reader), endianess=reader.endianess)
+    changed: dict[str, Any] = {"general.file_type": _FILE_TYPES[dtype]} if whole else {}
+    if narrow is not None:
+        changed[f"{_WITH_BIASES}.feed_forward_length"] = pretrained(model).config.intermediate_size
     try:
-        _copy_metadata(reader, writer, _FILE_TYPES[dtype] if whole else None)
+        _copy_metadata(reader, writer, changed)
         for tensor in reader.tensors:
             place = chosen.get(tensor.name)
             kind = tensor.tensor_type if place is None else _type_of(place, dtype)
-            shape = _bytes_of(tensor, kind)
+            sizes = tuple(int(size) for size in reversed(tensor.shape)) if place is None else place.shape
+            shape = _bytes_of(tensor.name, sizes, kind)
             writer.add_tensor_info(tensor.name, shape, np.dtype(np.uint8), math.prod(shape), kind)
+        for name, bias in biases.items():
+            shape = (FP32 * bias.numel(),)
+            writer.add_tensor_info(name, shape, np.dtype(np.uint8), math.prod(shape), GGMLQuantizationType.F32)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
         for tensor in reader.tensors:
             place = chosen.get(tensor.name)
             writer.write_tensor_data(tensor.data if place is None else _packed(place, dtype))
+        for bias in biases.values():
+            writer.write_tensor_data(bias.detach().cpu().float().numpy())
     finally:
         writer.close()
-    written.extend(place.name for place in chosen.values())
+    written.extend([*(place.name for place in chosen.values()), *biases])
 
 
-def _copy_metadata(reader: GGUFReader, writer: GGUFWriter, file_type: int | None) -> None:
-    """All but ``general.architecture``, which the writer has set; ``general.file_type`` may become another."""
+def _copy_metadata(reader: GGUFReader, writer: GGUFWriter, changed: Mapping[str, Any]) -> None:
+    """All but ``general.architecture``, which the writer has set; some with other values."""
     from gguf import GGUFValueType, Keys
 
     writer.data_alignment = reader.alignment
@@ -107,9 +152,7 @@ def _copy_metadata(reader: GGUFReader, writer: GGUFWriter, file_type: int | None
         if field.name.startswith("GGUF.") or field.name == Keys.General.ARCHITECTURE:
             continue
         kind, inner = field.types[0], field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
-        value = field.contents()
-        if field.name == Keys.General.FILE_TYPE and file_type is not None:
-            value = file_type
+        value = changed.get(field.name, field.contents())
         if kind == GGUFValueType.ARRAY and not value:
             raise UpdateError(f"the base's metadata {field.name} is an empty list, which gguf does not write")
         writer.add_key_value(field.name, value, kind, inner)
@@ -121,13 +164,13 @@ def _type_of(place: Place, dtype: GgufType) -> GGMLQuantizationType:
     return GGMLQuantizationType["F32" if place.parameter.ndim == 1 else dtype]
 
 
-def _bytes_of(tensor: ReaderTensor, kind: GGMLQuantizationType) -> tuple[int, ...]:
+def _bytes_of(name: str, sizes: Sequence[int], kind: GGMLQuantizationType) -> tuple[int, ...]:
     from gguf import quant_shape_to_byte_shape
 
     try:
-        return quant_shape_to_byte_shape([int(size) for size in reversed(tensor.shape)], kind)
+        return quant_shape_to_byte_shape(sizes, kind)
     except ValueError as error:
-        raise UpdateError(f"{tensor.name} cannot be written as {kind.name} ({error}); choose F16") from error
+        raise UpdateError(f"{name} cannot be written as {kind.name} ({error}); choose F16") from error
 
 
 def _packed(place: Place, dtype: GgufType) -> np.ndarray:

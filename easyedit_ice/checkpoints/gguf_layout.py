@@ -46,12 +46,19 @@ class Place:
         name: of the parameter.
         parameter: of the model, in any floating type.
         reading: transformers' own way from the file's layout to the model's.
+        grown: whether the parameter is larger than the tensor, with the same numbers at its beginning or others.
     """
 
     tensor: ReaderTensor
     name: str
     parameter: Tensor
     reading: Any
+    grown: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """In the file that is to be written."""
+        return tuple(self.parameter.shape) if self.grown else tuple(int(size) for size in reversed(self.tensor.shape))
 
     @cached_property
     def file_values(self) -> Tensor:
@@ -66,6 +73,8 @@ class Place:
         Raises:
             UpdateError: they are not equally many.
         """
+        if self.grown:
+            return True
         if self.file_values.shape != self.parameter.shape:
             raise UpdateError(
                 f"{self.name} is {tuple(self.parameter.shape)}, but the file's {self.tensor.name} is "
@@ -81,7 +90,7 @@ class Place:
             UpdateError: transformers does more to this tensor than to move and shift its elements.
         """
         numbers = self.parameter.detach().cpu().float().numpy()
-        shape = tuple(int(size) for size in reversed(self.tensor.shape))
+        shape = self.shape
         numbered = np.arange(numbers.size, dtype=np.float64).reshape(shape)
         read = self._read(numbered)
         if read is numbered:
@@ -99,8 +108,13 @@ class Place:
         return weights
 
 
-def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:
+def places(model: nn.Module, reader: GGUFReader, narrow: nn.Module | None = None) -> Iterator[Place]:
     """Every tensor of a file that holds a parameter of the model, in the file's order.
+
+    Args:
+        model: that was loaded from the file, or made wider since.
+        reader: of the file.
+        narrow: what the model was before it was made wider, with smaller parameters and fewer; ``None`` if it was not.
 
     Raises:
         UpdateError: the model has parameters that no tensor holds, or that are packed or not in memory.
@@ -110,14 +124,22 @@ def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:
     architecture = architecture_of(reader)
     processor: Any = TENSOR_PROCESSORS.get(architecture, TensorProcessor)
     reading = processor(config=pretrained(model).config.to_dict())
-    names = _names_by_tensor(model, architecture)
+    names = names_by_tensor(model, architecture)
     parameters = dict(model.named_parameters(remove_duplicate=False))
+    sizes = {} if narrow is None else {name: parameter.shape for name, parameter in narrow.named_parameters()}
     result = [
-        Place(tensor, names[tensor.name], parameters[names[tensor.name]], reading)
+        Place(
+            tensor,
+            names[tensor.name],
+            parameter := parameters[names[tensor.name]],
+            reading,
+            sizes.get(names[tensor.name], parameter.shape) != parameter.shape,
+        )
         for tensor in reader.tensors
         if names.get(tensor.name) in parameters
     ]
-    held = {id(place.parameter) for place in result}
+    biases = () if narrow is None else added(model, reader, narrow).values()
+    held = {id(parameter) for parameter in (*(place.parameter for place in result), *biases)}
     _refuse("no tensor of the file", (name for name, parameter in parameters.items() if id(parameter) not in held))
     unreadable = (
         name for name, parameter in parameters.items() if parameter.is_meta or not parameter.is_floating_point()
@@ -126,8 +148,19 @@ def places(model: nn.Module, reader: GGUFReader) -> Iterator[Place]:
     yield from result
 
 
-def _names_by_tensor(model: nn.Module, architecture: str) -> dict[str, str]:
-    """Parameter of each tensor, by gguf's own table of names; some are listed there without the model's outer name."""
+def added(model: nn.Module, reader: GGUFReader, narrow: nn.Module) -> dict[str, Tensor]:
+    """Parameters of a model that it did not have before it was made wider, by the names of tensors for them."""
+    had, parameters = dict(narrow.named_parameters()).keys(), dict(model.named_parameters())
+    names = names_by_tensor(model, architecture_of(reader)).items()
+    return {tensor: parameters[name] for tensor, name in names if name in parameters.keys() - had}
+
+
+def names_by_tensor(model: nn.Module, architecture: str) -> dict[str, str]:
+    """Parameter of each tensor, by gguf's own table of names; some are listed there without the model's outer name.
+
+    Raises:
+        UpdateError: the table has no such architecture.
+    """
     from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
 
     kind = next((kind for kind, name in MODEL_ARCH_NAMES.items() if name == architecture), None)

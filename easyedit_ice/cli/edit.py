@@ -80,7 +80,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Edit, judge, save, and print what came of it."""
     job = _job(arguments)
-    check_places(arguments, job.name, ALGORITHMS[job.hparams.alg_name].beside)
+    check_places(arguments, job.name)
     with threads(arguments.threads):
         return _edit(arguments, job)
 

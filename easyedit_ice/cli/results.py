@@ -28,27 +28,20 @@ def add_results(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace results of an earlier edit that are there")
 
 
-def check_places(arguments: argparse.Namespace, model: str, beside: bool) -> None:
+def check_places(arguments: argparse.Namespace, model: str) -> None:
     """Refuse what cannot be saved, before the model is loaded.
 
     Args:
         arguments: of the command.
         model: its name.
-        beside: whether the algorithm writes beside the weights.
 
     Raises:
         SaveError: a place is taken, the model's own, or cannot be written to.
-        UpdateError: the model is to be saved as GGUF, and is none; or no such file holds what the algorithm writes.
+        UpdateError: the model is to be saved as GGUF, and is none.
     """
     from easyedit_ice.checkpoints.gguf_export import base_for
     from easyedit_ice.edit.destinations import refuse_base, refuse_existing, refuse_unwritable
-    from easyedit_ice.errors import UpdateError
 
-    if beside and arguments.save_gguf:
-        raise UpdateError(
-            f"{arguments.save_gguf}: edits of this algorithm stand beside the weights, and are no part of a GGUF file; "
-            "use --save or --save-model, or --algorithm FastMEMIT"
-        )
     for path in _places(arguments):
         refuse_base(path, model)
         refuse_existing(path, arguments.overwrite)
@@ -67,8 +60,10 @@ def check_model(arguments: argparse.Namespace, model: nn.Module, beside: bool) -
 
     Raises:
         SaveError: there is no room, the folder is the model's own, or transformers would not write its settings.
-        UpdateError: packed weights are to be saved as a checkpoint, or gates that no checkpoint of such a model holds.
+        UpdateError: packed weights are to be saved as a checkpoint; or gates, which no checkpoint or GGUF file of such
+            a model holds.
     """
+    from easyedit_ice.checkpoints.gguf_export import refuse_gates
     from easyedit_ice.edit.destinations import refuse_base, refuse_unwritable, size_of
     from easyedit_ice.edit.wider_mlps import refuse_unheld
     from easyedit_ice.errors import UpdateError
@@ -84,6 +79,8 @@ def check_model(arguments: argparse.Namespace, model: nn.Module, beside: bool) -
             )
         if beside:
             refuse_unheld(model)
+    if arguments.save_gguf and beside:
+        refuse_gates(model)
     for path in _places(arguments):
         refuse_base(path, getattr(model.config, "_name_or_path", None))
         refuse_unwritable(path, 0 if path == arguments.save else size_of(model))

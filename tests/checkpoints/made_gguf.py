@@ -65,10 +65,12 @@ _OUTER = {
 }
 
 
-def tiny_llama(**scaling: Any) -> LlamaForCausalLM:
-    """Grouped queries, tied head; `scaling` of its positions."""
+def tiny_llama(biases: str | None = None, **scaling: Any) -> LlamaForCausalLM:
+    """Grouped queries, tied head; `scaling` of its positions, and biases in its "mlp" or "attention"."""
     torch.manual_seed(0)
     config = LlamaConfig(
+        mlp_bias=biases == "mlp",
+        attention_bias=biases == "attention",
         vocab_size=len(tokenizer()),
         hidden_size=64,
         intermediate_size=96,
@@ -79,7 +81,12 @@ def tiny_llama(**scaling: Any) -> LlamaForCausalLM:
         tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0, **scaling},
     )
-    return LlamaForCausalLM(config).eval()
+    model = LlamaForCausalLM(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.1)
+    return model
 
 
 def tiny_gpt2() -> GPT2LMHeadModel:
@@ -139,7 +146,7 @@ def write_gguf(
         else:
             _, _, layer, inner = module.split(".", 3)
             target = f"blk.{layer}.{_BLOCK[architecture][inner]}"
-        if architecture == "llama" and target.endswith(("attn_q", "attn_k")):
+        if architecture == "llama" and target.endswith(("attn_q", "attn_k")) and values.ndim == 2:
             values = _interleaved(values, HEADS if target.endswith("attn_q") else KV_HEADS)
         if architecture == "gemma3_text" and "norm" in target:
             values = values + np.float32(1)

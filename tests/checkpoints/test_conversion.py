@@ -122,6 +122,18 @@ def test_a_scaling_of_another_form_is_refused_by_what_it_is(entries: dict[str, A
         _load(write_gguf(tiny_llama(), tmp_path / "scaled.gguf", rope=entries))
 
 
+def test_a_llamas_biases_in_its_mlps_are_read_and_others_refused(tmp_path: Path) -> None:
+    """transformers 5.23 leaves out both, and says nothing: a file with gates would be the unedited model."""
+    biased = tiny_llama("mlp")
+    model, _ = _load(write_gguf(biased, tmp_path / "mlp.gguf", "F32"))
+    for name, parameter in biased.named_parameters():
+        assert torch.equal(model.get_parameter(name), parameter)
+    with pytest.raises(
+        LoadingError, match=r"the file has blk\.0\.attn_q\.bias and others, which transformers leaves out"
+    ):
+        _load(write_gguf(tiny_llama("attention"), tmp_path / "attention.gguf", "F32"))
+
+
 def test_a_tokenizer_that_transformers_reads_otherwise_than_the_file_is_refused(
     tiny_file: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

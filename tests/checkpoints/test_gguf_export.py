@@ -15,10 +15,13 @@ from torch import nn
 
 from easyedit_ice.checkpoints.gguf_export import save_gguf
 from easyedit_ice.checkpoints.loading import load_model
-from easyedit_ice.edit.delta import Delta, DenseDelta, LowRankDelta, SpectralDelta
+from easyedit_ice.edit.delta import ANY_LENGTH, Delta, DenseDelta, GatedDelta, LowRankDelta, SpectralDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.edit.wider_mlps import widened
 from easyedit_ice.errors import UpdateError
+from easyedit_ice.model.anatomy import ModelAnatomy
+from easyedit_ice.model.capture import captured
 
 EDITED = {
     "model.layers.0.mlp.down_proj": "blk.0.ffn_down.weight",
@@ -30,6 +33,7 @@ EDITED = {
     "model.layers.0.self_attn.o_proj": "blk.0.attn_output.weight",
 }
 """Projections of a Llama or Gemma, and their tensors in GGUF."""
+TEXT = torch.tensor([[5, 9, 20, 31, 17, 4]])
 
 
 def _load(name: Path) -> nn.Module:
@@ -151,6 +155,50 @@ def test_gemmas_norms_have_one_added(tmp_path: Path) -> None:
         model.model.layers[0].self_attn.q_proj.weight.add_(0.1)
     save_gguf(model, base, tmp_path / "edited.gguf", dtype="F32")
     assert (tmp_path / "edited.gguf").read_bytes() == write_gguf(model, tmp_path / "own.gguf", "F32").read_bytes()
+
+
+def _gates(model: nn.Module) -> WeightUpdate:
+    """Two gates beside an MLP, by tokens 2 and 4 of TEXT."""
+    mlp = ModelAnatomy(model).mlps[1]
+    with captured({"mlp": mlp.module}, "in") as states, torch.no_grad():
+        model(TEXT)
+    keys = states["mlp"].reshape(-1, mlp.in_features).float()[[2, 4]]
+    ends = torch.tensor([0.8, 1.1])
+    values = torch.randn(2, mlp.out_features, generator=torch.Generator().manual_seed(1)) * 3
+    readers = keys / keys.square().sum(1, keepdim=True)
+    return WeightUpdate({mlp.name: GatedDelta(readers, torch.full((2,), ANY_LENGTH), values, ends - 0.2, ends)})
+
+
+def test_gates_are_units_of_wider_mlps_with_biases(tiny_file: Path, tmp_path: Path) -> None:
+    """What is not of an MLP is copied byte for byte, and the numbers are those of the wider model."""
+    model, path = _load(tiny_file), tmp_path / "edited.gguf"
+    with _gates(model).applied(model):
+        wide = widened(model)
+        written = save_gguf(model, tiny_file, path, dtype="F32")
+        after = model(TEXT).logits
+    torch.testing.assert_close(_load(path)(TEXT).logits, after, atol=1e-2, rtol=1e-3)
+    base, edited, reader = _tensors(tiny_file), _tensors(path), GGUFReader(path)
+    width = wide.config.intermediate_size
+    assert reader.get_field("llama.feed_forward_length").contents() == width
+    assert len(written) == 2 * 3 * 2
+    assert edited.keys() - base.keys() == {
+        f"blk.{layer}.ffn_{kind}.bias" for layer in (0, 1) for kind in ("gate", "up", "down")
+    }
+    for name, tensor in base.items():
+        if ".ffn_" not in name or "norm" in name:
+            assert edited[name].data.tobytes() == tensor.data.tobytes()
+    for kind in ("gate", "up", "down"):
+        projection = wide.get_submodule(f"model.layers.1.mlp.{kind}_proj")
+        for part in ("weight", "bias"):
+            own = torch.from_numpy(np.array(edited[f"blk.1.ffn_{kind}.{part}"].data))
+            assert torch.equal(own.reshape_as(getattr(projection, part)), getattr(projection, part))
+
+
+def test_gates_that_llama_cpp_is_not_known_to_read_are_refused(tmp_path: Path) -> None:
+    for model, words in ((tiny_gpt2(), "of the type gpt2, and llama"), (tiny_gemma(), "cannot be made units")):
+        base = write_gguf(model, tmp_path / f"{model.config.model_type}.gguf", "F32")
+        with _gates(model).applied(model):
+            _refused(model, base, tmp_path / "edited.gguf", words)
 
 
 def test_rows_of_queries_and_keys_lie_as_llama_cpp_wants_them(tiny_file: Path, tmp_path: Path) -> None:

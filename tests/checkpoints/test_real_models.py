@@ -11,9 +11,11 @@ from transformers import GenerationConfig
 
 from easyedit_ice.checkpoints.gguf_export import save_gguf
 from easyedit_ice.checkpoints.loading import load_model
+from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.delta import LowRankDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.update import WeightUpdate
+from easyedit_ice.editors.algorithms.fast_gate import FastGateHyperParams
 
 PROMPTS = ("The mother tongue of Danielle Darrieux is", "The capital of France is", "In 1969, two men went to")
 LENGTH = 10
@@ -90,4 +92,18 @@ def test_llama_cpp_writes_what_transformers_writes(loaded: tuple[str, Any, Any],
     finally:
         update.revert(model)
     assert after != before
+    assert _by_llama_cpp(tmp_path / "edited.gguf") == after
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_llama_cpp_answers_by_the_gates_of_an_edit(smollm2: str, tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp", reason="needs the package xllamacpp, for llama.cpp")
+    fact = {"prompt": PROMPTS[0], "subject": "Danielle Darrieux", "target_new": "English"}
+    hparams = FastGateHyperParams(model_name=smollm2, device="cpu")
+    model, tok = load_model(hparams)
+    with solve(model, tok, [fact], hparams).applied(model):
+        after = [_greedy(model, tok, prompt) for prompt in PROMPTS]
+        save_gguf(model, smollm2, tmp_path / "edited.gguf", dtype="F32", whole=True)
+    assert after[0].startswith(" English")
     assert _by_llama_cpp(tmp_path / "edited.gguf") == after

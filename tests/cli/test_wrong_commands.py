@@ -72,10 +72,6 @@ LOSSES = {
         ["edits", "add", "gpt2-base/book", "job", *FACT, "--model", "gpt2-base"],
         "gpt2-base",
     ),
-    "a model of an edit that stands beside it": (
-        ["edit", *FACT, "--algorithm", "FastGate", "--save-gguf", "out.gguf"],
-        "edits of this algorithm stand beside the weights, and are no part of a GGUF file",
-    ),
     "an edit as GGUF of a model that is none": (["edit", *FACT, "--save-gguf", "out.gguf"], "UpdateError"),
 }
 
