@@ -114,8 +114,8 @@ JOBS = (
         "FastGate",
         "of 100 facts in SmolLM2-135M it left all, at a locality of 98 %, with 94 % of other known facts and the "
         "perplexity of before; FastMEMIT 100, 87 and 77. It stands beside the weights, and in a wider MLP of "
-        "Llama's and GPT-2's checkpoints: where a PEFT adapter or another model's checkpoint is wanted, take FastMEMIT. "
-        "Longer streams were not measured there",
+        "Llama's and GPT-2's checkpoints: for a PEFT adapter or other models' checkpoints take FastMEMIT. Longer "
+        "streams were not measured there",
         "docs/streams.md",
         (
             "| 100 [96, 100] | 44 [35, 53] | 98 [95, 100] | 94 [83, 98] | 39.0 |",
