@@ -19,7 +19,7 @@ from typing import cast
 import torch
 
 from easyedit_ice import FastGateHyperParams, load_model, solve
-from easyedit_ice.edit.delta import GatedDelta, read_of
+from easyedit_ice.edit.gated_delta import GatedDelta, read_of
 from easyedit_ice.text.reading import at_places
 from easyedit_ice.text.tokens import tokens
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from easyedit_ice.edit.delta import Delta, GatedDelta
+from easyedit_ice.edit.delta import Delta
+from easyedit_ice.edit.gated_delta import GatedDelta
 from easyedit_ice.model.side_branch import SideBranch
 
 

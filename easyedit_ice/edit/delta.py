@@ -1,13 +1,13 @@
 """Changes of single matrices, as small as they are by construction.
 
 Every delta stands for an (out, in) matrix in fp32, whatever the orientation and dtype of the weight it is
-added to; but one, which acts in parts of the input alone and so stands beside the weight.
+added to; but one (:mod:`easyedit_ice.edit.gated_delta`), which acts in parts of the input alone and so stands beside it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
@@ -15,9 +15,6 @@ import torch
 from torch import Tensor
 
 from easyedit_ice.errors import UpdateError
-
-ANY_LENGTH = torch.finfo(torch.float32).max
-"""Of a key whose gate opens by all that is read of it, however long the input is."""
 
 
 class Delta(ABC):
@@ -119,7 +116,7 @@ class LowRankDelta(Delta):
     b: Tensor
 
     def __post_init__(self) -> None:
-        _check_floating(self.a, self.b)
+        check_floating(self.a, self.b)
         if self.a.ndim != 2 or self.b.ndim != 2 or self.a.shape[0] != self.b.shape[1]:
             raise UpdateError(
                 f"factors of shapes {tuple(self.a.shape)} and {tuple(self.b.shape)} do not make a low-rank delta; "
@@ -196,7 +193,7 @@ class SpectralDelta(Delta):
     values: Tensor
 
     def __post_init__(self) -> None:
-        _check_floating(self.left, self.scales, self.right, self.values)
+        check_floating(self.left, self.scales, self.right, self.values)
         if self.scales.ndim != 1:
             raise UpdateError(f"singular values of shape {tuple(self.scales.shape)}; expected (r,)")
         rank = len(self.scales)
@@ -307,7 +304,7 @@ class DenseDelta(Delta):
     values: Tensor
 
     def __post_init__(self) -> None:
-        _check_floating(self.values)
+        check_floating(self.values)
         if self.values.ndim != 2:
             raise UpdateError(f"values of shape {tuple(self.values.shape)} do not make a delta; expected (out, in)")
 
@@ -339,115 +336,7 @@ class DenseDelta(Delta):
         return cls(tensors["values"])
 
 
-@dataclass(frozen=True)
-class GatedDelta(Delta):
-    """What is written only where the module reads what was asked for: y = W x + Vᵀ g(s(x)).
-
-    s = Q x min(1, r / ‖x‖) tells how much of each fact's key x has: 1 is all of it, and a long x has no more of it than
-    its direction says. g(s) is (s - closed) / (open - closed), but 0 where that is below 0 and 1 where it is above 1.
-
-    What a linear change writes for one key it also writes, in part, for every other that is not orthogonal to it, and
-    such parts add up over edits; here they are nothing. Gated keys and values beside the weights are NeuralDB's idea
-    (Fei et al. 2025, arXiv 2507.18028), whose gate is the cosine with the nearest key.
-
-    Attributes:
-        readers: Q (n, in), fp32.
-        lengths: r (n,), that of each key; :data:`ANY_LENGTH` lets an x count for all that is read of it.
-        values: V (n, out), fp32.
-        closed: (n,), the s from which on a gate opens.
-        open: (n,), above ``closed``, from where on it is open.
-    """
-
-    kind: ClassVar[str] = "gated"
-    beside: ClassVar[bool] = True
-    readers: Tensor
-    lengths: Tensor
-    values: Tensor
-    closed: Tensor
-    open: Tensor
-
-    def __post_init__(self) -> None:
-        _check_floating(*self.tensors().values())
-        if self.readers.ndim != 2 or self.values.ndim != 2 or len(self.readers) != len(self.values):
-            raise UpdateError(
-                f"readers of shape {tuple(self.readers.shape)} and values of {tuple(self.values.shape)} do not make a "
-                "gated delta; expected (n, in) and (n, out)"
-            )
-        count = len(self.readers)
-        if not self.lengths.shape == self.closed.shape == self.open.shape == (count,):
-            raise UpdateError(
-                f"lengths of shape {tuple(self.lengths.shape)} and bounds of {tuple(self.closed.shape)} and "
-                f"{tuple(self.open.shape)} for {count} readers; expected ({count},) of each"
-            )
-        if not bool((self.closed < self.open).all()):
-            raise UpdateError("a gate is open before it opens; expected closed < open for each")
-
-    @property
-    def bounded(self) -> bool:
-        """Whether long inputs count for no more than their direction says, at some gate."""
-        return bool((self.lengths < ANY_LENGTH).any())
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(out, in) of the module that it stands beside."""
-        return self.values.shape[1], self.readers.shape[1]
-
-    def matrix(self) -> Tensor:
-        """Vᵀ Q, what it would be without gates: it gauges how much is written, and is not what is done."""
-        return self.values.T @ self.readers
-
-    def apply(self, inputs: Tensor) -> Tensor:
-        """Vᵀ g(s(x)) for inputs (..., in), in the inputs' dtype."""
-        delta = self.to(inputs.device)
-        gates = ((read_of(inputs, delta.readers, delta.lengths) - delta.closed) / (delta.open - delta.closed)).clamp(
-            0, 1
-        )
-        return (gates @ delta.values).to(inputs.dtype)
-
-    def scaled(self, factor: float) -> GatedDelta:
-        """The same gates, with values scaled."""
-        return replace(self, values=self.values * factor)
-
-    def to(self, device: torch.device) -> GatedDelta:
-        """The same on a device."""
-        return GatedDelta(**{name: tensor.to(device) for name, tensor in self.tensors().items()})
-
-    def joined(self, other: Delta) -> GatedDelta | None:
-        """The gates of both."""
-        return GatedDelta.total((self, other)) if isinstance(other, GatedDelta) else None
-
-    @staticmethod
-    def total(deltas: Sequence[GatedDelta]) -> GatedDelta:
-        """The gates of several, of one shape, on the device of the first."""
-        device = deltas[0].values.device
-        parts = [delta.to(device).tensors() for delta in deltas]
-        return GatedDelta(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]})
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Readers, lengths, values and the bounds of the gates."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> GatedDelta:
-        """From readers, lengths, values and bounds."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
-
-
-def read_of(inputs: Tensor, readers: Tensor, lengths: Tensor) -> Tensor:
-    """How much of each key is read, Q x min(1, r / ‖x‖): (..., n) in fp32.
-
-    Args:
-        inputs: x, (..., in).
-        readers: Q, (n, in).
-        lengths: r, (n,).
-    """
-    states = inputs.float()
-    shares = lengths / states.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
-    read: Tensor = states @ readers.T * shares.clamp(max=1)
-    return read
-
-
-def _check_floating(*tensors: Tensor) -> None:
+def check_floating(*tensors: Tensor) -> None:
     """Refuse numbers that are no fractions: matrices of integers do not multiply with others."""
     wrong = {str(tensor.dtype).removeprefix("torch.") for tensor in tensors if not tensor.is_floating_point()}
     if wrong:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from easyedit_ice.edit.beside import gated_in
-from easyedit_ice.edit.delta import GatedDelta
+from easyedit_ice.edit.gated_delta import GatedDelta
 from easyedit_ice.errors import UpdateError
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.model.pretrained import pretrained

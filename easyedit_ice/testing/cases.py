@@ -13,7 +13,7 @@ from torch import nn
 
 from easyedit_ice.edit.apply import solve_with
 from easyedit_ice.edit.beside import gated_in
-from easyedit_ice.edit.delta import GatedDelta
+from easyedit_ice.edit.gated_delta import GatedDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.update import WeightUpdate

@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM
 from easyedit_ice import EditBook, WeightUpdate, factworld, load_model
 from easyedit_ice.book.book_export import export_gguf, export_hf, export_peft
 from easyedit_ice.edit.base_model import as_info, base_of
-from easyedit_ice.edit.delta import ANY_LENGTH, DenseDelta, GatedDelta, LowRankDelta
+from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
+from easyedit_ice.edit.gated_delta import ANY_LENGTH, GatedDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.editors.algorithms.fast_memit import FastMEMITHyperParams
 from easyedit_ice.errors import BookError, ExistsError, SaveError, UpdateError

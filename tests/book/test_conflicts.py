@@ -10,7 +10,8 @@ import torch
 from easyedit_ice import EditBook, WeightUpdate
 from easyedit_ice.book.conflicts import disturbance
 from easyedit_ice.edit.base_model import as_info, base_of
-from easyedit_ice.edit.delta import ANY_LENGTH, DenseDelta, GatedDelta, LowRankDelta
+from easyedit_ice.edit.delta import DenseDelta, LowRankDelta
+from easyedit_ice.edit.gated_delta import ANY_LENGTH, GatedDelta
 from easyedit_ice.model.anatomy import ModelAnatomy
 from easyedit_ice.testing.tiny_models import SHAPES
 

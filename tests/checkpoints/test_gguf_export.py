@@ -15,7 +15,8 @@ from torch import nn
 
 from easyedit_ice.checkpoints.gguf_export import save_gguf
 from easyedit_ice.checkpoints.loading import load_model
-from easyedit_ice.edit.delta import ANY_LENGTH, Delta, DenseDelta, GatedDelta, LowRankDelta, SpectralDelta
+from easyedit_ice.edit.delta import Delta, DenseDelta, LowRankDelta, SpectralDelta
+from easyedit_ice.edit.gated_delta import ANY_LENGTH, GatedDelta
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.edit.wider_mlps import widened

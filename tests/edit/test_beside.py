@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from easyedit_ice.edit.beside import gated_in, put_beside, take_away
-from easyedit_ice.edit.delta import DenseDelta, GatedDelta
+from easyedit_ice.edit.delta import DenseDelta
+from easyedit_ice.edit.gated_delta import GatedDelta
 
 INPUTS = torch.eye(3)
 

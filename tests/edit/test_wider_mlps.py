@@ -22,7 +22,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from easyedit_ice.edit.delta import ANY_LENGTH, GatedDelta
+from easyedit_ice.edit.gated_delta import ANY_LENGTH, GatedDelta
 from easyedit_ice.edit.update import WeightUpdate
 from easyedit_ice.edit.wider_mlps import refuse_unheld, widened
 from easyedit_ice.errors import UpdateError

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from easyedit_ice.data.easyedit_requests import RequestDict
 from easyedit_ice.edit.apply import solve
 from easyedit_ice.edit.beside import gated_in, put_beside
-from easyedit_ice.edit.delta import GatedDelta
+from easyedit_ice.edit.gated_delta import GatedDelta
 from easyedit_ice.edit.history import edits_in, recall
 from easyedit_ice.edit.hparams import EditHyperParams
 from easyedit_ice.edit.registry import ALGORITHMS

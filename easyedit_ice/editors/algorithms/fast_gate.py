@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from easyedit_ice.edit.delta import GatedDelta
+from easyedit_ice.edit.gated_delta import GatedDelta
 from easyedit_ice.edit.history import edits_in
 from easyedit_ice.edit.hparams import setting
 from easyedit_ice.edit.registry import Algorithm

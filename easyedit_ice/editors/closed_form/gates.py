@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from easyedit_ice.edit.delta import ANY_LENGTH, GatedDelta, read_of
+from easyedit_ice.edit.gated_delta import ANY_LENGTH, GatedDelta, read_of
 from easyedit_ice.editors.closed_form.layer_writes import mean_key
 from easyedit_ice.precompute.factors import Factor
 
