@@ -1,7 +1,7 @@
 """Changes of single matrices, as small as they are by construction.
 
 Every delta stands for an (out, in) matrix in fp32, whatever the orientation and dtype of the weight it is
-added to; but one (:mod:`easyedit_ice.edit.gated_delta`), which acts in parts of the input alone and so stands beside it.
+added to; but one (:mod:`~easyedit_ice.edit.gated_delta`), which acts in parts of the input alone and stands beside it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from easyedit_ice.edit.gated_delta import GatedDelta
 from easyedit_ice.edit.history import edits_in
 from easyedit_ice.edit.hparams import setting
+from easyedit_ice.edit.plain_statements import MEASURED, statements
 from easyedit_ice.edit.registry import Algorithm
 from easyedit_ice.edit.request import EditRequest
 from easyedit_ice.edit.update import WeightUpdate
@@ -26,12 +27,13 @@ from easyedit_ice.editors.closed_form.layer_writes import key_states, mean_key
 from easyedit_ice.editors.closed_form.outcome import not_written, stated
 from easyedit_ice.editors.closed_form.search_settings import SearchSettings, prefixes_of, prices_of, search_of
 from easyedit_ice.editors.closed_form.solver_settings import factors_of, place_of, second_moments
-from easyedit_ice.editors.closed_form.subject_rows import looked_up
+from easyedit_ice.editors.closed_form.subject_rows import FactRows, looked_up
 from easyedit_ice.editors.closed_form.value_search import find_values
 from easyedit_ice.errors import HyperParamsError
 from easyedit_ice.model.anatomy import ModelAnatomy, Projection
 from easyedit_ice.model.tokenizer import Tokenizer
 from easyedit_ice.precompute.factors import Factor
+from easyedit_ice.text.reading import at_places
 
 
 @dataclass
@@ -78,6 +80,8 @@ def solve(
     gates = Gates(factor, hparams.gate_closed, hparams.gate_open, bounded=isinstance(anatomy.site(name), Projection))
     search, longest = search_of(model, tok, hparams), anatomy.context_length
     before = stated(model, tok, requests)
+    rows = [row.ids for row in statements(model, tok, MEASURED, requests)]
+    openings, plain = sorted({ids[0] for ids in rows}), _read_of(model, rows, name)
     deltas: list[GatedDelta] = []
     keys: list[Tensor] = []
     losses: dict[int, float] = {}
@@ -91,7 +95,8 @@ def solve(
             states = key_states(model, facts, name, hparams.tokens_together)
             earlier = [edit[name] for edit in edits_in(model) if name in edit] if hparams.keep_edits else []
             read = torch.stack([mean_key(own) for own in states])
-            delta = gates.of(states, values.delta, torch.cat([read[:0], *earlier]))
+            beside = [torch.cat([plain, *_after_others(model, part, openings, name)]) for part in facts]
+            delta = gates.of(states, values.delta, torch.cat([read[:0], *earlier]), beside)
             committed.enter_context(WeightUpdate({name: delta}, keys={name: read}).applied(model))
             deltas.append(delta)
             keys.append(read)
@@ -112,6 +117,22 @@ def solve(
         info["not_written"] = missed
     total = WeightUpdate.total(WeightUpdate({name: delta}) for delta in deltas)
     return WeightUpdate(total.deltas, info, {name: torch.cat(keys)})
+
+
+def _read_of(model: nn.Module, rows: Sequence[Sequence[int]], name: str) -> Tensor:
+    """What a module reads at every token of some texts, (t, d) in fp32."""
+    if not rows:
+        return torch.zeros(0, ModelAnatomy(model).site(name).in_features)
+    return at_places(model, rows, [range(len(ids)) for ids in rows], name, "in")
+
+
+def _after_others(model: nn.Module, part: FactRows, openings: Sequence[int], name: str) -> list[Tensor]:
+    """What is read where a fact whose subject is a text's first token is looked up, with other first tokens."""
+    bare = part.stated[0]
+    if not part.follows or not openings:
+        return []
+    rows = [(other, *bare.ids[1 : bare.at + 1]) for other in openings if other != bare.ids[0]]
+    return [at_places(model, rows, [range(bare.at, bare.at + 1)] * len(rows), name, "in")]
 
 
 def prepare(model: nn.Module, tok: Tokenizer, hparams: FastGateHyperParams) -> tuple[tuple[str, ...], Factor]:

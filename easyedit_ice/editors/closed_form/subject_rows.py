@@ -59,10 +59,12 @@ class FactRows:
     Attributes:
         stated: prompt and target, first alone, then after each context that leaves room for them.
         essence: the subject alone, whose next word shall stay as it is.
+        follows: whether it is looked up at the token after its subject, which is the first of the text.
     """
 
     stated: tuple[FactRow, ...]
     essence: FactRow
+    follows: bool = False
 
     @property
     def all(self) -> tuple[FactRow, ...]:
@@ -111,7 +113,7 @@ def looked_up(
     bare, *after = rows.stated
     if (place := place_in(bare)) == bare.at:
         return (rows,)
-    parts = [FactRows((replace(bare, at=place),), _up_to(bare.ids, place))]
+    parts = [FactRows((replace(bare, at=place),), _up_to(bare.ids, place), follows=True)]
     if after:
         parts.append(FactRows(tuple(after), _up_to(after[0].ids, after[0].at)))
     return tuple(parts)
