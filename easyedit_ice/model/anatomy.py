@@ -130,8 +130,8 @@ class Mlp:
 
     part: ClassVar[Part] = "mlp"
     role: ClassVar[Role] = "out"
-    quantized: ClassVar = False
-    experts: ClassVar = 1
+    quantized: ClassVar[bool] = False
+    experts: ClassVar[int] = 1
 
     @property
     def size(self) -> int:
