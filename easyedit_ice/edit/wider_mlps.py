@@ -78,7 +78,11 @@ def refuse_unheld(model: nn.Module) -> None:
     config, anatomy = pretrained(model).config, ModelAnatomy(model)
     kind, remedy = config.model_type, "save the update by WeightUpdate.save (--save), or edit by FastMEMIT"
     form = _FORMS.get(kind)
-    if form is None or any(not hasattr(mlp.module, form.activation) for mlp in anatomy.mlps.values()):
+    if (
+        form is None
+        or not anatomy.mlps
+        or any(not hasattr(mlp.module, form.activation) for mlp in anatomy.mlps.values())
+    ):
         raise UpdateError(
             f"gates cannot be made units of the MLPs of {kind} models, but of {', '.join(_FORMS)}; {remedy}"
         )
@@ -121,8 +125,9 @@ def widened(model: nn.Module) -> nn.Module:
     for path, delta in gates.items():
         _write(tensors, path, form, writer, delta)
     wide.load_state_dict(tensors, assign=True)
-    pretrained(wide).tie_weights()
-    wide.generation_config = copy.deepcopy(getattr(model, "generation_config", None))  # type: ignore[assignment]
+    written = pretrained(wide)
+    written.tie_weights()
+    written.generation_config = copy.deepcopy(pretrained(model).generation_config)
     return wide.eval()
 
 

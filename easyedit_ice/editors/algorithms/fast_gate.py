@@ -95,7 +95,7 @@ def solve(
             states = key_states(model, facts, name, hparams.tokens_together)
             earlier = [edit[name] for edit in edits_in(model) if name in edit] if hparams.keep_edits else []
             read = torch.stack([mean_key(own) for own in states])
-            beside = [torch.cat([plain, *_after_others(model, part, openings, name)]) for part in facts]
+            beside = [torch.cat([read[:0], *plain, *_after_others(model, part, openings, name)]) for part in facts]
             delta = gates.of(states, values.delta, torch.cat([read[:0], *earlier]), beside)
             committed.enter_context(WeightUpdate({name: delta}, keys={name: read}).applied(model))
             deltas.append(delta)
@@ -119,20 +119,18 @@ def solve(
     return WeightUpdate(total.deltas, info, {name: torch.cat(keys)})
 
 
-def _read_of(model: nn.Module, rows: Sequence[Sequence[int]], name: str) -> Tensor:
-    """What a module reads at every token of some texts, (t, d) in fp32."""
-    if not rows:
-        return torch.zeros(0, ModelAnatomy(model).site(name).in_features)
-    return at_places(model, rows, [range(len(ids)) for ids in rows], name, "in")
+def _read_of(model: nn.Module, rows: Sequence[Sequence[int]], name: str) -> list[Tensor]:
+    """What a module reads at every token of some texts, (t, d) in fp32, if there are any."""
+    return [at_places(model, rows, [range(len(ids)) for ids in rows], name, "in")] if rows else []
 
 
 def _after_others(model: nn.Module, part: FactRows, openings: Sequence[int], name: str) -> list[Tensor]:
     """What is read where a fact whose subject is a text's first token is looked up, with other first tokens."""
     bare = part.stated[0]
-    if not part.follows or not openings:
+    if not part.follows:
         return []
     rows = [(other, *bare.ids[1 : bare.at + 1]) for other in openings if other != bare.ids[0]]
-    return [at_places(model, rows, [range(bare.at, bare.at + 1)] * len(rows), name, "in")]
+    return [at_places(model, rows, [range(bare.at, bare.at + 1)] * len(rows), name, "in")] if rows else []
 
 
 def prepare(model: nn.Module, tok: Tokenizer, hparams: FastGateHyperParams) -> tuple[tuple[str, ...], Factor]:

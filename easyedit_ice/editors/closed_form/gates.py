@@ -63,7 +63,7 @@ class Gates:
                 as much of the key as would begin to open the gate, even told from it, that begins above it.
         """
         keys = torch.stack([mean_key(own) for own in states])
-        lengths = keys.norm(dim=1) if self.bounded else torch.full((len(keys),), ANY_LENGTH)
+        lengths = keys.norm(dim=1) if self.bounded else keys.new_full((len(keys),), ANY_LENGTH)
         width, every = self.opened - self.closed, torch.cat([keys, others])
         elsewhere = [torch.cat([every[(every != key).any(1)], text]) for key, text in zip(keys, plain, strict=True)]
         told = zip(keys, lengths, elsewhere, strict=True)
@@ -71,7 +71,7 @@ class Gates:
         reads = zip(states, readers.split(1), lengths.split(1), strict=True)
         least = torch.stack([read_of(own, reader, length).min() for own, reader, length in reads])
         ends = least.clamp(self.opened - _EARLIER, self.opened)
-        nothing = torch.zeros(1, keys.shape[1])
+        nothing = keys.new_zeros(1, keys.shape[1])
         texts = zip(plain, readers.split(1), lengths.split(1), strict=True)
         most = torch.stack([read_of(torch.cat([nothing, text]), *reader).max() for text, *reader in texts])
         begins = torch.maximum(ends - width, (most + _ABOVE).clamp(max=_LATEST))
